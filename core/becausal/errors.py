@@ -1,0 +1,49 @@
+"""Every error and warning that becausal raises.
+
+Each also derives from the builtin that a caller would catch anyway, and its text says what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AdapterError",
+    "BecausalError",
+    "BecausalWarning",
+    "EnvelopeError",
+    "RunNotFoundError",
+    "SettingsError",
+    "StoreError",
+    "StoreFormatError",
+]
+
+
+class BecausalError(Exception):
+    """Anything that becausal itself refuses to do."""
+
+
+class AdapterError(BecausalError, LookupError):
+    """A framework that was asked for by name cannot be instrumented."""
+
+
+class SettingsError(BecausalError, ValueError):
+    """An argument or an environment variable has a value that means nothing."""
+
+
+class StoreError(BecausalError, OSError):
+    """A store cannot be opened, read or written."""
+
+
+class StoreFormatError(StoreError):
+    """A store file is damaged, no store of ours, or of a newer format than this becausal reads."""
+
+
+class RunNotFoundError(BecausalError, LookupError):
+    """No run, or more than one, answers to a chain id or a prefix of one."""
+
+
+class EnvelopeError(BecausalError, ValueError):
+    """What `receive` was given is no envelope that `handoff` made."""
+
+
+class BecausalWarning(UserWarning):
+    """Something could not be set up as asked; the app goes on without it."""

@@ -1,0 +1,69 @@
+"""A handoff: one passing of content over a boundary between two agents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from becausal.delta import Delta, delta
+from becausal.payload import Payload
+from becausal.step import Step
+
+__all__ = ["Handoff", "Verdict"]
+
+Verdict = Literal["identical", "same_meaning", "differs", "lost", "unknown"]
+"""What comparing the two payloads shows by itself. `same_meaning`: only ids, times or counters differ.
+`lost`: nobody received it. `unknown`: one side was not recorded."""
+
+
+@dataclass(frozen=True)
+class Handoff:
+    """One passing over a boundary: who sent what, who received what."""
+
+    step: Step
+    sender: str | None
+    receiver: str | None
+    sent_by: Step | None
+    received_by: Step | None
+
+    @property
+    def id(self) -> str:
+        """The id of the handoff's own step."""
+        return self.step.id
+
+    @property
+    def sent(self) -> Payload | None:
+        """The payload as it was when it was sent."""
+        return self.step.received
+
+    @property
+    def received(self) -> Payload | None:
+        """The payload as it was when it was received; None if nobody did."""
+        return self.step.produced
+
+    @cached_property
+    def delta(self) -> Delta:
+        """What differs between the two, by path; empty where a body was not kept."""
+        sent, received = self.sent, self.received
+        if sent is None or received is None or sent.digest == received.digest:
+            return Delta(())
+        if not sent.is_kept or not received.is_kept:
+            return Delta(())
+        return delta(sent.value(), received.value())
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the comparison shows."""
+        if self.sent is None:
+            return "unknown"
+        if self.received is None:
+            return "lost" if self.received_by is None else "unknown"
+        if self.sent.digest == self.received.digest:
+            return "identical"
+        return "same_meaning" if self.sent.belief == self.received.belief else "differs"
+
+    @property
+    def intended(self) -> bool:
+        """Whether the app declared the difference as intended."""
+        return self.step.attributes.get("becausal.transfer.intended") is True

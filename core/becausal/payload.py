@@ -1,0 +1,140 @@
+"""What crossed a boundary: a value as it was at that moment, by content digest.
+
+A payload knows its digests and its size at once; its body is fetched when somebody asks for it. Equal
+digests mean equal values of equal types, so two payloads are compared without a body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import becausal.canonical as canonical
+
+__all__ = ["Bodies", "Payload", "text_of"]
+
+
+class Bodies(Protocol):
+    """Whoever keeps canonical bodies by their 16-byte digests."""
+
+    def body(self, digest: bytes) -> bytes | None:
+        """Return a body, or None where it is not kept (a gap, `capture="digests"`, expired)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A value as it crossed a boundary."""
+
+    digest: str
+    """The exact digest, `bc1-xxh3:` and 32 hexadecimal digits (see `becausal.canonical`)."""
+
+    belief: str
+    """The digest of the meaning: without the ids, times and counters of messages."""
+
+    size: int
+    """Bytes of the canonical form."""
+
+    type_name: str
+    """The qualified name of the value's type, as it was in the app."""
+
+    lossy: tuple[tuple[str, str], ...] = ()
+    """Where something could not be kept, and why: `("$.socket", "opaque type socket.socket")`."""
+
+    bodies: Bodies | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the body can be read."""
+        return self._body() is not None
+
+    def value(self) -> object:
+        """Return the value as plain Python data; objects become dicts of their fields.
+
+        Raises:
+            LookupError: the body was not kept.
+        """
+        body = self._body()
+        if body is None or self.bodies is None:
+            raise LookupError(
+                f"the body of {self.digest} is not in the store: it was recorded with capture='digests', "
+                "was dropped under load (see `becausal doctor`), or has been erased"
+            )
+        return canonical.decode(body, self.bodies.body)
+
+    def text(self) -> str:
+        """Return the content for people, uncut: messages as `role: content`, data as indented lines.
+
+        An empty string where the body was not kept.
+        """
+        return text_of(self.value()) if self.is_kept else ""
+
+    def _body(self) -> bytes | None:
+        return None if self.bodies is None else self.bodies.body(canonical.parse_digest(self.digest))
+
+
+# From decoded values to text. A message is recognised by its fields, whatever framework made it.
+
+
+def text_of(value: object) -> str:
+    """Return a decoded value as text for people."""
+    return "\n".join(_lines(value))
+
+
+def _lines(value: object) -> list[str]:
+    match value:
+        case str():
+            return value.split("\n")
+        case None:
+            return ["(nothing)"]
+        case Mapping() if _is_message(value):
+            return _message_lines(value)
+        case Mapping() if _is_content_block(value):
+            return str(value["text"]).split("\n")
+        case Mapping():
+            return [line for key, item in value.items() for line in _entry(str(key), item)]
+        case list() | tuple() | set() | frozenset():
+            return [line for item in value for line in _item(item)]
+        case bytes() | bytearray():
+            return [f"({len(value)} bytes)"]
+        case _:
+            return [str(value)]
+
+
+def _entry(key: str, item: object) -> list[str]:
+    lines = _lines(item)
+    if len(lines) == 1 and not isinstance(item, list | tuple | set | frozenset):
+        return [f"{key}: {lines[0]}"]
+    return [f"{key}:", *(f"  {line}" for line in lines)]
+
+
+def _item(item: object) -> list[str]:
+    lines = _lines(item)
+    if isinstance(item, Mapping) and _is_message(item):
+        return lines
+    return [f"- {lines[0]}", *(f"  {line}" for line in lines[1:])] if lines else ["-"]
+
+
+def _is_message(value: Mapping[object, object]) -> bool:
+    return "content" in value and any(key in value for key in ("role", "type", "source"))
+
+
+def _is_content_block(value: Mapping[object, object]) -> bool:
+    return value.get("type") in ("text", "output_text", "input_text") and isinstance(value.get("text"), str)
+
+
+def _message_lines(message: Mapping[object, object]) -> list[str]:
+    # "name" says who (LangChain), "source" too (AutoGen); "role" or "type" says as what.
+    who = message.get("source") or message.get("name") or message.get("role") or message.get("type")
+    content = _lines(message["content"]) if message["content"] not in ("", None, []) else []
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else []:
+        if isinstance(call, Mapping):
+            content.append(f"calls {call.get('name')}({_inline(call.get('args', call.get('arguments')))})")
+    return [f"{who}: {content[0]}", *(f"  {line}" for line in content[1:])] if content else [f"{who}:"]
+
+
+def _inline(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={item!r}" for key, item in value.items())
+    return "" if value is None else str(value)

@@ -1,0 +1,73 @@
+"""The names of span attributes, pinned in one file.
+
+`gen_ai.*` follows the OpenTelemetry semantic conventions for generative AI at
+https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev (repository open-telemetry/semantic-conventions-genai,
+revision fee465db). No package carries that registry, and every name in it is still in development, so a
+rename is made here and nowhere else. `becausal.*` is ours, in the same grammar: dotted, lower case, never a
+name that is both a leaf and a prefix, no value that is content.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/gen-ai-dev/1.42.0-dev"
+
+# GenAI semantic conventions
+OPERATION_NAME: Final = "gen_ai.operation.name"
+AGENT_NAME: Final = "gen_ai.agent.name"
+AGENT_DESCRIPTION: Final = "gen_ai.agent.description"
+WORKFLOW_NAME: Final = "gen_ai.workflow.name"
+CONVERSATION_ID: Final = "gen_ai.conversation.id"
+PROVIDER_NAME: Final = "gen_ai.provider.name"
+REQUEST_MODEL: Final = "gen_ai.request.model"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_ID: Final = "gen_ai.response.id"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+TOOL_NAME: Final = "gen_ai.tool.name"
+TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
+TOOL_DESCRIPTION: Final = "gen_ai.tool.description"
+TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+TOOL_RESULT: Final = "gen_ai.tool.call.result"
+INPUT_MESSAGES: Final = "gen_ai.input.messages"
+OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+MEMORY_STORE: Final = "gen_ai.memory.store.id"
+MEMORY_RECORD: Final = "gen_ai.memory.record.id"
+TRANSFER_TARGET: Final = "gen_ai.transfer.target.name"
+ERROR_TYPE: Final = "error.type"
+
+# becausal
+CHAIN_ID: Final = "becausal.chain.id"
+NODE_ID: Final = "becausal.node.id"
+STEP_KIND: Final = "becausal.step.kind"
+STEP_SEQ: Final = "becausal.step.seq"
+STEP_STATUS: Final = "becausal.step.status"
+HOP: Final = "becausal.hop"
+CAUSE_IDS: Final = "becausal.cause.ids"
+CAUSE_TYPES: Final = "becausal.cause.types"
+LINK_TYPE: Final = "becausal.link.type"
+LINK_GRADE: Final = "becausal.link.grade"
+BELIEF_DIGEST: Final = "becausal.belief.digest"
+INPUT_DIGEST: Final = "becausal.payload.input.digest"
+INPUT_SIZE: Final = "becausal.payload.input.size"
+OUTPUT_DIGEST: Final = "becausal.payload.output.digest"
+OUTPUT_SIZE: Final = "becausal.payload.output.size"
+TRANSFER_SOURCE: Final = "becausal.transfer.source.name"
+TRANSFER_TARGET_OWN: Final = "becausal.transfer.target.name"
+TRANSFER_EQUAL: Final = "becausal.transfer.equal"
+TRANSFER_SENT_BY: Final = "becausal.transfer.sent_by"
+TRANSFER_RECEIVED_BY: Final = "becausal.transfer.received_by"
+DECISION_CONCLUSION: Final = "becausal.decision.conclusion"
+CONFIDENCE_SCORE: Final = "becausal.confidence.score"
+CONFIDENCE_METHOD: Final = "becausal.confidence.method"
+
+# W3C baggage keys, and the tracestate key
+BAGGAGE_CHAIN: Final = "becausal.chain.id"
+BAGGAGE_STEP: Final = "becausal.node.id"
+BAGGAGE_SEQ: Final = "becausal.step.seq"
+BAGGAGE_HOP: Final = "becausal.hop"
+
+MAX_ATTRIBUTE_BYTES: Final = 2000
+"""No attribute of ours is longer: Grafana Tempo cuts strings at 2,048 bytes by default."""

@@ -1,0 +1,86 @@
+"""What becausal was told to do: arguments, else the environment, else defaults.
+
+`OTEL_*` variables keep the meaning that OpenTelemetry gives them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from becausal.errors import SettingsError
+
+__all__ = ["DEFAULT_STORE", "Capture", "Level", "Settings", "content_on_spans", "is_strict"]
+
+Level = Literal["full", "boundaries"]
+"""`boundaries` records handoffs and the agents at their ends; `full` the models, tools and memory inside too."""
+
+Capture = Literal["payloads", "digests"]
+"""`payloads` keeps the bodies in the store; `digests` only their checksums and sizes."""
+
+DEFAULT_STORE = "sqlite:///.becausal/becausal.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one `becausal.instrument()`."""
+
+    store: str = DEFAULT_STORE
+    store_was_named: bool = False  # by an argument: then a store that cannot be used is an error
+    level: Level = "full"
+    capture: Capture = "payloads"
+
+    @classmethod
+    def read(
+        cls,
+        *,
+        store: str | os.PathLike[str] | None = None,
+        level: str | None = None,
+        capture: str | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> Settings:
+        """Return the settings that these arguments and the environment amount to.
+
+        Raises:
+            SettingsError: a level or a capture that does not exist.
+        """
+        named = store is not None
+        chosen = os.fspath(store) if store is not None else environ.get("BECAUSAL_STORE") or DEFAULT_STORE
+        return cls(
+            store=store_url(chosen),
+            store_was_named=named,
+            level=_one_of("level", level or environ.get("BECAUSAL_LEVEL") or "full", get_args(Level)),
+            capture=_one_of(
+                "capture", capture or environ.get("BECAUSAL_CAPTURE") or "payloads", get_args(Capture)
+            ),
+        )
+
+
+def store_url(store: str) -> str:
+    """Return a store's URL; a plain path means an SQLite file."""
+    return store if "://" in store else f"sqlite:///{Path(store).expanduser()}"
+
+
+def is_strict(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether our own failures are let out instead of swallowed (`BECAUSAL_STRICT=1`, for tests)."""
+    return environ.get("BECAUSAL_STRICT", "") not in ("", "0", "false", "no")
+
+
+def content_on_spans(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether OpenTelemetry's own switch allows content in span attributes.
+
+    Source: semantic-conventions-genai, `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`.
+    """
+    return environ.get("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "").upper() in (
+        "SPAN_ONLY",
+        "SPAN_AND_EVENT",
+    )
+
+
+def _one_of(what: str, value: str, allowed: tuple[str, ...]) -> str:  # type: ignore[type-arg,unused-ignore]
+    if value not in allowed:
+        raise SettingsError(f"{what}={value!r} does not exist; use one of: {', '.join(allowed)}")
+    return value
