@@ -1,0 +1,63 @@
+"""becausal: causal tracing for multi-agent AI apps. Logs say what happened; becausal says why.
+
+    import becausal
+
+    becausal.instrument()          # hooks LangGraph, LangChain and AutoGen
+    ...                            # run the app, unchanged
+    print(becausal.last_run().why())
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from becausal.context import extract, inject
+from becausal.errors import (
+    AdapterError,
+    BecausalError,
+    BecausalWarning,
+    EnvelopeError,
+    RunNotFoundError,
+    SettingsError,
+    StoreError,
+    StoreFormatError,
+)
+from becausal.instrument import flush, instrument, uninstrument
+from becausal.own import agent, chain, decide, handoff, receive, tool
+
+if TYPE_CHECKING:
+    from becausal.run import last_run, open
+
+__all__ = [
+    "AdapterError",
+    "BecausalError",
+    "BecausalWarning",
+    "EnvelopeError",
+    "RunNotFoundError",
+    "SettingsError",
+    "StoreError",
+    "StoreFormatError",
+    "agent",
+    "chain",
+    "decide",
+    "extract",
+    "flush",
+    "handoff",
+    "inject",
+    "instrument",
+    "last_run",
+    "open",
+    "receive",
+    "tool",
+    "uninstrument",
+]
+
+_LOOKING = {"last_run": "becausal.run", "open": "becausal.run"}
+
+
+def __getattr__(name: str) -> object:
+    """Import what looks at runs when it is first asked for: an app that only records never pays for it."""
+    if name in _LOOKING:
+        return getattr(importlib.import_module(_LOOKING[name]), name)
+    raise AttributeError(f"module 'becausal' has no attribute {name!r}")

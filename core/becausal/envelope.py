@@ -1,0 +1,171 @@
+"""What `handoff` puts beside a payload so that `receive` can join the two ends, in whichever process they are.
+
+Both ends write to the same handoff step: the sender what was sent, the receiver what arrived. The store merges the
+two by the step's id, so it does not matter which end is written first, or by which process.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from becausal import clock, semconv
+from becausal.context import current, inject, remote_step, with_step
+from becausal.context import Scope
+from becausal.errors import BecausalWarning, EnvelopeError
+from becausal.payload import Payload
+from becausal.recorder import Opening, Recorder
+from becausal.step import Cause, OpenStep, RemoteStep
+
+__all__ = ["Sent", "payload_of", "send"]
+
+log: logging.Logger = logging.getLogger("becausal")
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The sender's end of a handoff, as its envelope tells it."""
+
+    handoff: RemoteStep
+    sender: str
+    receiver: str
+    parent_id: str | None
+    started_ns: int
+    payload: Payload
+
+    @classmethod
+    def read(cls, context: object) -> Sent | None:
+        """Return what an envelope's context says; None, with a warning, where it is missing or damaged."""
+        try:
+            if not isinstance(context, Mapping):
+                raise ValueError("it has no 'becausal' part")
+            if context["format"] != FORMAT:
+                raise ValueError(f"its format is {context['format']!r}; this becausal reads {FORMAT}")
+            step = remote_step({"baggage": context["baggage"], "traceparent": context.get("traceparent", "")})
+            if step is None:
+                raise ValueError("its baggage names no step")
+            return cls(
+                handoff=step,
+                sender=str(context["sender"]),
+                receiver=str(context["receiver"]),
+                parent_id=str(context["parent"]) if context.get("parent") else None,
+                started_ns=int(context["started_ns"]),
+                payload=Payload(
+                    str(context["digest"]),
+                    str(context["belief"]),
+                    int(context["size"]),
+                    str(context["type"]),
+                ),
+            )
+        except (ValueError, KeyError, TypeError) as flaw:
+            _warn(
+                f"an envelope cannot be joined to its sender ({flaw}); its payload is given all the same, and the "
+                "receiver's turn starts without a cause. Send what becausal.handoff() returned, whole."
+            )
+            return None
+
+    def join(self, opening: Opening) -> None:
+        """Make a receiver's turn part of the sender's chain, caused by this handoff."""
+        clock.witness(self.handoff.seq)
+        here = current()
+        if here is None or here.chain_id != self.handoff.chain_id:
+            opening.chain_id = self.handoff.chain_id
+            parent_id = self.parent_id or self.handoff.id
+            opening.parent = RemoteStep(
+                parent_id, self.handoff.chain_id, self.handoff.seq, self.handoff.hop,
+                span_context=self.handoff.span_context,
+            )  # fmt: skip
+        opening.causes = (
+            *opening.causes,
+            Cause(self.handoff.id, "transfer", "declared", "envelope", self.handoff.span_context),
+        )
+        opening.attributes |= {semconv.TRANSFER_SOURCE: self.sender}
+
+    def arrived(self, recorder: Recorder, receiver: OpenStep) -> None:
+        """Write the receiver's end of the handoff."""
+        receiver.hop = max(receiver.hop, self.handoff.hop)
+        step = OpenStep(
+            id=self.handoff.id,
+            chain_id=self.handoff.chain_id,
+            kind="handoff",
+            name=f"{self.sender} to {self.receiver}",
+            agent=self.sender,
+            parent_id=self.parent_id,
+            hop=self.handoff.hop,
+            seq=self.handoff.seq,
+            started_ns=self.started_ns,
+        )
+        step.received, step.produced = self.payload, receiver.received
+        step.attributes = _attributes(self.sender, self.receiver)
+        step.attributes[semconv.TRANSFER_RECEIVED_BY] = receiver.id
+        step.ended_ns, step.status = receiver.started_ns, "ok"
+        recorder.write(step)
+
+
+def send(recorder: Recorder, sender: str, receiver: str, payload: object) -> dict[str, str | int] | None:
+    """Record the sender's end of a handoff; returns the context for its envelope."""
+    here = current()
+    step = recorder.handoff(
+        sender,
+        receiver,
+        payload,
+        sent_by=here,
+        parent=here,
+        attributes=_attributes(sender, receiver),
+    )
+    if step is None or step.received is None:
+        return None
+    carrier: dict[str, str] = {}
+    with Scope(with_step(step)):
+        inject(carrier)
+    sent = step.received
+    recorder.end(step)
+    return {
+        "format": FORMAT,
+        "sender": sender,
+        "receiver": receiver,
+        "parent": (here.parent_id or here.id) if isinstance(here, OpenStep) else (here.id if here else ""),
+        "started_ns": step.started_ns,
+        "digest": sent.digest,
+        "belief": sent.belief,
+        "size": sent.size,
+        "type": sent.type_name,
+        **carrier,
+    }
+
+
+def payload_of(envelope: object) -> object:
+    """Return the payload of an envelope.
+
+    Raises:
+        EnvelopeError: it holds none.
+    """
+    if isinstance(envelope, Mapping) and "payload" in envelope:
+        return envelope["payload"]
+    what = f"a {type(envelope).__name__}"
+    if isinstance(envelope, Mapping):
+        what += f" with the keys {sorted(map(str, envelope))}"
+    raise EnvelopeError(
+        "receive() takes what becausal.handoff() returned, or the same dict read back from JSON: a mapping with "
+        f"'payload' and 'becausal'. This is {what}."
+    )
+
+
+def _attributes(sender: str, receiver: str) -> dict[str, str | bool | int | float | tuple[str, ...]]:
+    return {
+        semconv.TRANSFER_SOURCE: sender,
+        semconv.TRANSFER_TARGET_OWN: receiver,
+        semconv.TRANSFER_TARGET: receiver,
+    }
+
+
+def _warn(text: str) -> None:
+    """Warn; where warnings are errors, log: the payload must reach the receiver."""
+    try:
+        warnings.warn(text, BecausalWarning, stacklevel=4)
+    except BecausalWarning:
+        log.warning(text)

@@ -1,0 +1,295 @@
+"""One line that hooks every framework: `becausal.instrument()`.
+
+Adapters are found by the entry-point group `becausal.adapters`; nothing of a framework is imported here. An adapter
+hooks a place when its module is imported, by whoever imports it: so `instrument()` costs an app nothing for the
+frameworks that are installed and not used.
+
+Asked for by name, a framework that cannot be hooked is an error. Found by itself, it is passed over.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.metadata
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from opentelemetry.trace import TracerProvider
+from packaging.specifiers import SpecifierSet
+
+from becausal.errors import AdapterError, BecausalWarning, StoreError
+from becausal.recorder import Recorder
+from becausal.settings import Settings
+from becausal.store import open_store
+from becausal.telemetry import Telemetry
+from becausal.writer import Writer
+
+__all__ = [
+    "Adapter",
+    "AdapterReport",
+    "Hook",
+    "Hooks",
+    "active_recorder",
+    "adapters",
+    "flush",
+    "hooks_report",
+    "instrument",
+    "store_url_in_use",
+    "uninstrument",
+]
+
+EXIT_DEADLINE_S = 5.0
+
+
+@dataclass(slots=True)
+class Hook:
+    """One hooked place."""
+
+    place: str
+    """`module:Class.method`."""
+    state: Literal["waiting", "hooked", "gone"]
+    """`waiting` until its module is imported; `gone`: this version of the framework has no such place."""
+
+
+@dataclass(slots=True)
+class Hooks:
+    """What an adapter has hooked, and how to take it out again."""
+
+    installed: list[Hook] = field(default_factory=list)
+    undos: list[Callable[[], None]] = field(default_factory=list)
+
+    def add(self, place: str) -> Hook:
+        """Note a place that is to be hooked."""
+        hook = Hook(place, "waiting")
+        self.installed.append(hook)
+        return hook
+
+    def undo(self) -> None:
+        """Take every hook out, the last one first."""
+        while self.undos:
+            self.undos.pop()()
+        self.installed.clear()
+
+
+class Adapter(Protocol):
+    """An integration: knows where a framework is hooked and what its values mean."""
+
+    watches: str | None
+    """The distribution whose version counts; None for the standard library."""
+    supports: str
+    """The versions that it was checked with, as a PEP 440 specifier."""
+    requires: tuple[str, ...]
+    """Other adapters that it stands on."""
+
+    def install(self, recorder: Recorder, hooks: Hooks) -> None:
+        """Hook every place, each noted in `hooks` with what undoes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterReport:
+    """What is to be known of one adapter on this machine."""
+
+    name: str
+    watches: str | None
+    version: str | None
+    """None: not installed."""
+    supports: str
+    is_supported: bool
+    hooks: tuple[Hook, ...] = ()
+
+
+@dataclass(slots=True)
+class _Active:
+    settings: Settings
+    recorder: Recorder
+    hooks: dict[str, Hooks] = field(default_factory=dict)
+
+
+_active: _Active | None = None
+_last_store: str | None = None
+_lock = threading.RLock()
+
+
+def instrument(
+    *frameworks: str,
+    level: str | None = None,
+    store: str | os.PathLike[str] | None = None,
+    capture: str | None = None,
+    tracer_provider: TracerProvider | None = None,
+) -> None:
+    """Hook frameworks, and record what they do from now on. Calling it again adds what is not hooked yet.
+
+    Args:
+        frameworks: their names; none means all that are installed.
+        level: `full`, or `boundaries` for the handoffs and the agents at their ends alone.
+        store: a URL or a path; else `BECAUSAL_STORE`, else `sqlite:///.becausal/becausal.db`.
+        capture: `payloads`, or `digests` to keep checksums and sizes without the bodies.
+        tracer_provider: where the spans go; else the global provider, whenever the app sets one.
+
+    Raises:
+        AdapterError: a framework asked for by name is unknown, or not installed.
+        StoreError: the store that `store` names cannot be used. One that the environment or the default names is
+            warned of instead, and spans alone are made.
+        SettingsError: a level or a capture that does not exist.
+    """
+    global _active
+    with _lock:
+        known = adapters()
+        chosen = _chosen(frameworks, known)
+        settings = Settings.read(store=store, level=level, capture=capture)
+        if _active is None:
+            _active = _Active(settings, _recorder(settings, tracer_provider))
+        elif settings != _active.settings and (store or level or capture):
+            warnings.warn(
+                f"becausal records to {_active.settings.store} at level {_active.settings.level!r} already; "
+                "call becausal.uninstrument() before you instrument with other settings",
+                BecausalWarning,
+                stacklevel=2,
+            )
+        for name in chosen:
+            if name not in _active.hooks:
+                _install(name, known[name], _active)
+
+
+def uninstrument() -> None:
+    """Take every hook out and close the store; everything is as it was before."""
+    global _active
+    with _lock:
+        if _active is None:
+            return
+        for hooks in reversed(_active.hooks.values()):
+            hooks.undo()
+        _active.recorder.close(EXIT_DEADLINE_S)
+        _active = None
+
+
+def flush(timeout: float = 5.0) -> bool:
+    """Make durable all that was recorded so far; False when the time was up first."""
+    return True if _active is None else _active.recorder.flush(timeout)
+
+
+def active_recorder() -> Recorder | None:
+    """Return the recorder that is at work, or None before `instrument()`."""
+    return None if _active is None else _active.recorder
+
+
+def store_url_in_use() -> str:
+    """Return the URL of the store that this process records to, or last did, or would by default."""
+    return _last_store or Settings.read().store
+
+
+def adapters() -> dict[str, Adapter]:
+    """Return the adapters that are installed, by name; none of them has imported its framework."""
+    points = importlib.metadata.entry_points(group="becausal.adapters")
+    return {point.name: point.load()() for point in sorted(points, key=lambda point: point.name)}
+
+
+def hooks_report() -> list[AdapterReport]:
+    """Return the state of every adapter in this process, by name."""
+    hooks = {} if _active is None else _active.hooks
+    return [
+        AdapterReport(
+            name,
+            adapter.watches,
+            version := _version(adapter),
+            adapter.supports,
+            version is not None and _in_range(version, adapter.supports),
+            tuple(hooks[name].installed) if name in hooks else (),
+        )
+        for name, adapter in adapters().items()
+    ]
+
+
+def _chosen(frameworks: Sequence[str], known: dict[str, Adapter]) -> list[str]:
+    """Return the adapters to install, each after those that it stands on."""
+    for name in frameworks:
+        if name not in known:
+            there = ", ".join(sorted(known)) or "none: is becausal itself installed?"
+            raise AdapterError(f"no adapter is called {name!r}; there are: {there}")
+        if _version(known[name]) is None:
+            raise AdapterError(
+                f"{known[name].watches} is not installed, so {name!r} cannot be instrumented: "
+                f"pip install 'becausal[{name}]'"
+            )
+    everything = [name for name, adapter in known.items() if _version(adapter) is not None]
+    standing = [name for name, adapter in known.items() if adapter.watches is None]
+    order: dict[str, None] = {}
+
+    def add(names: Iterable[str]) -> None:
+        for name in names:
+            if name in known and name not in order:
+                add(known[name].requires)
+                order[name] = None
+
+    add(standing)
+    add(frameworks or everything)
+    return list(order)
+
+
+def _install(name: str, adapter: Adapter, active: _Active) -> None:
+    version = _version(adapter)
+    if version is not None and not _in_range(version, adapter.supports):
+        warnings.warn(
+            f"{adapter.watches} {version} is outside the range that becausal was checked with "
+            f"({adapter.supports}); what still fits is recorded. `becausal doctor` shows what does not.",
+            BecausalWarning,
+            stacklevel=4,
+        )
+    hooks = active.hooks[name] = Hooks()
+    try:
+        adapter.install(active.recorder, hooks)
+    except BaseException:
+        hooks.undo()
+        del active.hooks[name]
+        raise
+
+
+def _recorder(settings: Settings, tracer_provider: TracerProvider | None) -> Recorder:
+    global _last_store
+    writer = None
+    try:
+        store = open_store(settings.store)
+    except StoreError as refusal:
+        if settings.store_was_named:
+            raise
+        warnings.warn(f"{refusal} Until then becausal makes spans and keeps no runs.", BecausalWarning, stacklevel=4)
+    else:
+        _last_store = settings.store
+        writer = Writer(store)
+    recorder = Recorder(Telemetry(tracer_provider), writer, level=settings.level, capture=settings.capture)
+    if writer is not None:
+        writer.on_gap = recorder.encoder.forget
+    return recorder
+
+
+def _version(adapter: Adapter) -> str | None:
+    if adapter.watches is None:
+        return ""
+    try:
+        return importlib.metadata.version(adapter.watches)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _in_range(version: str, supports: str) -> bool:
+    return not version or SpecifierSet(supports).contains(version, prereleases=True)
+
+
+@atexit.register
+def _at_exit() -> None:
+    if _active is not None:
+        _active.recorder.close(EXIT_DEADLINE_S)
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+    if _active is not None:
+        _active.recorder.forget_after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,259 @@
+"""For code of one's own, and frameworks that becausal does not know.
+
+Everything here works the same before `becausal.instrument()`: it runs the app's code and records nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar, overload
+
+import wrapt
+
+from becausal import canonical, clock, context, guard
+from becausal.envelope import Sent, payload_of, send
+from becausal.instrument import active_recorder
+from becausal.payload import text_of
+from becausal.recorder import NOTHING, Observation, Opening, Recorder
+from becausal.step import Choice, OpenStep
+
+__all__ = ["OpenTurn", "agent", "chain", "decide", "handoff", "receive", "tool"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class OpenTurn:
+    """A request or a turn that is going on."""
+
+    def __init__(self, recorder: Recorder | None, step: OpenStep | None) -> None:
+        self._recorder, self.step = recorder, step
+
+    @property
+    def id(self) -> str | None:
+        """The step's id; None where nothing is recorded."""
+        return None if self.step is None else self.step.id
+
+    @property
+    def chain_id(self) -> str | None:
+        """The chain that it belongs to; None where nothing is recorded."""
+        return None if self.step is None else self.step.chain_id
+
+    def decide(
+        self,
+        conclusion: str,
+        *,
+        because: Iterable[object] = (),
+        reason: str | None = None,
+        confidence: float | None = None,
+    ) -> None:
+        """Note a decision of this turn; see `becausal.decide`."""
+        _note_decision(self._recorder, self.step, conclusion, because, reason, confidence)
+
+    def returned(self, value: object) -> None:
+        """Say what the turn produced; it is sealed as it is now. The last one counts."""
+        if self._recorder is not None and self.step is not None:
+            _produce(self._recorder, self.step, value)
+
+
+@contextmanager
+def chain(request: str, *, id: str | None = None, received: object = NOTHING) -> Iterator[OpenTurn]:
+    """Open a chain: everything inside stems from this request, in whichever thread, task or process it runs.
+
+    Args:
+        request: what was asked, in words.
+        id: the chain's id, where the app has one of its own; else 32 random hexadecimal digits.
+        received: the request's content, where it is more than its words.
+    """
+    opening = Opening(
+        "request",
+        request,
+        received=request if received is NOTHING else received,
+        chain_id=id or clock.new_chain_id(),
+    )
+    with _turn(opening) as turn:
+        yield turn
+
+
+@contextmanager
+def agent(name: str, *, received: object = NOTHING) -> Iterator[OpenTurn]:
+    """Open an agent's turn; it ends with the block.
+
+    Args:
+        name: the agent's name.
+        received: what it was given to work with, sealed as it is now.
+    """
+    with _turn(Opening("agent", name, agent=name, received=received)) as turn:
+        yield turn
+
+
+@overload
+def tool(function: F, /) -> F: ...
+@overload
+def tool(*, name: str | None = None) -> Callable[[F], F]: ...
+def tool(function: F | None = None, /, *, name: str | None = None) -> F | Callable[[F], F]:
+    """Record every call of a function as a tool call: a function, a coroutine, a generator or an async generator.
+
+    The function stays what it is under `inspect`. Arguments are kept by name, as they were given.
+    """
+    if function is None:
+        return lambda undecorated: tool_named(undecorated, name)
+    return tool_named(function, name)
+
+
+def tool_named(function: F, name: str | None) -> F:
+    """Return a function that records its calls under a tool name."""
+    seam = _seam_for(function)
+    called = name or getattr(function, "__name__", type(function).__name__)
+
+    def observed(wrapped: Any, instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        recorder = active_recorder()
+        if recorder is None:
+            return wrapped(*args, **kwargs)
+        return getattr(recorder, seam)(seen_as(wrapped), wrapped, *args, **kwargs)
+
+    def seen_as(wrapped: Callable[..., Any]) -> Observation:
+        return Observation(
+            lambda *args, **kwargs: Opening("tool", called, received=_by_name(wrapped, args, kwargs))
+        )
+
+    return wrapt.FunctionWrapper(function, observed)  # type: ignore[return-value]
+
+
+def decide(
+    conclusion: str,
+    *,
+    because: Iterable[object] = (),
+    reason: str | None = None,
+    confidence: float | None = None,
+) -> None:
+    """Note a decision on the step that is current; outside every step it is not noted.
+
+    Args:
+        conclusion: what was decided, in a few words.
+        because: the premises: texts, or values whose content stands for itself.
+        reason: the reasoning, where it is known.
+        confidence: 0 to 1, where the app knows it.
+    """
+    step = context.current()
+    _note_decision(active_recorder(), step if isinstance(step, OpenStep) else None, conclusion, because, reason, confidence)
+
+
+def handoff(sender: str, receiver: str, payload: object) -> dict[str, object]:
+    """Hand a payload over; returns the envelope to send, which `receive` opens.
+
+    The envelope is a dict: `payload` as it was given, and `becausal`, texts and numbers that carry the context. It
+    is JSON-able where the payload is.
+    """
+    recorder = active_recorder()
+    context_of = None if recorder is None else _send(recorder, sender, receiver, payload)
+    return {"payload": payload} if context_of is None else {"payload": payload, "becausal": context_of}
+
+
+@contextmanager
+def receive(receiver: str, envelope: Mapping[str, Any]) -> Iterator[Any]:
+    """Open the receiver's turn with what an envelope holds; gives the payload.
+
+    Raises:
+        EnvelopeError: this is no envelope at all, so there is no payload to give. One whose context is damaged is
+            warned of, and the payload is given all the same.
+    """
+    payload = payload_of(envelope)
+    recorder = active_recorder()
+    sent = Sent.read(envelope.get("becausal")) if recorder is not None else None
+    opening = Opening("agent", receiver, agent=receiver, received=payload)
+    if sent is not None:
+        sent.join(opening)
+    with _turn(opening) as turn:
+        if recorder is not None and sent is not None and turn.step is not None:
+            _arrived(recorder, sent, turn.step)
+        yield payload
+
+
+# Inside
+
+
+@contextmanager
+def _turn(opening: Opening) -> Iterator[OpenTurn]:
+    recorder = active_recorder()
+    step = None if recorder is None else _begin(recorder, opening)
+    if recorder is None or step is None:
+        yield OpenTurn(recorder, None)
+        return
+    try:
+        with context.Scope(context.with_step(step)):
+            yield OpenTurn(recorder, step)
+    except BaseException as error:
+        _end(recorder, step, error)
+        raise
+    _end(recorder, step, None)
+
+
+@guard.guarded
+def _begin(recorder: Recorder, opening: Opening) -> OpenStep | None:
+    return recorder.begin(opening)
+
+
+@guard.guarded
+def _end(recorder: Recorder, step: OpenStep, error: BaseException | None) -> None:
+    recorder.end(step, error=error)
+
+
+@guard.guarded
+def _produce(recorder: Recorder, step: OpenStep, value: object) -> None:
+    recorder.produce(step, value)
+
+
+@guard.guarded
+def _send(recorder: Recorder, sender: str, receiver: str, payload: object) -> dict[str, str | int] | None:
+    return send(recorder, sender, receiver, payload)
+
+
+@guard.guarded
+def _arrived(recorder: Recorder, sent: Sent, receiver: OpenStep) -> None:
+    sent.arrived(recorder, receiver)
+
+
+@guard.guarded
+def _note_decision(
+    recorder: Recorder | None,
+    step: OpenStep | None,
+    conclusion: str,
+    because: Iterable[object],
+    reason: str | None,
+    confidence: float | None,
+) -> None:
+    if recorder is None or step is None:
+        return
+    premises = (because,) if isinstance(because, str) else because
+    recorder.decide(
+        step,
+        Choice(
+            str(conclusion),
+            tuple(_head(premise) for premise in premises),
+            reason,
+            None if confidence is None else min(1.0, max(0.0, float(confidence))),
+            None if confidence is None else "declared",
+        ),
+    )
+
+
+def _head(premise: object) -> str:
+    # By way of the canonical form: no code of the app's classes runs.
+    return text_of(canonical.plain(premise))[:200]
+
+
+def _seam_for(function: Callable[..., Any]) -> str:
+    if inspect.isasyncgenfunction(function):
+        return "astream"
+    if inspect.isgeneratorfunction(function):
+        return "stream"
+    return "acall" if inspect.iscoroutinefunction(function) else "call"
+
+
+def _by_name(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return dict(inspect.signature(function).bind(*args, **kwargs).arguments)
+    except (TypeError, ValueError):  # a call that does not fit: the function itself will say so
+        return {**{str(index): value for index, value in enumerate(args)}, **kwargs}

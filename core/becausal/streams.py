@@ -1,0 +1,157 @@
+"""Stand-ins for generators that record their life without changing it.
+
+A generator's body runs in its reader's context, piece by piece. So no token is ever held across a `yield`: each piece
+runs in a scope of its own, and what the generator itself attached is kept for the next piece and never leaks to the
+reader. The step ends when the generator is exhausted, fails, is closed, or is left to the garbage collector.
+
+The stand-ins are `wrapt` proxies, so that `isinstance`, `inspect.isasyncgen` and the event loop's own finalizers
+see the generator they expect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import wrapt
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+
+from becausal.step import Status
+
+__all__ = ["AsyncStream", "SyncStream", "Telling"]
+
+
+class Telling(Protocol):
+    """What a stand-in tells of the stream it stands for."""
+
+    def begin(self) -> Context | None:
+        """The first item was asked for; returns the context to run in, or None where nothing is recorded."""
+
+    def item(self, item: object) -> None:
+        """An item is on its way to the reader."""
+
+    def end(self, status: Status, error: BaseException | None = None) -> None:
+        """It is over; told once or more often, only the first counts."""
+
+
+class _Stream(wrapt.ObjectProxy):  # type: ignore[misc]
+    """What both kinds share: the context of the body, and how its life is told."""
+
+    def __init__(self, wrapped: Any, telling: Telling) -> None:
+        super().__init__(wrapped)
+        self._self_telling = telling
+        self._self_context: Context | None = None
+        self._self_begun = False
+
+    def _begin(self) -> None:
+        if not self._self_begun:
+            self._self_begun = True
+            self._self_context = self._self_telling.begin()
+
+    def __del__(self) -> None:
+        self._self_telling.end("abandoned")
+
+
+class SyncStream(_Stream):
+    """Stands for a generator."""
+
+    def __iter__(self) -> SyncStream:
+        return self
+
+    def __next__(self) -> Any:
+        return self._piece(self.__wrapped__.__next__)
+
+    def send(self, value: Any) -> Any:
+        """As the generator's own."""
+        return self._piece(self.__wrapped__.send, value)
+
+    def throw(self, *args: Any) -> Any:
+        """As the generator's own."""
+        return self._piece(self.__wrapped__.throw, *args)
+
+    def close(self) -> None:
+        """As the generator's own."""
+        try:
+            self._run(self.__wrapped__.close)
+        finally:
+            self._self_telling.end("closed")
+
+    def _piece(self, function: Callable[..., Any], *args: Any) -> Any:
+        self._begin()
+        try:
+            item = self._run(function, *args)
+        except StopIteration:
+            self._self_telling.end("ok")
+            raise
+        except BaseException as error:
+            self._self_telling.end(_status(error), error)
+            raise
+        self._self_telling.item(item)
+        return item
+
+    def _run(self, function: Callable[..., Any], *args: Any) -> Any:
+        if self._self_context is None:
+            return function(*args)
+        former = otel_context.get_current()
+        otel_context.attach(self._self_context)
+        try:
+            return function(*args)
+        finally:
+            self._self_context = otel_context.get_current()
+            otel_context.attach(former)
+
+
+class AsyncStream(_Stream):
+    """Stands for an async generator."""
+
+    def __aiter__(self) -> AsyncStream:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await self._piece(self.__wrapped__.__anext__)
+
+    async def asend(self, value: Any) -> Any:
+        """As the generator's own."""
+        return await self._piece(self.__wrapped__.asend, value)
+
+    async def athrow(self, *args: Any) -> Any:
+        """As the generator's own."""
+        return await self._piece(self.__wrapped__.athrow, *args)
+
+    async def aclose(self) -> None:
+        """As the generator's own."""
+        try:
+            await self._run(self.__wrapped__.aclose)
+        finally:
+            self._self_telling.end("closed")
+
+    async def _piece(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        self._begin()
+        try:
+            item = await self._run(function, *args)
+        except StopAsyncIteration:
+            self._self_telling.end("ok")
+            raise
+        except BaseException as error:
+            self._self_telling.end(_status(error), error)
+            raise
+        self._self_telling.item(item)
+        return item
+
+    async def _run(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        if self._self_context is None:
+            return await function(*args)
+        former = otel_context.get_current()
+        otel_context.attach(self._self_context)
+        try:
+            return await function(*args)
+        finally:
+            self._self_context = otel_context.get_current()
+            otel_context.attach(former)
+
+
+def _status(error: BaseException) -> Status:
+    if isinstance(error, GeneratorExit):
+        return "closed"
+    return "cancelled" if type(error).__name__ == "CancelledError" else "error"

@@ -1,0 +1,288 @@
+"""Hooks: put in when a framework's module is imported, taken out again without a trace.
+
+A place is written `module:Class.method` or `module:function`. It is hooked at once if its module is loaded, else when
+somebody loads it. Hooks are plain functions and generators' stand-ins, never `wrapt` descriptors on what a framework takes
+through `weakref.WeakMethod` (LangGraph's `put_writes`, `submit`: TypeError there, ../reference/langgraph.md 7.1).
+
+Taking a hook out restores the very object that was there. If somebody has wrapped our hook since, theirs is left alone,
+and ours falls silent under it: the recorder is no longer active and every hook calls through.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import logging
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import wrapt
+from becausal.context import Scope
+from becausal.guard import guarded
+from becausal.instrument import Hook, Hooks
+from becausal.recorder import Observation, Recorder
+from opentelemetry.context import Context
+
+__all__ = ["Notice", "family", "notice", "observe", "replace", "when_imported"]
+
+log: logging.Logger = logging.getLogger("becausal")
+
+Make = Callable[[Any], Any]
+"""Takes the function that stands in a place, returns the hook that is to stand there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Bookkeeping around a call that is no step itself.
+
+    `before` takes what the hooked function takes; what it returns goes to `after`, with the result or the exception.
+    `scope` names a context that the function is to run in. All three are guarded: a failure of theirs is ours alone.
+    """
+
+    before: Callable[..., Any] | None = None
+    after: Callable[[Any, Any, BaseException | None], None] | None = None
+    scope: Callable[..., Context | None] | None = None
+
+
+def observe(recorder: Recorder, hooks: Hooks, place: str, seen: Observation) -> None:
+    """Hook a place so that each call of it is a step."""
+    replace(hooks, place, lambda original: observing(recorder, original, seen))
+
+
+def notice(recorder: Recorder, hooks: Hooks, place: str, noticed: Notice) -> None:
+    """Hook a place for bookkeeping."""
+    replace(hooks, place, lambda original: noticing(recorder, original, noticed))
+
+
+def replace(hooks: Hooks, place: str, make: Make, *, optional: bool = False) -> None:
+    """Hook a place with whatever `make` returns for what stands there.
+
+    A place that is gone is noted and logged; one that only some supported versions have is `optional`.
+    """
+    hook = hooks.add(place)
+    module_name, _, path = place.partition(":")
+
+    def put_in() -> None:
+        owner, name = _owner(sys.modules[module_name], path)
+        if owner is None or not _has(owner, name):
+            hook.state = "gone"
+            if not optional:
+                log.warning("becausal: this version has no %s; what it shows is not recorded", place)
+            return
+        hooks.undos.append(_put(owner, name, make))
+        hook.state = "hooked"
+
+    when_imported(hooks, module_name, put_in)
+
+
+def family(hooks: Hooks, place: str, made: dict[str, Make]) -> None:
+    """Hook methods of a base class and of every subclass that defines them, those defined later included.
+
+    Abstract methods are passed over: nobody calls them.
+    """
+    hook = hooks.add(f"{place}.{{{','.join(made)}}}")
+    module_name, _, path = place.partition(":")
+
+    def put_in() -> None:
+        owner, name = _owner(sys.modules[module_name], path)
+        base = getattr(owner, name, None) if owner is not None else None
+        if not inspect.isclass(base):
+            hook.state = "gone"
+            log.warning("becausal: this version has no %s; what it shows is not recorded", place)
+            return
+        for cls in _with_subclasses(base):
+            _hook_class(hooks, cls, made)
+        hooks.undos.append(_watch_subclasses(hooks, base, made))
+        hook.state = "hooked"
+
+    when_imported(hooks, module_name, put_in)
+
+
+def when_imported(hooks: Hooks, module_name: str, action: Callable[[], None]) -> None:
+    """Do something once a module is loaded: now, or when somebody imports it."""
+    if module_name in sys.modules and not getattr(sys.modules[module_name].__spec__, "_initializing", False):
+        action()
+        return
+    awaited = [True]
+    hooks.undos.append(awaited.clear)  # taken out before the module ever came
+
+    @guarded
+    def arrived(_: object) -> None:
+        if awaited:
+            action()
+
+    wrapt.register_post_import_hook(arrived, module_name)
+
+
+def observing(recorder: Recorder, original: Callable[..., Any], seen: Observation) -> Callable[..., Any]:
+    """Return a function that records each call of `original` as a step, and is of the same sort."""
+    if inspect.isasyncgenfunction(original) or inspect.isgeneratorfunction(original):
+        seam = recorder.astream if inspect.isasyncgenfunction(original) else recorder.stream
+        return _generating(original, functools.partial(seam, seen, original))
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def observed_async(*args: Any, **kwargs: Any) -> Any:
+            return await recorder.acall(seen, original, *args, **kwargs)
+
+        return observed_async
+
+    @functools.wraps(original)
+    def observed(*args: Any, **kwargs: Any) -> Any:
+        return recorder.call(seen, original, *args, **kwargs)
+
+    return observed
+
+
+def noticing(recorder: Recorder, original: Callable[..., Any], noticed: Notice) -> Callable[..., Any]:
+    """Return a function that does bookkeeping around `original`, and is of the same sort."""
+    before = guarded(noticed.before) if noticed.before is not None else _nothing
+    after = guarded(noticed.after) if noticed.after is not None else _nothing
+    scope = guarded(noticed.scope) if noticed.scope is not None else _nothing
+
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def noticed_async(*args: Any, **kwargs: Any) -> Any:
+            if not recorder.active:
+                return await original(*args, **kwargs)
+            token = before(*args, **kwargs)
+            try:
+                with _within(scope(*args, **kwargs)):
+                    result = await original(*args, **kwargs)
+            except BaseException as error:
+                after(token, None, error)
+                raise
+            after(token, result, None)
+            return result
+
+        return noticed_async
+
+    @functools.wraps(original)
+    def noticed_sync(*args: Any, **kwargs: Any) -> Any:
+        if not recorder.active:
+            return original(*args, **kwargs)
+        token = before(*args, **kwargs)
+        try:
+            with _within(scope(*args, **kwargs)):
+                result = original(*args, **kwargs)
+        except BaseException as error:
+            after(token, None, error)
+            raise
+        after(token, result, None)
+        return result
+
+    return noticed_sync
+
+
+# Inside
+
+
+class _Unscoped:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+_UNSCOPED = _Unscoped()
+
+
+def _within(context: Context | None) -> Scope | _Unscoped:
+    return _UNSCOPED if context is None else Scope(context)
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    return None
+
+
+def _generating(original: Callable[..., Any], seam: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a stand-in for a generator function that `inspect` still takes for one."""
+
+    def through(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return seam(*args, **kwargs) if instance is None else seam(instance, *args, **kwargs)
+
+    return wrapt.FunctionWrapper(original, through)  # type: ignore[no-any-return]
+
+
+def _owner(module: Any, path: str) -> tuple[Any, str]:
+    """Return what holds the last name of a path, and that name; the owner is None where the path breaks off."""
+    *owners, name = path.split(".")
+    owner: Any = module
+    for step in owners:
+        owner = getattr(owner, step, None)
+    return owner, name
+
+
+def _has(owner: Any, name: str) -> bool:
+    return name in vars(owner) if inspect.isclass(owner) else hasattr(owner, name)
+
+
+def _put(owner: Any, name: str, make: Make) -> Callable[[], None]:
+    """Put a hook in; returns what takes it out."""
+    original = vars(owner)[name]
+    if isinstance(original, staticmethod | classmethod):
+        hook: Any = type(original)(make(original.__func__))
+    else:
+        hook = make(original)
+    setattr(owner, name, hook)
+
+    def take_out() -> None:
+        if vars(owner).get(name) is hook:
+            setattr(owner, name, original)
+
+    return take_out
+
+
+def _with_subclasses(base: type) -> Iterator[type]:
+    seen: dict[type, None] = {}
+    waiting = [base]
+    while waiting:
+        cls = waiting.pop()
+        if cls not in seen:
+            seen[cls] = None
+            waiting.extend(type.__subclasses__(cls))
+    yield from seen
+
+
+def _hook_class(hooks: Hooks, cls: type, made: dict[str, Make]) -> None:
+    for name, make in made.items():
+        method = vars(cls).get(name)
+        if method is None or not callable(method) or getattr(method, "__isabstractmethod__", False):
+            continue
+        hooks.undos.append(_put(cls, name, make))
+
+
+def _watch_subclasses(hooks: Hooks, base: type, made: dict[str, Make]) -> Callable[[], None]:
+    """Hook each subclass as it is defined; returns what stops that."""
+    original = vars(base).get("__init_subclass__")
+
+    def __init_subclass__(cls: type, **kwargs: Any) -> None:
+        if original is not None:
+            original.__get__(None, cls)(**kwargs)
+        else:
+            super(base, cls).__init_subclass__(**kwargs)
+        hook_late(cls)
+
+    @guarded
+    def hook_late(cls: type) -> None:
+        if watching:
+            _hook_class(hooks, cls, made)
+
+    watching = [True]
+    ours = classmethod(__init_subclass__)
+    base.__init_subclass__ = ours  # type: ignore[assignment]
+
+    def stop() -> None:
+        watching.clear()
+        if vars(base).get("__init_subclass__") is ours:
+            if original is not None:
+                base.__init_subclass__ = original
+            else:
+                del base.__init_subclass__
+
+    return stop

@@ -1,0 +1,83 @@
+"""Threads (standard library): work that is handed to a thread belongs to whoever handed it over.
+
+Hooked places, and why these
+----------------------------
+`threading.Thread.start`
+    The door of a raw thread. Its `run` is entered in the starter's context.
+
+`concurrent.futures.ThreadPoolExecutor.submit`
+    The door of a pool, of `map` and of `loop.run_in_executor`. The function runs in the submitter's context; the pool's own
+    threads are left out, or each would keep the context of its first customer for life.
+
+Only OpenTelemetry's context is carried (which holds the current step), never the app's other context variables: LangChain's
+would change streaming and callbacks. Nothing is done where no step is current and no span.
+
+Not seen: `multiprocessing`, `_thread.start_new_thread`, threads made in C. Use `becausal.inject` and `extract` there.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from becausal.context import Scope
+from becausal.instrument import Hooks
+from becausal.recorder import Recorder
+from becausal_integrations.patch import replace
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+
+__all__ = ["ThreadsAdapter"]
+
+
+class ThreadsAdapter:
+    """Carries the current step into threads."""
+
+    watches: str | None = None
+    supports = ""
+    requires: tuple[str, ...] = ()
+
+    def install(self, recorder: Recorder, hooks: Hooks) -> None:
+        """Hook both doors."""
+        replace(hooks, "threading:Thread.start", functools.partial(_starting, recorder))
+        replace(
+            hooks, "concurrent.futures.thread:ThreadPoolExecutor.submit", functools.partial(_submitting, recorder)
+        )
+
+
+def _starting(recorder: Recorder, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def start(self: Any, *args: Any, **kwargs: Any) -> Any:
+        context = otel_context.get_current()
+        target = getattr(self, "_target", None)
+        if recorder.active and context and not _is_pool_worker(target):
+
+            def run() -> None:
+                del self.run  # the thread's own again, before its work begins
+                _run_in(context, self.run)
+
+            self.run = run
+        return original(self, *args, **kwargs)
+
+    return start
+
+
+def _submitting(recorder: Recorder, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        context = otel_context.get_current()
+        if recorder.active and context:
+            return original(self, functools.partial(_run_in, context, fn), *args, **kwargs)
+        return original(self, fn, *args, **kwargs)
+
+    return submit
+
+
+def _run_in(context: Context, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    with Scope(context):
+        return function(*args, **kwargs)
+
+
+def _is_pool_worker(target: object) -> bool:
+    return getattr(target, "__module__", "") == "concurrent.futures.thread"
