@@ -1,0 +1,115 @@
+"""Where recorded steps are kept, and how to get at them again.
+
+A store does few things, each by name: write a batch, list the chains, load one, fetch a body. Judging is
+done on a loaded run, in Python, so a store needs no query language and another database needs little code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from becausal import settings
+from becausal.errors import StoreError
+from becausal.step import OpenStep, Step
+
+__all__ = ["ChainInfo", "Store", "StoreInfo", "open_store"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainInfo:
+    """One recorded chain, as a list shows it."""
+
+    chain_id: str
+    name: str
+    """The name of its root: the earliest step whose parent is not in the store."""
+    started_ns: int
+    ended_ns: int | None
+    """When its last step ended; None while any of its steps is open."""
+    steps: int
+    errors: int
+    """How many of its steps have the status `error`."""
+    handoffs: int
+    agents: tuple[str, ...]
+    """In the order in which they first worked."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreInfo:
+    """What a store is and how much is in it."""
+
+    url: str
+    path: Path | None
+    """None where there is no file."""
+    format: int
+    bytes_on_disk: int
+    chains: int
+    steps: int
+    bodies: int
+
+
+class Store(Protocol):
+    """Keeps steps. Every method may be called from any thread, and raises `StoreError` when it fails."""
+
+    @property
+    def url(self) -> str:
+        """What it was opened with."""
+
+    def write(self, steps: Sequence[OpenStep]) -> None:
+        """Keep steps and their bodies, all of them or, if this raises, none.
+
+        Once it has returned, nothing of them is lost to a crash of the process. A step may be written while
+        it is open and again when it has ended; writing one twice changes nothing. The steps stay unchanged.
+        """
+
+    def add_gaps(self, gaps: Mapping[str, int]) -> None:
+        """Add to the counts of what could not be recorded, by reason."""
+
+    def gaps(self) -> dict[str, int]:
+        """Return how much could not be recorded, by reason."""
+
+    def chains(self, *, prefix: str = "", limit: int | None = None) -> list[ChainInfo]:
+        """Return the chains whose ids start with a prefix, newest first."""
+
+    def load(self, chain_id: str) -> list[Step]:
+        """Return a chain's steps in `seq` order; empty if there are none.
+
+        Their payloads fetch bodies from this store, so it has to stay open for as long as they are read.
+        """
+
+    def body(self, digest: bytes) -> bytes | None:
+        """Return the canonical body with this digest, or None if it is not kept."""
+
+    def describe(self) -> StoreInfo:
+        """Return what the store is and how much is in it. Counts, so it takes its time on a large one."""
+
+    def close(self) -> None:
+        """Let go of the store. Closing twice is harmless."""
+
+
+def open_store(url: str, *, read_only: bool = False, create: bool = True) -> Store:
+    """Open the store at a URL (`sqlite:///PATH`, `sqlite:///:memory:`) or at a plain path.
+
+    Args:
+        read_only: change nothing, and make nothing.
+        create: make the store if there is none.
+
+    Raises:
+        StoreError: there is none and none may be made, or it cannot be opened.
+        StoreFormatError: what is there is damaged, no store of ours, or of a newer format.
+    """
+    # Imported here, so that a program pays for one kind of store alone.
+    from becausal.store.sqlite import SQLiteStore
+
+    url = settings.store_url(url)
+    scheme, _, place = url.partition("://")
+    if scheme != "sqlite":
+        raise StoreError(f"there is no store for {scheme}:// yet; use sqlite:///PATH")
+    if not place.startswith("/") or place == "/":
+        raise StoreError(
+            f"{url} names no file; write sqlite:///PATH with three slashes, "
+            "or four before an absolute path: sqlite:////home/me/runs.db"
+        )
+    return SQLiteStore(url, place[1:], read_only=read_only, create=create)

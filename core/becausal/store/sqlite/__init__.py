@@ -1,0 +1,329 @@
+"""SQLite in WAL mode: the store that needs nothing installed and no server.
+
+One connection writes, one reads: the app writes while a notebook, a command line and other processes of the
+app read and write the same file. A batch is one transaction, fsynced when it commits.
+
+A connection must not cross a fork: its locks stay with the parent. Each process has its own, opened when
+it first asks. A store in memory is one connection; a forked child begins with an empty one.
+
+Not for network file systems, whose locks SQLite cannot rely on.
+
+Source: sqlite.org/wal.html; sqlite.org/howtocorrupt.html, section 2.6 (fork).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from becausal.errors import StoreError
+from becausal.payload import Payload
+from becausal.step import Cause, OpenStep, Step
+from becausal.store import ChainInfo, StoreInfo
+from becausal.store.sqlite import file, row
+from becausal.store.sqlite.write import Writer
+
+__all__ = ["SQLiteStore"]
+
+MEMORY = ":memory:"
+
+CACHED_BYTES = 16 << 20
+"""How many bytes of bodies are kept at hand."""
+
+
+class SQLiteStore:
+    """A `becausal.store.Store` in one file, or in memory."""
+
+    def __init__(self, url: str, place: str, *, read_only: bool = False, create: bool = True) -> None:
+        self.url = url
+        # Absolute: the app may change its directory.
+        self._path = None if place == MEMORY else Path(place).expanduser().absolute()
+        self._read_only = read_only
+        self._closed = False
+        if self._path is not None:
+            if create and not read_only:
+                file.prepare(self._path)
+            file.check(self._path)
+        self._session = _Session(self._path)
+        # At once, so that what is wrong is said now and not in the middle of a run.
+        with self._writing() if not read_only else self._reading():
+            pass
+
+    def write(self, steps: Sequence[OpenStep]) -> None:
+        """Keep steps and their bodies, all of them or, if this raises, none."""
+        if steps:
+            with self._writing() as writer, file.told(self._path, f"writing {len(steps)} steps"):
+                writer.write(steps)
+
+    def add_gaps(self, gaps: Mapping[str, int]) -> None:
+        """Add to the counts of what could not be recorded, by reason."""
+        if gaps:
+            with self._writing() as writer, file.told(self._path, "writing the counts of gaps"):
+                writer.add_gaps(gaps)
+
+    def gaps(self) -> dict[str, int]:
+        """Return how much could not be recorded, by reason."""
+        with self._reading() as reader, file.told(self._path, "reading the counts of gaps"):
+            return dict(reader.execute("SELECT reason, count FROM gaps ORDER BY reason"))
+
+    def chains(self, *, prefix: str = "", limit: int | None = None) -> list[ChainInfo]:
+        """Return the chains whose ids start with a prefix, newest first."""
+        with self._reading() as reader, file.told(self._path, "listing the chains"):
+            return _chain_infos(reader, prefix, -1 if limit is None else limit)
+
+    def load(self, chain_id: str) -> list[Step]:
+        """Return a chain's steps in `seq` order; empty if there are none."""
+        doing = f"loading the chain {chain_id}"
+        with self._reading() as reader, file.told(self._path, doing):
+            try:
+                return self._load(reader, row.encodable(chain_id))
+            except (ValueError, LookupError, TypeError) as failure:
+                raise file.damaged(self._path, doing, failure) from failure
+
+    def body(self, digest: bytes) -> bytes | None:
+        """Return the canonical body with this digest, or None if it is not kept."""
+        cache = self._own_session().bodies
+        body = cache.get(digest)
+        if body is None:
+            doing = f"reading the body {digest.hex()}"
+            query = "SELECT codec, data FROM blobs WHERE digest = ? AND codec IS NOT NULL"
+            with self._reading() as reader, file.told(self._path, doing):
+                found = reader.execute(query, (digest,)).fetchone()
+            if found is None:
+                return None
+            try:
+                body = row.unpack(*found)
+            except zstandard.ZstdError as failure:
+                raise file.damaged(self._path, doing, failure) from failure
+            cache.put(digest, body)
+        return body
+
+    def describe(self) -> StoreInfo:
+        """Return what the store is and how much is in it."""
+        query = """SELECT (SELECT value FROM meta WHERE key = 'format'), (SELECT count(*) FROM chains),
+            (SELECT count(*) FROM steps), (SELECT count(*) FROM blobs WHERE codec IS NOT NULL)"""
+        with self._reading() as reader, file.told(self._path, "counting what is in it"):
+            format, chains, steps, bodies = reader.execute(query).fetchone()
+            (in_memory,) = reader.execute(
+                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+            ).fetchone()
+        size = in_memory if self._path is None else _bytes_on_disk(self._path)
+        return StoreInfo(self.url, self._path, int(format), size, chains, steps, bodies)
+
+    def close(self) -> None:
+        """Fold the WAL into the file and let go of it. Closing twice is harmless."""
+        if not self._closed:
+            session = self._own_session()
+            self._closed = True
+            session.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Writer]:
+        if self._read_only:
+            raise StoreError(f"{self.url} was opened to read only; open it without read_only=True to write")
+        session = self._own_session()
+        with session.write_lock:
+            yield session.writer()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        session = self._own_session()
+        with session.read_lock:
+            yield session.reader()
+
+    def _own_session(self) -> _Session:
+        if self._closed:
+            raise StoreError(f"{self.url} is closed; open it again with becausal.store.open_store")
+        session = self._session
+        if session.pid != os.getpid():
+            _of_the_parent.append(session)
+            session = self._session = _Session(self._path)
+        return session
+
+    def _load(self, reader: sqlite3.Connection, chain_id: str) -> list[Step]:
+        with _snapshot(reader):
+            found = reader.execute("SELECT chain_no FROM chains WHERE chain_id = ?", (chain_id,)).fetchone()
+            if found is None:
+                return []
+            rows = reader.execute(
+                "SELECT * FROM steps WHERE chain_no = ? ORDER BY seq, started_ns, step_id", found
+            ).fetchall()
+            causes = _causes(reader, found[0])
+            names = _names(reader, {number for r in rows for number in (r[3], r[4], r[5], r[10])})
+            payloads = self._payloads(reader, {number for r in rows for number in (r[12], r[13])})
+        return [row.step_of(r, chain_id, names, payloads, causes.get(r[1], ())) for r in rows]
+
+    def _payloads(self, reader: sqlite3.Connection, numbers: Iterable[int | None]) -> dict[int, Payload]:
+        query = """SELECT blob_no, digest, belief, total_size, name, lossy
+            FROM blobs JOIN names ON name_no = type WHERE blob_no IN (SELECT value FROM json_each(?))"""
+        return {
+            number: row.payload_of(digest, belief, size, type_name, lossy, self)
+            for number, digest, belief, size, type_name, lossy in reader.execute(query, (_list(numbers),))
+        }
+
+
+# Sessions of parents, kept from the garbage collector: closing their connections here would touch locks
+# that are not ours.
+_of_the_parent: list[_Session] = []
+
+
+class _Session:
+    """The connections of one process to one file, opened when they are first needed."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.pid = os.getpid()
+        self.bodies = _BodyCache()
+        self.write_lock = threading.RLock()
+        # In memory both are the same connection, so both are the same lock.
+        self.read_lock = self.write_lock if path is None else threading.RLock()
+        self._path = path
+        self._reader: sqlite3.Connection | None = None
+        self._writing: sqlite3.Connection | None = None
+        self._writer: Writer | None = None
+
+    def writer(self) -> Writer:
+        if self._writer is None:
+            self._writing = file.memory() if self._path is None else file.open_writer(self._path)
+            self._writer = Writer(self._writing)
+        return self._writer
+
+    def reader(self) -> sqlite3.Connection:
+        if self._path is None:
+            self.writer()
+            assert self._writing is not None
+            return self._writing
+        if self._reader is None:
+            self._reader = file.open_reader(self._path)
+        return self._reader
+
+    def close(self) -> None:
+        with self.write_lock, self.read_lock:
+            # The writer last: the last one to leave folds the WAL in and removes it.
+            if self._reader is not None:
+                self._reader.close()
+            if self._writing is not None:
+                with suppress(sqlite3.Error):  # others may be reading; then the last of them does it
+                    self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._writing.close()
+
+
+class _BodyCache:
+    """The bodies that were last asked for, up to a number of bytes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bodies: OrderedDict[bytes, bytes] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, digest: bytes) -> bytes | None:
+        with self._lock:
+            body = self._bodies.get(digest)
+            if body is not None:
+                self._bodies.move_to_end(digest)
+            return body
+
+    def put(self, digest: bytes, body: bytes) -> None:
+        with self._lock:
+            if digest not in self._bodies:
+                self._bodies[digest] = body
+                self._bytes += len(body)
+            while self._bytes > CACHED_BYTES:
+                self._bytes -= len(self._bodies.popitem(last=False)[1])
+
+
+# Queries.
+
+
+@contextmanager
+def _snapshot(reader: sqlite3.Connection) -> Iterator[None]:
+    # Several queries that must see one state. In memory nobody writes meanwhile: the lock is the same.
+    reader.execute("BEGIN")
+    try:
+        yield
+    finally:
+        reader.execute("ROLLBACK")
+
+
+def _chain_infos(reader: sqlite3.Connection, prefix: str, limit: int) -> list[ChainInfo]:
+    prefix = row.encodable(prefix)
+    with _snapshot(reader):
+        ids = dict(reader.execute(FIND_CHAINS, (prefix, limit)))
+        chosen = (_list(ids),)
+        counts = {number: rest for number, *rest in reader.execute(COUNT_STEPS, chosen)}
+        roots = {number: name for number, name, _ in reader.execute(FIND_ROOTS, chosen)}
+        agents: dict[int, list[str]] = {}
+        for number, name, _ in reader.execute(FIND_AGENTS, chosen):
+            agents.setdefault(number, []).append(name)
+    infos = []
+    for number, chain_id in ids.items():
+        started_ns, ended_ns, is_open, steps, errors, handoffs = counts[number]
+        infos.append(
+            ChainInfo(
+                chain_id=chain_id,
+                name=roots.get(number, ""),
+                started_ns=started_ns,
+                ended_ns=None if is_open else ended_ns,
+                steps=steps,
+                errors=errors,
+                handoffs=handoffs,
+                agents=tuple(agents.get(number, ())),
+            )
+        )
+    return infos
+
+
+# All that starts with a text lies between it and it followed by the last character of all.
+FIND_CHAINS = """SELECT chain_no, chain_id FROM chains
+    WHERE chain_id >= ?1 AND chain_id <= ?1 || char(0x10FFFF)
+    ORDER BY started_ns DESC, chain_no DESC LIMIT ?2"""
+
+CHOSEN = "chain_no IN (SELECT value FROM json_each(?))"
+
+COUNT_STEPS = f"""SELECT chain_no, min(started_ns), max(ended_ns), max(ended_ns IS NULL), count(*),
+        sum(status IS (SELECT name_no FROM names WHERE name = 'error')),
+        sum(kind IS (SELECT name_no FROM names WHERE name = 'handoff'))
+    FROM steps WHERE {CHOSEN} GROUP BY chain_no"""
+
+# Beside min(), SQLite gives the other columns of the row that has it (sqlite.org/lang_select.html, 2.5).
+FIND_ROOTS = f"""SELECT chain_no, names.name, min(seq) FROM steps JOIN names ON name_no = steps.name
+    WHERE {CHOSEN} AND NOT EXISTS (
+        SELECT 1 FROM steps AS parent
+        WHERE parent.chain_no = steps.chain_no AND parent.step_id = steps.parent_id)
+    GROUP BY chain_no"""
+
+FIND_AGENTS = f"""SELECT chain_no, names.name, min(seq) FROM steps JOIN names ON name_no = agent
+    WHERE {CHOSEN} GROUP BY chain_no, agent ORDER BY min(seq)"""
+
+
+def _causes(reader: sqlite3.Connection, chain_no: int) -> dict[int, tuple[Cause, ...]]:
+    query = """SELECT step_id, source_id, kind, grade, evidence FROM causes
+        WHERE chain_no = ? ORDER BY step_id, nth"""
+    rows = reader.execute(query, (chain_no,)).fetchall()
+    names = _names(reader, {number for r in rows for number in (r[2], r[3])})
+    causes: dict[int, list[Cause]] = {}
+    for step_id, source, kind, grade, evidence in rows:
+        causes.setdefault(step_id, []).append(row.cause_of(source, names[kind], names[grade], evidence))
+    return {step_id: tuple(of_step) for step_id, of_step in causes.items()}
+
+
+def _names(reader: sqlite3.Connection, numbers: Iterable[int | None]) -> dict[int, str]:
+    query = "SELECT name_no, name FROM names WHERE name_no IN (SELECT value FROM json_each(?))"
+    return dict(reader.execute(query, (_list(numbers),)))
+
+
+def _list(numbers: Iterable[Any]) -> str:
+    return json.dumps([number for number in numbers if number is not None])
+
+
+def _bytes_on_disk(path: Path) -> int:
+    beside = (path.with_name(path.name + end) for end in ("", "-wal", "-shm"))
+    return sum(each.stat().st_size for each in beside if each.exists())

@@ -1,0 +1,288 @@
+"""The SQLite file: what is in it, how it is made and opened, and what is said when it cannot be.
+
+A file of ours is known by SQLite's application id, which stands in the first 100 bytes. So somebody else's
+database is refused before SQLite opens it, which could already change it (a WAL is folded in on closing).
+
+The schema is made before the switch to WAL: from the first moment it is in the main file, where that
+check finds it. Names, chains and blobs have small numbers: random 16-byte keys would dirty a page per row
+and index, numbers append (measured: 1.8 times the speed, 0.6 times the disk).
+
+Source: sqlite.org/fileformat2.html, section 1.3; sqlite.org/wal.html.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
+
+from becausal.errors import StoreError, StoreFormatError
+from becausal.settings import DEFAULT_STORE
+
+__all__ = ["FORMAT", "begin", "check", "damaged", "memory", "open_reader", "open_writer", "prepare", "told"]
+
+FORMAT = 1
+"""The number of the schema below. A file with a higher one is refused; a lower one would be upgraded."""
+
+APPLICATION_ID = 0x62636175
+"""`bcau`, in the header of every file of ours."""
+
+BUSY_SECONDS = 30.0
+
+SCHEMA = (
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    # Agents, tools, models and types, and the words for kinds, statuses and grades too: a new kind is
+    # then no new format.
+    "CREATE TABLE names(name_no INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
+    """CREATE TABLE chains(
+        chain_no INTEGER PRIMARY KEY, chain_id TEXT NOT NULL UNIQUE, started_ns INTEGER NOT NULL) STRICT""",
+    "CREATE INDEX chains_started ON chains(started_ns)",
+    # belief to lossy describe a payload whose root the blob is: type is NULL for a mere part, belief where
+    # it is the digest. size to data are the body: codec is NULL as long as it was not handed over. data is
+    # last, so that reading the rest never reads through it.
+    """CREATE TABLE blobs(
+        blob_no INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE,
+        belief BLOB, total_size INTEGER, type INTEGER, lossy TEXT,
+        size INTEGER, codec INTEGER, data BLOB) STRICT""",
+    """CREATE TABLE steps(
+        chain_no INTEGER NOT NULL, step_id INTEGER NOT NULL, parent_id INTEGER,
+        kind INTEGER NOT NULL, name INTEGER NOT NULL, agent INTEGER,
+        seq INTEGER NOT NULL, hop INTEGER NOT NULL, started_ns INTEGER NOT NULL, ended_ns INTEGER,
+        status INTEGER NOT NULL, error TEXT, received INTEGER, produced INTEGER,
+        trace_id BLOB, span_id INTEGER, attributes TEXT, choices TEXT,
+        PRIMARY KEY(chain_no, step_id)) STRICT, WITHOUT ROWID""",
+    # "Which step first had this digest?" One popular payload (a system prompt) makes the same index
+    # without the time scan 100,000 rows.
+    "CREATE INDEX steps_received ON steps(received, started_ns) WHERE received IS NOT NULL",
+    "CREATE INDEX steps_produced ON steps(produced, started_ns) WHERE produced IS NOT NULL",
+    # Recorded causes alone: call edges follow from steps.parent_id.
+    """CREATE TABLE causes(
+        chain_no INTEGER NOT NULL, step_id INTEGER NOT NULL, nth INTEGER NOT NULL, source_id INTEGER NOT NULL,
+        kind INTEGER NOT NULL, grade INTEGER NOT NULL, evidence TEXT NOT NULL,
+        PRIMARY KEY(chain_no, step_id, nth)) STRICT, WITHOUT ROWID""",
+    "CREATE TABLE gaps(reason TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+)
+
+# A generator of our own: an app that seeds `random` must not lose a number to us.
+_random = random.Random()
+
+
+def prepare(path: Path) -> None:
+    """Make an empty file that only its owner can read, and its directory; leave what is there."""
+    folder = path.parent
+    try:
+        if not folder.exists():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.name == Path(DEFAULT_STORE.removeprefix("sqlite:///")).parent.name:
+                (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+        # SQLite gives the -wal and -shm beside it the mode of the file.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except (FileExistsError, NotADirectoryError) as failure:
+        raise StoreError(
+            f"cannot make {path}: {failure.filename} is a file, not a directory; choose another path"
+        ) from failure
+    except IsADirectoryError as failure:
+        raise StoreError(f"{path} is a directory; name a file in it, such as {path}/becausal.db") from failure
+    except OSError as failure:
+        raise StoreError(
+            f"cannot write {path}: {failure.strerror} ({failure.filename}); choose another path with "
+            "BECAUSAL_STORE or becausal.instrument(store=…), or allow writing there"
+        ) from failure
+
+
+def check(path: Path) -> None:
+    """Refuse what is no file of ours, without touching it. An empty file is as good as none.
+
+    Raises:
+        StoreError: it does not exist, or cannot be read.
+        StoreFormatError: it is something else.
+    """
+    try:
+        with path.open("rb") as opened:
+            header = opened.read(100)
+    except (FileNotFoundError, NotADirectoryError) as failure:
+        raise StoreError(
+            f"{path} does not exist: no run has been recorded there yet. To record one, call "
+            f"becausal.instrument(store={str(path)!r}) before the app runs, or set BECAUSAL_STORE"
+        ) from failure
+    except OSError as failure:
+        raise StoreError(f"cannot read {path}: {failure.strerror}") from failure
+    if header and not header.startswith(b"SQLite format 3\x00"):
+        raise StoreFormatError(f"{path} is no SQLite database; it was left as it is. Choose another path")
+    if header and int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+        raise StoreFormatError(
+            f"{path} is an SQLite database, but not one of becausal's; it was left as it is. "
+            "Choose another path"
+        )
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """Return a connection that writes, having made the schema if the file is empty."""
+    with told(path, "opening it"):
+        connection = _connect(f"{path.as_uri()}?mode=rw")
+        try:
+            _make_schema(connection)
+            _check_format(connection, path)
+            _switch_to_wal(connection, path)
+            # FULL: what was acknowledged survives a power cut; at 512 steps a batch it costs 2 %.
+            connection.execute("PRAGMA synchronous = FULL")
+            # Fewer, larger checkpoints: nearly twice the steps per second of the default 1000.
+            connection.execute("PRAGMA wal_autocheckpoint = 20000")
+            connection.execute("PRAGMA cache_size = -32000")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Return a connection that cannot change the file."""
+    with told(path, "opening it"):
+        try:
+            return _open_reader(path, "mode=ro")
+        except sqlite3.OperationalError:
+            # Even a reader of a WAL needs to write the -shm beside it. Where it cannot, no one else
+            # can either, and the file may be taken as unchanging.
+            if os.access(path.parent, os.W_OK):
+                raise
+            return _open_reader(path, "mode=ro&immutable=1")
+
+
+def memory() -> sqlite3.Connection:
+    """Return a connection to a new database in memory."""
+    connection = _connect("file::memory:")
+    _make_schema(connection)
+    return connection
+
+
+def begin(connection: sqlite3.Connection) -> None:
+    """Start a transaction that writes, waiting for other processes.
+
+    SQLite's own waiting is unfair: a process that writes all the time can starve another beyond its
+    time-out. So it is tried again after a random pause.
+    """
+    _patiently(connection, "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def told(path: Path | None, doing: str) -> Iterator[None]:
+    """Turn SQLite's errors into ones that say what was being done, where, and what to do about it."""
+    try:
+        yield
+    # An integer beyond 64 bits is refused with an OverflowError.
+    except (sqlite3.Error, OverflowError) as failure:
+        raise _explained(failure, path, doing) from failure
+
+
+def damaged(path: Path | None, doing: str, failure: Exception) -> StoreFormatError:
+    """Return the error that says where a file is damaged and what is left to do."""
+    return StoreFormatError(
+        f"{path or 'the store in memory'} is damaged: {doing} failed ({failure}). "
+        "Nothing can be salvaged from the file yet: move it away together with its -wal and -shm files, "
+        "and a new one will be made"
+    )
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    if sqlite3.sqlite_version_info < (3, 37):
+        raise StoreError(
+            f"this Python has SQLite {sqlite3.sqlite_version}; becausal needs 3.37 or later: "
+            "use another build of Python"
+        )
+    # Locks of ours keep threads apart, so SQLite's check of the thread would only be in the way.
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def _open_reader(path: Path, mode: str) -> sqlite3.Connection:
+    connection = _connect(f"{path.as_uri()}?{mode}")
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        _check_format(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+
+
+def _make_schema(connection: sqlite3.Connection) -> None:
+    if not _is_empty(connection):
+        return
+    begin(connection)
+    try:
+        if _is_empty(connection):  # no other process was faster
+            for statement in SCHEMA:
+                connection.execute(statement)
+            facts = [("format", str(FORMAT)), ("created_by", f"becausal {_version()}")]
+            connection.executemany("INSERT INTO meta(key, value) VALUES (?, ?)", facts)
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _check_format(connection: sqlite3.Connection, path: Path) -> None:
+    if _is_empty(connection):
+        raise StoreError(f"{path} is empty: no run has been recorded there yet")
+    row = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    found = int(row[0]) if row else 0
+    if found > FORMAT:
+        raise StoreFormatError(
+            f"{path} was written by a newer becausal (format {found}); this one reads up to {FORMAT}: "
+            "pip install -U becausal"
+        )
+
+
+def _switch_to_wal(connection: sqlite3.Connection, path: Path) -> None:
+    if _patiently(connection, "PRAGMA journal_mode = WAL") != "wal":
+        raise StoreError(
+            f"the file system of {path} cannot share memory between processes, which SQLite's WAL needs; "
+            "put the store on a local disk"
+        )
+
+
+def _patiently(connection: sqlite3.Connection, statement: str) -> object:
+    # Half as long again as SQLite waits: so a wait that ran its time out is tried once more. Where SQLite
+    # does not wait at all (the switch to WAL), it is tried often.
+    deadline = time.monotonic() + 1.5 * BUSY_SECONDS
+    while True:
+        try:
+            row = connection.execute(statement).fetchone()
+            return row[0] if row else None
+        except sqlite3.OperationalError as failure:
+            if failure.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_random.uniform(0.005, 0.05))
+
+
+def _explained(failure: sqlite3.Error | OverflowError, path: Path | None, doing: str) -> StoreError:
+    where = path or "the store in memory"
+    # The low byte is the kind of error, the rest its subkind. Python's own refusals have no code.
+    code = getattr(failure, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return damaged(path, doing, failure)
+    advice = {
+        sqlite3.SQLITE_BUSY: "another process has been writing all the time; see what holds the file open",
+        sqlite3.SQLITE_FULL: "the disk is full; make room or choose another path",
+        sqlite3.SQLITE_READONLY: "it may not be written; change its permissions or choose another path",
+        sqlite3.SQLITE_CANTOPEN: "see that it and its directory may be read and written",
+        sqlite3.SQLITE_IOERR: "the disk does not answer as it should; see that it is a local one",
+    }.get(code, "")
+    return StoreError(f"{where}: {doing} failed ({failure})" + (f"; {advice}" if advice else ""))
+
+
+def _version() -> str:
+    try:
+        return metadata.version("becausal")
+    except metadata.PackageNotFoundError:  # run from its source, without installing
+        return "(not installed)"

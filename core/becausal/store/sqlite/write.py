@@ -1,0 +1,269 @@
+"""Writing a batch of steps: numbers first, then rows, in one transaction.
+
+Each text and digest is looked up once and its number remembered, so a usual batch is four `executemany`s
+with no query between. What is remembered may come from a transaction that is then rolled back: all of it
+is forgotten then.
+
+Two processes may write to one file. Numbers are therefore given while the write lock is held.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeVar
+
+import zstandard
+
+from becausal import canonical
+from becausal.payload import Payload
+from becausal.step import OpenStep
+from becausal.store.sqlite import file, row
+
+__all__ = ["Writer"]
+
+REMEMBERED = 200_000
+"""How many names, chains and digests are remembered, each."""
+
+CHUNK = 500
+"""How many values one query asks for; old builds of SQLite allow 999."""
+
+# An ended step never gives way to the same step while it was open: a late retry of a batch changes nothing.
+WRITE_STEP = """INSERT INTO steps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+    ON CONFLICT(chain_no, step_id) DO UPDATE SET
+        parent_id = excluded.parent_id, kind = excluded.kind, name = excluded.name, agent = excluded.agent,
+        seq = excluded.seq, hop = excluded.hop,
+        started_ns = excluded.started_ns, ended_ns = excluded.ended_ns,
+        status = excluded.status, error = excluded.error, received = excluded.received,
+        produced = excluded.produced, trace_id = excluded.trace_id, span_id = excluded.span_id,
+        attributes = excluded.attributes, choices = excluded.choices
+    WHERE steps.ended_ns IS NULL OR excluded.ended_ns IS NOT NULL"""
+
+# What a blob has it keeps; what it lacks, a later payload or body fills in.
+WRITE_BLOB = """INSERT INTO blobs VALUES (?,?,?,?,?,?,?,?,?)
+    ON CONFLICT(blob_no) DO UPDATE SET
+        belief = iif(type IS NULL, excluded.belief, belief),
+        total_size = coalesce(total_size, excluded.total_size),
+        type = coalesce(type, excluded.type), lossy = iif(type IS NULL, excluded.lossy, lossy),
+        size = coalesce(size, excluded.size), codec = coalesce(codec, excluded.codec),
+        data = coalesce(data, excluded.data)"""
+
+WRITE_CAUSE = "INSERT OR REPLACE INTO causes VALUES (?,?,?,?,?,?,?)"
+
+Packed = tuple[int, int, bytes]
+"""A body as it is stored: size, codec, data."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _Chain(NamedTuple):
+    number: int
+    started_ns: int
+
+
+class _Blob(NamedTuple):
+    number: int
+    has_body: bool
+    is_root: bool
+
+
+class Writer:
+    """Writes through one connection; its owner lets one thread in at a time."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._compressor = zstandard.ZstdCompressor(level=3)
+        self._names: dict[str, int] = {}
+        self._chains: dict[str, _Chain] = {}
+        self._blobs: dict[bytes, _Blob] = {}
+
+    def write(self, steps: Sequence[OpenStep]) -> None:
+        """Write steps and their bodies, all or none."""
+        # Compressing is most of the work: it is done before the lock is taken that others wait for.
+        bodies = self._packed(steps)
+        roots = _roots(steps)
+        with self._transaction():
+            self._number_names(steps, roots)
+            self._number_chains(steps)
+            self._write_blobs(roots, bodies)
+            self._write_steps(steps)
+            self._write_causes(steps)
+
+    def add_gaps(self, gaps: Mapping[str, int]) -> None:
+        """Add to the counts of what could not be recorded."""
+        rows = [(row.encodable(reason), count) for reason, count in gaps.items()]
+        with self._transaction():
+            self._connection.executemany(
+                """INSERT INTO gaps VALUES (?, ?)
+                ON CONFLICT(reason) DO UPDATE SET count = count + excluded.count""",
+                rows,
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        file.begin(self._connection)
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._names.clear()
+            self._chains.clear()
+            self._blobs.clear()
+            with suppress(sqlite3.Error):  # some errors have rolled back already
+                self._connection.execute("ROLLBACK")
+            raise
+        _forget_oldest(self._names)
+        _forget_oldest(self._chains)
+        _forget_oldest(self._blobs)
+
+    def _packed(self, steps: Sequence[OpenStep]) -> dict[bytes, Packed]:
+        packed: dict[bytes, Packed] = {}
+        for step in steps:
+            for digest, body in step.bodies:
+                known = self._blobs.get(digest)
+                if digest not in packed and (known is None or not known.has_body):
+                    packed[digest] = row.pack(body, self._compressor)
+        return packed
+
+    def _number_names(self, steps: Sequence[OpenStep], roots: Mapping[bytes, Payload]) -> None:
+        names: set[str | None] = {payload.type_name for payload in roots.values()}
+        for step in steps:
+            names.update((step.kind, step.name, step.agent, step.status))
+            for cause in step.causes:
+                names.update((cause.kind, cause.grade))
+        known = self._names
+        missing = {name: row.encodable(name) for name in names if name is not None and name not in known}
+        if not missing:
+            return
+        texts = set(missing.values())
+        found: dict[str, int] = dict(self._select("SELECT name, name_no FROM names WHERE name IN", texts))
+        new = list(enumerate(texts - found.keys(), self._last("name_no", "names") + 1))
+        self._connection.executemany("INSERT INTO names VALUES (?, ?)", new)
+        found.update((text, number) for number, text in new)
+        known.update((name, found[text]) for name, text in missing.items())
+
+    def _number_chains(self, steps: Sequence[OpenStep]) -> None:
+        started: dict[str, int] = {}
+        for step in steps:
+            earliest = started.get(step.chain_id)
+            if earliest is None or step.started_ns < earliest:
+                started[step.chain_id] = step.started_ns
+        known = self._chains
+        missing = {chain_id: row.encodable(chain_id) for chain_id in started if chain_id not in known}
+        if missing:
+            query = "SELECT chain_id, chain_no, started_ns FROM chains WHERE chain_id IN"
+            found = {text: _Chain(*rest) for text, *rest in self._select(query, set(missing.values()))}
+            new = {text: started[chain_id] for chain_id, text in missing.items() if text not in found}
+            next_no = self._last("chain_no", "chains") + 1
+            rows = [(number, *chain) for number, chain in enumerate(new.items(), next_no)]
+            self._connection.executemany("INSERT INTO chains VALUES (?, ?, ?)", rows)
+            found.update((text, _Chain(number, earliest)) for number, text, earliest in rows)
+            known.update((chain_id, found[text]) for chain_id, text in missing.items())
+        # A root ends, and so comes here, after the steps within it: the chain began earlier than it seemed.
+        for chain_id, earliest_ns in started.items():
+            chain = known[chain_id]
+            if earliest_ns < chain.started_ns:
+                self._connection.execute(
+                    "UPDATE chains SET started_ns = min(started_ns, ?) WHERE chain_no = ?",
+                    (earliest_ns, chain.number),
+                )
+                known[chain_id] = _Chain(chain.number, earliest_ns)
+
+    def _write_blobs(self, roots: Mapping[bytes, Payload], bodies: Mapping[bytes, Packed]) -> None:
+        known = self._blobs
+        wanted = roots.keys() | bodies.keys()
+        query = "SELECT digest, blob_no, codec IS NOT NULL, type IS NOT NULL FROM blobs WHERE digest IN"
+        for digest, number, has_body, is_root in self._select(query, wanted - known.keys()):
+            known[digest] = _Blob(number, bool(has_body), bool(is_root))
+        next_no = self._last("blob_no", "blobs") + 1 if wanted - known.keys() else 0
+        rows = []
+        for digest in wanted:
+            blob = known.get(digest)
+            if blob is None:
+                blob = _Blob(next_no, False, False)
+                next_no += 1
+            root = None if blob.is_root else roots.get(digest)
+            body = None if blob.has_body else bodies.get(digest)
+            if root is None and body is None:
+                continue
+            rows.append(
+                (
+                    blob.number,
+                    digest,
+                    *((None, None, None, None) if root is None else row.root_row(root, self._names)),
+                    *((None, None, None) if body is None else body),
+                )
+            )
+            known[digest] = _Blob(
+                blob.number, blob.has_body or body is not None, digest in roots or blob.is_root
+            )
+        rows.sort(key=itemgetter(0))
+        self._connection.executemany(WRITE_BLOB, rows)
+
+    def _write_steps(self, steps: Sequence[OpenStep]) -> None:
+        rows = [
+            row.step_row(
+                step,
+                self._chains[step.chain_id].number,
+                self._names,
+                self._number_of(step.received),
+                self._number_of(step.produced),
+            )
+            for step in steps
+        ]
+        # In the order of the key, neighbours land on one page. Sorting is stable: an open step stays ahead
+        # of the same step ended.
+        rows.sort(key=itemgetter(0, 1))
+        self._connection.executemany(WRITE_STEP, rows)
+
+    def _write_causes(self, steps: Sequence[OpenStep]) -> None:
+        names = self._names
+        rows = [
+            (
+                self._chains[step.chain_id].number,
+                row.number_of(step.id),
+                nth,
+                row.number_of(cause.source_id),
+                names[cause.kind],
+                names[cause.grade],
+                row.encodable(cause.evidence),
+            )
+            for step in steps
+            for nth, cause in enumerate(step.causes)
+        ]
+        if rows:
+            self._connection.executemany(WRITE_CAUSE, rows)
+
+    def _number_of(self, payload: Payload | None) -> int | None:
+        return None if payload is None else self._blobs[canonical.parse_digest(payload.digest)].number
+
+    def _last(self, column: str, table: str) -> int:
+        found: int = self._connection.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").fetchone()[0]
+        return found
+
+    def _select(self, query: str, values: Iterable[str] | Iterable[bytes]) -> list[tuple[Any, ...]]:
+        left = iter(values)
+        rows: list[tuple[Any, ...]] = []
+        while chunk := tuple(islice(left, CHUNK)):
+            rows += self._connection.execute(f"{query} ({','.join('?' * len(chunk))})", chunk)
+        return rows
+
+
+def _roots(steps: Sequence[OpenStep]) -> dict[bytes, Payload]:
+    return {
+        canonical.parse_digest(payload.digest): payload
+        for step in steps
+        for payload in (step.received, step.produced)
+        if payload is not None
+    }
+
+
+def _forget_oldest(remembered: dict[K, V]) -> None:
+    # What is forgotten costs one more look-up, so oldest is near enough to least used.
+    if len(remembered) > REMEMBERED:
+        for key in list(islice(remembered, len(remembered) // 2)):
+            del remembered[key]
