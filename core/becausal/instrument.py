@@ -183,9 +183,21 @@ def store_url_in_use() -> str:
 
 
 def adapters() -> dict[str, Adapter]:
-    """Return the adapters that are installed, by name; none of them has imported its framework."""
-    points = importlib.metadata.entry_points(group="becausal.adapters")
-    return {point.name: point.load()() for point in sorted(points, key=lambda point: point.name)}
+    """Return the adapters that are installed, by name; none of them has imported its framework.
+
+    One that cannot be loaded is warned of and left out.
+    """
+    found: dict[str, Adapter] = {}
+    for point in sorted(importlib.metadata.entry_points(group="becausal.adapters"), key=lambda point: point.name):
+        try:
+            found[point.name] = point.load()()
+        except ImportError as failure:
+            warnings.warn(
+                f"the adapter {point.name!r} ({point.value}) cannot be loaded and is left out: {failure}",
+                BecausalWarning,
+                stacklevel=3,
+            )
+    return found
 
 
 def hooks_report() -> list[AdapterReport]:
