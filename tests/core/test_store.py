@@ -1,0 +1,519 @@
+"""What the SQLite store promises beyond what every store does: of its file, other processes and crashes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from becausal import canonical
+from becausal.errors import StoreError, StoreFormatError
+from becausal.payload import Payload
+from becausal.step import OpenStep
+from becausal.store import Store, open_store
+
+posix = pytest.mark.skipif(os.name != "posix", reason="file modes and fork are POSIX's")
+
+
+def step(number: int, chain: str = "c1") -> OpenStep:
+    made = OpenStep(
+        id=f"{number:016x}",
+        chain_id=chain,
+        kind="agent",
+        name="planner",
+        agent="planner",
+        parent_id=None,
+        hop=0,
+        seq=number,
+        started_ns=number,
+    )
+    made.ended_ns, made.status = number + 1, "ok"
+    return made
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., Store]]:
+    """Open stores that are closed after the test."""
+    stores: list[Store] = []
+
+    def open_and_note(path: Path, **options: bool) -> Store:
+        stores.append(open_store(f"sqlite:///{path}", **options))
+        return stores[-1]
+
+    yield open_and_note
+    for store in stores:
+        store.close()
+
+
+def python(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """Start another process that runs this code, with our path."""
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+
+WRITE_BATCHES = """
+    import sys
+    from becausal.payload import Payload
+    from becausal.step import OpenStep
+    from becausal.store import open_store
+
+    url, who, batches = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    print("ready", flush=True)
+    sys.stdin.readline()
+    store = open_store(url)
+    for batch in range(batches):
+        steps = []
+        for nth in range(10):
+            number = who * 1_000_000 + batch * 10 + nth
+            step = OpenStep(id=f"{number:016x}", chain_id=f"c{batch % 7}", kind="tool", name=f"n{batch}",
+                            agent=f"a{who}", parent_id=None, hop=0, seq=number, started_ns=number)
+            step.ended_ns, step.status = number, "ok"
+            digest = f"{batch:032x}"
+            step.received = Payload("bc1-xxh3:" + digest, "bc1-xxh3:" + digest, 4, "t")
+            step.bodies = [(bytes.fromhex(digest), b"body of %d" % batch)]
+            steps.append(step)
+        store.write(steps)
+        print(batch, flush=True)
+    store.close()
+"""
+
+
+# The file.
+
+
+@posix
+def test_only_its_owner_can_read_the_file_and_what_lies_beside_it(
+    tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    before = os.umask(0)
+    try:
+        opened(tmp_path / "new" / "runs.db").write([step(1)])
+    finally:
+        os.umask(before)
+
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in (tmp_path / "new").iterdir()}
+    assert modes == {"runs.db": 0o600, "runs.db-wal": 0o600, "runs.db-shm": 0o600}
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+
+
+def test_the_default_directory_is_made_invisible_to_git(
+    tmp_path: Path, opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    opened(Path(".becausal/becausal.db"))
+    opened(Path("there/becausal.db"))
+
+    assert Path(".becausal/.gitignore").read_text(encoding="utf-8") == "*\n"
+    assert not Path("there/.gitignore").exists()
+
+
+def test_the_file_stays_the_same_when_the_app_changes_its_directory(
+    tmp_path: Path, opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    store = opened(Path("runs.db"))
+
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    store.write([step(1)])
+
+    assert len(store.load("c1")) == 1
+    assert list(Path().iterdir()) == []
+
+
+def test_a_path_may_hold_what_means_something_in_a_url(tmp_path: Path, opened: Callable[..., Store]) -> None:
+    odd = tmp_path / "100%20 ?mode=ro#x é.db"
+
+    opened(odd).write([step(1)])
+
+    assert odd.exists()
+    assert len(opened(odd, read_only=True).load("c1")) == 1
+
+
+def test_a_commit_is_flushed_to_the_disk_and_readers_are_not_locked_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: list[object] = []
+    real = sqlite3.connect
+
+    def spy(*args: object, **options: object) -> sqlite3.Connection:
+        connections.append(real(*args, **options))  # type: ignore[call-overload]
+        return connections[-1]
+
+    connections: list[sqlite3.Connection] = []
+    monkeypatch.setattr(sqlite3, "connect", spy)
+    store = open_store(f"sqlite:///{tmp_path}/runs.db")
+    for pragma in ("journal_mode", "synchronous", "wal_autocheckpoint", "busy_timeout"):
+        settings += connections[0].execute(f"PRAGMA {pragma}").fetchone()
+    store.close()
+
+    assert settings == ["wal", 2, 20_000, 30_000]
+
+
+def test_closing_leaves_one_file(tmp_path: Path, opened: Callable[..., Store]) -> None:
+    store = opened(tmp_path / "runs.db")
+    store.write([step(1)])
+    store.load("c1")
+
+    store.close()
+
+    assert [each.name for each in tmp_path.iterdir()] == ["runs.db"]
+
+
+def test_the_first_step_with_a_digest_is_found_by_index_alone(
+    tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    opened(tmp_path / "runs.db").close()
+    plans = []
+    with sqlite3.connect(tmp_path / "runs.db") as connection:
+        for column in ("received", "produced"):
+            query = f"SELECT chain_no, step_id FROM steps WHERE {column} = ? ORDER BY started_ns LIMIT 1"
+            plans += connection.execute(f"EXPLAIN QUERY PLAN {query}", (1,)).fetchall()
+    connection.close()
+
+    assert [plan[-1] for plan in plans] == [
+        "SEARCH steps USING COVERING INDEX steps_received (received=?)",
+        "SEARCH steps USING COVERING INDEX steps_produced (produced=?)",
+    ]
+
+
+def test_long_bodies_are_compressed_and_short_ones_are_not(
+    tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    store = opened(tmp_path / "runs.db")
+    written = step(1)
+    noise = os.urandom(4000)
+    written.bodies = [(b"l" * 16, b"word " * 2000), (b"s" * 16, b"word"), (b"n" * 16, noise)]
+
+    store.write([written])
+    store.close()
+
+    with sqlite3.connect(tmp_path / "runs.db") as connection:
+        found = {d: rest for d, *rest in connection.execute("SELECT digest, size, codec, data FROM blobs")}
+    connection.close()
+    assert found[b"s" * 16] == [4, 0, b"word"]
+    assert found[b"n" * 16] == [4000, 0, noise]
+    assert found[b"l" * 16][:2] == [10_000, 1]
+    assert len(found[b"l" * 16][2]) < 100
+
+
+# What cannot be opened, and what is said then.
+
+
+@pytest.mark.parametrize("options", [{"read_only": True}, {"create": False}])
+def test_what_is_not_there_is_not_made_by_looking_for_it(tmp_path: Path, options: dict[str, bool]) -> None:
+    with pytest.raises(StoreError, match=r"no run has been recorded there yet.*becausal\.instrument"):
+        open_store(f"sqlite:///{tmp_path}/nowhere/runs.db", **options)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_file_is_as_good_as_none(tmp_path: Path, opened: Callable[..., Store]) -> None:
+    path = tmp_path / "runs.db"
+    path.touch()
+
+    with pytest.raises(StoreError, match="no run has been recorded there yet"):
+        opened(path, read_only=True)
+    assert path.stat().st_size == 0
+
+    opened(path).write([step(1)])
+    assert len(opened(path, read_only=True).load("c1")) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("postgresql://host/db", "no store for postgresql:// yet; use sqlite:///PATH"),
+        ("sqlite://runs.db", "three slashes"),
+        ("sqlite:///", "names no file"),
+    ],
+)
+def test_a_url_that_means_nothing_is_refused(url: str, advice: str) -> None:
+    with pytest.raises(StoreError, match=advice):
+        open_store(url)
+
+
+def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    for below in ("file/runs.db", "file/deeper/runs.db"):
+        with pytest.raises(StoreError, match=r"is a file, not a directory.*another path"):
+            open_store(f"sqlite:///{tmp_path}/{below}")
+
+
+def test_a_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is a directory; name a file in it"):
+        open_store(f"sqlite:///{tmp_path}")
+
+
+def test_a_directory_that_may_not_be_made_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *args: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+
+    with pytest.raises(StoreError, match=r"Permission denied.*BECAUSAL_STORE"):
+        open_store(f"sqlite:///{tmp_path}/closed/runs.db")
+
+
+@pytest.mark.parametrize("options", [{}, {"read_only": True}, {"create": False}])
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_somebody_elses_database_is_left_untouched(
+    tmp_path: Path, mode: str, options: dict[str, bool]
+) -> None:
+    path = tmp_path / "theirs.db"
+    theirs = sqlite3.connect(path)
+    theirs.execute(f"PRAGMA journal_mode = {mode}")
+    theirs.execute("CREATE TABLE meta(key TEXT, value TEXT)")
+    theirs.commit()
+    before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
+
+    with pytest.raises(StoreFormatError, match="not one of becausal's; it was left as it is"):
+        open_store(f"sqlite:///{path}", **options)
+
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == before
+    theirs.close()
+
+
+def test_a_file_that_is_no_database_is_left_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("dear diary", encoding="utf-8")
+
+    with pytest.raises(StoreFormatError, match="no SQLite database"):
+        open_store(f"sqlite:///{path}")
+
+    assert path.read_text(encoding="utf-8") == "dear diary"
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_newer_format_is_refused_by_its_number(
+    tmp_path: Path, opened: Callable[..., Store], read_only: bool
+) -> None:
+    opened(tmp_path / "runs.db").close()
+    with sqlite3.connect(tmp_path / "runs.db") as connection:
+        connection.execute("UPDATE meta SET value = '2' WHERE key = 'format'")
+    connection.close()
+
+    with pytest.raises(StoreFormatError, match=r"newer becausal \(format 2\); this one reads up to 1: pip"):
+        opened(tmp_path / "runs.db", read_only=read_only)
+
+
+def test_damage_is_told_with_its_place_and_what_to_do(tmp_path: Path, opened: Callable[..., Store]) -> None:
+    path = tmp_path / "runs.db"
+    store = opened(path)
+    store.write([step(number) for number in range(1, 2000)])
+    store.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40_960] + b"\xff" * (len(whole) - 40_960))
+
+    with pytest.raises(
+        StoreFormatError, match=r"runs\.db is damaged: .*chain c1 failed.*move it away"
+    ) as told:
+        opened(path, read_only=True).load("c1")
+
+    assert isinstance(told.value.__cause__, sqlite3.DatabaseError)
+
+
+def test_a_damaged_body_is_told_too(tmp_path: Path, opened: Callable[..., Store]) -> None:
+    store = opened(tmp_path / "runs.db")
+    written = step(1)
+    written.bodies = [(b"d" * 16, b"word " * 2000)]
+    store.write([written])
+    store.close()
+    with sqlite3.connect(tmp_path / "runs.db") as connection:
+        connection.execute("UPDATE blobs SET data = x'00ff'")
+    connection.close()
+
+    with pytest.raises(StoreFormatError, match=f"damaged: reading the body {b'd'.hex() * 16}"):
+        opened(tmp_path / "runs.db", read_only=True).body(b"d" * 16)
+
+
+# Reading only.
+
+
+def test_reading_only_changes_nothing(tmp_path: Path, opened: Callable[..., Store]) -> None:
+    path = tmp_path / "runs.db"
+    store = opened(path)
+    store.write([step(1)])
+    store.close()
+    before = path.read_bytes()
+
+    reader = opened(path, read_only=True)
+    assert len(reader.load("c1")) == 1
+    with pytest.raises(StoreError, match="opened to read only"):
+        reader.write([step(2)])
+    reader.close()
+
+    assert path.read_bytes() == before
+
+
+def test_a_reader_sees_what_is_written_while_it_is_open(tmp_path: Path, opened: Callable[..., Store]) -> None:
+    writer = opened(tmp_path / "runs.db")
+    reader = opened(tmp_path / "runs.db", read_only=True)
+    assert reader.load("c1") == []
+
+    writer.write([step(1)])
+
+    assert len(reader.load("c1")) == 1
+
+
+@posix
+def test_a_store_on_a_medium_that_cannot_be_written_can_be_read(
+    tmp_path: Path, opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "medium"
+    store = opened(folder / "runs.db")
+    store.write([step(1)])
+    store.close()
+    folder.chmod(0o555)
+    if os.access(folder, os.W_OK):
+        pytest.skip("root may write everywhere")
+
+    assert len(opened(folder / "runs.db", read_only=True).load("c1")) == 1
+
+    folder.chmod(0o755)
+    assert [each.name for each in folder.iterdir()] == ["runs.db"]
+
+
+# Other processes, and crashes.
+
+
+def test_processes_write_to_one_file_while_another_reads(
+    tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    path = tmp_path / "runs.db"
+    writers = [python(WRITE_BATCHES, f"sqlite:///{path}", who, 40) for who in range(1, 4)]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+
+    # All at once, so that they race to make the file too.
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    reader = opened(path)
+    while any(writer.poll() is None for writer in writers):
+        for info in reader.chains():
+            assert len(reader.load(info.chain_id)) % 10 == 0
+
+    assert [writer.communicate()[0].count("\n") for writer in writers] == [40, 40, 40]
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    about = reader.describe()
+    assert (about.chains, about.steps, about.bodies) == (7, 1200, 40)
+    assert all(
+        s.received is not None and reader.body(canonical.parse_digest(s.received.digest)) == b"body of 3"
+        for s in reader.load("c3")
+        if s.name == "n3"
+    )
+
+
+@posix
+def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(
+    tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    path = tmp_path / "runs.db"
+    writer = python(WRITE_BATCHES, f"sqlite:///{path}", 1, 1_000_000)
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    writer.stdin.write("go\n")
+    writer.stdin.flush()
+    for line in writer.stdout:
+        if line == "50\n":
+            break
+
+    writer.kill()
+    acknowledged = 50
+    for line in writer.communicate()[0].splitlines(keepends=True):
+        if line.endswith("\n"):
+            acknowledged = int(line)
+
+    store = opened(path)
+    steps = [s for info in store.chains() for s in store.load(info.chain_id)]
+    numbers = sorted(int(s.id, 16) - 1_000_000 for s in steps)
+    assert len(numbers) >= (acknowledged + 1) * 10
+    assert numbers == list(range(len(numbers)))
+    assert len(numbers) % 10 == 0
+    store.write([step(7, chain="after")])
+    assert len(store.load("after")) == 1
+
+
+@posix
+def test_a_forked_child_writes_through_a_connection_of_its_own(
+    tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    store = opened(tmp_path / "runs.db")
+    written = step(1)
+    written.name = "known to the parent"
+    store.write([written])
+    store.load("c1")
+
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            for number in range(2, 50):
+                store.write([step(number)])
+            status = 0 if len(store.load("c1")) >= 49 else 2
+            store.close()
+        finally:
+            os._exit(status)
+    for number in range(50, 100):
+        store.write([step(number)])
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [s.seq for s in store.load("c1")] == list(range(1, 100))
+
+
+@posix
+def test_a_child_is_not_stopped_by_a_lock_that_another_thread_held_at_the_fork(
+    tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    store = opened(tmp_path / "runs.db")
+    store.write([step(1)])
+
+    # As if it forked in the middle of a batch of the writer's thread.
+    with store._writing() as writer:  # type: ignore[attr-defined]
+        writer._names["never committed"] = 999
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                late = step(2)
+                late.name = "never committed"
+                store.write([late])
+                status = 0 if [s.name for s in store.load("c1")] == ["planner", "never committed"] else 2
+            finally:
+                os._exit(status)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_what_another_process_wrote_is_not_written_again(
+    tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    first, second = opened(tmp_path / "runs.db"), opened(tmp_path / "runs.db")
+    for number, store in enumerate([first, second, first], start=1):
+        digest = canonical.digest_text(b"p" * 16)
+        written = step(number)
+        written.received = Payload(digest, digest, 4, "builtins.str")
+        written.bodies = [(b"p" * 16, b"body")]
+        store.write([written])
+
+    about = second.describe()
+
+    assert (about.chains, about.steps, about.bodies) == (1, 3, 1)
