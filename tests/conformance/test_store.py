@@ -251,7 +251,7 @@ def test_a_batch_is_written_whole_or_not_at_all(store: Store) -> None:
 
 
 def test_chains_come_newest_first_with_their_counts(store: Store) -> None:
-    store.write([step(9, chain="old", seq=1, name="solo", agent=None)])
+    store.write([step(9, chain="old", seq=5, name="solo", agent=None)])
     store.write(
         [
             step(3, chain="new", parent=2, seq=12, name="writer", agent="writer", status="error"),
@@ -259,14 +259,25 @@ def test_chains_come_newest_first_with_their_counts(store: Store) -> None:
             step(5, chain="new", parent=2, seq=14, name="writer", agent="writer", kind="handoff"),
         ]
     )
-    store.write([step(2, chain="new", seq=11, name="team", agent="planner", parent=0xDEAD)])
+    store.write([step(2, chain="new", seq=11, name="team", agent="supervisor", parent=0xDEAD)])
 
     new, old = store.chains()
 
     assert (new.chain_id, new.name, new.steps, new.errors, new.handoffs) == ("new", "team", 4, 1, 1)
     assert (new.started_ns, new.ended_ns) == (11_000_000_000, 15_000_000_000)
-    assert new.agents == ("planner", "writer")
+    assert new.agents == ("supervisor", "writer", "planner")
     assert (old.chain_id, old.name, old.agents) == ("old", "solo", ())
+
+
+def test_a_chain_is_as_old_as_its_earliest_step_whenever_that_is_written(store: Store) -> None:
+    store.write([step(1, chain="late root", seq=20)])
+    store.write([step(2, chain="between", seq=15)])
+    assert [c.chain_id for c in store.chains()] == ["late root", "between"]
+
+    store.write([step(3, chain="late root", seq=10)])
+
+    assert [c.chain_id for c in store.chains()] == ["between", "late root"]
+    assert [c.chain_id for c in store.chains(limit=1)] == ["between"]
 
 
 def test_chains_can_be_limited_and_found_by_prefix(store: Store) -> None:

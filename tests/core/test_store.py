@@ -18,6 +18,7 @@ from becausal.errors import StoreError, StoreFormatError
 from becausal.payload import Payload
 from becausal.step import OpenStep
 from becausal.store import Store, open_store
+from becausal.store.sqlite import file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes and fork are POSIX's")
 
@@ -420,6 +421,22 @@ def test_processes_write_to_one_file_while_another_reads(
         for s in reader.load("c3")
         if s.name == "n3"
     )
+
+
+def test_two_processes_that_make_the_file_at_once_make_it_once(
+    tmp_path: Path, opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = file.begin
+
+    def overtaken(connection: sqlite3.Connection) -> None:
+        monkeypatch.undo()
+        opened(tmp_path / "runs.db").write([step(1)])
+        begin(connection)
+
+    monkeypatch.setattr(file, "begin", overtaken)
+    late = opened(tmp_path / "runs.db")
+
+    assert len(late.load("c1")) == 1
 
 
 @posix
