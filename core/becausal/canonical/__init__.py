@@ -1,0 +1,182 @@
+"""Canonical bytes and content digests of any value an app hands around.
+
+The idea: one value, one byte string, one digest. A value is written as msgpack with sorted keys, with
+extension codes of our own for what msgpack lacks, and is split into parts (typed objects, messages, big
+fields) that enter by their digest. So the digest is a Merkle root, a message that is sent again is digested
+to the same part, and a store keeps it once.
+
+Promises
+--------
+total
+    Every value has a digest. What cannot be read (a lock, a function's code) is written by name and
+    reported in `Encoded.lossy` with its path; a cycle is a reference upwards and loses nothing.
+typed
+    1, 1.0, True, "1", b"1", (1,) and [1] differ, so do 0.0 and -0.0, `{1: x}` and `{"1": x}`, a naive and an
+    aware datetime, one instant in two zones, Decimal("1.0") and Decimal("1.00"). All NaNs are one.
+    `bytes`, `bytearray` and `memoryview` of the same content are one as well.
+harmless
+    No code of the app runs: no `__repr__`, `__eq__`, `__iter__`, property or `__getattr__`.
+fixed
+    `bc1` names this form. A digest of it never changes; another form gets another name.
+
+Not promised: values made of `ormsgpack.Ext` or `ormsgpack.Fragment` are written as they stand and can
+imitate any other. The digest is no proof against forgery. Order is not part of a dict's meaning, not even an
+OrderedDict's.
+
+What is split off is told in `becausal.canonical.top`, what the belief leaves out in
+`becausal.canonical.belief`. The belief digest is the digest of the same bytes with message-like things
+projected and with the belief digests of the parts in the place of their digests; where no message-like
+thing was met, both digests are equal.
+
+Departs from RFC 8785 (canonical JSON): not JSON, since JSON cannot tell most of the above apart.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from becausal.canonical.decoded import Cycle, Missing, Opaque, Record, decode, part_digests
+from becausal.canonical.leaves import name_of
+from becausal.canonical.top import Run, TopWalk
+from becausal.canonical.walk import Known
+from becausal.canonical.wire import Code, digest_of, entry
+
+__all__ = [
+    "Cycle",
+    "Encoded",
+    "Encoder",
+    "Missing",
+    "Opaque",
+    "Record",
+    "decode",
+    "digest_text",
+    "encode",
+    "parse_digest",
+    "part_digests",
+]
+
+PREFIX = "bc1-xxh3:"
+"""The canonical form and the hash, in front of a digest's text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A value's canonical form."""
+
+    digest: bytes
+    """16 bytes: the digest of `body`, and so, parts entering by their digest, of the whole value."""
+    belief: bytes
+    """16 bytes: the digest of the belief projection."""
+    size: int
+    """Bytes of `body` and of every part below it, a part that is referred to twice counted twice."""
+    body: bytes
+    parts: tuple[tuple[bytes, bytes], ...]
+    """(digest, body) of the parts met for the first time, those that are referred to first."""
+    type_name: str
+    lossy: tuple[tuple[str, str], ...]
+    """(path, why) of what was left out."""
+
+
+class Encoder:
+    """Encodes values and remembers the parts that it handed out. Safe to be used by several threads.
+
+    What is remembered is remembered by content, so a change in place is seen like any other.
+    """
+
+    MOST_PARTS = 16384
+    MOST_RUNS = 64
+
+    def __init__(self) -> None:
+        self._known: Known = {}
+        self._runs: dict[int, Run] = {}
+
+    def encode(self, value: object) -> Encoded:
+        """Return the canonical form of any value. Never raises."""
+        known, runs = self._known, self._runs
+        walk, encoded = _encode(value, known, runs)
+        # Only now: another thread must not take for handed out what is still in the making.
+        known.update(walk.fresh)
+        runs.update(walk.new_runs)
+        if len(known) > self.MOST_PARTS:
+            self.forget()
+        elif len(runs) > self.MOST_RUNS:
+            self._runs = {}
+        return encoded
+
+    def forget(self) -> None:
+        """Drop what is remembered: parts will be handed out again."""
+        self._known, self._runs = {}, {}
+
+
+def encode(value: object) -> Encoded:
+    """Return the canonical form of any value, with all its parts. Never raises."""
+    return _encode(value, {}, None)[1]
+
+
+def digest_text(digest: bytes) -> str:
+    """Return a digest as text, `bc1-xxh3:` and 32 hex digits."""
+    return PREFIX + digest.hex()
+
+
+def parse_digest(text: str) -> bytes:
+    """Return the digest that a text stands for.
+
+    Raises:
+        ValueError: the text is not of this canonical form.
+    """
+    if not text.startswith(PREFIX) or len(text) != len(PREFIX) + 32:
+        raise ValueError(f"not a digest of the form {PREFIX}<32 hex digits>: {text!r}")
+    return bytes.fromhex(text[len(PREFIX) :])
+
+
+def _encode(value: object, known: Known, runs: dict[int, Run] | None) -> tuple[TopWalk, Encoded]:
+    try:
+        return _walked(value, known, runs)
+    except RecursionError:
+        return _on_a_fresh_stack(value, known)
+    except Exception:
+        return _unreadable(value)
+
+
+def _walked(value: object, known: Known, runs: dict[int, Run] | None) -> tuple[TopWalk, Encoded]:
+    walk = TopWalk(known, runs)
+    body, lean = walk.root(value)
+    digest = digest_of(body)
+    return walk, Encoded(
+        digest,
+        digest if lean is body else digest_of(lean),
+        len(body) + walk.below,
+        body,
+        tuple(walk.parts),
+        name_of(type(value)),
+        tuple(walk.lossy),
+    )
+
+
+def _on_a_fresh_stack(value: object, known: Known) -> tuple[TopWalk, Encoded]:
+    """Do it in a thread: the caller stands so deep that there is no room left, and what is written must
+    not depend on that."""
+    found: list[tuple[TopWalk, Encoded]] = []
+
+    def work() -> None:
+        try:
+            found.append(_walked(value, known, None))
+        except Exception:
+            found.append(_unreadable(value))
+
+    thread = threading.Thread(target=work, daemon=True)
+    try:
+        thread.start()
+        thread.join()
+    except RuntimeError:
+        return _unreadable(value)  # no thread to be had
+    return found[0]
+
+
+def _unreadable(value: object) -> tuple[TopWalk, Encoded]:
+    name = name_of(type(value))
+    body = entry(Code.OPAQUE, name.encode())
+    digest = digest_of(body)
+    lost = (("$", f"unreadable {name}"),)
+    return TopWalk({}, None), Encoded(digest, digest, len(body), body, (), name, lost)

@@ -1,0 +1,289 @@
+"""How to see into any object without running a line of its code.
+
+A type decides once how its values are read; the reader is kept for the type. Readers go through the
+interpreter's own descriptors (`dict.items`, the genuine `__dict__` slot found in the MRO, member slots),
+never through attribute access on the value, so no property, `__getattr__`, `__iter__`, `__eq__`,
+`__hash__`, `__repr__` or metaclass of the app is called. Frameworks are known by the marks that they leave
+in a class body, not by import.
+
+A reader returns a `Sight`: its shape, the code or type name, the content, and why something was left out.
+"""
+
+from __future__ import annotations
+
+import collections
+import datetime as dt
+import decimal
+import enum
+import types
+from collections.abc import Callable
+from typing import Any
+
+from becausal.canonical.leaves import (
+    BASICSIZE,
+    BODY,
+    DICTOFFSET,
+    EXACT,
+    FIELDS,
+    FLAGS,
+    HEAP,
+    LEAF,
+    MRO,
+    WEAKOFFSET,
+    WRAP,
+    Read,
+    Rows,
+    Sight,
+    Unordered,
+    name_of,
+)
+from becausal.canonical.wire import Code
+
+__all__ = ["DEEP_FOR_PLAIN_OBJECTS", "Reader", "reader_of"]
+
+DEEP_FOR_PLAIN_OBJECTS = 16
+"""A level of a plain object counts as so many: a client in a payload would drag in the whole app."""
+
+
+class Reader:
+    """How the values of one type are read."""
+
+    __slots__ = ("cost", "extra", "fields", "name", "read", "slots", "type")
+
+    def __init__(self, kind: type, read: Read, cost: int = 1) -> None:
+        self.type = kind  # held, so that the id under which the reader is kept stays taken
+        self.read = read
+        self.cost = cost
+        self.name = name_of(kind)
+        self.slots: tuple[object, object] = (None, None)
+        # Set if an instance is its `__dict__` and, with a model, its extra fields: nothing else to be read.
+        self.fields: Callable[[Any], dict[str, Any]] | None = None
+        self.extra: Callable[[Any], Any] | None = None
+
+
+_readers: dict[int, Reader] = {}
+_MOST_READERS = 4096
+
+
+def reader_of(kind: type) -> Reader:
+    """Return the reader of a type; kept by the type's identity, since a metaclass may define `__hash__`."""
+    reader = _readers.get(id(kind))
+    if reader is None:
+        try:
+            reader = _choose(kind)
+        except Exception:
+            reader = Reader(kind, _opaque(kind))
+        if len(_readers) >= _MOST_READERS:
+            _readers.clear()
+        _readers[id(kind)] = reader
+    return reader
+
+
+def _choose(kind: type) -> Reader:
+    exact = EXACT.get(id(kind))
+    if exact is not None:
+        return Reader(kind, exact)
+    mro = MRO(kind)
+    ids = {id(base) for base in mro}  # `type in mro` would ask a metaclass's `__eq__`
+    if id(type) in ids:
+        return Reader(kind, lambda v: (LEAF, Code.CLASS, name_of(v).encode(), None))
+    if id(enum.Enum) in ids:
+        return Reader(kind, _enum_reader(kind))
+    for base in mro:
+        if not FLAGS(base) & HEAP and name_of(base) in ("numpy.ndarray", "numpy.generic"):
+            return Reader(kind, _numpy_reader(kind, base))
+    if id(tuple) in ids and _is_namedtuple(mro):
+        return Reader(kind, _namedtuple_reader(kind, mro))
+    return _object_reader(kind, mro, ids)
+
+
+# Everything else, by what its class is made of.
+
+
+def _opaque(kind: type) -> Read:
+    name = name_of(kind)
+    return lambda v: (LEAF, Code.OPAQUE, name.encode(), f"opaque type {name}")
+
+
+def _enum_reader(kind: type) -> Read:
+    name, fields = name_of(kind), _dict_getter(MRO(kind))
+
+    def read(value: Any) -> Sight:
+        state = _state(fields(value)) if fields else {}
+        return WRAP, Code.ENUM, [name, state.get("_name_"), state.get("_value_")], None
+
+    return read
+
+
+def _numpy_reader(kind: type, base: type) -> Read:
+    """Arrays and scalars, through numpy's own descriptors: a subclass has no say."""
+    body = BODY(base)
+    shape, dtype = body["shape"].__get__, body["dtype"].__get__
+    raw, items, name = body["tobytes"], body["tolist"], name_of(kind)
+
+    def read(value: Any) -> Sight:
+        form = dtype(value)
+        text = form.str if form.names is None else str(form.descr)
+        content = items(value) if form.hasobject else raw(value)
+        return WRAP, Code.ARRAY, [name, text, [*shape(value)], content], None
+
+    return read
+
+
+def _is_namedtuple(mro: tuple[type, ...]) -> bool:
+    names = next((BODY(base)["_fields"] for base in mro if "_fields" in BODY(base)), None)
+    return type(names) is tuple and all(type(name) is str for name in names)
+
+
+def _namedtuple_reader(kind: type, mro: tuple[type, ...]) -> Read:
+    names = next(BODY(base)["_fields"] for base in mro if "_fields" in BODY(base))
+    name = name_of(kind)
+
+    def read(value: Any) -> Sight:
+        items = [*tuple.__iter__(value)]
+        if len(items) != len(names):
+            return WRAP, Code.SUBCLASS, [name, items], None
+        return FIELDS, name, dict(zip(names, items, strict=True)), None
+
+    return read
+
+
+# str, bytes, int and float first: they are what most subclasses of builtins extend.
+_CONTENT: tuple[tuple[type, Callable[[Any], object]], ...] = (
+    (str, str.__str__),
+    (bytes, lambda v: bytes.__getitem__(v, slice(None))),
+    (int, int.__int__),
+    (float, float.__float__),
+    (dict, lambda v: _plain_dict(v)),
+    (list, list.copy),
+    (tuple, lambda v: [*tuple.__iter__(v)]),
+    (set, lambda v: Unordered(Code.SET, [*set.__iter__(v)])),
+    (frozenset, lambda v: Unordered(Code.FROZENSET, [*frozenset.__iter__(v)])),
+    (bytearray, lambda v: bytes(bytearray.__getitem__(v, slice(None)))),
+    (collections.deque, lambda v: [*collections.deque.__iter__(v)]),
+    (complex, lambda v: complex(complex.real.__get__(v), complex.imag.__get__(v))),
+    (dt.datetime, lambda v: _plain_datetime(v)),
+    (dt.date, lambda v: dt.date(*(dt.date.__dict__[n].__get__(v) for n in ("year", "month", "day")))),
+    (dt.timedelta, lambda v: dt.timedelta.__pos__(v)),
+    (decimal.Decimal, lambda v: _plain_decimal(v)),
+)
+
+
+def _plain_dict(value: Any) -> object:
+    """Return a dict's pairs as a dict, unless that would hash or compare keys of the app's types."""
+    pairs = [*dict.items(value)]
+    return dict(pairs) if all(type(key) is str for key, _ in pairs) else Rows(pairs)
+
+
+def _state(found: Any) -> dict[str, Any]:
+    """Return a copy of an instance's dict, which the app may have replaced by one of a class of its own."""
+    if type(found) is dict:
+        return found.copy()
+    return {key: value for key, value in dict.items(found) if type(key) is str}
+
+
+def _plain_datetime(value: Any) -> dt.datetime:
+    read = [dt.datetime.__dict__[n].__get__(value) for n in ("hour", "minute", "second", "microsecond")]
+    day = [dt.date.__dict__[n].__get__(value) for n in ("year", "month", "day")]
+    zone, fold = (dt.datetime.__dict__[n].__get__(value) for n in ("tzinfo", "fold"))
+    return dt.datetime(*day, *read, tzinfo=zone, fold=fold)  # type: ignore[misc]
+
+
+def _plain_decimal(value: Any) -> decimal.Decimal:
+    sign, digits, exponent = decimal.Decimal.as_tuple(value)
+    return decimal.Decimal((sign, digits, exponent))  # type: ignore[arg-type]
+
+
+def _object_reader(kind: type, mro: tuple[type, ...], ids: set[int]) -> Reader:
+    fields, slots = _dict_getter(mro), _slots(mro)
+    for base, content in _CONTENT:
+        if id(base) in ids:
+            return Reader(kind, _subclass_reader(kind, content, fields))
+    name = name_of(kind)
+    marks = {mark for base in mro for mark in _MARKS if mark in BODY(base)}
+    if "__pydantic_fields__" in marks or "model_fields" in marks:
+        extra = next((s for n, s in slots if n == "__pydantic_extra__"), None)
+        return _model_reader(kind, fields, extra)
+    slots = [(n, s) for n, s in slots if not (n.startswith("__") and n.endswith("__"))]
+    is_error = id(BaseException) in ids
+    hidden = None if is_error or not _has_hidden_state(kind, len(slots)) else f"inner state of type {name}"
+    if fields is None and not slots and hidden:
+        return Reader(kind, _opaque(kind))
+
+    def read(value: Any) -> Sight:
+        state = {} if fields is None else _state(fields(value))
+        for slot, get in slots:
+            try:
+                state[slot] = get(value)
+            except AttributeError:
+                continue  # declared, never set
+        if is_error:
+            state["args"] = BaseException.__dict__["args"].__get__(value)
+        return FIELDS, name, state, hidden
+
+    reader = Reader(kind, read, 1 if marks or is_error else DEEP_FOR_PLAIN_OBJECTS)
+    if fields is not None and not slots and not hidden and not is_error:
+        reader.fields = fields
+        reader.slots = fields.__self__, None  # type: ignore[attr-defined]
+    return reader
+
+
+_MARKS = ("__pydantic_fields__", "model_fields", "__dataclass_fields__", "__attrs_attrs__")
+
+
+def _model_reader(kind: type, fields: Any, extra: Any) -> Reader:
+    """Pydantic: the fields and the extra ones. Private attributes are the model's own business."""
+    name = name_of(kind)
+
+    def read(value: Any) -> Sight:
+        state = _state(fields(value))
+        if extra is not None:
+            try:
+                more = extra(value)
+            except AttributeError:
+                more = None  # made by `__new__` alone
+            if type(more) is dict and more:
+                state.update(more)
+        return FIELDS, name, state, None
+
+    reader = Reader(kind, read)
+    if fields is not None:
+        reader.fields, reader.extra = fields, extra
+        reader.slots = fields.__self__, None if extra is None else extra.__self__
+    return reader
+
+
+def _subclass_reader(kind: type, content: Callable[[Any], object], fields: Any) -> Read:
+    name = name_of(kind)
+
+    def read(value: Any) -> Sight:
+        state = None if fields is None else _state(fields(value))
+        inner = [name, content(value)]
+        return WRAP, Code.SUBCLASS, [*inner, state] if state else inner, None
+
+    return read
+
+
+def _dict_getter(mro: tuple[type, ...]) -> Callable[[Any], dict[str, Any]] | None:
+    """Return what reads an instance's dict, if the interpreter itself made it."""
+    for base in mro:
+        found = BODY(base).get("__dict__")
+        if type(found) is types.GetSetDescriptorType:
+            return found.__get__
+    return None
+
+
+def _slots(mro: tuple[type, ...]) -> list[tuple[str, Callable[[Any], Any]]]:
+    return [
+        (name, member.__get__)
+        for base in reversed(mro)
+        if FLAGS(base) & HEAP
+        for name, member in BODY(base).items()
+        if type(member) is types.MemberDescriptorType
+    ]
+
+
+def _has_hidden_state(kind: type, slots: int) -> bool:
+    """Say whether the instance has more memory than its dict, slots and weak references explain."""
+    known = BASICSIZE(object) + 8 * slots + 8 * (DICTOFFSET(kind) > 0) + 8 * (WEAKOFFSET(kind) > 0)
+    return bool(BASICSIZE(kind) > known)

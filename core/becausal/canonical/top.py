@@ -1,0 +1,310 @@
+"""One encoding, at the top: where values, fields, items and messages are split off as parts.
+
+What is split is decided from the value alone, so that the same value always has the same digest:
+
+    the value itself
+        is never a part.
+    a typed object, a tuple, a set, a dict with odd keys
+        is a part from 256 bytes, wherever it stands.
+    a value of the top dict, an item of the top list or tuple, a field of a typed object
+        is a part from 512 bytes, unless what holds it has more than 256 entries or is message-like.
+    an item of a message list
+        is a part from 256 bytes. A message list is one whose first item is a dict that looks like a message,
+        standing at the top, in a top value or field, or in a dict there.
+
+A message-like object or dict is never split inside: it has one digest, alone and in a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import is_
+from typing import Any
+
+from ormsgpack import Ext, packb
+
+from becausal.canonical.belief import is_message, meaning, speaks
+from becausal.canonical.leaves import WRAP
+from becausal.canonical.readers import DEEP_FOR_PLAIN_OBJECTS, reader_of
+from becausal.canonical.walk import Known, Pair, Path, Walk, plain_keys, step
+from becausal.canonical.wire import INLINE_BELOW, OPTIONS, SPLIT_FROM, Code, array, digest_of, entry, mapping
+
+__all__ = ["Run", "TopWalk"]
+
+MOST_SPLIT = 256
+MOST_SEARCHED = 64
+"""A dict of more entries is not searched for message lists in it."""
+
+SHORTEST_RUN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A list of messages as last seen: what its fields were, and what was written for them."""
+
+    types: list[type]
+    sizes: tuple[int, int]
+    """Bytes of the packed fields and of the packed extra fields."""
+    digests: tuple[bytes, bytes]
+    pair: Pair
+    """Without the head of the list, which says how long it is."""
+    below: int
+
+
+class TopWalk(Walk):
+    """The state of one encoding, from the value itself."""
+
+    def __init__(self, known: Known, runs: dict[int, Run] | None, *, fast: bool = True) -> None:
+        super().__init__(known, fast=fast)
+        self.runs = runs
+        self.new_runs: dict[int, Run] = {}
+
+    def root(self, value: Any) -> Pair:
+        """Return the bytes of the value itself, its parts split off."""
+        kind = type(value)
+        if kind is dict and plain_keys(value):
+            return self.hold(value, lambda: self.mapping(value.copy(), (), is_message))
+        if kind is list:
+            return self.hold(value, lambda: self.top_list(value.copy()))
+        if kind is tuple:
+            body, lean = self.hold(value, lambda: self.top_list([*value]))
+            exact = entry(Code.TUPLE, body)
+            return exact, exact if lean is body else entry(Code.TUPLE, lean)
+        self.bare = id(value)
+        return self.pack(value, ())
+
+    def hold(self, value: object, write: Callable[[], Pair]) -> Pair:
+        """Write a plain container that what is inside may refer back to."""
+        key = id(value)
+        if key in self.active:  # a cycle: the slow path says where to
+            return self.pack(value, ())
+        self.active[key] = len(self.active)
+        try:
+            return write()
+        finally:
+            del self.active[key]
+
+    def fields(self, name: str, fields: dict[str, Any], path: Path) -> Pair:
+        """Write a typed object: a message whole, anything else with its big fields split off."""
+        if "\0" in fields:  # a field of the object is called NUL itself
+            return self.write(WRAP, Code.SUBCLASS, [name, fields], path)
+        fields["\0"] = Ext(Code.TYPE, name.encode())
+        return self.mapping(fields, path, speaks)
+
+    def mapping(self, fields: dict[str, Any], path: Path, looks: Callable[[dict[str, Any]], bool]) -> Pair:
+        """Write the top dict or a typed object's fields."""
+        if len(fields) > MOST_SPLIT or not plain_keys(fields):
+            return self.pack(fields, path, held=True)
+        if looks(fields):
+            return self.message(fields, path)
+        # Nothing in it that could be split below the top: packing it whole gives the same bytes,
+        # unless it is big enough to hold a big value.
+        if not any(id(type(value)) in _CONTAINERS and value for value in fields.values()):
+            pair = self.pack(fields, path, held=True)
+            if len(pair[0]) < SPLIT_FROM:
+                return pair
+        return self.compose(fields, path, top=True)
+
+    def message(self, fields: dict[str, Any], path: Path) -> Pair:
+        """Write a message-like thing: never split, and with a belief of its own."""
+        body = self.pack(fields, path, held=True)[0]
+        # A known part's belief is known, too. The value itself stands in no list of known parts.
+        if len(self.active) > 1 and len(body) >= INLINE_BELOW and digest_of(body) in self.known:
+            return body, body
+        lean = self.believe(meaning(fields), path)
+        return body, body if lean == body else lean
+
+    def compose(self, fields: dict[str, Any], path: Path, *, top: bool) -> Pair:
+        """Put a map together from its packed values."""
+        exact = [mapping(len(fields))]
+        lean = [exact[0]]
+        for key in sorted(fields):
+            name = _KEYS.get(key) or _name(key)
+            body, belief = self.piece(fields[key], step(path, key), top=top)
+            exact += (name, body)
+            lean += (name, belief)
+        return _joined(exact, lean)
+
+    def piece(self, value: Any, path: Path, *, top: bool) -> Pair:
+        """Write a value that stands in a map, looking for message lists."""
+        kind = type(value)
+        below, self.below = self.below, 0
+        if kind is list and (is_message_list(value) or is_typed_list(value)):
+            body, lean = self.hold(value, lambda: self.items(value.copy(), path))
+        elif kind is dict and value and plain_keys(value) and is_message(value):
+            body, lean = self.hold(value, lambda: self.message(value.copy(), path))
+        elif kind is dict and top and holds_messages(value):
+            body, lean = self.hold(value, lambda: self.compose(value.copy(), path, top=False))
+        else:
+            body, lean = self.pack(value, path)
+        return self.place(body, lean, below, SPLIT_FROM if top else len(body) + 1)
+
+    def place(self, body: bytes, lean: bytes, below: int, limit: int) -> Pair:
+        """Split a packed piece off if it is big."""
+        if len(body) < limit:
+            self.below += below
+            return body, lean
+        digest, belief = self.part(body, lambda: lean, below)
+        stand = _REF + digest
+        return stand, stand if belief == digest else _REF + belief
+
+    def top_list(self, items: list[Any]) -> Pair:
+        """Write the top list's items, each split off if it is big."""
+        if is_message_list(items):
+            return self.items(items, ())
+        if len(items) > MOST_SPLIT:
+            return self.pack(items, (), held=True)
+        pairs = self.run(items, ())
+        if pairs is not None:
+            return pairs
+        exact = [array(len(items))]
+        lean = [exact[0]]
+        for index, item in enumerate(items):
+            below, self.below = self.below, 0
+            body, belief = self.place(*self.pack(item, ((), index)), below, SPLIT_FROM)
+            exact.append(body)
+            lean.append(belief)
+        return _joined(exact, lean)
+
+    def items(self, items: list[Any], path: Path) -> Pair:
+        """Write a list of messages, dicts or typed objects."""
+        return self.run(items, path) or self.listed(items, path)
+
+    def listed(self, items: list[Any], path: Path, start: int = 0) -> Pair:
+        """Write the items, with the head of the list unless they are the end of one."""
+        exact = [] if start else [array(len(items))]
+        lean = exact.copy()
+        split = is_message_list(items)
+        for index, item in enumerate(items, start):
+            body, belief = self.item(item, step(path, index), split)
+            exact.append(body)
+            lean.append(belief)
+        return _joined(exact, lean)
+
+    def item(self, item: Any, path: Path, split: bool) -> Pair:
+        """Write one item of a list of messages."""
+        if not (split and type(item) is dict):
+            return self.pack(item, path)
+        below, self.below = self.below, 0
+        if plain_keys(item) and is_message(item):
+            body, lean = self.hold(item, lambda: self.message(item.copy(), path))
+        else:
+            body, lean = self.pack(item, path)
+        return self.place(body, lean, below, INLINE_BELOW)
+
+    def run(self, items: list[Any], path: Path) -> Pair | None:
+        """Write a list of messages of which the first ones are known, if it is one.
+
+        One call packs the fields of all; if those of the first ones are what they were, byte for byte, then
+        what was written for them holds. A change in place, however deep, changes the bytes.
+        """
+        columns = self.columns(items)
+        if columns is None or self.runs is None:
+            return None
+        types = [*map(type, items)]
+        known = self.runs.get(id(items[0]))
+        if known is None or not _starts_with(types, columns, known):
+            known = _NO_RUN
+        done = len(known.types)
+        split = is_message_list(items)
+        before, self.below = self.below, known.below
+        rest = [self.item(item, step(path, n), split) for n, item in enumerate(items[done:], done)]
+        pair = _joined(
+            [known.pair[0], *(body for body, _ in rest)], [known.pair[1], *(lean for _, lean in rest)]
+        )
+        if rest:
+            sizes = len(columns[0]), len(columns[1])
+            digests = digest_of(columns[0]), digest_of(columns[1])
+            self.new_runs[id(items[0])] = Run(types, sizes, digests, pair, self.below)
+        self.below += before
+        head = array(len(items))
+        body = head + pair[0]
+        return body, body if pair[0] is pair[1] else head + pair[1]
+
+    def columns(self, items: list[Any]) -> Columns | None:
+        """Return the packed fields of the items, one after the other, and their extra ones.
+
+        None if the items are not of one kind, dicts or typed objects read from their `__dict__` alone.
+        """
+        if self.runs is None or not self.fast or len(items) < SHORTEST_RUN:
+            return None
+        kinds = {id(kind): kind for kind in map(type, items)}
+        first = reader_of(type(items[0]))
+        below, differs = self.below, self.differs
+        # Nothing may be cut here that is not cut where it stands.
+        self.level += DEEP_FOR_PLAIN_OBJECTS
+        try:
+            if first.type is dict:
+                return (_packed(items, self.hook), memoryview(b"")) if len(kinds) == 1 else None
+            readers = [reader_of(kind) for kind in kinds.values()]
+            if first.fields is None or any(r.slots != first.slots for r in readers):
+                return None
+            extra: list[Any] = [] if first.extra is None else [*map(first.extra, items)]
+            return _packed([*map(first.fields, items)], self.hook), _packed(extra, self.hook)
+        except Exception:
+            return None
+        finally:
+            self.level -= DEEP_FOR_PLAIN_OBJECTS
+            self.below, self.differs = below, differs
+
+
+Columns = tuple[memoryview, memoryview]
+
+_NO_RUN = Run([], (0, 0), (digest_of(b""), digest_of(b"")), (b"", b""), 0)
+
+
+def _packed(items: list[Any], hook: Callable[[object], Any]) -> memoryview:
+    return memoryview(packb(items, hook, OPTIONS))[len(array(len(items))) :]
+
+
+def _starts_with(types: list[type], columns: Columns, known: Run) -> bool:
+    if len(types) < len(known.types) or not all(map(is_, types, known.types)):
+        return False
+    starts = (column[:size] for column, size in zip(columns, known.sizes, strict=True))
+    return all(digest_of(start) == digest for start, digest in zip(starts, known.digests, strict=True))
+
+
+# By identity: a metaclass may define `__hash__`.
+_CONTAINERS = frozenset(map(id, (dict, list)))
+_COMMON = frozenset(map(id, (str, int, float, bool, bytes, type(None), dict, list, tuple)))
+_REF = packb(Ext(Code.PART, bytes(16)))[:2]
+
+_KEYS: dict[str, bytes] = {}
+_MOST_KEYS = 4096
+
+
+def _name(key: str) -> bytes:
+    body = packb(key)
+    if len(key) < 64:
+        if len(_KEYS) >= _MOST_KEYS:
+            _KEYS.clear()
+        _KEYS[key] = body
+    return body
+
+
+def _joined(exact: Sequence[bytes], lean: Sequence[bytes]) -> Pair:
+    body, belief = b"".join(exact), b"".join(lean)
+    return body, body if belief == body else belief
+
+
+def is_message_list(value: list[Any]) -> bool:
+    """Say whether a list's first item is a dict that looks like a message."""
+    return bool(value) and type(value[0]) is dict and plain_keys(value[0]) and is_message(value[0])
+
+
+def is_typed_list(value: list[Any]) -> bool:
+    """Say whether a list may be a conversation of typed messages, long enough to be remembered."""
+    return len(value) >= SHORTEST_RUN and id(type(value[0])) not in _COMMON
+
+
+def holds_messages(value: dict[Any, Any]) -> bool:
+    """Say whether a dict, one level down, has a message or a message list among its values."""
+    if not 0 < len(value) <= MOST_SEARCHED or not plain_keys(value):
+        return False
+    for inner in value.values():
+        if type(inner) is list and is_message_list(inner):
+            return True
+        if type(inner) is dict and plain_keys(inner) and is_message(inner):
+            return True
+    return False

@@ -1,0 +1,349 @@
+"""One encoding, below the top: from any value to canonical bytes, typed objects split off as parts.
+
+The C packer does the work and calls `Walk.hook` for what it does not know. What it refuses (a dict with keys
+that are not str, a lone surrogate, an odd NaN, deep nesting) and what loses something (a lock, a cycle) is
+done again by `Walk.slow`, which writes the same bytes and knows the path.
+
+Writing yields two byte strings: the canonical bytes and those of the belief projection. They are one object
+where no message-like thing was met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import repeat
+from operator import is_
+from typing import Any
+
+from ormsgpack import Ext, Fragment, packb
+
+from becausal.canonical.leaves import FIELDS, ITEMS, LEAF, UNORDERED, name_of
+from becausal.canonical.readers import reader_of
+from becausal.canonical.wire import INLINE_BELOW, OPTIONS, Code, array, digest_of, entry, mapping, odd_nan
+
+__all__ = ["MOST_LEVELS", "MOST_PLAIN_LEVELS", "Known", "Pair", "Path", "Seen", "UnfitError", "Walk"]
+
+MOST_PLAIN_LEVELS = 255
+"""So many plain dicts and lists in one another the C packer follows; the slow path goes as deep."""
+
+MOST_LEVELS = 64
+"""So many typed objects, tuples and sets in one another are followed. A plain object, one that is neither a
+model nor a dataclass, counts as sixteen."""
+
+Path = tuple[Any, ...] | None
+"""(path of the container, step); () is the root. None on the fast path, which does not keep count."""
+
+Pair = tuple[bytes, bytes]
+"""Canonical bytes, belief bytes."""
+
+Known = dict[bytes, tuple[bytes, int]]
+"""By a part's digest: its belief digest and its size, parts included."""
+
+Seen = tuple[object, Any, Any, int, int]
+"""(the value, what stands for it, what stands for it in the belief, levels below it, bytes of its parts)."""
+
+NAN = packb(float("nan"))
+
+
+class UnfitError(Exception):
+    """The fast path cannot write this; raised and caught within the walk."""
+
+
+class Walk:
+    """The state of one encoding."""
+
+    def __init__(self, known: Known, *, fast: bool = True) -> None:
+        self.known = known
+        self.fast = fast
+        self.fresh: Known = {}
+        self.parts: list[tuple[bytes, bytes]] = []
+        self.lossy: dict[tuple[str, str], None] = {}
+        self.below = 0  # bytes of the parts that the body being written refers to
+        self.differs = False  # a belief differs from its canonical bytes in what is being packed
+        self.level = self.reach = 0  # where we are, and the deepest level met
+        self.cycles = 0
+        self.active: dict[int, int] = {}  # id of a container being written: its place from the root
+        self.seen: dict[int, Seen] = {}
+        self.bare = 0  # id of the value itself, which is no part
+
+    def pack(self, value: object, path: Path, *, held: bool = False) -> Pair:
+        """Write a value whole: only typed objects and the like are split off.
+
+        Args:
+            value: what to write.
+            path: where it stands.
+            held: it is the content of a container that is noted as being written already.
+        """
+        differs, below = self.differs, self.below
+        self.differs = False
+        try:
+            if not self.fast:
+                raise UnfitError
+            body = lean = packb(value, self.hook, OPTIONS)
+            if b"\xcb" in body and odd_nan(body):
+                raise UnfitError
+            if self.differs:
+                lean = packb(value, self.lean_hook, OPTIONS)
+            else:
+                self.differs = differs
+        except Exception:
+            self.differs, self.below = True, below
+            if path is None and self.fast:
+                raise
+            return self.slow(value, path, held)
+        return body, lean
+
+    def believe(self, value: object, path: Path) -> bytes:
+        """Write a projected value, whose parts have been written with the whole one."""
+        try:
+            if not self.fast:
+                raise UnfitError
+            lean = packb(value, self.lean_hook, OPTIONS)
+            if b"\xcb" in lean and odd_nan(lean):
+                raise UnfitError
+        except Exception:
+            if path is None and self.fast:
+                raise
+            below, self.below = self.below, 0
+            lean = self.slow(value, path, True)[1]
+            self.below = below
+        return lean
+
+    def hook(self, value: object) -> Any:
+        """Stand in for what the C packer does not know."""
+        seen = self.see(value, None)
+        if seen[1] is not seen[2]:
+            self.differs = True
+        return seen[1]
+
+    def lean_hook(self, value: object) -> Any:
+        """Do so in the belief, for what the hook has met already."""
+        found = self.seen.get(id(value))
+        if found is not None:
+            return found[2]
+        shape, code, content, why = reader_of(type(value)).read(value)
+        if shape != LEAF or why:
+            raise UnfitError
+        return Ext(code, content)
+
+    def see(self, value: object, path: Path) -> Seen:
+        """Return what stands for a value in what holds it: an extension entry, or bytes to be put in."""
+        key = id(value)
+        found = self.seen.get(key)
+        if found is not None and self.level + found[3] <= MOST_LEVELS:
+            self.below += found[4]
+            self.reach = max(self.reach, self.level + found[3])
+            return found
+        reader = reader_of(type(value))
+        try:
+            shape, code, content, why = reader.read(value)
+        except Exception:
+            shape, code, content, why = LEAF, Code.OPAQUE, reader.name.encode(), f"unreadable {reader.name}"
+        if why:
+            self.lose(path, why)
+        if shape == LEAF:
+            leaf = Fragment(content) if code is None else Ext(code, content)
+            return value, leaf, leaf, 0, 0
+        if key in self.active:
+            return self.cycle(value, path)
+        if self.level + reader.cost > MOST_LEVELS:
+            self.lose(path, f"deeper than {MOST_LEVELS} levels of objects")
+            cut = Ext(Code.CUT, reader.name.encode())
+            return value, cut, cut, 0, 0
+        return self.enter(value, path, reader.cost, lambda: self.write(shape, code, content, path))
+
+    def enter(self, value: object, path: Path, cost: int, write: Callable[[], Pair]) -> Seen:
+        """Write a container one level down, and keep what stands for it."""
+        key = id(value)
+        level, reach, below = self.level, self.reach, self.below
+        before = self.cycles, len(self.lossy)
+        self.active[key] = len(self.active)
+        self.level = self.reach = level + cost
+        self.below = 0
+        try:
+            body, lean = write()
+            stand, belief = self.settle(body, lean, whole=key == self.bare)
+            height, size = self.reach - level, self.below
+        finally:
+            del self.active[key]
+            self.level, self.reach, self.below = level, max(reach, self.reach), below
+        self.below += size
+        seen = (value, stand, belief, height, size)
+        # What a cycle or a cut looks like depends on the way there.
+        if before == (self.cycles, len(self.lossy)):
+            self.seen[key] = seen
+        return seen
+
+    def settle(self, body: bytes, lean: bytes, *, whole: bool) -> tuple[Any, Any]:
+        """Make a part of a body, or put it where it stands if it is small or the whole value."""
+        if len(body) >= INLINE_BELOW and not whole:
+            digest, belief = self.part(body, lambda: lean)
+            stand = Ext(Code.PART, digest)
+            return stand, stand if belief == digest else Ext(Code.PART, belief)
+        fragment = Fragment(body)
+        return fragment, fragment if lean == body else Fragment(lean)
+
+    def part(self, body: bytes, lean: Callable[[], bytes], before: int = 0) -> Pair:
+        """Split off a body; return its digest and its belief digest.
+
+        Args:
+            body: the canonical bytes.
+            lean: gives the belief bytes; not called for a part already known.
+            before: bytes of parts of what holds this one.
+        """
+        digest = digest_of(body)
+        info = self.known.get(digest) or self.fresh.get(digest)
+        if info is None:
+            size = len(body) + self.below
+            belief = lean()
+            info = self.fresh[digest] = (digest if belief == body else digest_of(belief), size)
+            self.parts.append((digest, body))
+        self.below = before + info[1]
+        return digest, info[0]
+
+    def write(self, shape: int, code: Any, content: Any, path: Path) -> Pair:
+        """Write the inside of what a reader saw."""
+        if shape == FIELDS:
+            return self.fields(code, content, path)
+        if shape == UNORDERED:
+            pairs = [self.pack(item, step(path, "{}")) for item in content]
+            return _both(
+                code, array(len(pairs)), (sorted(b) for b in zip(*pairs, strict=True)) if pairs else ()
+            )
+        if shape == ITEMS:
+            rows = []
+            for key, value in content:
+                name = self.pack(key, step(path, "{key}"))[0]
+                inner = self.pack(value, step(path, key))
+                rows.append((b"\x92" + name, inner[0], inner[1]))
+            rows.sort()
+            columns = [[k + v for k, v, _ in rows], [k + v for k, _, v in rows]]
+            return _both(code, array(len(rows)), columns)
+        body, lean = self.pack(content, path, held=True)
+        exact = entry(code, body)
+        return exact, exact if lean is body else entry(code, lean)
+
+    def fields(self, name: str, fields: dict[str, Any], path: Path) -> Pair:
+        """Write a typed object, whose fields are ours to change."""
+        raise NotImplementedError
+
+    def cycle(self, value: object, path: Path) -> Seen:
+        """Refer to a container that is still being written, by how many containers up it is."""
+        if path is None and self.fast:
+            raise UnfitError
+        self.cycles += 1
+        up = Ext(Code.CYCLE, packb(len(self.active) - self.active[id(value)]))
+        return value, up, up, 0, 0
+
+    def lose(self, path: Path, why: str) -> None:
+        """Note that something was left out."""
+        if path is None:
+            raise UnfitError
+        self.lossy[text_of(path), why] = None
+
+    def slow(self, value: object, path: Path, held: bool) -> Pair:
+        """Write what the C packer refuses, without recursion over plain dicts and lists."""
+        exact: list[bytes] = []
+        lean: list[bytes] = []
+        # bytes: write them. int: the container of this id is done. tuple: a value, its path, its depth.
+        todo: list[Any] = [*self.inside(value, path, 2)][::-1] if held else [(value, path, 1)]
+        while todo:
+            task = todo.pop()
+            if type(task) is bytes:
+                exact.append(task)
+                lean.append(task)
+            elif type(task) is int:
+                del self.active[task]
+            else:
+                self.slow_step(task, todo, exact, lean)
+        body = b"".join(exact)
+        belief = b"".join(lean)
+        return body, body if belief == body else belief
+
+    def slow_step(self, task: Any, todo: list[Any], exact: list[bytes], lean: list[bytes]) -> None:
+        """Write one value, or its head and leave its items for later."""
+        value, path, depth = task
+        kind = type(value)
+        plain = kind is list or (kind is dict and plain_keys(value))
+        if plain and id(value) not in self.active:
+            if depth > MOST_PLAIN_LEVELS:
+                self.lose(path, f"deeper than {MOST_PLAIN_LEVELS} levels")
+                todo.append(entry(Code.CUT, kind.__name__.encode()))
+                return
+            self.active[id(value)] = len(self.active)
+            todo.append(id(value))
+            todo.extend(reversed(list(self.inside(value, path, depth + 1))))
+            return
+        if plain:
+            pair = self.cycle(value, path)[1:3]
+        elif kind is float and value != value:
+            todo.append(NAN)
+            return
+        elif id(kind) in _SCALARS and (kind is not str or value.isascii() or _is_text(value)):
+            todo.append(packb(value, self.hook, OPTIONS))
+            return
+        else:
+            pair = self.see(value, path)[1:3]
+        exact.append(packb(pair[0]))
+        lean.append(exact[-1] if pair[0] is pair[1] else packb(pair[1]))
+
+    def inside(self, value: Any, path: Path, depth: int) -> Iterable[Any]:
+        """Return the tasks for a plain container: its head, its keys, its items."""
+        if type(value) is dict and not plain_keys(value):  # a typed object's own fields
+            yield value, path, depth
+        elif type(value) is list:
+            items = value.copy()
+            yield array(len(items))
+            for index, item in enumerate(items):
+                yield item, step(path, index), depth
+        elif type(value) is dict:
+            fields = value.copy()
+            yield mapping(len(fields))
+            for key in sorted(fields):
+                yield packb(key)
+                yield fields[key], step(path, key), depth
+        else:
+            yield value, path, depth
+
+
+# By identity: a type's own `__hash__` and `__eq__` are its metaclass's, and so may be the app's.
+_SCALARS = frozenset(map(id, (str, int, float, bool, bytes, bytearray, type(None), Ext, Fragment)))
+
+
+def _both(code: Code, head: bytes, columns: Iterable[Iterable[bytes]]) -> Pair:
+    bodies = [entry(code, head + b"".join(column)) for column in columns] or [entry(code, head)] * 2
+    exact, lean = bodies
+    return exact, exact if exact == lean else lean
+
+
+def _is_text(value: str) -> bool:
+    try:
+        packb(value)
+    except TypeError:
+        return False
+    return True
+
+
+def plain_keys(fields: dict[Any, Any]) -> bool:
+    """Say whether all keys are exactly str and can be written as UTF-8."""
+    if not all(map(is_, map(type, fields), repeat(str))):
+        return False
+    return all(map(str.isascii, fields)) or all(map(_is_text, fields))
+
+
+def step(path: Path, key: object) -> Path:
+    """Return the path one step further down."""
+    return None if path is None else (path, key)
+
+
+def text_of(path: Path) -> str:
+    """Return a path as text, `$.messages[3].content`."""
+    steps: list[str] = []
+    while path:
+        path, key = path
+        if type(key) is str:
+            simple = key.isidentifier() or key == "{}"
+            steps.append(f".{key}" if simple else f"[{key.encode('utf-8', 'backslashreplace').decode()!r}]")
+        else:
+            steps.append(f"[{key}]" if type(key) is int else f"[<{name_of(type(key))}>]")
+    return "$" + "".join(reversed(steps))

@@ -1,0 +1,122 @@
+"""The wire: msgpack as `ormsgpack` writes it, and one table of extension codes for what msgpack lacks.
+
+Digests kept in stores depend on every number in this file. A code, once used, is never given another meaning.
+
+Source: the msgpack specification, https://github.com/msgpack/msgpack/blob/master/spec.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import IntEnum
+
+import ormsgpack
+from xxhash import xxh3_128_digest
+
+__all__ = [
+    "INLINE_BELOW",
+    "OPTIONS",
+    "SPLIT_FROM",
+    "Code",
+    "array",
+    "digest_of",
+    "entry",
+    "mapping",
+    "odd_nan",
+]
+
+digest_of: Callable[[bytes | memoryview], bytes] = xxh3_128_digest
+"""16 bytes. Not for keeping secrets or for proof against forgery: content addressing only."""
+
+OPTIONS = (
+    ormsgpack.OPT_SORT_KEYS
+    | ormsgpack.OPT_PASSTHROUGH_TUPLE
+    | ormsgpack.OPT_PASSTHROUGH_DATACLASS
+    | ormsgpack.OPT_PASSTHROUGH_DATETIME
+    | ormsgpack.OPT_PASSTHROUGH_SUBCLASS
+    | ormsgpack.OPT_PASSTHROUGH_UUID
+    | ormsgpack.OPT_PASSTHROUGH_BIG_INT
+    | ormsgpack.OPT_PASSTHROUGH_ENUM
+)
+
+INLINE_BELOW = 256
+"""A typed object, tuple, set or message of so many bytes is a part; a smaller one stays where it is."""
+
+SPLIT_FROM = 512
+"""A field, value or item at the top of so many bytes is a part, whatever its type."""
+
+
+class Code(IntEnum):
+    """Extension codes of the canonical form `bc1`."""
+
+    PART = 1
+    """16 bytes: the digest of the part that stands here."""
+    TYPE = 2
+    """The qualified name of a typed object, as the value of the key NUL in the map of its fields."""
+    CYCLE = 3
+    """How many containers up the value is that stands here again."""
+    CUT = 4
+    """Too deep to be followed: the name of the type that was cut off."""
+    OPAQUE = 5
+    """Nothing to be read: the name of the type."""
+    CLASS = 6
+    FUNCTION = 7
+    SUBCLASS = 8
+    """[type name, plain content], and the instance's fields as a third item if it has any."""
+    TUPLE = 9
+    SET = 10
+    FROZENSET = 11
+    MAP = 12
+    """[[key, value], …] in the order of the keys' bytes: a dict with keys that are not all plain str."""
+    INT = 13
+    STR = 14
+    """UTF-8 that lets lone surrogates pass."""
+    DATETIME = 15
+    DATE = 16
+    TIME = 17
+    TIMEDELTA = 18
+    UUID = 19
+    DECIMAL = 20
+    COMPLEX = 21
+    FRACTION = 22
+    ENUM = 23
+    """[type name, member name, value]."""
+    ARRAY = 24
+    """[dtype, shape, bytes in C order, or a list of items when they are objects]."""
+
+
+def array(count: int) -> bytes:
+    """Return the head of an array."""
+    if count < 16:
+        return bytes((0x90 | count,))
+    if count < 65536:
+        return b"\xdc" + count.to_bytes(2, "big")
+    return b"\xdd" + count.to_bytes(4, "big")
+
+
+def mapping(count: int) -> bytes:
+    """Return the head of a map."""
+    if count < 16:
+        return bytes((0x80 | count,))
+    if count < 65536:
+        return b"\xde" + count.to_bytes(2, "big")
+    return b"\xdf" + count.to_bytes(4, "big")
+
+
+def entry(code: Code, content: bytes) -> bytes:
+    """Return an extension entry."""
+    return ormsgpack.packb(ormsgpack.Ext(code, content))
+
+
+NOT_FINITE = re.compile(rb"(?=(\xcb[\x7f\xff][\xf0-\xff].{6}))", re.DOTALL)
+FINE = frozenset(ormsgpack.packb(number) for number in (float("nan"), float("inf"), float("-inf")))
+
+
+def odd_nan(body: bytes) -> bool:
+    """Say whether a NaN other than the usual one may be in the body.
+
+    There are 2**53 NaNs; the canonical form knows one. Bytes of a text that look like such
+    a number count too: the answer decides on the road taken, not on the bytes written.
+    """
+    return any(match not in FINE for match in NOT_FINITE.findall(body))
