@@ -94,7 +94,7 @@ class Sent:
             kind="handoff",
             name=f"{self.sender} to {self.receiver}",
             agent=self.sender,
-            parent_id=self.parent_id,
+            parent_id=None,  # the sender's end knows it
             hop=self.handoff.hop,
             seq=self.handoff.seq,
             started_ns=self.started_ns,

@@ -127,7 +127,7 @@ def instrument(
         frameworks: their names; none means all that are installed.
         level: `full`, or `boundaries` for the handoffs and the agents at their ends alone.
         store: a URL or a path; else `BECAUSAL_STORE`, else `sqlite:///.becausal/becausal.db`.
-        capture: `payloads`, or `digests` to keep checksums and sizes without the bodies.
+        capture: `full`, or `digest` to keep checksums and sizes without the bodies.
         tracer_provider: where the spans go; else the global provider, whenever the app sets one.
 
     Raises:

@@ -19,7 +19,7 @@ class Bodies(Protocol):
     """Whoever keeps canonical bodies by their 16-byte digests."""
 
     def body(self, digest: bytes) -> bytes | None:
-        """Return a body, or None where it is not kept (a gap, `capture="digests"`, expired)."""
+        """Return a body, or None where it is not kept (a gap, `capture="digest"`, expired)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Payload:
         body = self._body()
         if body is None or self.bodies is None:
             raise LookupError(
-                f"the body of {self.digest} is not in the store: it was recorded with capture='digests', "
+                f"the body of {self.digest} is not in the store: it was recorded with capture='digest', "
                 "was dropped under load (see `becausal doctor`), or has been erased"
             )
         return canonical.decode(body, self.bodies.body)

@@ -113,14 +113,14 @@ class Recorder:
         writer: Writer | None,
         *,
         level: Level = "full",
-        capture: Capture = "payloads",
+        capture: Capture = "full",
     ) -> None:
         self.active = True
         """False once uninstrumented: hooks that could not be taken out call through."""
         self.level: Level = level
         self.encoder = Encoder()
         self._telemetry, self._writer = telemetry, writer
-        self._keeps_bodies = capture == "payloads" and writer is not None
+        self._keeps_bodies = capture == "full" and writer is not None
         self._open: dict[str, OpenStep] = {}
         self._open_lock = threading.Lock()
 

@@ -18,8 +18,8 @@ __all__ = ["DEFAULT_STORE", "Capture", "Level", "Settings", "content_on_spans", 
 Level = Literal["full", "boundaries"]
 """`boundaries` records handoffs and the agents at their ends; `full` the models, tools and memory inside too."""
 
-Capture = Literal["payloads", "digests"]
-"""`payloads` keeps the bodies in the store; `digests` only their checksums and sizes."""
+Capture = Literal["full", "digest"]
+"""`full` keeps the bodies in the store; `digest` only their checksums and sizes."""
 
 DEFAULT_STORE = "sqlite:///.becausal/becausal.db"
 
@@ -31,7 +31,7 @@ class Settings:
     store: str = DEFAULT_STORE
     store_was_named: bool = False  # by an argument: then a store that cannot be used is an error
     level: Level = "full"
-    capture: Capture = "payloads"
+    capture: Capture = "full"
 
     @classmethod
     def read(
@@ -54,7 +54,7 @@ class Settings:
             store_was_named=named,
             level=_one_of("level", level or environ.get("BECAUSAL_LEVEL") or "full", get_args(Level)),
             capture=_one_of(
-                "capture", capture or environ.get("BECAUSAL_CAPTURE") or "payloads", get_args(Capture)
+                "capture", capture or environ.get("BECAUSAL_CAPTURE") or "full", get_args(Capture)
             ),
         )
 

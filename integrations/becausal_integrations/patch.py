@@ -2,7 +2,7 @@
 
 A place is written `module:Class.method` or `module:function`. It is hooked at once if its module is loaded, else when
 somebody loads it. Hooks are plain functions and generators' stand-ins, never `wrapt` descriptors on what a framework takes
-through `weakref.WeakMethod` (LangGraph's `put_writes`, `submit`: TypeError there, ../reference/langgraph.md 7.1).
+through `weakref.WeakMethod` (LangGraph 1.2.22, `pregel/main.py`: `put_writes` and `submit`; a `wrapt` wrapper raises TypeError there).
 
 Taking a hook out restores the very object that was there. If somebody has wrapped our hook since, theirs is left alone,
 and ours falls silent under it: the recorder is no longer active and every hook calls through.

@@ -150,6 +150,23 @@ def test_an_ended_step_is_never_opened_again_by_a_late_write(store: Store) -> No
     assert [s.status for s in store.load("c1")] == ["ok"]
 
 
+@pytest.mark.parametrize("sender_first", [True, False])
+def test_the_two_ends_of_a_handoff_complete_each_other_in_either_order(store: Store, sender_first: bool) -> None:
+    sent, received = step(1, kind="handoff", parent=7), step(1, kind="handoff")
+    sent.received, sent.attributes = payload(1), {"becausal.transfer.source.name": "planner"}
+    received.received, received.produced = payload(1), payload(2)
+    received.attributes = {"becausal.transfer.received_by": "00000000000000aa"}
+    received.ended_ns = 9_000_000_000
+
+    for end in (sent, received) if sender_first else (received, sent):
+        store.write([end])
+
+    [read] = store.load("c1")
+    assert (read.received, read.produced, read.ended_ns) == (payload(1), payload(2), 9_000_000_000)
+    assert read.parent_id == f"{7:016x}"
+    assert read.attributes == {**sent.attributes, **received.attributes}
+
+
 def test_one_batch_may_hold_a_step_open_and_ended(store: Store) -> None:
     store.write([step(1, status="open"), step(1)])
 

@@ -31,15 +31,19 @@ REMEMBERED = 200_000
 CHUNK = 500
 """How many values one query asks for; old builds of SQLite allow 999."""
 
-# An ended step never gives way to the same step while it was open: a late retry of a batch changes nothing.
+# What a step has it keeps, what it lacks a later write fills in: the two ends of a handoff may be written by two
+# processes, in either order. An ended step never gives way to the same step while it was open, so a late retry of
+# a batch changes nothing.
 WRITE_STEP = """INSERT INTO steps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
     ON CONFLICT(chain_no, step_id) DO UPDATE SET
-        parent_id = excluded.parent_id, kind = excluded.kind, name = excluded.name, agent = excluded.agent,
-        seq = excluded.seq, hop = excluded.hop,
-        started_ns = excluded.started_ns, ended_ns = excluded.ended_ns,
-        status = excluded.status, error = excluded.error, received = excluded.received,
-        produced = excluded.produced, trace_id = excluded.trace_id, span_id = excluded.span_id,
-        attributes = excluded.attributes, choices = excluded.choices
+        parent_id = coalesce(excluded.parent_id, parent_id), kind = excluded.kind, name = excluded.name,
+        agent = excluded.agent, seq = excluded.seq, hop = excluded.hop, started_ns = excluded.started_ns,
+        ended_ns = max(excluded.ended_ns, coalesce(ended_ns, 0)), status = excluded.status,
+        error = coalesce(excluded.error, error), received = coalesce(excluded.received, received),
+        produced = coalesce(excluded.produced, produced), trace_id = coalesce(excluded.trace_id, trace_id),
+        span_id = coalesce(excluded.span_id, span_id), choices = coalesce(excluded.choices, choices),
+        attributes = iif(attributes IS NULL OR excluded.attributes IS NULL,
+            coalesce(excluded.attributes, attributes), json_patch(attributes, excluded.attributes))
     WHERE steps.ended_ns IS NULL OR excluded.ended_ns IS NOT NULL"""
 
 # What a blob has it keeps; what it lacks, a later payload or body fills in.
