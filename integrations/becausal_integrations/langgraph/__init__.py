@@ -1,0 +1,96 @@
+"""LangGraph: graphs become workflow steps, nodes agent steps, and every passing of state between nodes a handoff.
+
+Hooked places, and why these
+----------------------------
+`SyncPregelLoop.__enter__`, `__exit__` and their async twins
+    One run of a graph, inside the frame of `stream` and `astream`: closing a stream reaches `__exit__`, and no
+    generator has to be wrapped. `loop.status` tells a recursion limit, which is raised only after `__exit__`.
+
+`PregelLoop.tick`, `after_tick`
+    Between them a superstep runs. After `tick` the tasks stand with what triggered them; `after_tick` applies
+    their writes and raises the channels' versions: so who wrote what a task was triggered by, and reads, is known
+    by channel and version, never by time.
+
+`SyncPregelLoop.accept_push`, `schedule_error_handler`, `match_cached_writes` and their async twins
+    The three other ways in which a task comes about: a `@task` call, an error handler, a hit in the cache.
+
+`langgraph.pregel._runner.run_with_retry`, `arun_with_retry`
+    One call for each task, in the thread or asyncio task where the node runs: the agent step.
+
+`ChannelWrite.do_write`, `BranchSpec._finish`
+    What a node returned, before it is cut to the graph's schema; what a conditional edge decided.
+
+Inside a prebuilt agent (`langchain.agents.create_agent`, `create_react_agent`) all nodes are one agent's work: what
+passes between them is an edge of kind `transfer`, no handoff.
+
+Not seen: `RemoteGraph`, LangGraph Platform's own executors, reads in the middle of a node, stores, checkpointers.
+
+Checked against langgraph 0.6.11 to 1.2.22 (source: `pregel/_loop.py`, `pregel/_runner.py`, `pregel/_algo.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from becausal.instrument import Hooks
+from becausal.recorder import Observation, Recorder
+from becausal_integrations.langgraph.graphs import Graphs
+from becausal_integrations.langgraph.ledger import Register
+from becausal_integrations.langgraph.nodes import Nodes
+from becausal_integrations.patch import Notice, notice, noticing, observing, replace
+
+__all__ = ["LangGraphAdapter"]
+
+LOOP = "langgraph.pregel._loop"
+RUNNER = "langgraph.pregel._runner"
+
+
+class LangGraphAdapter:
+    """Watches LangGraph's Pregel loop, whatever graph it runs."""
+
+    watches: str | None = "langgraph"
+    supports = ">=0.6.11,<1.3"
+    requires: tuple[str, ...] = ("langchain",)
+
+    def install(self, recorder: Recorder, hooks: Hooks) -> None:
+        """Hook the loop, its tasks, and what they write."""
+        register = Register()
+        graphs, nodes = Graphs(recorder, register), Nodes(recorder, register)
+        put = functools.partial(notice, recorder, hooks)
+
+        enter, leave = Notice(graphs.entering, graphs.entered), Notice(graphs.leaving, graphs.left)
+        put(f"{LOOP}:SyncPregelLoop.__enter__", enter)
+        put(f"{LOOP}:AsyncPregelLoop.__aenter__", enter)
+        put(f"{LOOP}:SyncPregelLoop.__exit__", leave)
+        put(f"{LOOP}:AsyncPregelLoop.__aexit__", leave)
+        put(f"{LOOP}:PregelLoop.tick", Notice(graphs.ticking, graphs.ticked))
+        put(f"{LOOP}:PregelLoop.after_tick", Notice(graphs.applying, graphs.applied))
+
+        push, match = Notice(nodes.pushing, nodes.pushed), Notice(nodes.matching, nodes.matched)
+        put(f"{LOOP}:SyncPregelLoop.accept_push", push)
+        put(f"{LOOP}:AsyncPregelLoop.aaccept_push", push)
+        put(f"{LOOP}:SyncPregelLoop.match_cached_writes", match)
+        put(f"{LOOP}:AsyncPregelLoop.amatch_cached_writes", match)
+        # Since langgraph 1.2.
+        handle = Notice(nodes.failing, nodes.handled)
+        for place in ("SyncPregelLoop.schedule_error_handler", "AsyncPregelLoop.aschedule_error_handler"):
+            make = functools.partial(_noticing, recorder, handle)
+            replace(hooks, f"{LOOP}:{place}", make, optional=True)
+
+        run = functools.partial(_running, recorder, nodes)
+        replace(hooks, f"{RUNNER}:run_with_retry", run)
+        replace(hooks, f"{RUNNER}:arun_with_retry", run)
+        put("langgraph.pregel._write:ChannelWrite.do_write", Notice(nodes.writing))
+        put("langgraph.graph._branch:BranchSpec._finish", Notice(nodes.routing))
+
+
+def _noticing(recorder: Recorder, noticed: Notice, original: Callable[..., Any]) -> Callable[..., Any]:
+    return noticing(recorder, original, noticed)
+
+
+def _running(recorder: Recorder, nodes: Nodes, original: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the hook of a task: a step around it and, inside that step's scope, a note of which step it is."""
+    inside = noticing(recorder, original, Notice(nodes.begun, scope=nodes.scope))
+    return observing(recorder, inside, Observation(nodes.opened, nodes.closed, nodes.failed))

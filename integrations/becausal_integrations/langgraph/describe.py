@@ -1,0 +1,210 @@
+"""From LangGraph's values to ours: names, statuses, what a node returned and decided.
+
+Pure, and without importing LangGraph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from becausal import semconv
+from becausal.recorder import NOTHING
+from becausal.step import Attribute, Choice, Status, StepRef
+from becausal_integrations.langchain.describe import head, outcome, text_of_content
+
+if TYPE_CHECKING:
+    from langgraph.pregel._loop import PregelLoop
+    from langgraph.types import PregelExecutableTask
+
+__all__ = [
+    "ATTEMPT",
+    "GOTO",
+    "TASKS",
+    "agent_name",
+    "attempt_of",
+    "decision",
+    "destinations",
+    "graph_attributes",
+    "graph_name",
+    "how_left",
+    "is_hidden",
+    "is_of",
+    "returned_value",
+    "route",
+    "task_attributes",
+    "unpacked",
+    "update_of",
+    "version_number",
+]
+
+TASKS = "__pregel_tasks"
+"""The channel of `Send`s."""
+
+ROUTING = ("branch:to:", "join:", "start:")
+"""How the channels begin that carry control and no state."""
+
+UNNAMED = "LangGraph"
+"""A graph's name where the app gave none."""
+
+PREBUILT = ("langchain.agents.factory", "langgraph.prebuilt.chat_agent_executor")
+"""Whose graphs are one agent. Their model node is a closure of the module that makes them, in every version; the
+metadata that newer ones add is inherited by graphs called inside."""
+
+MODEL_NODES = ("model", "agent")
+"""What those graphs call their model node."""
+
+GOTO = "langgraph.goto"
+ATTEMPT = "becausal.attempt"
+
+HIDDEN = "langsmith:hidden"
+LEFT: dict[str, Status] = {"out_of_steps": "error", "draining": "interrupted"}
+
+
+def is_of(value: object, name: str) -> bool:
+    """Return whether a value is of a LangGraph class, by name: the framework is not imported here."""
+    return any(
+        cls.__name__ == name and cls.__module__.startswith("langgraph.") for cls in type(value).__mro__
+    )
+
+
+def graph_name(graph: Any, config: Mapping[str, Any]) -> str:
+    """Return a graph's name, as its runs are called."""
+    return str(config.get("run_name") or getattr(graph, "name", None) or UNNAMED)
+
+
+def agent_name(graph: Any, nodes: Mapping[str, Any], holder: StepRef | None) -> str | None:
+    """Return whose work all nodes of a graph are; None for a graph of which each node is an agent of its own.
+
+    A prebuilt agent's name is the one that the app gave to the graph, else that of the node or tool that holds it.
+    """
+    functions = (getattr(nodes[name].bound, "func", None) for name in MODEL_NODES if name in nodes)
+    if not any(getattr(function, "__module__", None) in PREBUILT for function in functions):
+        return None
+    given = str(getattr(graph, "name", None) or UNNAMED)
+    held = getattr(holder, "name", None) if getattr(holder, "kind", None) in ("agent", "tool") else None
+    return given if given != UNNAMED or held is None else str(held)
+
+
+def graph_attributes(loop: PregelLoop) -> dict[str, Attribute]:
+    """Return where a run of a graph stands: its thread, its checkpoint namespace."""
+    configurable = loop.config.get("configurable", {})
+    attributes: dict[str, Attribute] = {}
+    if (thread := configurable.get("thread_id")) is not None:
+        attributes[semconv.CONVERSATION_ID] = str(thread)
+    if namespace := configurable.get("checkpoint_ns"):
+        attributes["langgraph.checkpoint_ns"] = str(namespace)
+    return attributes
+
+
+def task_attributes(task: PregelExecutableTask) -> dict[str, Attribute]:
+    """Return which execution of which node a task is."""
+    metadata, configurable = task.config.get("metadata", {}), task.config.get("configurable", {})
+    attributes: dict[str, Attribute] = {
+        "langgraph.node": task.name,
+        "langgraph.step": int(metadata.get("langgraph_step", -1)),
+        "langgraph.task_id": task.id,
+        "langgraph.triggers": tuple(map(str, task.triggers)),
+        "langgraph.checkpoint_ns": str(configurable.get("checkpoint_ns", "")),
+    }
+    if (thread := configurable.get("thread_id")) is not None:
+        attributes[semconv.CONVERSATION_ID] = str(thread)
+    return attributes
+
+
+def is_hidden(task: PregelExecutableTask) -> bool:
+    """Return whether a task is LangGraph's own, such as `__start__`."""
+    return HIDDEN in (task.config.get("tags") or ())
+
+
+def how_left(loop: PregelLoop, error: BaseException | None) -> Status | None:
+    """Return how a run of a graph ended; None where the exception says it."""
+    if error is not None:
+        return outcome(error)
+    status = str(loop.status)
+    return "interrupted" if status.startswith("interrupt_") else LEFT.get(status, "ok")
+
+
+def version_number(version: object) -> str:
+    """Return a channel version for people: savers write `00…03.0.718`, LangGraph itself `3`."""
+    return str(version).partition(".")[0].lstrip("0") or "0"
+
+
+# What a node returned
+
+
+def returned_value(entries: Iterable[Any]) -> Any:
+    """Return what the node returned whose output is being written, or `NOTHING` for a write that only routes."""
+    for entry in entries:
+        routes = is_of(entry, "Send") or str(getattr(entry, "channel", "")).startswith(ROUTING)
+        if not routes:
+            return entry.value
+    return NOTHING
+
+
+def unpacked(value: Any) -> Any:
+    """Return a node's own update: of a `Command` what it updates, else the value as it is."""
+    if is_of(value, "Command"):
+        return value.update
+    if isinstance(value, list | tuple) and any(is_of(item, "Command") for item in value):
+        updates = [unpacked(item) for item in value]
+        return updates[0] if len(updates) == 1 else updates
+    return value
+
+
+def update_of(writes: Iterable[tuple[str, Any]]) -> Any:
+    """Return a task's update by its writes, where what it returned was not seen (a hit in the cache)."""
+    update: dict[str, Any] = {}
+    for channel, value in writes:
+        if channel == "__return__":
+            return value
+        if not channel.startswith((*ROUTING, "__")):
+            update[channel] = value
+    return update
+
+
+def attempt_of(config: Mapping[str, Any]) -> int:
+    """Return which try of its node a task's configuration is for, from 1."""
+    runtime = config.get("configurable", {}).get("__pregel_runtime")
+    return int(getattr(getattr(runtime, "execution_info", None), "node_attempt", None) or 1)
+
+
+# What a node decided
+
+
+def destinations(value: Any) -> tuple[str, ...]:
+    """Return where a node's `Command`s go, each place once."""
+    commands = value if isinstance(value, list | tuple) else (value,)
+    goto: list[Any] = []
+    for command in commands:
+        if is_of(command, "Command"):
+            target = command.goto
+            goto.extend(target if isinstance(target, list | tuple) else [target])
+    return tuple(dict.fromkeys(map(_place, goto)))
+
+
+def route(ends: Mapping[Any, str] | None, result: Any) -> tuple[str, ...]:
+    """Return where a conditional edge goes, each place once."""
+    chosen = result if isinstance(result, list | tuple) else [result]
+    places = (item if is_of(item, "Send") else (ends or {}).get(item, item) for item in chosen)
+    return tuple(dict.fromkeys(map(_place, places)))
+
+
+def decision(verb: str, places: Sequence[str], received: Any) -> Choice:
+    """Return the decision to go somewhere, on what the node had received."""
+    return Choice(f"{verb} {', '.join(places)}", _premises(received))
+
+
+def _place(target: Any) -> str:
+    return str(target.node) if is_of(target, "Send") else str(target)
+
+
+def _premises(received: Any) -> tuple[str, ...]:
+    """Return the heads of the texts in a state: its own strings, and the last message of each list."""
+    values = received.values() if isinstance(received, Mapping) else (received,)
+    texts = []
+    for value in values:
+        last = value[-1] if isinstance(value, list) and value else value
+        text = last if isinstance(last, str) else text_of_content(getattr(last, "content", None))
+        texts.append(head(text))
+    return tuple(text for text in texts if text)[:8]
