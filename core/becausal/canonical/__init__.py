@@ -38,6 +38,7 @@ from dataclasses import dataclass
 
 from becausal.canonical.decoded import Cycle, Missing, Opaque, Record, decode, part_digests
 from becausal.canonical.leaves import name_of
+from becausal.canonical.readers import reader_of
 from becausal.canonical.top import Run, TopWalk
 from becausal.canonical.walk import Known
 from becausal.canonical.wire import Code, digest_of, entry
@@ -54,6 +55,7 @@ __all__ = [
     "encode",
     "parse_digest",
     "part_digests",
+    "plain",
 ]
 
 PREFIX = "bc1-xxh3:"
@@ -114,6 +116,12 @@ def encode(value: object) -> Encoded:
     return _encode(value, {}, None)[1]
 
 
+def plain(value: object) -> object:
+    """Return a value of this moment as plain Python data; see `decode`."""
+    encoded = encode(value)
+    return decode(encoded.body, dict(encoded.parts).get)
+
+
 def digest_text(digest: bytes) -> str:
     """Return a digest as text, `bc1-xxh3:` and 32 hex digits."""
     return PREFIX + digest.hex()
@@ -149,7 +157,7 @@ def _walked(value: object, known: Known, runs: dict[int, Run] | None) -> tuple[T
         len(body) + walk.below,
         body,
         tuple(walk.parts),
-        name_of(type(value)),
+        reader_of(type(value)).name,
         tuple(walk.lossy),
     )
 
