@@ -1,11 +1,60 @@
-"""AutoGen (autogen-core and autogen-agentchat): teams, turns, and the messages between agents."""
+"""AutoGen (autogen-core, autogen-agentchat): teams, turns, and every message between agents.
+
+Hooked places, and why these
+----------------------------
+`SingleThreadedAgentRuntime.send_message`, `.publish_message`
+    The only doors into the runtime. What is sent is sealed here; a message from outside every chain starts one.
+
+`get_telemetry_envelope_metadata`, `SingleThreadedAgentRuntime._process_send`, `._process_publish`, `._process_response`
+    The two ends of the queue in which every context is lost. What AutoGen puts on each envelope carries the sender's
+    context; the handler runs in it. So everything on the way, AutoGen's own spans included, has its right parent.
+
+`BaseAgent.on_message`
+    The one place where a message arrives, whatever the agent. For an agent written on autogen-core alone this is a
+    turn; the agents that run teams only pass messages on.
+
+`Team.run`, `.run_stream`, `BaseChatAgent.on_messages`, `.on_messages_stream`, `.run`, `.run_stream` of every subclass
+    Team runs and turns. A turn has one handoff for each message that it reads, from whoever made that message: sent as
+    it was when it was made, received as it was when the turn began. Participants share the message objects, so the two
+    differ where somebody changed one in place.
+
+`BaseGroupChatManager.select_speaker` of every subclass
+    Whose turn is next. The turn is caused by this choice, and by the messages that it reads.
+
+`ChatCompletionClient.create`, `.create_stream`, `BaseTool.run_json`, `.run_json_stream`, `Memory.query`, `.add`,
+`.update_context`, `.clear` of every subclass
+    What an agent does within its turn.
+
+`BaseChatMessage.to_model_message`, `ChatCompletionContext.add_message` of every subclass
+    How a chat message becomes part of what a model sees: known again as the same object at the model call.
+
+Not seen: the gRPC runtime; calls of a workbench that end at no `BaseTool` (MCP); which messages a model context held
+back; the orchestrator of Magentic-One, which chooses without `select_speaker` (the messages that it writes are seen).
+AutoGen's own spans stay as they are, beside ours.
+
+Checked against autogen-core and autogen-agentchat 0.7.5 (`_single_threaded_agent_runtime.py`,
+`teams/_group_chat/_chat_agent_container.py`); the hooked code is the same since 0.7.0.
+"""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
 from becausal.instrument import Hooks
-from becausal.recorder import Recorder
+from becausal.recorder import Observation, Recorder
+from becausal_integrations.autogen.chat import Chat
+from becausal_integrations.autogen.insides import Insides
+from becausal_integrations.autogen.ledger import Ledger
+from becausal_integrations.autogen.runtime import Runtime
+from becausal_integrations.patch import Make, Notice, family, notice, noticing, observe, observing
 
 __all__ = ["AutoGenAdapter"]
+
+RUNTIME = "autogen_core._single_threaded_agent_runtime"
+AGENTS = "autogen_agentchat.agents._base_chat_agent"
 
 
 class AutoGenAdapter:
@@ -17,3 +66,110 @@ class AutoGenAdapter:
 
     def install(self, recorder: Recorder, hooks: Hooks) -> None:
         """Hook every place, each noted in `hooks` with what undoes it."""
+        ledger = Ledger(recorder)
+        _hook_runtime(recorder, hooks, Runtime(recorder, ledger))
+        _hook_chat(recorder, hooks, Chat(recorder, ledger))
+        _hook_insides(recorder, hooks, Insides(recorder, ledger))
+
+
+def _hook_runtime(recorder: Recorder, hooks: Hooks, runtime: Runtime) -> None:
+    doors = f"{RUNTIME}:SingleThreadedAgentRuntime"
+    # The request around the sending: what is sent from outside belongs to the request that it starts.
+    notice(recorder, hooks, f"{doors}.send_message", runtime.direct)
+    observe(recorder, hooks, f"{doors}.send_message", runtime.direct_request)
+    notice(recorder, hooks, f"{doors}.publish_message", runtime.broadcast)
+    observe(recorder, hooks, f"{doors}.publish_message", runtime.broadcast_request)
+    notice(recorder, hooks, f"{RUNTIME}:get_telemetry_envelope_metadata", runtime.packed)
+    notice(recorder, hooks, f"{doors}._process_send", runtime.unpacked)
+    notice(recorder, hooks, f"{doors}._process_publish", runtime.distributed)
+    notice(recorder, hooks, f"{doors}._process_response", runtime.unpacked)
+    observe(recorder, hooks, "autogen_core._base_agent:BaseAgent.on_message", runtime.delivery)
+
+
+def _hook_chat(recorder: Recorder, hooks: Hooks, chat: Chat) -> None:
+    observed = functools.partial(_observed, recorder)
+    family(
+        hooks,
+        "autogen_agentchat.base._team:Team",
+        {"run": observed(chat.team_run), "run_stream": observed(chat.team_run)},
+    )
+    family(
+        hooks,
+        f"{AGENTS}:BaseChatAgent",
+        {
+            "run": observed(chat.agent_run),
+            "run_stream": observed(chat.agent_run),
+            "on_messages": observed(chat.turn, chat.bare_turn),
+            "on_messages_stream": observed(chat.turn, chat.bare_turn),
+        },
+    )
+    family(
+        hooks,
+        "autogen_agentchat.teams._group_chat._base_group_chat_manager:BaseGroupChatManager",
+        {"select_speaker": observed(chat.selection)},
+    )
+
+
+def _hook_insides(recorder: Recorder, hooks: Hooks, insides: Insides) -> None:
+    observed, noticed = functools.partial(_observed, recorder), functools.partial(_noticed, recorder)
+    family(
+        hooks,
+        "autogen_core.models._model_client:ChatCompletionClient",
+        {"create": observed(insides.model), "create_stream": observed(insides.model)},
+    )
+    family(
+        hooks,
+        "autogen_core.tools._base:BaseTool",
+        {"run_json": observed(insides.tool), "run_json_stream": observed(insides.tool)},
+    )
+    family(
+        hooks,
+        "autogen_core.memory._base_memory:Memory",
+        {
+            "query": observed(insides.memory_query),
+            "update_context": observed(insides.memory_update),
+            "add": observed(insides.memory_add),
+            "clear": observed(insides.memory_clear),
+        },
+    )
+    family(
+        hooks,
+        "autogen_core.model_context._chat_completion_context:ChatCompletionContext",
+        {"add_message": noticed(insides.remembered)},
+    )
+    family(
+        hooks,
+        "autogen_agentchat.messages:BaseChatMessage",
+        {"to_model_message": noticed(insides.translated)},
+    )
+
+
+def _observed(recorder: Recorder, *seen: Observation) -> Make:
+    """Return what makes a method's hook, the first observation innermost."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        for observation in seen:
+            original = _observing(recorder, original, observation)
+        return original
+
+    return make
+
+
+def _observing(recorder: Recorder, original: Callable[..., Any], seen: Observation) -> Callable[..., Any]:
+    """Return a method's hook, also where a plain function gives what a coroutine or generator function would.
+
+    AutoGen declares `create_stream` and its like as plain functions that return an async generator, and some are.
+    """
+    if inspect.iscoroutinefunction(original) or inspect.isasyncgenfunction(original):
+        return observing(recorder, original, seen)
+    seam = recorder.astream if original.__name__.endswith("_stream") else recorder.acall
+
+    @functools.wraps(original)
+    def observed(*args: Any, **kwargs: Any) -> Any:
+        return seam(seen, original, *args, **kwargs)
+
+    return observed
+
+
+def _noticed(recorder: Recorder, noticed: Notice) -> Make:
+    return lambda original: noticing(recorder, original, noticed)

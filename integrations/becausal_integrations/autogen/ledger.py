@@ -1,0 +1,177 @@
+"""Who made which message, and who has read it: what the causes of a turn and of a model call are known by.
+
+A chat message is known by its id, which survives every envelope, buffer and saved state. A message of a model's
+context has no id and is known by being the same object. Nothing here keeps an app's object alive longer than the step
+that it is at work in, and nothing grows without bound.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from becausal.recorder import Recorder, Sealed
+from becausal.step import Attribute, Cause, EdgeKind, OpenStep, StepRef
+
+__all__ = ["ByIdentity", "Ledger", "Notes", "Origin", "Recent", "Tag", "cause", "notes_of", "owns"]
+
+T = TypeVar("T")
+
+MOST_MESSAGES = 20_000
+"""Messages that are remembered. Each costs a few hundred bytes; the forgotten one is the longest unread."""
+
+MOST_ROUTES = 1_000
+"""Group chat managers whose last choice is remembered."""
+
+
+class Notes(dict[str, Attribute]):
+    """A step's attributes, and what the adapter must know of the step as long as it is current."""
+
+    __slots__ = ("content", "decided", "done", "owner", "premises", "within")
+
+    def __init__(
+        self, owner: object, within: StepRef | None, attributes: Mapping[str, Attribute] | None = None
+    ):
+        super().__init__(attributes or {})
+        self.owner = owner
+        """The app's object at work: the agent, the team, the tool, the client."""
+        self.within = within
+        """The step that it was called in."""
+        self.decided: dict[str, OpenStep] = {}
+        """Of a turn: the model call that decided on a tool call, by call id."""
+        self.done: dict[str, OpenStep] = {}
+        """Of a turn: the tool's step, by call id."""
+        self.premises: tuple[str, ...] = ()
+        """Of a model call: what its agent's model had not seen before."""
+        self.content: object = None
+        """Of a memory write: what was written."""
+
+
+def notes_of(step: StepRef | None) -> Notes | None:
+    """Return what is noted of a step, if it is one of this adapter's."""
+    attributes = step.attributes if isinstance(step, OpenStep) else None
+    return attributes if isinstance(attributes, Notes) else None
+
+
+def owns(step: StepRef | None, thing: object) -> bool:
+    """Return whether a step is this very object's work: then a call of it is part of that and no step of its own.
+
+    `on_messages` calls `on_messages_stream` or the other way round, and both may call `super()`.
+    """
+    notes = notes_of(step)
+    return notes is not None and notes.owner is thing
+
+
+def cause(step: StepRef, kind: EdgeKind, evidence: str) -> Cause:
+    """Return a cause that was seen: the same object, the same id."""
+    return Cause(step.id, kind, "observed", evidence, step.span_context)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a chat message comes from."""
+
+    step: StepRef
+    sender: str
+    sealed: Sealed
+    """The message as it was when it was sent."""
+
+
+@dataclass(slots=True)
+class Tag:
+    """Where a message of a model's context comes from."""
+
+    sources: tuple[tuple[StepRef, str], ...]
+    """Steps, and what shows each."""
+    readers: set[str] = field(default_factory=set)
+    """The agents whose model has seen it."""
+
+
+class ByIdentity(Generic[T]):
+    """What is known of objects that need not be hashable, for as long as they live."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[weakref.ref[Any], T]] = {}
+
+    def get(self, thing: object) -> T | None:
+        """Return what is known of an object."""
+        found = self._held.get(id(thing))
+        return found[1] if found is not None and found[0]() is thing else None
+
+    def put(self, thing: object, known: T) -> None:
+        """Note something of an object."""
+        key, held = id(thing), self._held
+        held[key] = (weakref.ref(thing, lambda _: held.pop(key, None) and None), known)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+
+class Recent(OrderedDict[str, T]):
+    """A dict of so many entries; what was not asked for longest goes first."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+
+    def find(self, key: str) -> T | None:
+        """Return an entry, which thereby is recent again."""
+        found = self.get(key)
+        if found is not None:
+            self.move_to_end(key)
+        return found
+
+    def put(self, key: str, value: T) -> None:
+        """Add or replace an entry."""
+        self[key] = value
+        if len(self) > self._most:
+            self.popitem(last=False)
+
+
+class Ledger:
+    """What one process's agents have said, read and decided."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self.messages: Recent[Origin] = Recent(MOST_MESSAGES)
+        self.routes: Recent[OpenStep] = Recent(MOST_ROUTES)
+        """The last choice of a group chat manager, by its agent id."""
+        self.tags: ByIdentity[Tag] = ByIdentity()
+        self.models: ByIdentity[OpenStep] = ByIdentity()
+        """An agent's last model call."""
+        self.threads: ByIdentity[int] = ByIdentity()
+        """How much of its thread a group chat manager has judged."""
+        self.memories: ByIdentity[OpenStep] = ByIdentity()
+        """The write that a memory's content came with."""
+
+    def origin(self, message: Any, here: StepRef | None) -> Origin | None:
+        """Return where a chat message comes from; one that is new comes from the step in which it was first seen.
+
+        A message that comes by again, echoed or used as another task, keeps its origin: it is passed on, not made anew.
+        """
+        known = self.messages.find(message.id)
+        if known is not None or here is None:
+            return known
+        return self.produce(message, here, here.agent or message.source)
+
+    def produce(self, message: Any, step: StepRef, sender: str, sealed: Sealed | None = None) -> Origin:
+        """Note who made a chat message, and what it says now."""
+        origin = Origin(step, sender, self.keep(step, message if sealed is None else sealed))
+        self.messages.put(message.id, origin)
+        return origin
+
+    def keep(self, step: StepRef, value: object) -> Sealed:
+        """Seal a value whose body goes to the store with an open step, so that it need not be held here."""
+        sealed = self._recorder.seal(value)
+        if not isinstance(step, OpenStep) or step.status != "open":
+            return sealed
+        step.bodies.extend(sealed.bodies)
+        return Sealed(sealed.payload)
+
+    def tag(self, message: object, *sources: tuple[StepRef, str]) -> None:
+        """Note where a message of a model's context comes from, unless that is known."""
+        if self.tags.get(message) is None:
+            self.tags.put(message, Tag(sources))
