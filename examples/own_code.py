@@ -32,7 +32,9 @@ def plan(request: str) -> dict[str, object]:
 def write(wire: str) -> str:
     with becausal.receive("writer", json.loads(wire)) as brief:
         becausal.decide("keep it to one page", because=[brief])
-        return f"The relaunch is due on {brief['deadline']}."
+        text = f"The relaunch is due on {brief['deadline']}."
+        becausal.returned(text)
+        return text
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from becausal.errors import (
     StoreFormatError,
 )
 from becausal.instrument import flush, instrument, uninstrument
-from becausal.own import agent, chain, decide, handoff, receive, tool
+from becausal.own import agent, chain, decide, handoff, receive, returned, tool
 
 if TYPE_CHECKING:
     from becausal.run import last_run, open
@@ -49,6 +49,7 @@ __all__ = [
     "last_run",
     "open",
     "receive",
+    "returned",
     "tool",
     "uninstrument",
 ]

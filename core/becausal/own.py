@@ -19,7 +19,7 @@ from becausal.payload import text_of
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.step import Choice, OpenStep
 
-__all__ = ["OpenTurn", "agent", "chain", "decide", "handoff", "receive", "tool"]
+__all__ = ["OpenTurn", "agent", "chain", "decide", "handoff", "receive", "returned", "tool"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -138,6 +138,13 @@ def decide(
     """
     step = context.current()
     _note_decision(active_recorder(), step if isinstance(step, OpenStep) else None, conclusion, because, reason, confidence)
+
+
+def returned(value: object) -> None:
+    """Say what the current step produced, where its block gives no turn to say it on, as in `receive`."""
+    recorder, step = active_recorder(), context.current()
+    if recorder is not None and isinstance(step, OpenStep):
+        _produce(recorder, step, value)
 
 
 def handoff(sender: str, receiver: str, payload: object) -> dict[str, object]:

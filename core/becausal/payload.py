@@ -89,6 +89,8 @@ def _lines(value: object) -> list[str]:
             return ["(nothing)"]
         case Mapping() if _is_message(value):
             return _message_lines(value)
+        case Mapping() if _is_call(value):
+            return [_call(value)]
         case Mapping() if _is_content_block(value):
             return str(value["text"]).split("\n")
         case Mapping():
@@ -110,13 +112,20 @@ def _entry(key: str, item: object) -> list[str]:
 
 def _item(item: object) -> list[str]:
     lines = _lines(item)
-    if isinstance(item, Mapping) and _is_message(item):
+    if isinstance(item, Mapping) and (_is_message(item) or _is_call(item)):
         return lines
     return [f"- {lines[0]}", *(f"  {line}" for line in lines[1:])] if lines else ["-"]
 
 
 def _is_message(value: Mapping[object, object]) -> bool:
-    return "content" in value and any(key in value for key in ("role", "type", "source"))
+    # Of any framework: a role or a type (LangChain, OpenAI), a source (AutoGen), a tool's result, a model's answer.
+    return "content" in value and any(
+        key in value for key in ("role", "type", "source", "call_id", "finish_reason")
+    )
+
+
+def _is_call(value: Mapping[object, object]) -> bool:
+    return "name" in value and ("arguments" in value or "args" in value)
 
 
 def _is_content_block(value: Mapping[object, object]) -> bool:
@@ -125,13 +134,15 @@ def _is_content_block(value: Mapping[object, object]) -> bool:
 
 def _message_lines(message: Mapping[object, object]) -> list[str]:
     # "name" says who (LangChain), "source" too (AutoGen); "role" or "type" says as what.
-    who = message.get("source") or message.get("name") or message.get("role") or message.get("type")
+    who = next((message[key] for key in ("source", "name", "role", "type") if message.get(key)), "answer")
     content = _lines(message["content"]) if message["content"] not in ("", None, []) else []
     calls = message.get("tool_calls")
-    for call in calls if isinstance(calls, list) else []:
-        if isinstance(call, Mapping):
-            content.append(f"calls {call.get('name')}({_inline(call.get('args', call.get('arguments')))})")
+    content += [_call(call) for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []
     return [f"{who}: {content[0]}", *(f"  {line}" for line in content[1:])] if content else [f"{who}:"]
+
+
+def _call(call: Mapping[object, object]) -> str:
+    return f"calls {call.get('name')}({_inline(call.get('args', call.get('arguments')))})"
 
 
 def _inline(value: object) -> str:
