@@ -12,6 +12,7 @@ __all__ = [
     "EnvelopeError",
     "RunNotFoundError",
     "SettingsError",
+    "StepNotFoundError",
     "StoreError",
     "StoreFormatError",
 ]
@@ -39,6 +40,10 @@ class StoreFormatError(StoreError):
 
 class RunNotFoundError(BecausalError, LookupError):
     """No run, or more than one, answers to a chain id or a prefix of one."""
+
+
+class StepNotFoundError(BecausalError, LookupError):
+    """No step, or more than one, of a run answers to an id or to the beginning of one."""
 
 
 class EnvelopeError(BecausalError, ValueError):

@@ -1,0 +1,128 @@
+"""Blame: where a piece of an output came in, and the way that it took. Like `git blame`, for what agents say.
+
+A text came in where somebody first produced it without having received it. The innermost step counts: the
+tool inside an agent, not the agent around it. A handoff brings nothing in, unless what was received holds
+what was not sent. The way is followed through the payloads that hold the text (`becausal.flow`); no model
+is asked.
+
+A sentence that a model worded may well hold a figure that a tool gave; so the figures, dates and
+identifiers in a piece are blamed by themselves too, and shown where they came from elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from becausal.content import spoken
+from becausal.decision import Decision
+from becausal.flow import Flow, Side, Source
+from becausal.graph import Graph
+from becausal.handoff import Handoff
+from becausal.payload import Payload
+from becausal.step import Grade, Step
+from becausal.wording import Wording, facts, pieces
+
+__all__ = ["Blame", "Segment", "Source", "blame"]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One piece of an output."""
+
+    text: str
+    origin: Step | None
+    """The step that brought it in; None where the text does not stand in the output."""
+    source: Source
+    path: list[Step]
+    """From the origin to the step that was asked about, cause first; empty where the origin is not known."""
+    grade: Grade
+    """`observed`: the same text all the way, along recorded edges. `matched`: the same content in another
+    wording, or along an edge found by content. `inferred`: through something that was not recorded."""
+    decisions: list[Decision]
+    """What the steps on the path decided, cause first."""
+    in_transit: bool = False
+    """Whether it came in between what was sent and what was received: nobody that we saw produced it."""
+
+
+@dataclass(frozen=True)
+class Blame:
+    """An output, piece by piece."""
+
+    of: Step | None
+    """The step whose payload was asked about; None where the run has no output."""
+    segments: list[Segment]
+    """In the order of the output."""
+
+
+def blame(graph: Graph, text: str | None = None, *, of: Step | Handoff | str | None = None) -> Blame:
+    """Return where each piece of an output came in.
+
+    Args:
+        text: the piece to ask about; None for all: sentences and lines of texts, leaves of data.
+        of: the step whose produced payload is asked about (else the received one); None for the run's output.
+
+    Raises:
+        StepNotFoundError: there is no such step.
+    """
+    step = graph.step(of) if of is not None else graph.output_step
+    if step is None:
+        return Blame(None, [] if text is None else [_unknown(text)])
+    if text is not None:
+        return Blame(step, list(_with_facts(graph, step, text)))
+    payload = step.produced or step.received
+    if payload is None or not payload.is_kept:
+        return Blame(step, [])
+    asked = dict.fromkeys(piece for said in spoken(payload.value()) for piece in pieces(said))
+    segments = [segment for piece in asked for segment in _with_facts(graph, step, piece)]
+    return Blame(step, list({segment.text: segment for segment in segments}.values()))
+
+
+def _with_facts(graph: Graph, step: Step, text: str) -> Iterator[Segment]:
+    whole = _segment(graph, step, text)
+    yield whole
+    if whole.source in ("model", "agent"):
+        for fact in facts(text):
+            part = _segment(graph, step, fact)
+            if part.origin is not None and (whole.origin is None or part.origin.id != whole.origin.id):
+                yield part
+
+
+def _segment(graph: Graph, step: Step, text: str) -> Segment:
+    sides: tuple[tuple[Side, Payload | None], ...] = (
+        ("produced", step.produced),
+        ("received", step.received),
+    )
+    for side, payload in sides:
+        content = graph.contents.of(payload)
+        if payload is None or content is None:
+            continue
+        flow = Flow(graph, Wording(text, content.text))
+        if flow.grade(payload) is None:
+            continue
+        if side == "received" and step.produced is not None and _is_output(graph, step):
+            break  # what an output does not say is not in it, even if the request said it
+        arrival = flow.arrival(step, side)
+        decisions = [
+            Decision(passed, choice)
+            for passed in {passed.id: passed for passed in arrival.path}.values()
+            for choice in passed.choices
+        ]
+        return Segment(
+            text,
+            arrival.origin,
+            arrival.source,
+            list(arrival.path),
+            arrival.grade,
+            decisions,
+            arrival.in_transit,
+        )
+    return _unknown(text)
+
+
+def _is_output(graph: Graph, step: Step) -> bool:
+    return graph.output_step is not None and graph.output_step.id == step.id
+
+
+def _unknown(text: str) -> Segment:
+    return Segment(text, None, "unknown", [], "inferred", [])

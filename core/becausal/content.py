@@ -1,0 +1,219 @@
+"""What a payload says: its texts and numbers, and the tool calls that it asks for or answers.
+
+Blame and the data edges look for content, not for structure, and they look often; so each payload is read
+once, by its digest, however many steps it passed. Of a message only what was said counts: ids, token counts
+and a provider's names are the same in many messages and would link what has nothing in common.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+
+import becausal.canonical as canonical
+from becausal.payload import Bodies, Payload, text_of
+from becausal.wording import normal
+
+__all__ = ["Content", "Contents", "spoken"]
+
+_MESSAGE_MARKS = ("role", "type", "source", "call_id", "tool_call_id", "finish_reason")
+_SPOKEN = ("content", "tool_calls")
+_SCALARS = (int, float, complex, Decimal, Fraction, dt.date, dt.time, dt.timedelta, uuid.UUID)
+_LONGEST_JSON = 1_000_000
+
+# Stands in a value for a part that is read by itself: NUL and the part's digest in letters that are no digits.
+_MARK = "\0part"
+_LETTERS = str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")
+_MARKED = re.compile("\0part[g-v]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The content of one payload."""
+
+    leaves: tuple[str, ...] = ()
+    """Texts, and numbers as Python writes them, in the order of the value."""
+    wholes: frozenset[str] = frozenset()
+    """Those that are all that a message, or the payload itself, says."""
+    asks: frozenset[str] = frozenset()
+    """Ids of tool calls that it asks for."""
+    answers: frozenset[str] = frozenset()
+    """Ids of tool calls that it answers."""
+    parts: frozenset[bytes] = frozenset()
+    """Digests of the parts that its canonical form is made of."""
+    text: str = ""
+    """`Payload.text()` and every leaf, for a search; NUL between them."""
+    is_whole: bool = True
+    """Whether every part of it could be read."""
+
+
+class Contents:
+    """Reads payloads, each digest once.
+
+    A payload's parts are read by their own digests. A conversation of n messages is a payload of n parts,
+    of which one is new each turn, so it costs n readings in all.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Content | None] = {}
+        self._normal: dict[str, str] = {}
+        self._normal_leaves: dict[str, str] = {}
+
+    def of(self, payload: Payload | None) -> Content | None:
+        """Return a payload's content; None where there is no payload or its body was not kept."""
+        if payload is None or payload.bodies is None:
+            return None
+        return self._of(canonical.parse_digest(payload.digest), payload.bodies)
+
+    def normal(self, payload: Payload) -> str:
+        """Return the normal form of every leaf of a payload, NUL between them (see `becausal.wording`)."""
+        if payload.digest not in self._normal:
+            leaves = (self.of(payload) or Content()).leaves
+            for leaf in leaves:
+                if leaf not in self._normal_leaves:
+                    self._normal_leaves[leaf] = normal(leaf)
+            self._normal[payload.digest] = "\0".join(self._normal_leaves[leaf] for leaf in leaves)
+        return self._normal[payload.digest]
+
+    def _of(self, digest: bytes, bodies: Bodies) -> Content | None:
+        if digest not in self._known:
+            self._known[digest] = None  # a body that is a part of itself is damaged
+            body = bodies.body(digest)
+            if body is not None:
+                self._known[digest] = self._read(body, bodies)
+        return self._known[digest]
+
+    def _read(self, body: bytes, bodies: Bodies) -> Content:
+        parts: dict[str, Content | None] = {}
+        digests: list[bytes] = []
+
+        def mark(digest: bytes) -> bytes:
+            name = _MARK + digest.hex().translate(_LETTERS)
+            parts[name] = self._of(digest, bodies)
+            digests.append(digest)
+            return canonical.encode(name).body
+
+        value = canonical.decode(body, mark)
+        reading = _Reading(parts)
+        _walk(value, reading, whole=True)
+        texts = [*reading.leaves, *(part.text for part in parts.values() if part), text_of(value)]
+        return Content(
+            tuple(reading.leaves),
+            frozenset(reading.wholes),
+            frozenset(reading.asks),
+            frozenset(reading.answers),
+            frozenset(digests),
+            _MARKED.sub("", "\0".join(dict.fromkeys(texts))),
+            all(part is not None and part.is_whole for part in parts.values()),
+        )
+
+
+@dataclass(slots=True)
+class _Reading:
+    parts: Mapping[str, Content | None]
+    leaves: list[str] = field(default_factory=list)
+    wholes: set[str] = field(default_factory=set)
+    asks: set[str] = field(default_factory=set)
+    answers: set[str] = field(default_factory=set)
+
+    def add(self, part: Content | None) -> None:
+        """Take in what a part says."""
+        if part is not None:
+            self.leaves.extend(part.leaves)
+            self.wholes |= part.wholes
+            self.asks |= part.asks
+            self.answers |= part.answers
+
+
+def spoken(value: object) -> Iterator[str]:
+    """Yield the texts and numbers that a value says to people: what was asked of tools is left out."""
+    match value:
+        case Mapping() if _is_message(value):
+            yield from spoken(value["content"])
+        case Mapping() if _call_id(value) is not None:
+            return
+        case Mapping():
+            for item in value.values():
+                yield from spoken(item)
+        case list() | tuple() | set() | frozenset():
+            for item in value:
+                yield from spoken(item)
+        case _ if (text := _text(value)) is not None:
+            yield text
+
+
+def _walk(value: object, reading: _Reading, *, whole: bool) -> None:
+    match value:
+        case Mapping():
+            _walk_mapping(value, reading)
+        case list() | tuple() | set() | frozenset():
+            for item in value:
+                # A message's content may come in blocks, each of which is something said.
+                _walk(item, reading, whole=False)
+        case str() if value in reading.parts:
+            reading.add(reading.parts[value])
+        case _ if (text := _text(value)) is not None:
+            reading.leaves.append(text)
+            if whole:
+                reading.wholes.add(text)
+            _walk_json(text, reading)
+
+
+def _walk_mapping(value: Mapping[object, object], reading: _Reading) -> None:
+    answer = value.get("tool_call_id") or value.get("call_id") or value.get("tool_use_id")
+    if isinstance(answer, str):
+        reading.answers.add(answer)
+    call = _call_id(value)
+    if call is not None:
+        reading.asks.add(call)
+        _walk(_arguments(value), reading, whole=False)
+    elif _is_message(value):
+        for name in _SPOKEN:
+            _walk(value.get(name), reading, whole=name == "content")
+    else:
+        for item in value.values():
+            _walk(item, reading, whole=False)
+
+
+def _walk_json(text: str, reading: _Reading) -> None:
+    """Read data that was sent as text: frameworks hand a tool's result to the model that way."""
+    if text[:1] not in ("{", "[") or len(text) > _LONGEST_JSON:
+        return
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(value, dict | list):
+        _walk(value, reading, whole=False)
+
+
+def _is_message(value: Mapping[object, object]) -> bool:
+    return "content" in value and any(mark in value for mark in _MESSAGE_MARKS)
+
+
+def _call_id(value: Mapping[object, object]) -> str | None:
+    """Return the id of a request to call a tool, in any of the forms that providers use, else None."""
+    identity = value.get("id")
+    if not isinstance(identity, str) or _arguments(value) is None:
+        return None
+    return identity if "name" in value or "function" in value else None
+
+
+def _arguments(value: Mapping[object, object]) -> object:
+    function = value.get("function")
+    if isinstance(function, Mapping):
+        return function.get("arguments")
+    return next((value[name] for name in ("args", "arguments", "input") if name in value), None)
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, str):
+        return value if value.strip() else None
+    # Numbers and dates as Python writes them.
+    return str(value) if isinstance(value, _SCALARS) and not isinstance(value, bool) else None

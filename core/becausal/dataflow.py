@@ -1,0 +1,274 @@
+"""Data edges: whose output reached whose input, found by content where the record names no cause.
+
+For each step we ask which of the content that it received is not yet explained: it stands neither in what
+its caller received nor in anything that a recorded cause received or produced. Only that is looked up, and
+it is led to the latest earlier step that produced it, the outermost one where several enclose each other.
+An edge explains all that its source received too, since that is upstream already; so a conversation of n
+turns gets about n edges and not n².
+
+Time is used to refuse a producer that had not finished yet, never to choose a cause without equal content.
+Every lookup is by hash, so the work grows with the content and not with the pairs of steps.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, pairwise
+
+from becausal import semconv
+from becausal.content import Content, Contents
+from becausal.edge import Edge
+from becausal.order import Nesting
+from becausal.payload import Payload
+from becausal.step import Grade, Step
+
+__all__ = ["data_edges"]
+
+SHORTEST_TEXT = 8
+"""A shorter text is shared by accident; it counts only where it is all that was said, on both sides."""
+
+SMALLEST_PAYLOAD = 12
+"""Bytes. Smaller payloads (`None`, `{}`, `True`) are equal by accident."""
+
+MOST_TRIES = 32
+"""So many producers of one content, or contents with one beginning, are tried before giving up."""
+
+
+_Key = tuple[str, str | bytes]
+"""By what content is recognised: what it is, and its text, digest or id."""
+
+_Beginning = str | tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Find:
+    producer: int
+    key: _Key
+    text: str | None  # the produced text, where it was found inside a longer one
+    grade: Grade
+    evidence: str
+
+
+def data_edges(
+    steps: Sequence[Step], recorded: Sequence[Edge], nesting: Nesting, contents: Contents
+) -> list[Edge]:
+    """Return the data edges of a chain.
+
+    Args:
+        steps: in `seq` order.
+        recorded: the causes that the record holds.
+        nesting: of the same steps.
+        contents: reads payloads.
+    """
+    at = {step.id: i for i, step in enumerate(steps)}
+    causes: dict[str, list[tuple[Step, bool]]] = {}
+    for edge in recorded:
+        encloses = nesting.encloses(at[edge.source.id], at[edge.target.id])
+        causes.setdefault(edge.target.id, []).append((edge.source, encloses))
+    keys = _Keys(contents)
+    index = _Index(steps, nesting, keys)
+    found: list[Edge] = []
+    for i, step in enumerate(steps):
+        carriers = _Carriers(keys)
+        for source, encloses in causes.get(step.id, ()):
+            # What an enclosing step will produce was not there yet.
+            carriers.add_payload(source.received) if encloses else carriers.add(source)
+        parent = nesting.parents[i]
+        if parent is not None:
+            carriers.add_payload(steps[parent].received)
+        found += _edges_into(i, steps, index, carriers)
+        index.add(i)
+    return found
+
+
+def _edges_into(i: int, steps: Sequence[Step], index: _Index, carriers: _Carriers) -> list[Edge]:
+    by_producer: dict[int, list[_Find]] = {}
+    for find in index.finds(i, carriers):
+        by_producer.setdefault(find.producer, []).append(find)
+    edges = []
+    for producer in sorted(by_producer, reverse=True):
+        finds = [find for find in by_producer[producer] if not carriers.carry(find)]
+        if finds and not carriers.has_step(steps[producer]):
+            best = next((find for find in finds if find.grade == "observed"), finds[0])
+            edges.append(Edge(steps[producer], steps[i], "data", best.grade, best.evidence))
+            carriers.add(steps[producer])
+    return edges
+
+
+class _Keys:
+    """The keys of payloads, each worked out once."""
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+        self._known: dict[str, frozenset[_Key]] = {}
+
+    def content(self, payload: Payload | None) -> Content:
+        """Return a payload's content; an empty one where it is not known."""
+        return self._contents.of(payload) or Content()
+
+    def of(self, payload: Payload | None) -> frozenset[_Key]:
+        """Return the keys of a payload and of what it says."""
+        if payload is None:
+            return frozenset()
+        if payload.digest not in self._known:
+            self._known[payload.digest] = frozenset(self._keys(payload))
+        return self._known[payload.digest]
+
+    def _keys(self, payload: Payload) -> Iterator[_Key]:
+        content = self.content(payload)
+        if payload.size >= SMALLEST_PAYLOAD:
+            yield "payload", payload.digest
+        yield from (("part", part) for part in content.parts)
+        yield from (("text", text) for text in content.leaves if len(text) >= SHORTEST_TEXT)
+        yield from (("whole", text) for text in content.wholes if len(text) < SHORTEST_TEXT)
+        yield from (("answer", call) for call in content.answers)
+
+
+class _Carriers:
+    """What already explains a step's content."""
+
+    def __init__(self, keys: _Keys) -> None:
+        self._of = keys
+        self._steps: set[str] = set()
+        self._keys: list[frozenset[_Key]] = []
+        self._texts: list[str] = []
+
+    def add(self, step: Step) -> None:
+        """Let a step explain what it received and produced."""
+        self._steps.add(step.id)
+        self.add_payload(step.received)
+        self.add_payload(step.produced)
+        if (call := _call_of(step)) is not None:
+            self._keys.append(frozenset({("answer", call)}))
+
+    def add_payload(self, payload: Payload | None) -> None:
+        """Let a payload explain what is in it."""
+        self._keys.append(self._of.of(payload))
+        self._texts.append(self._of.content(payload).text)
+
+    def has_step(self, step: Step) -> bool:
+        """Return whether a step is among the causes."""
+        return step.id in self._steps
+
+    def carry(self, find: _Find) -> bool:
+        """Return whether a find is explained."""
+        return self.has(find.key) or (
+            find.text is not None and any(find.text in text for text in self._texts)
+        )
+
+    def has(self, key: _Key) -> bool:
+        """Return whether a key is explained."""
+        return any(key in keys for keys in self._keys)
+
+
+class _Index:
+    """What the steps so far have produced."""
+
+    def __init__(self, steps: Sequence[Step], nesting: Nesting, keys: _Keys) -> None:
+        self._steps, self._nesting, self._keys = steps, nesting, keys
+        self._producers: dict[_Key, dict[int, None]] = {}
+        self._beginnings: dict[_Beginning, dict[str, None]] = {}
+        self._words: dict[str, set[_Beginning]] = {}
+
+    def add(self, i: int) -> None:
+        """Take in what a step produced."""
+        step = self._steps[i]
+        if step.produced is None or step.kind == "handoff":
+            return  # a handoff passes content on; its receiver is linked to it by the record
+        content = self._keys.content(step.produced)
+        keys: list[_Key] = [key for key in self._keys.of(step.produced) if key[0] != "answer"]
+        keys += [("ask", call) for call in content.asks]
+        if (call := _call_of(step)) is not None:
+            keys.append(("answer", call))
+        for key in keys:
+            self._producers.setdefault(key, {})[i] = None
+        for text in content.leaves:
+            if len(text) >= SHORTEST_TEXT and (beginning := _beginning(text)) is not None:
+                self._beginnings.setdefault(beginning, {})[text] = None
+
+    def finds(self, i: int, carriers: _Carriers) -> Iterator[_Find]:
+        """Yield what a step received that nothing explains yet, with the step that produced it."""
+        step = self._steps[i]
+        call = _call_of(step)
+        if call is not None and (producer := self._latest(("ask", call), i)) is not None:
+            yield _Find(producer, ("ask", call), None, "observed", f"tool call {call}")
+        explained = set()
+        for key in sorted(self._keys.of(step.received), key=_by_strength):
+            if carriers.has(key):
+                explained.add(key)
+            elif (producer := self._latest(key, i)) is not None:
+                explained.add(key)
+                grade: Grade = "observed" if key[0] == "answer" else "matched"
+                yield _Find(producer, key, None, grade, _evidence(key))
+        texts = self._keys.content(step.received).leaves
+        yield from self._embedded(i, (text for text in texts if ("text", text) not in explained))
+
+    def _embedded(self, i: int, texts: Iterable[str]) -> Iterator[_Find]:
+        """Yield produced texts that stand inside longer ones: a prompt that quotes a tool's result."""
+        for text in dict.fromkeys(texts):
+            if len(text) <= SHORTEST_TEXT:
+                continue
+            words = self._words.setdefault(text, _words(text))
+            for beginning in sorted(words & self._beginnings.keys(), key=str):
+                for produced in list(self._beginnings[beginning])[-MOST_TRIES:]:
+                    if produced in text and (producer := self._latest(("text", produced), i)) is not None:
+                        key: _Key = ("text", produced)
+                        yield _Find(producer, key, produced, "matched", _evidence(key))
+
+    def _latest(self, key: _Key, i: int) -> int | None:
+        """Return the latest producer that had finished when a step began."""
+        producers = self._producers.get(key, {})
+        for producer in islice(reversed(producers), MOST_TRIES):
+            if self._had_finished(producer, i):
+                return self._outermost(producer, producers, i)
+        return None
+
+    def _outermost(self, producer: int, producers: Container[int], i: int) -> int:
+        outer = self._nesting.parents[producer]
+        while outer is not None and outer in producers and self._had_finished(outer, i):
+            producer, outer = outer, self._nesting.parents[outer]
+        return producer
+
+    def _had_finished(self, producer: int, i: int) -> bool:
+        ended = self._steps[producer].ended_ns
+        if ended is None or ended > self._steps[i].started_ns:
+            return False
+        return self._steps[producer].seq < self._steps[i].seq and not self._nesting.encloses(producer, i)
+
+
+def _call_of(step: Step) -> str | None:
+    """Return the id of the tool call that a step is the execution of."""
+    call = step.attributes.get(semconv.TOOL_CALL_ID) if step.kind == "tool" else None
+    return call if isinstance(call, str) and call else None
+
+
+def _by_strength(key: _Key) -> tuple[int, str]:
+    # The first that finds a producer becomes the edge's evidence.
+    return ("answer", "payload", "whole", "text", "part").index(key[0]), repr(key[1])
+
+
+def _evidence(key: _Key) -> str:
+    match key:
+        case ("text" | "whole", str() as text):
+            head = " ".join(text.split())
+            return f'text "{head[:40]}{"…" if len(head) > 40 else ""}"'
+        case ("part", bytes() as part):
+            return f"part {part.hex()[:8]}"
+        case ("payload", str() as digest):
+            return f"payload {digest.rpartition(':')[2][:8]}"
+        case _:
+            return f"tool call {key[1]!s}"
+
+
+def _words(text: str) -> set[_Beginning]:
+    words = re.findall(r"\w+", text)
+    return {*words, *pairwise(words)}
+
+
+def _beginning(text: str) -> _Beginning | None:
+    words = re.findall(r"\w+", text[:200])
+    if not words:
+        return None
+    return (words[0], words[1]) if len(words) > 1 else words[0]

@@ -1,0 +1,235 @@
+"""How a text got to where it stands: backwards from payload to payload, through those that hold it.
+
+A place is one side of a step: what it received or what it produced. What a step produced came from what a
+step inside it produced, or from what it received; what it received came from what its causes produced, or
+from what its caller received. Where nothing of that holds the text, an earlier step that produced it is
+taken (same content); where there is none, the text began here. A payload whose body was not kept may hold
+anything, so the search goes through it, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from becausal import semconv
+from becausal.content import Content
+from becausal.edge import worst
+from becausal.graph import Graph
+from becausal.payload import Payload
+from becausal.step import Grade, Step
+from becausal.wording import Wording
+
+__all__ = ["Arrival", "Flow", "Place", "Side", "Source"]
+
+Side = Literal["received", "produced"]
+
+Source = Literal["user", "tool", "memory", "model", "agent", "unknown"]
+"""What kind of thing brought content in. `agent`: the app's own code, in an agent or a workflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One side of a step."""
+
+    step_id: str
+    side: Side
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a text came in and travelled."""
+
+    origin: Step
+    source: Source
+    path: tuple[Step, ...]
+    """From the origin to the step asked about; each step once, but for one that is both."""
+    grade: Grade
+    in_transit: bool
+    """Whether it entered between what was sent and what was received."""
+
+
+class Flow:
+    """The way of one text through one graph."""
+
+    def __init__(self, graph: Graph, wording: Wording) -> None:
+        self._graph, self._wording = graph, wording
+        self._grades: dict[str, Grade | None] = {}
+
+    @cached_property
+    def _makers(self) -> list[Step]:
+        """The steps that produced the text, latest first."""
+        return [
+            step
+            for step in reversed(self._graph.nodes)
+            if step.kind != "handoff" and self._holds(step, "produced")
+        ]
+
+    def grade(self, payload: Payload | None) -> Grade | None:
+        """Return how surely a payload holds the text; None if it does not."""
+        if payload is None:
+            return None
+        if payload.digest not in self._grades:
+            self._grades[payload.digest] = self._look(payload)
+        return self._grades[payload.digest]
+
+    def arrival(self, step: Step, side: Side) -> Arrival:
+        """Return how the text came to stand on one side of a step.
+
+        Of several ways in, the first in causal order; of the ways from there, the one through the latest
+        steps.
+        """
+        start = Place(step.id, side)
+        came_from: dict[Place, tuple[Place, Grade] | None] = {start: None}
+        ends: list[tuple[Place, Grade]] = []
+        stack: list[tuple[Place, Place | None, Grade]] = [(start, None, "declared")]
+        done: set[Place] = set()
+        while stack:
+            place, next_place, grade = stack.pop()
+            if place in done:
+                continue
+            done.add(place)
+            came_from[place] = None if next_place is None else (next_place, grade)
+            sources = list(self._sources(place))
+            if not sources or (place.side == "received" and self._step(place) in self._graph.roots):
+                ends.append((place, self._grade_of_way(place, came_from)))
+            stack.extend((source, place, grade) for source, grade in reversed(sources) if source not in done)
+        end, grade = min(ends, key=lambda end: (end[1] == "inferred", self._step(end[0]).seq))
+        return self._told(end, grade, came_from)
+
+    # Where it stands
+
+    def _look(self, payload: Payload) -> Grade | None:
+        content = self._graph.contents.of(payload)
+        if content is None:
+            return "inferred"
+        if self._wording.is_in(content.text):
+            return "observed"
+        if self._wording.is_in_normal(self._graph.contents.normal(payload)):
+            return "matched"
+        return None if content.is_whole else "inferred"
+
+    def _holds(self, step: Step, side: Side) -> bool:
+        return self.grade(step.received if side == "received" else step.produced) is not None
+
+    def _step(self, place: Place) -> Step:
+        return self._graph.step(place.step_id)
+
+    # Where it came from: most likely first, then latest first
+
+    def _sources(self, place: Place) -> Iterator[tuple[Place, Grade]]:
+        step = self._step(place)
+        found = list(self._of_produced(step) if place.side == "produced" else self._of_received(step))
+        return iter(found or (self._elsewhere(step) if self._may_be_elsewhere(step, place.side) else ()))
+
+    def _of_produced(self, step: Step) -> Iterator[tuple[Place, Grade]]:
+        for child in reversed(self._graph.children(step)):
+            if child.kind != "handoff" and self._holds(child, "produced"):
+                yield Place(child.id, "produced"), "observed"
+        if self._holds(step, "received"):
+            yield Place(step.id, "received"), "observed"
+        elif step.kind == "memory_read":
+            yield from self._of_received(step)
+
+    def _of_received(self, step: Step) -> Iterator[tuple[Place, Grade]]:
+        for edge in reversed(self._graph.in_edges(step)):
+            source = edge.source
+            if edge.kind != "call" and not self._graph.order.encloses(source.id, step.id):
+                if self._holds(source, "produced"):
+                    yield Place(source.id, "produced"), edge.grade
+                elif source.kind in ("memory_write", "route", "plan") and self._holds(source, "received"):
+                    yield Place(source.id, "received"), edge.grade
+        parent = self._graph.parent(step)
+        if parent is not None and self._holds(parent, "received"):
+            yield Place(parent.id, "received"), "observed"
+
+    def _may_be_elsewhere(self, step: Step, side: Side) -> bool:
+        # What a step produced by itself began there; but what a handoff delivers was somewhere before.
+        return side == "received" or step.kind == "handoff"
+
+    def _elsewhere(self, step: Step) -> Iterator[tuple[Place, Grade]]:
+        """Yield an earlier step that produced the text, and the nearest caller that received it."""
+        makers = [other for other in self._makers if other.seq < step.seq]
+        surely = next((other for other in makers if self._graph.happens_before(other, step)), None)
+        maker = surely or next((other for other in makers if _had_ended(other, step)), None)
+        if maker is not None:
+            grade: Grade = "inferred" if surely is None else "matched"
+            if _answered(maker, self._graph.contents.of(step.received)):
+                grade = "observed"
+            yield Place(self._outermost(maker, step).id, "produced"), grade
+        caller = self._graph.parent(step)
+        while caller is not None:
+            if self._holds(caller, "received"):
+                yield Place(caller.id, "received"), "matched"
+                return
+            caller = self._graph.parent(caller)
+
+    def _outermost(self, maker: Step, step: Step) -> Step:
+        outer = self._graph.parent(maker)
+        while outer is not None and self._holds(outer, "produced") and _had_ended(outer, step):
+            maker, outer = outer, self._graph.parent(outer)
+        return maker
+
+    # What is told of it
+
+    def _grade_of_way(self, end: Place, came_from: dict[Place, tuple[Place, Grade] | None]) -> Grade:
+        grades: list[Grade] = ["observed"]
+        place: Place | None = end
+        while place is not None:
+            step = self._step(place)
+            held = self.grade(step.received if place.side == "received" else step.produced)
+            link = came_from[place]
+            grades += [held or "inferred", *([link[1]] if link is not None else [])]
+            place = link[0] if link is not None else None
+        return worst(*grades)
+
+    def _told(self, end: Place, grade: Grade, came_from: dict[Place, tuple[Place, Grade] | None]) -> Arrival:
+        origin, source = self._origin(end)
+        steps = [origin]
+        link: tuple[Place, Grade] | None = (end, grade)
+        while link is not None:
+            steps.append(self._step(link[0]))
+            link = came_from[link[0]]
+        path = list({step.id: step for step in steps}.values())
+        if path[-1].id != steps[-1].id:
+            path.append(steps[-1])
+        return Arrival(origin, source, tuple(path), grade, origin.kind == "handoff")
+
+    def _origin(self, end: Place) -> tuple[Step, Source]:
+        step = self._step(end)
+        if end.side == "produced":
+            return step, _source_of(step)
+        parent = self._graph.parent(step)
+        if parent is None:
+            return step, "user"
+        if parent.kind == "request":
+            return parent, "user"
+        # Nobody that we saw handed it over: the code around the step put it there.
+        senders = [edge.source for edge in self._graph.in_edges(step) if edge.kind == "transfer"]
+        return (senders[-1] if step.kind == "handoff" and senders else parent), "agent"
+
+
+def _source_of(step: Step) -> Source:
+    match step.kind:
+        case "tool":
+            return "tool"
+        case "model":
+            return "model"
+        case "memory_read" | "memory_write":
+            return "memory"
+        case "handoff":
+            return "unknown"
+        case _:
+            return "agent"
+
+
+def _answered(step: Step, content: Content | None) -> bool:
+    """Return whether content holds a message that answers a tool step's call by its id."""
+    call = step.attributes.get(semconv.TOOL_CALL_ID)
+    return step.kind == "tool" and content is not None and call in content.answers
+
+
+def _had_ended(step: Step, other: Step) -> bool:
+    return step.ended_ns is not None and step.ended_ns <= other.started_ns

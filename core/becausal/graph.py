@@ -1,0 +1,244 @@
+"""The causal graph of one chain: its steps, and every edge between them.
+
+Edges come from three places: the nesting of calls, the causes that the record holds, and equal content
+where the record holds none (see `becausal.dataflow`). Which step happened before which is a question of its
+own (`becausal.order`), since a step is two events there and one node here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from becausal.content import Contents
+from becausal.dataflow import data_edges
+from becausal.edge import Edge
+from becausal.errors import BecausalError, StepNotFoundError
+from becausal.handoff import Handoff
+from becausal.order import Nesting, Order
+from becausal.step import Step
+
+if TYPE_CHECKING:
+    import networkx  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+__all__ = ["Graph", "View"]
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class View(tuple[T_co, ...]):
+    """A sequence that may also be called: `graph.nodes` and `graph.nodes()` are the same, as in networkx."""
+
+    __slots__ = ()
+
+    def __call__(self) -> View[T_co]:
+        """Return itself."""
+        return self
+
+
+class Graph:
+    """A chain's steps and edges. Wherever a step is asked for, its id or the beginning of it will do."""
+
+    def __init__(self, steps: Iterable[Step]) -> None:
+        self._steps = {step.id: step for step in sorted(steps, key=lambda step: (step.seq, step.id))}
+        self.contents = Contents()
+        """What the payloads say, each read once."""
+
+    @property
+    def nodes(self) -> View[Step]:
+        """The steps, in `seq` order."""
+        return View(self._steps.values())
+
+    @cached_property
+    def edges(self) -> View[Edge]:
+        """Call edges, recorded causes and data edges, in the order of the caused step."""
+        found = [*self._calls, *self._recorded, *self._data]
+        return View(sorted(found, key=lambda edge: (edge.target.seq, edge.source.seq)))
+
+    @cached_property
+    def order(self) -> Order:
+        """What happened before what."""
+        return Order(self.nodes, [*self._recorded, *self._data])
+
+    @cached_property
+    def roots(self) -> tuple[Step, ...]:
+        """The steps whose caller is none or is not in the store, in `seq` order."""
+        return tuple(step for step in self.nodes if step.parent_id not in self._steps)
+
+    @cached_property
+    def output_step(self) -> Step | None:
+        """The step whose produced payload is the chain's output; None if nothing was produced.
+
+        That is the root. Of several roots, the last that ended. Where a request's app did not say what came
+        out, the last of its children that produced something.
+        """
+        ends = [end for root in self.roots if (end := self._output_of(root)) is not None]
+        return max(ends, key=_ended, default=None)
+
+    @cached_property
+    def missing(self) -> tuple[str, ...]:
+        """Ids that the record names as callers or causes, of steps that are not in the store."""
+        named = [
+            name
+            for step in self.nodes
+            for name in (step.parent_id, *(cause.source_id for cause in step.causes))
+            if name is not None and name not in self._steps
+        ]
+        return tuple(dict.fromkeys(named))
+
+    def step(self, of: Step | Handoff | str) -> Step:
+        """Return a step by itself, by its handoff, by its id or by the beginning of its id.
+
+        Raises:
+            StepNotFoundError: no step, or several, answer to it.
+        """
+        name = of if isinstance(of, str) else of.id
+        if name in self._steps:
+            return self._steps[name]
+        matches = [step for step in self.nodes if name and step.id.startswith(name)]
+        if len(matches) == 1:
+            return matches[0]
+        few = ", ".join(_called(step) for step in (matches or self.nodes)[:8])
+        more = ", …" if len(matches or self.nodes) > 8 else ""
+        if matches:
+            raise StepNotFoundError(
+                f"{name!r} is the beginning of {len(matches)} steps: {few}{more}; write more of it"
+            )
+        raise StepNotFoundError(f"this run has no step {name!r}; it has {len(self._steps)}: {few}{more}")
+
+    def children(self, of: Step | Handoff | str) -> tuple[Step, ...]:
+        """Return the steps that a step called, in `seq` order."""
+        return tuple(self._children.get(self.step(of).id, ()))
+
+    def parent(self, of: Step | Handoff | str) -> Step | None:
+        """Return the step that called a step."""
+        return self._steps.get(self.step(of).parent_id or "")
+
+    def in_edges(self, of: Step | Handoff | str) -> tuple[Edge, ...]:
+        """Return the edges into a step, in the order of their sources."""
+        return tuple(self._edges_in.get(self.step(of).id, ()))
+
+    def out_edges(self, of: Step | Handoff | str) -> tuple[Edge, ...]:
+        """Return the edges out of a step, in the order of their targets."""
+        return tuple(self._edges_out.get(self.step(of).id, ()))
+
+    def predecessors(self, of: Step | Handoff | str) -> list[Step]:
+        """Return the steps with an edge to a step, each once."""
+        return list({edge.source.id: edge.source for edge in self.in_edges(of)}.values())
+
+    def successors(self, of: Step | Handoff | str) -> list[Step]:
+        """Return the steps with an edge from a step, each once."""
+        return list({edge.target.id: edge.target for edge in self.out_edges(of)}.values())
+
+    def in_degree(self, of: Step | Handoff | str) -> int:
+        """Return how many edges lead into a step."""
+        return len(self.in_edges(of))
+
+    def out_degree(self, of: Step | Handoff | str) -> int:
+        """Return how many edges lead out of a step."""
+        return len(self.out_edges(of))
+
+    def happens_before(self, a: Step | Handoff | str, b: Step | Handoff | str) -> bool:
+        """Return whether a step had ended, and its result could be known, when another began."""
+        return self.order.happens_before(self.step(a).id, self.step(b).id)
+
+    def upstream(self, of: Step | Handoff | str) -> list[Step]:
+        """Return the steps that a step's result depends on, nearest first, then latest first.
+
+        Those that it called are among them, and those that it was called by: the one for what they
+        produced, the other for what they received.
+        """
+        return [self._steps[name] for name in self.order.upstream(self.step(of).id)]
+
+    def downstream(self, of: Step | Handoff | str) -> list[Step]:
+        """Return the steps that depend on a step, nearest first, then earliest first."""
+        return [self._steps[name] for name in self.order.downstream(self.step(of).id)]
+
+    def to_networkx(self) -> networkx.MultiDiGraph:
+        """Return a graph of networkx: nodes are ids and have `step`; edges have `edge`, `kind` and `grade`.
+
+        Raises:
+            BecausalError: networkx is not installed.
+        """
+        try:
+            import networkx
+        except ImportError:
+            raise BecausalError("networkx is not installed; install it with: pip install networkx") from None
+        graph = networkx.MultiDiGraph()
+        graph.add_nodes_from((step.id, {"step": step}) for step in self.nodes)
+        graph.add_edges_from(
+            (edge.source.id, edge.target.id, {"edge": edge, "kind": edge.kind, "grade": edge.grade})
+            for edge in self.edges
+        )
+        return graph
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __contains__(self, of: object) -> bool:
+        return getattr(of, "id", of) in self._steps
+
+    def __repr__(self) -> str:
+        return f"<Graph of {len(self._steps)} steps and {len(self.edges)} edges>"
+
+    # Where the edges come from
+
+    @cached_property
+    def _calls(self) -> list[Edge]:
+        return [
+            Edge(self._steps[step.parent_id], step, "call", "observed", "call nesting")
+            for step in self.nodes
+            if step.parent_id in self._steps and step.parent_id is not None
+        ]
+
+    @cached_property
+    def _recorded(self) -> list[Edge]:
+        return [
+            Edge(self._steps[cause.source_id], step, cause.kind, cause.grade, cause.evidence)
+            for step in self.nodes
+            for cause in dict.fromkeys(step.causes)
+            if cause.source_id in self._steps and cause.source_id != step.id
+        ]
+
+    @cached_property
+    def _data(self) -> list[Edge]:
+        return data_edges(self.nodes, self._recorded, Nesting(self.nodes), self.contents)
+
+    @cached_property
+    def _children(self) -> dict[str, list[Step]]:
+        found: dict[str, list[Step]] = {}
+        for step in self.nodes:
+            if step.parent_id is not None:
+                found.setdefault(step.parent_id, []).append(step)
+        return found
+
+    @cached_property
+    def _edges_in(self) -> dict[str, list[Edge]]:
+        found: dict[str, list[Edge]] = {}
+        for edge in self.edges:
+            found.setdefault(edge.target.id, []).append(edge)
+        return found
+
+    @cached_property
+    def _edges_out(self) -> dict[str, list[Edge]]:
+        found: dict[str, list[Edge]] = {}
+        for edge in self.edges:
+            found.setdefault(edge.source.id, []).append(edge)
+        return found
+
+    def _output_of(self, root: Step) -> Step | None:
+        if root.produced is not None or root.kind != "request":
+            return root if root.produced is not None else None
+        children = [
+            step for step in self.children(root) if step.produced is not None and step.kind != "handoff"
+        ]
+        return max(children, key=_ended, default=None)
+
+
+def _ended(step: Step) -> tuple[int, int]:
+    return step.ended_ns or 0, step.seq
+
+
+def _called(step: Step) -> str:
+    return f"{step.id} ({step.kind} {step.name})"

@@ -1,0 +1,110 @@
+"""One text in several wordings: when two pieces of text say the same, and where one stands in another.
+
+Agents re-case, re-wrap and re-format what they pass on, so after the exact text we look for its normal
+form: lower case, single blanks, no emphasis marks, numbers without separators and written out (`$20
+Million` and `20,000,000` are both `20000000`). A currency is not compared: the tool's number seldom carries
+one. Nothing cleverer is tried here; a paraphrase is another text.
+
+A number stands only where it is the whole number: `20` is not in `2024`, nor in `20.5`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+
+__all__ = ["Wording", "facts", "normal", "pieces"]
+
+_SCALES = {
+    "k": 3, "thousand": 3, "m": 6, "mn": 6, "million": 6, "b": 9, "bn": 9, "billion": 9, "trillion": 12
+}  # fmt: skip
+
+_NUMBER = re.compile(
+    r"(?<![\w.])(?P<currency>[$€£¥]\s?)?(?P<whole>\d{1,3}(?:[,_'\u00a0\u202f]\d{3})+|\d+)(?P<rest>\.\d+)?"
+    r"(?:(?P<gap>\s?)(?P<scale>thousand|million|billion|trillion|bn|mn|[kmb])\b)?"
+)
+_BLANKS = re.compile(r"[^\S\0]+")
+_MARKS = re.compile(r"[*`]+|^#+\s", re.MULTILINE)
+
+_FACT = re.compile(
+    r"[$€£¥]?\d(?:[\d,._:/-]*\d)?(?:\s?(?:%|(?:percent|thousand|million|billion|trillion|bn|mn)\b))?"
+    r"|\b[A-Za-z]+[-_]?\d[\w-]*"
+)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[]?[A-Z0-9])|\n+")
+_BULLET = re.compile(r"^\s*(?:[-*•>]+\s+|#+\s+|\d+[.)]\s+)")
+
+
+class Wording:
+    """A text to look for. It must stand between the same borders as where it was found first.
+
+    Where the first text holds it as whole words, parts of words are no matches elsewhere.
+    """
+
+    def __init__(self, text: str, within: str) -> None:
+        self.text = text.strip()
+        self._normal = normal(self.text).strip()
+        whole_words = re.search(_pattern(self.text, whole_words=True), within) is not None or (
+            self.text not in within
+        )
+        self._exactly = re.compile(_pattern(self.text, whole_words=whole_words))
+        self._normally = re.compile(_pattern(self._normal, whole_words=whole_words))
+
+    def is_in(self, text: str) -> bool:
+        """Return whether the exact text stands in another."""
+        return bool(self.text) and self.text in text and self._exactly.search(text) is not None
+
+    def is_in_normal(self, text: str) -> bool:
+        """Return whether its normal form stands in the normal form of another."""
+        return bool(self._normal) and self._normal in text and self._normally.search(text) is not None
+
+
+def normal(text: str) -> str:
+    """Return the normal form of a text."""
+    plain = _MARKS.sub("", text.casefold())
+    if any(char.isdigit() for char in plain):
+        plain = _NUMBER.sub(_written_out, plain)
+    return _BLANKS.sub(" ", plain)
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Yield a text's lines and sentences, without bullets; those that say nothing are left out."""
+    for piece in _SENTENCE_END.split(text):
+        bare = _BULLET.sub("", piece).strip()
+        if any(char.isalnum() for char in bare):
+            yield bare
+
+
+def facts(text: str) -> list[str]:
+    """Return the figures, dates and identifiers in a text, each once; lone digits are none."""
+    found = (match.group().strip() for match in _FACT.finditer(text))
+    return [fact for fact in dict.fromkeys(found) if len(fact) > 1 and fact != text.strip()]
+
+
+def _written_out(match: re.Match[str]) -> str:
+    whole, rest, scale = match["whole"], match["rest"] or "", match["scale"]
+    digits = re.sub(r"\D", "", whole)
+    if digits.startswith("0") and len(digits) > 1:
+        return match.group()  # an identifier, not a number
+    # "5 m" are metres and "5m" may be minutes; "$5m" is an amount.
+    ambiguous = scale in ("k", "m", "b") and (match["gap"] or (scale != "k" and not match["currency"]))
+    unread = f"{match['gap'] or ''}{scale}" if scale and ambiguous else ""
+    power = _SCALES[scale] if scale and not unread else 0
+    value = Decimal(digits + rest).scaleb(power) if len(digits) < 25 else None
+    if value is None:
+        return match.group()
+    plain = f"{value:f}"
+    return (plain.rstrip("0").rstrip(".") if "." in plain else plain) + unread
+
+
+def _pattern(text: str, *, whole_words: bool) -> str:
+    before = after = ""
+    if text[:1].isdigit():
+        before = r"(?<!\d)(?<!\d[.,])"
+    if text[-1:].isdigit():
+        after = r"(?![.,]?\d)"
+    if whole_words and re.match(r"\w", text):
+        before += r"(?<!\w)"
+    if whole_words and re.search(r"\w\Z", text):
+        after += r"(?!\w)"
+    return before + re.escape(text) + after

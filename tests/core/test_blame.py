@@ -1,0 +1,250 @@
+"""The promise: a piece of an output is led to whoever brought it in, by the way that it took."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from tests.core.builders import Record, message, research_team
+
+from becausal.blame import Segment, blame
+from becausal.graph import Graph
+
+
+def one(graph: Graph, text: str) -> Segment:
+    return blame(graph, text).segments[0]
+
+
+def names(segment: Segment) -> list[str]:
+    return [f"{step.kind} {step.name}" for step in segment.path]
+
+
+def test_a_tools_figure_is_the_tools_and_its_way_leads_over_the_agents_to_the_output() -> None:
+    segment = one(research_team().graph(), "20 million")
+
+    assert segment.origin is not None
+    assert (segment.origin.name, segment.source, segment.grade) == ("revenue_database", "tool", "observed")
+    assert names(segment) == [
+        "tool revenue_database",
+        "model scripted",
+        "agent researcher",
+        "handoff researcher to analyst",
+        "agent analyst",
+        "model scripted",
+        "handoff analyst to writer",
+        "agent writer",
+        "model scripted",
+        "workflow team",
+    ]
+
+
+def test_the_decisions_on_the_way_are_told() -> None:
+    segment = one(research_team().graph(), "20 million")
+
+    assert [decision.conclusion for decision in segment.decisions] == ["a full audit is due"]
+
+
+def test_a_figure_in_another_wording_is_the_same_figure_matched() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        record.did("tool", "db", "q", {"revenue": 20_000_000})
+        record.did("model", "m", [message("human", "20000000")], message("ai", "It is $20 Million."))
+        team.produces("It is $20 Million.")
+
+    segment = one(record.graph(), "$20 Million")
+
+    assert segment.origin is not None
+    assert (segment.origin.name, segment.grade) == ("db", "matched")
+
+
+def test_a_number_is_not_found_inside_another_number() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="in 2024, with 20.5 and 1,20") as team:
+        record.did("tool", "db", "q", "20")
+        team.produces("It is 20.")
+
+    assert getattr(one(record.graph(), "20").origin, "name", None) == "db"
+
+
+def test_what_stands_in_the_request_is_the_users() -> None:
+    segment = one(research_team().graph(), "Acme")
+
+    assert segment.source == "user"
+    assert names(segment)[0] == names(segment)[-1] == "workflow team"
+    assert "agent researcher" in names(segment)
+
+
+def test_a_requests_own_words_are_the_users_where_only_its_first_agent_received_them() -> None:
+    record = Record()
+    with record.step("request", "ask"):
+        record.did("agent", "first", "look into order 4711", "order 4711 is late")
+
+    segment = one(record.graph(), "4711")
+
+    assert segment.source == "user"
+    assert names(segment) == ["request ask", "agent first"]
+
+
+def test_what_a_model_had_from_nowhere_is_the_models() -> None:
+    segment = one(research_team().graph(), "We recommend")
+
+    assert segment.source == "model"
+    assert segment.origin is not None
+    assert segment.origin.parent_id == segment.path[1].id or segment.path[1].kind == "workflow"
+
+
+def test_what_an_agents_code_put_into_a_prompt_is_the_agents() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team, record.step("agent", "coder") as coder:
+        record.did("model", "m", "Always mention clause 17b.", "As clause 17b says")
+        coder.produces("As clause 17b says")
+        team.produces("As clause 17b says")
+
+    segment = one(record.graph(), "clause 17b")
+
+    assert (getattr(segment.origin, "name", None), segment.source) == ("coder", "agent")
+
+
+def test_what_a_memory_held_from_before_is_the_memorys() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        record.did("memory_read", "notes", "limit", "the limit is 300 EUR")
+        record.did("model", "m", "the limit is 300 EUR", "Up to 300 EUR")
+        team.produces("Up to 300 EUR")
+
+    segment = one(record.graph(), "300 EUR")
+
+    assert (getattr(segment.origin, "name", None), segment.source) == ("notes", "memory")
+
+
+def test_what_a_memory_read_got_from_a_write_of_the_chain_is_the_writers() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        with record.step("agent", "writer"):
+            record.did("tool", "lookup", "q", "the limit is 300 EUR")
+            with record.step("memory_write", "notes", received="the limit is 300 EUR") as write:
+                pass
+        with record.step("memory_read", "notes", received="limit") as read:
+            read.caused_by(write, "memory", "observed").produces("the limit is 300 EUR")
+        team.produces("the limit is 300 EUR")
+
+    segment = one(record.graph(), "300 EUR")
+
+    assert (getattr(segment.origin, "name", None), segment.source) == ("lookup", "tool")
+    assert [step.kind for step in segment.path] == ["tool", "memory_write", "memory_read", "workflow"]
+
+
+def test_what_came_in_between_sent_and_received_is_nobodys_and_the_handoff_is_named() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        planner = record.did("agent", "planner", "q", "ship by sea")
+        handoff = record.handoff(planner, "writer", "ship by sea")
+        with record.step("agent", "writer", received="ship by air", arrivals=[handoff]) as writer:
+            writer.produces("We ship by air")
+        team.produces("We ship by air")
+
+    segment = one(record.graph(), "by air")
+
+    assert segment.origin is not None
+    assert (segment.origin.kind, segment.source, segment.in_transit) == ("handoff", "unknown", True)
+    assert names(segment)[-1] == "workflow team"
+
+
+def test_what_a_handoff_delivers_from_an_earlier_step_is_that_steps() -> None:
+    # The state that an agent receives holds what earlier agents wrote, not its sender alone.
+    record = Record()
+    with record.step("workflow", "team", received={"q": "go"}) as team:
+        planner = record.did("agent", "planner", {"q": "go"}, {"plan": "ship by sea"})
+        handoff = record.handoff(planner, "buyer", {"plan": "ship by sea"})
+        with record.step(
+            "agent", "buyer", received={"q": "go", "plan": "ship by sea"}, arrivals=[handoff]
+        ) as buyer:
+            buyer.produces({"price": "900 EUR"})
+        handoff = record.handoff(buyer, "writer", {"price": "900 EUR"})
+        state = {"q": "go", "plan": "ship by sea", "price": "900 EUR"}
+        with record.step("agent", "writer", received=state, arrivals=[handoff]) as writer:
+            writer.produces({"text": "We ship by sea for 900 EUR"})
+        team.produces({**state, "text": "We ship by sea for 900 EUR"})
+
+    segment = one(record.graph(), "ship by sea")
+
+    assert (getattr(segment.origin, "name", None), segment.in_transit) == ("planner", False)
+
+
+def test_of_two_that_said_it_the_first_in_causal_order_is_the_origin() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        record.did("tool", "first", "q", "the harbour closes at nine", call="a")
+        record.did("tool", "second", "q", "the harbour closes at nine", call="b")
+        answers = [message("tool", "the harbour closes at nine", tool_call_id=call) for call in "ab"]
+        record.did("model", "m", answers, "It closes at nine")
+        team.produces("It closes at nine")
+
+    assert getattr(one(record.graph(), "closes at nine").origin, "name", None) == "first"
+
+
+def test_a_text_that_is_not_in_the_output_has_no_origin() -> None:
+    segment = one(research_team().graph(), "500 million")
+
+    assert (segment.origin, segment.source, segment.grade, segment.path) == (None, "unknown", "inferred", [])
+
+
+def test_the_whole_output_is_cut_into_pieces_and_figures_inside_a_models_words_are_shown_apart() -> None:
+    graph = research_team().graph()
+
+    found = {segment.text: segment.source for segment in blame(graph).segments}
+
+    assert found["We recommend a full audit."] == "model"
+    assert found["20 million"] == "tool"
+    assert found["What was the revenue of Acme in 2025?"] == "user"
+    assert "call-1" not in found
+
+
+def test_another_step_may_be_asked_about() -> None:
+    graph = research_team().graph()
+    researcher = next(step for step in graph.nodes if step.name == "researcher")
+
+    segment = blame(graph, "20 million", of=researcher).segments[0]
+
+    assert [step.name for step in segment.path] == ["revenue_database", "scripted", "researcher"]
+
+
+def test_a_body_that_was_not_kept_is_gone_through_and_said_to_be_inferred() -> None:
+    record = research_team()
+    steps = record.steps()
+    analyst = next(step for step in steps if step.name == "analyst")
+    lost = {payload.digest for payload in (analyst.received, analyst.produced) if payload is not None}
+    for digest in lost:
+        record.bodies.pop(bytes.fromhex(digest.rpartition(":")[2]), None)
+
+    segment = one(Graph(steps), "20 million")
+
+    assert getattr(segment.origin, "name", None) == "revenue_database"
+    assert segment.grade == "inferred"
+
+
+@pytest.mark.parametrize("text", ["", "  ", "(", "\\", "*"])
+def test_odd_texts_are_no_trouble(text: str) -> None:
+    assert len(blame(research_team().graph(), text).segments) == 1
+
+
+def test_a_thousand_steps_are_blamed_within_a_second() -> None:
+    record, notes = Record(), ["start"]
+    with record.step("workflow", "team", received="start") as team:
+        before = record.did("agent", "agent 0", list(notes), "the code is QX-7781")
+        notes.append("the code is QX-7781")
+        for i in range(1, 330):
+            handoff = record.handoff(before, f"agent {i}", notes[-1])
+            with record.step("agent", f"agent {i}", received=list(notes), arrivals=[handoff]) as before:
+                said = f"note {i} of a long chain of notes"
+                record.did("model", "m", list(notes[-20:]), said)
+                before.produces(said)
+                notes.append(said)
+        team.produces(notes)
+    graph = record.graph()
+    started = time.perf_counter()
+
+    segment = one(graph, "QX-7781")
+
+    assert time.perf_counter() - started < 3  # a slow machine's second
+    assert getattr(segment.origin, "name", None) == "agent 0"
