@@ -1,0 +1,48 @@
+"""What every test stands on: our own failures are let out, and a run can be recorded into a store of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ["BECAUSAL_STRICT"] = "1"
+
+import becausal
+from becausal.step import Step
+from becausal.store import open_store
+
+
+class Recording:
+    """What was recorded in a test, read back from its store."""
+
+    def __init__(self, store: str) -> None:
+        self.store = store
+
+    def runs(self) -> list[list[Step]]:
+        """Return the steps of each recorded chain, the newest chain first."""
+        assert becausal.flush()
+        reader = open_store(self.store, read_only=True)
+        return [reader.load(chain.chain_id) for chain in reader.chains()]
+
+    def last(self) -> list[Step]:
+        """Return the steps of the only chain that was recorded."""
+        runs = self.runs()
+        assert len(runs) == 1, f"{len(runs)} chains were recorded"
+        return runs[0]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    """The URL of a store of this test's own."""
+    return f"sqlite:///{tmp_path / 'becausal.db'}"
+
+
+@pytest.fixture
+def recording(store: str) -> Iterator[Recording]:
+    """Everything that is installed is hooked for the length of a test."""
+    becausal.instrument(store=store)
+    yield Recording(store)
+    becausal.uninstrument()
