@@ -1,6 +1,7 @@
 """A chat client that is a pure function of the messages it is given, and the teams that the tests run.
 
-A client that reads its answers from a script would not pass on a fault: a wrong figure in its input has to come out again.
+A client that reads its answers from a script would not pass on a fault: a wrong figure in its input has to come out
+again.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class PureClient(ChatCompletionClient):
     def __init__(self, answer: Answer, thought: str | None = None) -> None:
         self.answer, self.thought = answer, thought
 
-    async def create(self, messages: Sequence[LLMMessage], **_: Any) -> CreateResult:  # type: ignore[override]
+    async def create(self, messages: Sequence[LLMMessage], **_: Any) -> CreateResult:
         said = self.answer(messages)
         return CreateResult(
             content=said,
@@ -42,7 +43,7 @@ class PureClient(ChatCompletionClient):
             thought=self.thought,
         )
 
-    async def create_stream(  # type: ignore[override]
+    async def create_stream(
         self, messages: Sequence[LLMMessage], **_: Any
     ) -> AsyncGenerator[str | CreateResult, None]:
         result = await self.create(messages)
@@ -60,14 +61,14 @@ class PureClient(ChatCompletionClient):
     def total_usage(self) -> RequestUsage:
         return RequestUsage(prompt_tokens=0, completion_tokens=0)
 
-    def count_tokens(self, messages: Sequence[LLMMessage], **_: Any) -> int:  # type: ignore[override]
+    def count_tokens(self, messages: Sequence[LLMMessage], **_: Any) -> int:
         return len(messages)
 
-    def remaining_tokens(self, messages: Sequence[LLMMessage], **_: Any) -> int:  # type: ignore[override]
+    def remaining_tokens(self, messages: Sequence[LLMMessage], **_: Any) -> int:
         return 1000
 
     @property
-    def capabilities(self) -> Any:  # type: ignore[override]
+    def capabilities(self) -> Any:
         return self.model_info
 
     @property

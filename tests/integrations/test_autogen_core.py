@@ -1,0 +1,136 @@
+"""autogen-core alone: messages between agents that no team runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from autogen_core import (
+    AgentId,
+    DefaultTopicId,
+    MessageContext,
+    RoutedAgent,
+    SingleThreadedAgentRuntime,
+    TopicId,
+    default_subscription,
+    message_handler,
+)
+from tests.conftest import Recording
+from tests.integrations.kinds import Kinds
+
+import becausal
+from becausal import semconv
+
+
+@dataclass
+class Note:
+    text: str
+
+
+@default_subscription
+class Plain(RoutedAgent):
+    """Passes each note on once."""
+
+    def __init__(self, name: str, to: str | None = None) -> None:
+        super().__init__(name)
+        self.name, self.to = name, to
+
+    @message_handler
+    async def on_note(self, message: Note, ctx: MessageContext) -> Note:
+        if self.to is not None:
+            answer = await self.send_message(
+                Note(f"{self.name}({message.text})"), AgentId(self.to, "default")
+            )
+            assert isinstance(answer, Note)
+            return answer
+        return Note(f"{self.name}({message.text})")
+
+
+async def plain_runtime(**options: Any) -> SingleThreadedAgentRuntime:
+    runtime = SingleThreadedAgentRuntime(**options)
+    await Plain.register(runtime, "first", lambda: Plain("first", to="second"))
+    await Plain.register(runtime, "second", lambda: Plain("second"))
+    runtime.start()
+    return runtime
+
+
+async def test_a_direct_message_between_plain_agents_is_a_handoff_and_a_turn(recording: Recording) -> None:
+    runtime = await plain_runtime()
+
+    answer = await runtime.send_message(Note("go"), AgentId("first", "default"))
+    await runtime.stop_when_idle()
+
+    assert answer == Note("second(first(go))")
+    run = Kinds(recording.last())
+    assert [(step.kind, step.name) for step in run.steps] == [
+        ("request", "first"),
+        ("handoff", "user to first"),
+        ("agent", "first"),
+        ("handoff", "first to second"),
+        ("agent", "second"),
+    ]
+    handoff, turn = run.one("handoff", "first to second"), run.one("agent", "second")
+    assert handoff.received is not None
+    assert handoff.received.value()["text"] == "first(go)"  # type: ignore[index]
+    assert run.causes(turn, "transfer") == [handoff]
+    assert run.causes(handoff, "transfer") == [run.one("agent", "first")]
+    assert turn.hop == 2
+
+
+async def test_a_broadcast_has_a_handoff_for_each_receiver(recording: Recording) -> None:
+    runtime = await plain_runtime()
+
+    await runtime.publish_message(Note("go"), DefaultTopicId())
+    await runtime.stop_when_idle()
+
+    run = Kinds(recording.last())
+    root = run.one("request", "default")
+    assert {handoff.name for handoff in run.all("handoff")} == {
+        "user to first",
+        "user to second",
+        "first to second",
+    }
+    assert [turn.parent_id for turn in run.all("agent")].count(root.id) == 2
+
+
+@dataclass
+class Odd:
+    text: str
+
+
+async def test_a_message_that_nobody_takes_is_a_handoff_without_a_receiver(recording: Recording) -> None:
+    runtime = await plain_runtime()
+
+    with becausal.chain("talk"):
+        await runtime.publish_message(Note("go"), TopicId("nobody", "default"))
+        await runtime.publish_message(Odd("what is this"), DefaultTopicId())
+        await runtime.stop_when_idle()
+
+    run = Kinds(recording.last())
+    assert not run.all("agent")
+    assert sorted(handoff.name for handoff in run.all("handoff")) == [
+        "user to ?",
+        "user to first",
+        "user to second",
+    ]
+    assert all(handoff.produced is None and handoff.status == "ok" for handoff in run.all("handoff"))
+
+
+async def test_a_message_that_was_changed_on_its_way_differs_between_sending_and_receiving(
+    recording: Recording,
+) -> None:
+    from autogen_core import DefaultInterventionHandler
+
+    class Poison(DefaultInterventionHandler):
+        async def on_send(self, message: Any, *, message_context: MessageContext, recipient: AgentId) -> Any:
+            return replace(message, text="poison") if message.text == "first(go)" else message
+
+    runtime = await plain_runtime(intervention_handlers=[Poison()])
+
+    await runtime.send_message(Note("go"), AgentId("first", "default"))
+    await runtime.stop_when_idle()
+
+    run = Kinds(recording.last())
+    handoff = run.one("handoff", "first to second")
+    assert handoff.attributes[semconv.TRANSFER_EQUAL] is False
+    assert "poison" in handoff.produced.text()  # type: ignore[union-attr]
