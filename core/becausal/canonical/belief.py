@@ -42,9 +42,9 @@ BOOKKEEPING = frozenset(
     )
 )
 
-_SIGNS = ("type", "role", "source", "call_id", "tool_call_id", "finish_reason")
-_LISTS = frozenset(("content", "tool_calls", "invalid_tool_calls"))
-_REPORTS = frozenset(("llm_output", "generation_info"))
+_SIGNS = frozenset(("type", "role", "source", "call_id", "tool_call_id", "finish_reason"))
+_LISTS = ("content", "tool_calls", "invalid_tool_calls")
+_REPORTS = ("llm_output", "generation_info")
 
 
 def is_message(fields: Mapping[str, Any]) -> bool:
@@ -55,7 +55,7 @@ def is_message(fields: Mapping[str, Any]) -> bool:
 def speaks(fields: Mapping[str, Any]) -> bool:
     """Say whether a typed object's fields are those of a message, a result or a tool call."""
     if "content" in fields:
-        return any(sign in fields for sign in _SIGNS)
+        return not _SIGNS.isdisjoint(fields)
     if "arguments" in fields:
         return "name" in fields and "id" in fields
     return "generations" in fields or ("generation_info" in fields and "message" in fields)
@@ -64,20 +64,21 @@ def speaks(fields: Mapping[str, Any]) -> bool:
 def meaning(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a message-like thing without bookkeeping. Nothing given is changed."""
     kept = {name: value for name, value in fields.items() if name not in BOOKKEEPING}
-    for name in _LISTS & kept.keys():
-        kept[name] = _items(kept[name])
-    for name in _REPORTS & kept.keys():
-        if type(kept[name]) is dict:
-            kept[name] = _without(kept[name])
+    for name in _LISTS:
+        value = kept.get(name)
+        if type(value) is list and value:
+            kept[name] = _items(value)
+    for name in _REPORTS:
+        value = kept.get(name)
+        if type(value) is dict and value:
+            kept[name] = _without(value)
     more = kept.get("additional_kwargs")
-    if type(more) is dict and "tool_calls" in more:
+    if type(more) is dict and more and type(more.get("tool_calls")) is list:
         kept["additional_kwargs"] = {**more, "tool_calls": _items(more["tool_calls"])}
     return kept
 
 
-def _items(value: object) -> object:
-    if type(value) is not list:
-        return value
+def _items(value: list[Any]) -> list[Any]:
     return [_without(item) if type(item) is dict else item for item in value]
 
 

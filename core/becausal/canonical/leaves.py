@@ -32,6 +32,7 @@ __all__ = [
     "HEAP",
     "ITEMS",
     "LEAF",
+    "LEAVES",
     "MRO",
     "UNORDERED",
     "WEAKOFFSET",
@@ -119,6 +120,8 @@ def _zone(value: dt.datetime | dt.time) -> tuple[int | None, str | None, str | N
     zone = value.tzinfo
     if zone is None:
         return None, None, None
+    if zone is dt.UTC:
+        return 0, None, None
     kind = type(zone)
     name = zone.key if isinstance(zone, zoneinfo.ZoneInfo) and kind is zoneinfo.ZoneInfo else None
     # A zone of the app is code of the app: it is named, not asked.
@@ -242,3 +245,21 @@ EXACT: dict[int, Read] = {
         (types.ModuleType, _function),
     )
 }
+
+LEAVES = frozenset(
+    map(
+        id,
+        (
+            int,
+            dt.datetime,
+            dt.date,
+            dt.time,
+            dt.timedelta,
+            uuid.UUID,
+            decimal.Decimal,
+            complex,
+            fractions.Fraction,
+        ),
+    )
+)
+"""Types whose values hold no others."""

@@ -28,6 +28,7 @@ from becausal.canonical.leaves import (
     FLAGS,
     HEAP,
     LEAF,
+    LEAVES,
     MRO,
     WEAKOFFSET,
     WRAP,
@@ -48,13 +49,14 @@ DEEP_FOR_PLAIN_OBJECTS = 16
 class Reader:
     """How the values of one type are read."""
 
-    __slots__ = ("cost", "extra", "fields", "name", "read", "slots", "type")
+    __slots__ = ("cost", "extra", "fields", "is_leaf", "name", "read", "slots", "type")
 
     def __init__(self, kind: type, read: Read, cost: int = 1) -> None:
         self.type = kind  # held, so that the id under which the reader is kept stays taken
         self.read = read
         self.cost = cost
         self.name = name_of(kind)
+        self.is_leaf = id(kind) in LEAVES
         self.slots: tuple[object, object] = (None, None)
         # Set if an instance is its `__dict__` and, with a model, its extra fields: nothing else to be read.
         self.fields: Callable[[Any], dict[str, Any]] | None = None
@@ -67,15 +69,17 @@ _MOST_READERS = 4096
 
 def reader_of(kind: type) -> Reader:
     """Return the reader of a type; kept by the type's identity, since a metaclass may define `__hash__`."""
-    reader = _readers.get(id(kind))
-    if reader is None:
-        try:
-            reader = _choose(kind)
-        except Exception:
-            reader = Reader(kind, _opaque(kind))
-        if len(_readers) >= _MOST_READERS:
-            _readers.clear()
-        _readers[id(kind)] = reader
+    return _readers.get(id(kind)) or _new_reader(kind)
+
+
+def _new_reader(kind: type) -> Reader:
+    try:
+        reader = _choose(kind)
+    except Exception:
+        reader = Reader(kind, _opaque(kind))
+    if len(_readers) >= _MOST_READERS:
+        _readers.clear()
+    _readers[id(kind)] = reader
     return reader
 
 
@@ -206,7 +210,9 @@ def _object_reader(kind: type, mro: tuple[type, ...], ids: set[int]) -> Reader:
         return _model_reader(kind, fields, extra)
     slots = [(n, s) for n, s in slots if not (n.startswith("__") and n.endswith("__"))]
     is_error = id(BaseException) in ids
-    hidden = None if is_error or not _has_hidden_state(kind, len(slots)) else f"inner state of type {name}"
+    hidden = (
+        None if is_error or not _has_hidden_state(kind, fields, len(slots)) else f"inner state of type {name}"
+    )
     if fields is None and not slots and hidden:
         return Reader(kind, _opaque(kind))
 
@@ -268,8 +274,9 @@ def _dict_getter(mro: tuple[type, ...]) -> Callable[[Any], dict[str, Any]] | Non
     """Return what reads an instance's dict, if the interpreter itself made it."""
     for base in mro:
         found = BODY(base).get("__dict__")
-        if type(found) is types.GetSetDescriptorType:
-            return found.__get__
+        # C types declare it as a member.
+        if type(found) in (types.GetSetDescriptorType, types.MemberDescriptorType):
+            return found.__get__  # type: ignore[no-any-return]
     return None
 
 
@@ -283,7 +290,9 @@ def _slots(mro: tuple[type, ...]) -> list[tuple[str, Callable[[Any], Any]]]:
     ]
 
 
-def _has_hidden_state(kind: type, slots: int) -> bool:
+def _has_hidden_state(kind: type, fields: object, slots: int) -> bool:
     """Say whether the instance has more memory than its dict, slots and weak references explain."""
+    if fields is None and DICTOFFSET(kind):
+        return True
     known = BASICSIZE(object) + 8 * slots + 8 * (DICTOFFSET(kind) > 0) + 8 * (WEAKOFFSET(kind) > 0)
     return bool(BASICSIZE(kind) > known)

@@ -19,10 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from operator import is_
 from typing import Any
 
-from ormsgpack import Ext, packb
+from ormsgpack import OPT_SORT_KEYS, Ext, packb
 
 from becausal.canonical.belief import is_message, meaning, speaks
 from becausal.canonical.leaves import WRAP
@@ -64,11 +65,15 @@ class TopWalk(Walk):
         """Return the bytes of the value itself, its parts split off."""
         kind = type(value)
         if kind is dict and plain_keys(value):
-            return self.hold(value, lambda: self.mapping(value.copy(), (), is_message))
+            self.active[id(value)] = 0
+            fields = value.copy()
+            return self.mapping(fields, (), message=is_message(fields))
         if kind is list:
-            return self.hold(value, lambda: self.top_list(value.copy()))
+            self.active[id(value)] = 0
+            return self.top_list(value.copy())
         if kind is tuple:
-            body, lean = self.hold(value, lambda: self.top_list([*value]))
+            self.active[id(value)] = 0
+            body, lean = self.top_list([*value])
             exact = entry(Code.TUPLE, body)
             return exact, exact if lean is body else entry(Code.TUPLE, lean)
         self.bare = id(value)
@@ -90,17 +95,22 @@ class TopWalk(Walk):
         if "\0" in fields:  # a field of the object is called NUL itself
             return self.write(WRAP, Code.SUBCLASS, [name, fields], path)
         fields["\0"] = Ext(Code.TYPE, name.encode())
-        return self.mapping(fields, path, speaks)
+        shape = _shapes.get(name)
+        if shape is None or len(shape[0]) != len(fields) or not all(map(is_, shape[0], fields)):
+            shape = _shape(name, fields)
+            if shape is None:
+                return self.pack(fields, path, held=True)
+        return self.mapping(fields, path, message=shape[1])
 
-    def mapping(self, fields: dict[str, Any], path: Path, looks: Callable[[dict[str, Any]], bool]) -> Pair:
-        """Write the top dict or a typed object's fields."""
-        if len(fields) > MOST_SPLIT or not plain_keys(fields):
-            return self.pack(fields, path, held=True)
-        if looks(fields):
+    def mapping(self, fields: dict[str, Any], path: Path, *, message: bool) -> Pair:
+        """Write the top dict or a typed object's fields, whose keys are plain."""
+        if message:
             return self.message(fields, path)
+        if len(fields) > MOST_SPLIT:
+            return self.pack(fields, path, held=True)
         # Nothing in it that could be split below the top: packing it whole gives the same bytes,
         # unless it is big enough to hold a big value.
-        if not any(id(type(value)) in _CONTAINERS and value for value in fields.values()):
+        if not any(map(_may_split, fields.values())):
             pair = self.pack(fields, path, held=True)
             if len(pair[0]) < SPLIT_FROM:
                 return pair
@@ -121,7 +131,17 @@ class TopWalk(Walk):
         lean = [exact[0]]
         for key in sorted(fields):
             name = _KEYS.get(key) or _name(key)
-            body, belief = self.piece(fields[key], step(path, key), top=top)
+            value = fields[key]
+            kind = type(value)
+            if (
+                kind is int
+                or kind is bool
+                or value is None
+                or (kind is str and len(value) < 64 and value.isascii())
+            ):
+                body = belief = packb(value, self.hook, OPTIONS)
+            else:
+                body, belief = self.piece(value, step(path, key), top=top)
             exact += (name, body)
             lean += (name, belief)
         return _joined(exact, lean)
@@ -145,7 +165,7 @@ class TopWalk(Walk):
         if len(body) < limit:
             self.below += below
             return body, lean
-        digest, belief = self.part(body, lambda: lean, below)
+        digest, belief = self.part(body, lean, below)
         stand = _REF + digest
         return stand, stand if belief == digest else _REF + belief
 
@@ -199,10 +219,10 @@ class TopWalk(Walk):
         One call packs the fields of all; if those of the first ones are what they were, byte for byte, then
         what was written for them holds. A change in place, however deep, changes the bytes.
         """
-        columns = self.columns(items)
+        types = [*map(type, items)]
+        columns = self.columns(items, types)
         if columns is None or self.runs is None:
             return None
-        types = [*map(type, items)]
         known = self.runs.get(id(items[0]))
         if known is None or not _starts_with(types, columns, known):
             known = _NO_RUN
@@ -222,23 +242,23 @@ class TopWalk(Walk):
         body = head + pair[0]
         return body, body if pair[0] is pair[1] else head + pair[1]
 
-    def columns(self, items: list[Any]) -> Columns | None:
+    def columns(self, items: list[Any], types: list[type]) -> Columns | None:
         """Return the packed fields of the items, one after the other, and their extra ones.
 
         None if the items are not of one kind, dicts or typed objects read from their `__dict__` alone.
         """
         if self.runs is None or not self.fast or len(items) < SHORTEST_RUN:
             return None
-        kinds = {id(kind): kind for kind in map(type, items)}
-        first = reader_of(type(items[0]))
+        first = reader_of(types[0])
         below, differs = self.below, self.differs
         # Nothing may be cut here that is not cut where it stands.
         self.level += DEEP_FOR_PLAIN_OBJECTS
         try:
             if first.type is dict:
-                return (_packed(items, self.hook), memoryview(b"")) if len(kinds) == 1 else None
-            readers = [reader_of(kind) for kind in kinds.values()]
-            if first.fields is None or any(r.slots != first.slots for r in readers):
+                every = all(map(is_, types, repeat(dict)))
+                return (_packed(items, self.hook), memoryview(b"")) if every else None
+            slots = [reader.slots for reader in map(reader_of, types)]
+            if first.fields is None or slots.count(first.slots) != len(slots):
                 return None
             extra: list[Any] = [] if first.extra is None else [*map(first.extra, items)]
             return _packed([*map(first.fields, items)], self.hook), _packed(extra, self.hook)
@@ -254,8 +274,12 @@ Columns = tuple[memoryview, memoryview]
 _NO_RUN = Run([], (0, 0), (digest_of(b""), digest_of(b"")), (b"", b""), 0)
 
 
+# Compared with nothing but themselves: bytes in another order of keys are only not recognised.
+_UNSORTED = OPTIONS & ~OPT_SORT_KEYS
+
+
 def _packed(items: list[Any], hook: Callable[[object], Any]) -> memoryview:
-    return memoryview(packb(items, hook, OPTIONS))[len(array(len(items))) :]
+    return memoryview(packb(items, hook, _UNSORTED))[len(array(len(items))) :]
 
 
 def _starts_with(types: list[type], columns: Columns, known: Run) -> bool:
@@ -266,7 +290,6 @@ def _starts_with(types: list[type], columns: Columns, known: Run) -> bool:
 
 
 # By identity: a metaclass may define `__hash__`.
-_CONTAINERS = frozenset(map(id, (dict, list)))
 _COMMON = frozenset(map(id, (str, int, float, bool, bytes, type(None), dict, list, tuple)))
 _REF = packb(Ext(Code.PART, bytes(16)))[:2]
 
@@ -283,9 +306,29 @@ def _name(key: str) -> bytes:
     return body
 
 
+_shapes: dict[str, tuple[tuple[str, ...], bool]] = {}
+"""By type name: the keys last seen, all plain, and whether they are those of a message."""
+
+
+def _shape(name: str, fields: dict[str, Any]) -> tuple[tuple[str, ...], bool] | None:
+    if not plain_keys(fields):
+        return None
+    if len(_shapes) >= _MOST_KEYS:
+        _shapes.clear()
+    shape = _shapes[name] = tuple(fields), speaks(fields)
+    return shape
+
+
 def _joined(exact: Sequence[bytes], lean: Sequence[bytes]) -> Pair:
     body, belief = b"".join(exact), b"".join(lean)
     return body, body if belief == body else belief
+
+
+def _may_split(value: Any) -> bool:
+    kind = type(value)
+    if kind is str or kind is bytes:
+        return len(value) >= SPLIT_FROM // 4  # a character takes four bytes at most
+    return (kind is dict or kind is list) and len(value) > 0
 
 
 def is_message_list(value: list[Any]) -> bool:

@@ -10,14 +10,14 @@ where no message-like thing was met.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import repeat
 from operator import is_
 from typing import Any
 
 from ormsgpack import Ext, Fragment, packb
 
-from becausal.canonical.leaves import FIELDS, ITEMS, LEAF, UNORDERED, name_of
+from becausal.canonical.leaves import FIELDS, ITEMS, LEAF, UNORDERED, Sight, name_of
 from becausal.canonical.readers import reader_of
 from becausal.canonical.wire import INLINE_BELOW, OPTIONS, Code, array, digest_of, entry, mapping, odd_nan
 
@@ -52,19 +52,24 @@ class UnfitError(Exception):
 class Walk:
     """The state of one encoding."""
 
+    below = 0
+    """Bytes of the parts that the body being written refers to."""
+    differs = False
+    """A belief differs from its canonical bytes in what is being packed."""
+    level = reach = 0
+    """Where we are, and the deepest level met."""
+    cycles = 0
+    bare = 0
+    """The id of the value itself, which is no part."""
+
     def __init__(self, known: Known, *, fast: bool = True) -> None:
         self.known = known
         self.fast = fast
         self.fresh: Known = {}
         self.parts: list[tuple[bytes, bytes]] = []
         self.lossy: dict[tuple[str, str], None] = {}
-        self.below = 0  # bytes of the parts that the body being written refers to
-        self.differs = False  # a belief differs from its canonical bytes in what is being packed
-        self.level = self.reach = 0  # where we are, and the deepest level met
-        self.cycles = 0
         self.active: dict[int, int] = {}  # id of a container being written: its place from the root
         self.seen: dict[int, Seen] = {}
-        self.bare = 0  # id of the value itself, which is no part
 
     def pack(self, value: object, path: Path, *, held: bool = False) -> Pair:
         """Write a value whole: only typed objects and the like are split off.
@@ -111,6 +116,12 @@ class Walk:
 
     def hook(self, value: object) -> Any:
         """Stand in for what the C packer does not know."""
+        reader = reader_of(type(value))
+        if reader.is_leaf:
+            _, code, content, why = reader.read(value)
+            if why:
+                raise UnfitError
+            return Ext(code, content)
         seen = self.see(value, None)
         if seen[1] is not seen[2]:
             self.differs = True
@@ -136,9 +147,10 @@ class Walk:
             return found
         reader = reader_of(type(value))
         try:
-            shape, code, content, why = reader.read(value)
+            sight = reader.read(value)
         except Exception:
-            shape, code, content, why = LEAF, Code.OPAQUE, reader.name.encode(), f"unreadable {reader.name}"
+            sight = LEAF, Code.OPAQUE, reader.name.encode(), f"unreadable {reader.name}"
+        shape, code, content, why = sight
         if why:
             self.lose(path, why)
         if shape == LEAF:
@@ -150,61 +162,63 @@ class Walk:
             self.lose(path, f"deeper than {MOST_LEVELS} levels of objects")
             cut = Ext(Code.CUT, reader.name.encode())
             return value, cut, cut, 0, 0
-        return self.enter(value, path, reader.cost, lambda: self.write(shape, code, content, path))
+        return self.enter(value, path, reader.cost, sight)
 
-    def enter(self, value: object, path: Path, cost: int, write: Callable[[], Pair]) -> Seen:
+    def enter(self, value: object, path: Path, cost: int, sight: Sight) -> Seen:
         """Write a container one level down, and keep what stands for it."""
         key = id(value)
         level, reach, below = self.level, self.reach, self.below
-        before = self.cycles, len(self.lossy)
+        cycles, lost = self.cycles, len(self.lossy)
         self.active[key] = len(self.active)
         self.level = self.reach = level + cost
         self.below = 0
         try:
-            body, lean = write()
+            if sight[0] == FIELDS:
+                body, lean = self.fields(sight[1], sight[2], path)
+            else:
+                body, lean = self.write(sight[0], sight[1], sight[2], path)
             stand, belief = self.settle(body, lean, whole=key == self.bare)
             height, size = self.reach - level, self.below
         finally:
             del self.active[key]
-            self.level, self.reach, self.below = level, max(reach, self.reach), below
+            self.level, self.below = level, below
+            if reach > self.reach:
+                self.reach = reach
         self.below += size
         seen = (value, stand, belief, height, size)
         # What a cycle or a cut looks like depends on the way there.
-        if before == (self.cycles, len(self.lossy)):
+        if cycles == self.cycles and lost == len(self.lossy):
             self.seen[key] = seen
         return seen
 
     def settle(self, body: bytes, lean: bytes, *, whole: bool) -> tuple[Any, Any]:
         """Make a part of a body, or put it where it stands if it is small or the whole value."""
         if len(body) >= INLINE_BELOW and not whole:
-            digest, belief = self.part(body, lambda: lean)
+            digest, belief = self.part(body, lean)
             stand = Ext(Code.PART, digest)
-            return stand, stand if belief == digest else Ext(Code.PART, belief)
+            return stand, stand if belief is digest or belief == digest else Ext(Code.PART, belief)
         fragment = Fragment(body)
-        return fragment, fragment if lean == body else Fragment(lean)
+        return fragment, fragment if lean is body or lean == body else Fragment(lean)
 
-    def part(self, body: bytes, lean: Callable[[], bytes], before: int = 0) -> Pair:
+    def part(self, body: bytes, lean: bytes, before: int = 0) -> Pair:
         """Split off a body; return its digest and its belief digest.
 
         Args:
             body: the canonical bytes.
-            lean: gives the belief bytes; not called for a part already known.
+            lean: the belief bytes; of no account for a part already known.
             before: bytes of parts of what holds this one.
         """
         digest = digest_of(body)
         info = self.known.get(digest) or self.fresh.get(digest)
         if info is None:
-            size = len(body) + self.below
-            belief = lean()
-            info = self.fresh[digest] = (digest if belief == body else digest_of(belief), size)
+            belief = digest if lean is body or lean == body else digest_of(lean)
+            info = self.fresh[digest] = (belief, len(body) + self.below)
             self.parts.append((digest, body))
         self.below = before + info[1]
         return digest, info[0]
 
     def write(self, shape: int, code: Any, content: Any, path: Path) -> Pair:
         """Write the inside of what a reader saw."""
-        if shape == FIELDS:
-            return self.fields(code, content, path)
         if shape == UNORDERED:
             pairs = [self.pack(item, step(path, "{}")) for item in content]
             return _both(

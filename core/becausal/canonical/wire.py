@@ -109,6 +109,7 @@ def entry(code: Code, content: bytes) -> bytes:
     return ormsgpack.packb(ormsgpack.Ext(code, content))
 
 
+HUGE = re.compile(rb"\xcb[\x7f\xff]")
 NOT_FINITE = re.compile(rb"(?=(\xcb[\x7f\xff][\xf0-\xff].{6}))", re.DOTALL)
 FINE = frozenset(ormsgpack.packb(number) for number in (float("nan"), float("inf"), float("-inf")))
 
@@ -119,4 +120,6 @@ def odd_nan(body: bytes) -> bool:
     There are 2**53 NaNs; the canonical form knows one. Bytes of a text that look like such
     a number count too: the answer decides on the road taken, not on the bytes written.
     """
+    if HUGE.search(body) is None:  # much faster than the whole pattern
+        return False
     return any(match not in FINE for match in NOT_FINITE.findall(body))
