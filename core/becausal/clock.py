@@ -21,7 +21,8 @@ now_ns = time.time_ns
 
 # A generator of our own: an app that seeds `random` must neither fix our ids nor lose a number to us.
 _random = random.Random()
-_lock = threading.Lock()
+# Reentrant: the garbage collector or a signal may run code of the app, and so ours, while this thread holds it.
+_lock = threading.RLock()
 _seq = 0
 
 
@@ -52,7 +53,7 @@ def witness(seq: int) -> None:
 
 def _after_fork() -> None:
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _random.seed()
 
 

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, MutableMapping
-from types import TracebackType
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from opentelemetry import context as otel_context
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, SpanContext
 
 from becausal import clock, semconv
 from becausal.step import OpenStep, RemoteStep, StepRef
@@ -26,6 +25,7 @@ from becausal.step import OpenStep, RemoteStep, StepRef
 __all__ = ["RemoteContext", "Scope", "current", "extract", "inject", "with_step"]
 
 _KEY = otel_context.create_key("becausal-step")
+_SCOPE = otel_context.create_key("becausal-scope")
 
 
 def current() -> StepRef | None:
@@ -67,17 +67,17 @@ class Scope:
 class RemoteContext(Context):
     """The context that a carrier brought: attach it with OpenTelemetry, or enter it with `with`."""
 
-    _scope: Scope
-
     def __enter__(self) -> RemoteContext:
-        self._scope = Scope(self)
-        self._scope.__enter__()
+        # The scope rides in the context itself, so one carrier can be entered by several threads at once.
+        scope = Scope(self)
+        scope._mine = otel_context.set_value(_SCOPE, scope, self)
+        scope.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self._scope.__exit__()
+    def __exit__(self, *_: object) -> None:
+        scope = otel_context.get_value(_SCOPE)
+        if isinstance(scope, Scope):
+            scope.__exit__()
 
 
 def inject(carrier: MutableMapping[str, str]) -> None:
@@ -93,17 +93,22 @@ def inject(carrier: MutableMapping[str, str]) -> None:
     step = current()
     if step is None:
         return
-    if "traceparent" not in carrier and re.fullmatch(r"[0-9a-f]{32}", step.chain_id):
+    has_span = trace.get_current_span().get_span_context().is_valid
+    if not has_span and "traceparent" not in carrier and re.fullmatch(r"[0-9a-f]{32}", step.chain_id):
         carrier["traceparent"] = f"00-{step.chain_id}-{step.id}-01"
     entries = {
-        semconv.BAGGAGE_CHAIN: step.chain_id,
+        semconv.BAGGAGE_CHAIN: quote(step.chain_id, safe=""),
         semconv.BAGGAGE_STEP: step.id,
         semconv.BAGGAGE_SEQ: str(step.seq),
         semconv.BAGGAGE_HOP: str(step.hop),
     }
-    ours = ",".join(f"{key}={value}" for key, value in entries.items())
-    theirs = carrier.get("baggage")
-    carrier["baggage"] = f"{theirs},{ours}" if theirs else ours
+    # What an earlier hop said of itself came back with the app's own baggage.
+    theirs = [
+        entry
+        for entry in carrier.get("baggage", "").split(",")
+        if entry.strip() and entry.partition("=")[0].strip() not in entries
+    ]
+    carrier["baggage"] = ",".join([*theirs, *(f"{key}={value}" for key, value in entries.items())])
 
 
 def extract(carrier: Mapping[str, str]) -> RemoteContext:
@@ -111,7 +116,7 @@ def extract(carrier: Mapping[str, str]) -> RemoteContext:
 
     Use it as `with becausal.extract(headers): …`, or attach it with `opentelemetry.context.attach`.
     """
-    context = propagate.extract(carrier)
+    context = propagate.extract(_headers(carrier))
     remote = remote_step(carrier)
     if remote is None:
         return RemoteContext(context)
@@ -119,32 +124,37 @@ def extract(carrier: Mapping[str, str]) -> RemoteContext:
     return RemoteContext(otel_context.set_value(_KEY, remote, context))
 
 
-def remote_step(carrier: Mapping[str, str]) -> RemoteStep | None:
+def remote_step(carrier: Mapping[str, object]) -> RemoteStep | None:
     """Return the step that a carrier names, or None if it names none that makes sense."""
-    headers = {key.lower(): value for key, value in carrier.items() if isinstance(value, str)}
+    headers = _headers(carrier)
     pairs = (entry.split(";")[0].partition("=") for entry in headers.get("baggage", "").split(","))
     said = {key.strip(): unquote(value.strip()) for key, _, value in pairs}
     chain, step = said.get(semconv.BAGGAGE_CHAIN), said.get(semconv.BAGGAGE_STEP, "")
     if not chain or not re.fullmatch(r"[0-9a-f]{16}", step):
         return None
-    span = trace.get_current_span(propagate.extract(carrier)).get_span_context()
+    span = trace.get_current_span(propagate.extract(headers)).get_span_context()
+    # Where no provider made a span, `inject` named the chain and the step: that is no span to link to.
+    is_span = span.is_valid and f"{span.trace_id:032x}-{span.span_id:016x}" != f"{chain}-{step}"
     return RemoteStep(
         id=step,
         chain_id=chain,
         seq=_number(said.get(semconv.BAGGAGE_SEQ)),
         hop=_number(said.get(semconv.BAGGAGE_HOP)),
-        span_context=span if span.is_valid else None,
+        span_context=span if is_span else None,
     )
 
 
-def remote_span(span_context: SpanContext) -> NonRecordingSpan:
-    """Return a span that stands for one of another process, to be a parent."""
-    return NonRecordingSpan(
-        SpanContext(
-            span_context.trace_id, span_context.span_id, is_remote=True, trace_flags=TraceFlags(1)
-        )
-    )
+def stand_in(span_context: SpanContext) -> NonRecordingSpan:
+    """Return a span that stands for one that is not at hand, to be a parent."""
+    return NonRecordingSpan(span_context)
+
+
+def _headers(carrier: Mapping[str, object]) -> dict[str, str]:
+    """Return what is text in a carrier, by the names as they are and in lower case."""
+    named = {name: text for name, text in carrier.items() if isinstance(name, str) and isinstance(text, str)}
+    return {name.lower(): text for name, text in named.items()} | named
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text and text.isdigit() else 0
+    # No more digits than a count can have: a clock that is pushed too far cannot be kept.
+    return int(text) if text and re.fullmatch(r"[0-9]{1,15}", text) else 0

@@ -7,13 +7,14 @@ two by the step's id, so it does not matter which end is written first, or by wh
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from becausal import clock, semconv
-from becausal.context import current, inject, remote_step, with_step
-from becausal.context import Scope
+from becausal.canonical import parse_digest
+from becausal.context import Scope, current, inject, remote_step, with_step
 from becausal.errors import BecausalWarning, EnvelopeError
 from becausal.payload import Payload
 from becausal.recorder import Opening, Recorder
@@ -45,25 +46,26 @@ class Sent:
                 raise ValueError("it has no 'becausal' part")
             if context["format"] != FORMAT:
                 raise ValueError(f"its format is {context['format']!r}; this becausal reads {FORMAT}")
-            step = remote_step({"baggage": context["baggage"], "traceparent": context.get("traceparent", "")})
+            step = remote_step(context)
             if step is None:
                 raise ValueError("its baggage names no step")
             return cls(
                 handoff=step,
-                sender=str(context["sender"]),
-                receiver=str(context["receiver"]),
-                parent_id=str(context["parent"]) if context.get("parent") else None,
-                started_ns=int(context["started_ns"]),
+                sender=_text(context, "sender"),
+                receiver=_text(context, "receiver"),
+                parent_id=_step_id(context),
+                started_ns=_number(context, "started_ns"),
                 payload=Payload(
-                    str(context["digest"]),
-                    str(context["belief"]),
-                    int(context["size"]),
-                    str(context["type"]),
+                    _digest(context, "digest"),
+                    _digest(context, "belief"),
+                    _number(context, "size"),
+                    _text(context, "type"),
                 ),
             )
-        except (ValueError, KeyError, TypeError) as flaw:
+        except (ValueError, LookupError, TypeError) as flaw:
+            why = f"it has no {flaw}" if isinstance(flaw, KeyError) else flaw
             _warn(
-                f"an envelope cannot be joined to its sender ({flaw}); its payload is given all the same, and the "
+                f"an envelope cannot be joined to its sender ({why}); its payload is given all the same, and the "
                 "receiver's turn starts without a cause. Send what becausal.handoff() returned, whole."
             )
             return None
@@ -99,9 +101,12 @@ class Sent:
             seq=self.handoff.seq,
             started_ns=self.started_ns,
         )
+        step.span_context = self.handoff.span_context
         step.received, step.produced = self.payload, receiver.received
         step.attributes = _attributes(self.sender, self.receiver)
         step.attributes[semconv.TRANSFER_RECEIVED_BY] = receiver.id
+        if receiver.received is not None:
+            step.attributes[semconv.TRANSFER_EQUAL] = self.payload.digest == receiver.received.digest
         step.ended_ns, step.status = receiver.started_ns, "ok"
         recorder.write(step)
 
@@ -153,6 +158,36 @@ def payload_of(envelope: object) -> object:
         "receive() takes what becausal.handoff() returned, or the same dict read back from JSON: a mapping with "
         f"'payload' and 'becausal'. This is {what}."
     )
+
+
+# What a wire brings is checked before it is kept: a store refuses what is of another type or size.
+
+
+def _text(context: Mapping[str, object], key: str) -> str:
+    value = context[key]
+    if not isinstance(value, str):
+        raise TypeError(f"its {key!r} is no text")
+    return value
+
+
+def _number(context: Mapping[str, object], key: str) -> int:
+    value = context[key]
+    if not isinstance(value, int) or not 0 <= value < 1 << 62:
+        raise ValueError(f"its {key!r} is no such number")
+    return value
+
+
+def _digest(context: Mapping[str, object], key: str) -> str:
+    text = _text(context, key)
+    parse_digest(text)
+    return text
+
+
+def _step_id(context: Mapping[str, object]) -> str | None:
+    text = context.get("parent") or None
+    if text is not None and not (isinstance(text, str) and re.fullmatch(r"[0-9a-f]{16}", text)):
+        raise ValueError("its 'parent' is no step")
+    return text
 
 
 def _attributes(sender: str, receiver: str) -> dict[str, str | bool | int | float | tuple[str, ...]]:

@@ -8,6 +8,7 @@ warning would be raised into the application.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 from collections import Counter
@@ -33,7 +34,8 @@ def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
     `BaseException`s that are no `Exception` (KeyboardInterrupt, a cancellation) pass: they are the
     application's.
     """
-    place = f"{function.__module__}.{function.__qualname__}"
+    name = getattr(function, "__qualname__", type(function).__qualname__)  # a partial has none
+    place = f"{getattr(function, '__module__', '?')}.{name}"
 
     @functools.wraps(function)
     def safe(*args: P.args, **kwargs: P.kwargs) -> R | None:
@@ -52,9 +54,10 @@ def note_failure(place: str, failure: Exception) -> None:
     if settings.is_strict():
         raise failure
     if failures[place] == 1:
-        log.error(
-            "becausal failed in %s; the application goes on, with less recorded. Further failures here are "
-            "counted in becausal.guard.failures and not logged.",
-            place,
-            exc_info=failure,
-        )
+        with contextlib.suppress(Exception):  # a filter of the app's may fail too
+            log.error(
+                "becausal failed in %s; the application goes on, with less recorded. Further failures here are "
+                "counted in becausal.guard.failures and not logged.",
+                place,
+                exc_info=failure,
+            )

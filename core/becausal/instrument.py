@@ -16,12 +16,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
+import wrapt
 from opentelemetry.trace import TracerProvider
 from packaging.specifiers import SpecifierSet
 
 from becausal.errors import AdapterError, BecausalWarning, StoreError
+from becausal.guard import note_failure
 from becausal.recorder import Recorder
 from becausal.settings import Settings
 from becausal.store import open_store
@@ -105,12 +107,14 @@ class AdapterReport:
 @dataclass(slots=True)
 class _Active:
     settings: Settings
+    tracer_provider: TracerProvider | None
     recorder: Recorder
     hooks: dict[str, Hooks] = field(default_factory=dict)
 
 
 _active: _Active | None = None
 _last_store: str | None = None
+_watches_pools = False
 _lock = threading.RLock()
 
 
@@ -141,18 +145,25 @@ def instrument(
         known = adapters()
         chosen = _chosen(frameworks, known)
         settings = Settings.read(store=store, level=level, capture=capture)
+        is_first = _active is None
         if _active is None:
-            _active = _Active(settings, _recorder(settings, tracer_provider))
-        elif settings != _active.settings and (store or level or capture):
+            _active = _Active(settings, tracer_provider, _recorder(settings, tracer_provider))
+            _flush_in_pool_workers()
+        elif _differs(settings, _active, store=store, level=level, capture=capture, provider=tracer_provider):
             warnings.warn(
                 f"becausal records to {_active.settings.store} at level {_active.settings.level!r} already; "
                 "call becausal.uninstrument() before you instrument with other settings",
                 BecausalWarning,
                 stacklevel=2,
             )
-        for name in chosen:
-            if name not in _active.hooks:
-                _install(name, known[name], _active)
+        try:
+            for name in chosen:
+                if name not in _active.hooks:
+                    _install(name, known[name], _active, was_named=name in frameworks)
+        except BaseException:
+            if is_first:  # nothing, rather than a half
+                uninstrument()
+            raise
 
 
 def uninstrument() -> None:
@@ -188,12 +199,14 @@ def adapters() -> dict[str, Adapter]:
     One that cannot be loaded is warned of and left out.
     """
     found: dict[str, Adapter] = {}
-    for point in sorted(importlib.metadata.entry_points(group="becausal.adapters"), key=lambda point: point.name):
+    for point in sorted(
+        importlib.metadata.entry_points(group="becausal.adapters"), key=lambda point: point.name
+    ):
         try:
             found[point.name] = point.load()()
-        except ImportError as failure:
+        except Exception as failure:  # whatever a package of somebody else's does on import
             warnings.warn(
-                f"the adapter {point.name!r} ({point.value}) cannot be loaded and is left out: {failure}",
+                f"the adapter {point.name!r} ({point.value}) cannot be loaded and is left out: {failure!r}",
                 BecausalWarning,
                 stacklevel=3,
             )
@@ -242,22 +255,34 @@ def _chosen(frameworks: Sequence[str], known: dict[str, Adapter]) -> list[str]:
     return list(order)
 
 
-def _install(name: str, adapter: Adapter, active: _Active) -> None:
+def _differs(
+    settings: Settings, active: _Active, *, provider: TracerProvider | None, **given: object
+) -> bool:
+    """Return whether one of the settings that were given as arguments is not what is in use."""
+    if provider is not None and provider is not active.tracer_provider:
+        return True
+    named = [name for name, value in given.items() if value is not None]
+    return any(getattr(settings, name) != getattr(active.settings, name) for name in named)
+
+
+def _install(name: str, adapter: Adapter, active: _Active, *, was_named: bool) -> None:
     version = _version(adapter)
     if version is not None and not _in_range(version, adapter.supports):
         warnings.warn(
             f"{adapter.watches} {version} is outside the range that becausal was checked with "
             f"({adapter.supports}); what still fits is recorded. `becausal doctor` shows what does not.",
             BecausalWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     hooks = active.hooks[name] = Hooks()
     try:
         adapter.install(active.recorder, hooks)
-    except BaseException:
+    except BaseException as failure:
         hooks.undo()
         del active.hooks[name]
-        raise
+        if was_named or not isinstance(failure, Exception):
+            raise
+        note_failure(f"the adapter {name!r}", failure)
 
 
 def _recorder(settings: Settings, tracer_provider: TracerProvider | None) -> Recorder:
@@ -268,7 +293,9 @@ def _recorder(settings: Settings, tracer_provider: TracerProvider | None) -> Rec
     except StoreError as refusal:
         if settings.store_was_named:
             raise
-        warnings.warn(f"{refusal} Until then becausal makes spans and keeps no runs.", BecausalWarning, stacklevel=4)
+        warnings.warn(
+            f"{refusal} Until then becausal makes spans and keeps no runs.", BecausalWarning, stacklevel=3
+        )
     else:
         _last_store = settings.store
         writer = Writer(store)
@@ -289,6 +316,19 @@ def _version(adapter: Adapter) -> str | None:
 
 def _in_range(version: str, supports: str) -> bool:
     return not version or SpecifierSet(supports).contains(version, prereleases=True)
+
+
+def _flush_in_pool_workers() -> None:
+    """Flush when a worker of a process pool ends: `multiprocessing` ends it without asking `atexit`."""
+
+    def when_loaded(util: Any) -> None:
+        # In the child, since it begins by forgetting what its parent had registered.
+        util.register_after_fork(flush, lambda _: util.Finalize(None, flush, exitpriority=0))
+
+    global _watches_pools
+    if not _watches_pools:
+        _watches_pools = True
+        wrapt.register_post_import_hook(when_loaded, "multiprocessing.util")
 
 
 @atexit.register

@@ -10,18 +10,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, overload
 
-import wrapt
-
 from becausal import canonical, clock, context, guard
 from becausal.envelope import Sent, payload_of, send
 from becausal.instrument import active_recorder
 from becausal.payload import text_of
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
+from becausal.standin import FunctionStandIn
 from becausal.step import Choice, OpenStep
 
 __all__ = ["OpenTurn", "agent", "chain", "decide", "handoff", "receive", "returned", "tool"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+Naming = Callable[[tuple[Any, ...], dict[str, Any]], dict[str, Any]]
+"""Gives a call's arguments by name."""
 
 
 class OpenTurn:
@@ -105,20 +107,23 @@ def tool(function: F | None = None, /, *, name: str | None = None) -> F | Callab
 def tool_named(function: F, name: str | None) -> F:
     """Return a function that records its calls under a tool name."""
     seam = _seam_for(function)
-    called = name or getattr(function, "__name__", type(function).__name__)
+    called = str(name or getattr(function, "__name__", type(function).__name__))
+    named: dict[bool, Naming] = {}  # by whether it is bound: the parameters are the same every time
 
     def observed(wrapped: Any, instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         recorder = active_recorder()
         if recorder is None:
             return wrapped(*args, **kwargs)
-        return getattr(recorder, seam)(seen_as(wrapped), wrapped, *args, **kwargs)
 
-    def seen_as(wrapped: Callable[..., Any]) -> Observation:
-        return Observation(
-            lambda *args, **kwargs: Opening("tool", called, received=_by_name(wrapped, args, kwargs))
-        )
+        def opened(*args: Any, **kwargs: Any) -> Opening:
+            by_name = named.get(instance is None)
+            if by_name is None:
+                by_name = named[instance is None] = _naming(wrapped)
+            return Opening("tool", called, received=by_name(args, kwargs))
 
-    return wrapt.FunctionWrapper(function, observed)  # type: ignore[return-value]
+        return getattr(recorder, seam)(Observation(opened), wrapped, *args, **kwargs)
+
+    return FunctionStandIn(function, observed)  # type: ignore[return-value]
 
 
 def decide(
@@ -137,7 +142,14 @@ def decide(
         confidence: 0 to 1, where the app knows it.
     """
     step = context.current()
-    _note_decision(active_recorder(), step if isinstance(step, OpenStep) else None, conclusion, because, reason, confidence)
+    _note_decision(
+        active_recorder(),
+        step if isinstance(step, OpenStep) else None,
+        conclusion,
+        because,
+        reason,
+        confidence,
+    )
 
 
 def returned(value: object) -> None:
@@ -234,14 +246,15 @@ def _note_decision(
     if recorder is None or step is None:
         return
     premises = (because,) if isinstance(because, str) else because
+    score = None if confidence is None or confidence != confidence else min(1.0, max(0.0, float(confidence)))
     recorder.decide(
         step,
         Choice(
             str(conclusion),
             tuple(_head(premise) for premise in premises),
             reason,
-            None if confidence is None else min(1.0, max(0.0, float(confidence))),
-            None if confidence is None else "declared",
+            score,
+            None if score is None else "declared",
         ),
     )
 
@@ -251,16 +264,35 @@ def _head(premise: object) -> str:
     return text_of(canonical.plain(premise))[:200]
 
 
-def _seam_for(function: Callable[..., Any]) -> str:
-    if inspect.isasyncgenfunction(function):
-        return "astream"
-    if inspect.isgeneratorfunction(function):
-        return "stream"
-    return "acall" if inspect.iscoroutinefunction(function) else "call"
+def _seam_for(function: Any) -> str:
+    if isinstance(function, staticmethod | classmethod):
+        function = function.__func__
+    # An object may be called like a function.
+    for one in (function, function if inspect.isroutine(function) else type(function).__call__):
+        if inspect.isasyncgenfunction(one):
+            return "astream"
+        if inspect.isgeneratorfunction(one):
+            return "stream"
+        if inspect.iscoroutinefunction(one):
+            return "acall"
+    return "call"
 
 
-def _by_name(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+def _naming(function: Callable[..., Any]) -> Naming:
+    """Return what gives a call's arguments by name."""
     try:
-        return dict(inspect.signature(function).bind(*args, **kwargs).arguments)
-    except (TypeError, ValueError):  # a call that does not fit: the function itself will say so
-        return {**{str(index): value for index, value in enumerate(args)}, **kwargs}
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return _numbered
+
+    def by_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return dict(signature.bind(*args, **kwargs).arguments)
+        except TypeError:  # a call that does not fit: the function itself will say so
+            return _numbered(args, kwargs)
+
+    return by_name
+
+
+def _numbered(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {**{str(index): value for index, value in enumerate(args)}, **kwargs}

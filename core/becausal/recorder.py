@@ -11,9 +11,9 @@ Both on the calling thread: later or elsewhere the object may have become anothe
 from __future__ import annotations
 
 import copy
+import dataclasses
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -21,87 +21,25 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from becausal import clock, semconv
-from becausal.canonical import Encoder, digest_text
-from becausal.context import Scope, current, remote_span, with_step
+from becausal.canonical import Encoder, digest_text, encode
+from becausal.context import Scope, stand_in, step_of, with_step
 from becausal.guard import guarded
+from becausal.observation import NOTHING, Observation, Opening, Sealed
 from becausal.payload import Payload
 from becausal.settings import Capture, Level
-from becausal.step import Attribute, Cause, Choice, OpenStep, Status, StepKind, StepRef
+from becausal.step import Attribute, Cause, Choice, Grade, OpenStep, Status, StepKind, StepRef
 from becausal.streams import AsyncStream, SyncStream
 from becausal.telemetry import Telemetry
+from becausal.telling import StreamTelling
 from becausal.writer import Writer
 
 __all__ = ["NOTHING", "Observation", "Opening", "Recorder", "Sealed"]
-
-
-class _Nothing:
-    def __repr__(self) -> str:
-        return "NOTHING"
-
-
-NOTHING: Any = _Nothing()
-"""No value at all; None is a value."""
 
 BOUNDARY_KINDS: frozenset[StepKind] = frozenset({"request", "workflow", "agent", "handoff"})
 """What `level="boundaries"` records: handoffs, and the agents at their ends."""
 
 MAX_OPEN = 20_000
 """Steps that never end (a stream nobody finished) are given up as `unfinished` beyond so many, oldest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """A value fixed at a boundary: its payload, and the bodies that the store may not have yet."""
-
-    payload: Payload
-    bodies: tuple[tuple[bytes, bytes], ...] = ()
-
-
-@dataclass(slots=True)
-class Opening:
-    """What an adapter says of a step that is about to begin."""
-
-    kind: StepKind
-    name: str
-    agent: str | None = None
-    """None: the agent of the enclosing step."""
-    received: object = NOTHING
-    """The value received, or a `Sealed` where it was sealed already."""
-    parent: StepRef | None = None
-    """None: the step that is current; else a parent that the framework's own bookkeeping names."""
-    causes: Sequence[Cause] = ()
-    arrivals: Sequence[OpenStep] = ()
-    """Open handoffs that end in this step: they take over what it received."""
-    attributes: dict[str, Attribute] = field(default_factory=dict)
-    chain_id: str | None = None
-    """Of a chain that starts here; None: the parent's, or a new one."""
-    base: Context | None = None
-    """The OpenTelemetry context to stand in; None: the current one."""
-
-
-def _itself(_: OpenStep, result: object) -> object:
-    return result
-
-
-def _failed(_: OpenStep, error: BaseException) -> Status | None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """How a hooked function is told as a step.
-
-    `opened` takes what the hooked function takes (a method's `self` first) and returns an `Opening`, or None for a
-    call that is no step. `closed` takes the step and the result and returns what was produced, or `NOTHING`; it may
-    add causes, choices and attributes to the step. `failed` takes the step and the exception and may name a status
-    for an exception that is the framework's control flow. `keeps` says which item of a stream is its result;
-    without it all items are.
-    """
-
-    opened: Callable[..., Opening | None]
-    closed: Callable[[OpenStep, Any], object] = _itself
-    failed: Callable[[OpenStep, BaseException], Status | None] = _failed
-    keeps: Callable[[Any], bool] | None = None
 
 
 class Recorder:
@@ -122,13 +60,17 @@ class Recorder:
         self._telemetry, self._writer = telemetry, writer
         self._keeps_bodies = capture == "full" and writer is not None
         self._open: dict[str, OpenStep] = {}
-        self._open_lock = threading.Lock()
+        # Reentrant: the garbage collector may end an abandoned stream while this thread holds it.
+        self._open_lock = threading.RLock()
+        # Spans are the app's provider's: where that fails, the step is kept all the same.
+        self._open_span, self._close_span = guarded(telemetry.open), guarded(telemetry.close)
+        self._link_span = guarded(telemetry.link)
 
-    # -- the seam
+    # -- the seam: what is the app's may have any name, so ours are given by position alone
 
-    def call(self, seen: Observation, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def call(self, seen: Observation, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Run a function and record it as a step."""
-        step = self._opened(seen, args, kwargs)
+        step = self.opened(seen, args, kwargs)
         if step is None:
             return function(*args, **kwargs)
         try:
@@ -141,10 +83,10 @@ class Recorder:
         return result
 
     async def acall(
-        self, seen: Observation, function: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any
+        self, seen: Observation, function: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any
     ) -> Any:
         """Await a coroutine function and record it as a step."""
-        step = self._opened(seen, args, kwargs)
+        step = self.opened(seen, args, kwargs)
         if step is None:
             return await function(*args, **kwargs)
         try:
@@ -157,16 +99,30 @@ class Recorder:
         return result
 
     def stream(
-        self, seen: Observation, function: Callable[..., Generator[Any, Any, Any]], *args: Any, **kwargs: Any
+        self,
+        seen: Observation,
+        function: Callable[..., Generator[Any, Any, Any]],
+        /,
+        *args: Any,
+        **kwargs: Any,
     ) -> Generator[Any, Any, Any]:
         """Return a generator's stand-in; its step begins with the first item and ends with the last."""
-        return SyncStream(function(*args, **kwargs), _Telling(self, seen, args, kwargs))
+        if not self.active:
+            return function(*args, **kwargs)
+        return SyncStream(function(*args, **kwargs), StreamTelling(self, seen, args, kwargs))
 
     def astream(
-        self, seen: Observation, function: Callable[..., AsyncGenerator[Any, Any]], *args: Any, **kwargs: Any
+        self,
+        seen: Observation,
+        function: Callable[..., AsyncGenerator[Any, Any]],
+        /,
+        *args: Any,
+        **kwargs: Any,
     ) -> AsyncGenerator[Any, Any]:
         """Return an async generator's stand-in; its step begins with the first item and ends with the last."""
-        return AsyncStream(function(*args, **kwargs), _Telling(self, seen, args, kwargs))
+        if not self.active:
+            return function(*args, **kwargs)
+        return AsyncStream(function(*args, **kwargs), StreamTelling(self, seen, args, kwargs))
 
     # -- steps
 
@@ -175,20 +131,18 @@ class Recorder:
         if not self.active or (self.level == "boundaries" and opening.kind not in BOUNDARY_KINDS):
             return None
         base = otel_context.get_current() if opening.base is None else opening.base
-        with Scope(base):
-            here = current()
-            parent = opening.parent if opening.parent is not None else here
-            step = self._new(opening, parent)
-            if opening.received is not NOTHING:
-                self.receive(step, opening.received)
-            self._telemetry.open(step, _span_parent(opening.parent, here, base))
-        for handoff in opening.arrivals:
-            self._arrive(handoff, step)
+        here = step_of(base)
+        parent = opening.parent if opening.parent is not None else here
+        step = _new(opening, parent)
+        if opening.received is not NOTHING:
+            self.receive(step, opening.received)
+        self._open_span(step, _span_parent(opening.parent, here, base))
         with self._open_lock:
             self._open[step.id] = step
-            stale = next(iter(self._open)) if len(self._open) > MAX_OPEN else None
-        if stale is not None and (given_up := self._open.get(stale)) is not None:
-            self.end(given_up, status="unfinished")
+        for handoff in opening.arrivals:
+            self._arrive(handoff, step)
+        while len(self._open) > MAX_OPEN:
+            self._give_up_oldest()
         return step
 
     def end(
@@ -203,16 +157,20 @@ class Recorder:
         with self._open_lock:
             if self._open.pop(step.id, None) is None:
                 return
-        if produced is not NOTHING:
-            self.produce(step, produced)
-        if step.ended_ns is None:
-            step.ended_ns = clock.now_ns()
-        step.status = status or _status_of(error)
-        if error is not None and step.status in ("error", "cancelled"):
-            step.error = _text_of(error)
-        self._telemetry.close(step, error)
-        step.span = None  # the span's context is enough for links
-        self.write(step)
+        try:
+            if produced is not NOTHING:
+                self.produce(step, produced)
+        finally:  # it ends, whatever became of its payload
+            if step.ended_ns is None:
+                step.ended_ns = clock.now_ns()
+            step.status = status or _status_of(error)
+            if error is not None and step.status in ("error", "cancelled"):
+                step.error = _text_of(error)
+            try:
+                self._close_span(step, error)
+            finally:
+                step.span = None  # the span's context is enough for links
+                self.write(step)
 
     def handoff(
         self,
@@ -232,9 +190,7 @@ class Recorder:
         """
         causes = [cause] if cause is not None else []
         if sent_by is not None and cause is None:
-            causes.append(
-                Cause(sent_by.id, "transfer", "declared", span_context=sent_by.span_context)
-            )
+            causes.append(Cause(sent_by.id, "transfer", "declared", span_context=sent_by.span_context))
         step = self.begin(
             Opening(
                 "handoff",
@@ -258,7 +214,7 @@ class Recorder:
     def cause(self, step: OpenStep, cause: Cause) -> None:
         """Add a cause that was found after the step had begun."""
         step.causes.append(cause)
-        self._telemetry.link(step, cause)
+        self._link_span(step, cause)
 
     def decide(self, step: OpenStep, choice: Choice) -> None:
         """Note a decision on a step."""
@@ -279,6 +235,11 @@ class Recorder:
             encoded.lossy,
         )
         bodies = (*encoded.parts, (encoded.digest, encoded.body)) if self._keeps_bodies else ()
+        if self._telemetry.wants_content:
+            # What the encoder handed out before is not among these parts.
+            whole = encode(value)
+            held = _Held(dict([*whole.parts, (whole.digest, whole.body)]))
+            payload = dataclasses.replace(payload, bodies=held)
         return Sealed(payload, bodies)
 
     def receive(self, step: OpenStep, value: object) -> None:
@@ -307,19 +268,19 @@ class Recorder:
         with self._open_lock:
             still_open = list(self._open.values())
         for step in still_open:
-            self._writer.put(copy.copy(step))
+            self._writer.put(_as_it_is(step))
         return self._writer.flush(timeout)
 
     def close(self, timeout: float) -> bool:
         """End what is open as `unfinished`, flush, and stop."""
         self.active = False
-        for step in list(self._open.values()):
-            self.end(step, status="unfinished")
+        while self._open:
+            self._give_up_oldest()
         return True if self._writer is None else self._writer.close(timeout)
 
     def forget_after_fork(self) -> None:
         """Drop what the parent process holds open: it is the parent's to end."""
-        self._open, self._open_lock = {}, threading.Lock()
+        self._open, self._open_lock = {}, threading.RLock()
         self.encoder.forget()
 
     def count_gap(self, reason: str) -> None:
@@ -330,11 +291,16 @@ class Recorder:
     # -- inside
 
     @guarded
-    def _opened(self, seen: Observation, args: Sequence[Any], kwargs: dict[str, Any]) -> OpenStep | None:
+    def opened(self, seen: Observation, args: Sequence[Any], kwargs: dict[str, Any]) -> OpenStep | None:
+        """Start the step of an observed call; None where it is none, or could not be recorded."""
         if not self.active:
             return None
-        opening = seen.opened(*args, **kwargs)
-        return None if opening is None else self.begin(opening)
+        try:
+            opening = seen.opened(*args, **kwargs)
+            return None if opening is None else self.begin(opening)
+        except Exception:
+            self.count_gap("step not recorded")
+            raise
 
     @guarded
     def _closed(self, seen: Observation, step: OpenStep, result: object) -> None:
@@ -347,31 +313,20 @@ class Recorder:
 
     @guarded
     def _failed(self, seen: Observation, step: OpenStep, error: BaseException) -> None:
-        self.end(step, error=error, status=seen.failed(step, error))
+        try:
+            status = seen.failed(step, error)
+        except Exception:
+            self.end(step, error=error)
+            raise
+        self.end(step, error=error, status=status)
 
-    def _new(self, opening: Opening, parent: StepRef | None) -> OpenStep:
-        step = OpenStep(
-            id=clock.new_step_id(),
-            chain_id=opening.chain_id or (parent.chain_id if parent is not None else clock.new_chain_id()),
-            kind=opening.kind,
-            name=opening.name,
-            agent=opening.agent if opening.agent is not None else (parent.agent if parent is not None else None),
-            parent_id=parent.id if parent is not None and opening.chain_id in (None, parent.chain_id) else None,
-            hop=max([parent.hop if parent is not None else 0, *(handoff.hop for handoff in opening.arrivals)]),
-            seq=clock.tick(),
-            started_ns=clock.now_ns(),
-        )
-        step.attributes = opening.attributes
-        step.causes = [
-            *opening.causes,
-            *(
-                Cause(handoff.id, "transfer", handoff.causes[0].grade if handoff.causes else "declared",
-                      span_context=handoff.span_context)  # fmt: skip
-                for handoff in opening.arrivals
-            ),
-        ]
-        return step
+    def _give_up_oldest(self) -> None:
+        with self._open_lock:
+            oldest = next(iter(self._open.values()), None)
+        if oldest is not None:
+            self.end(oldest, status="unfinished")
 
+    @guarded
     def _arrive(self, handoff: OpenStep, receiver: OpenStep) -> None:
         """End a handoff in the step that received it; its payload received is what that step received."""
         handoff.produced = receiver.received
@@ -379,67 +334,52 @@ class Recorder:
             handoff.attributes[semconv.TRANSFER_EQUAL] = handoff.received.digest == handoff.produced.digest
         handoff.attributes[semconv.TRANSFER_RECEIVED_BY] = receiver.id
         # The receiver is an effect, not a cause: linked for readers of spans, not recorded as an edge.
-        self._telemetry.link(
+        self._link_span(
             handoff, Cause(receiver.id, "transfer", "declared", span_context=receiver.span_context)
         )
         self.end(handoff)
 
 
-class _Telling:
-    """Tells a stream's life as one step: what the stand-ins of `streams` ask for."""
+class _Held:
+    """Keeps the bodies of one payload for as long as it is on its way."""
 
-    __slots__ = ("_args", "_base", "_items", "_kept", "_kwargs", "_recorder", "_seen", "_step")
+    def __init__(self, bodies: dict[bytes, bytes]) -> None:
+        self.body = bodies.get
 
-    def __init__(
-        self, recorder: Recorder, seen: Observation, args: Sequence[Any], kwargs: dict[str, Any]
-    ) -> None:
-        self._recorder, self._seen, self._args, self._kwargs = recorder, seen, args, kwargs
-        self._base = otel_context.get_current()  # where the stream was asked for
-        self._step: OpenStep | None = None
-        self._kept: object = NOTHING
-        self._items: list[object] = []
 
-    def begin(self) -> Context | None:
-        """Start the step; returns the context to run the generator in."""
-        with Scope(otel_context.get_current() if current() is not None else self._base):
-            self._step = self._recorder._opened(self._seen, self._args, self._kwargs)
-            self._args, self._kwargs = (), {}
-            return None if self._step is None else with_step(self._step)
+def _new(opening: Opening, parent: StepRef | None) -> OpenStep:
+    if parent is not None and opening.chain_id not in (None, parent.chain_id):
+        parent = None  # a chain of its own begins here
+    hop = 0 if parent is None else parent.hop
+    agent = opening.agent
+    if agent is None and parent is not None:
+        agent = parent.agent
+    step = OpenStep(
+        id=clock.new_step_id(),
+        chain_id=opening.chain_id or (clock.new_chain_id() if parent is None else parent.chain_id),
+        kind=opening.kind,
+        name=opening.name,
+        agent=agent,
+        parent_id=None if parent is None else parent.id,
+        hop=hop,
+        seq=clock.tick(),
+        started_ns=clock.now_ns(),
+    )
+    step.attributes = opening.attributes
+    step.causes = list(opening.causes)
+    for handoff in opening.arrivals:
+        step.hop = max(step.hop, handoff.hop)
+        grade: Grade = handoff.causes[0].grade if handoff.causes else "declared"
+        step.causes.append(Cause(handoff.id, "transfer", grade, span_context=handoff.span_context))
+    return step
 
-    @guarded
-    def item(self, item: object) -> None:
-        """Note an item on its way to the reader."""
-        if self._step is None:
-            return
-        if self._seen.keeps is None:
-            self._items.append(item if isinstance(item, str | bytes | int | float) else self._frozen(item))
-        elif self._seen.keeps(item):
-            # Sealed at once: attributes and payloads set after the last item are lost when the reader leaves.
-            self._kept = self._recorder.seal(self._seen.closed(self._step, item))
-            self._step.ended_ns = clock.now_ns()
 
-    @guarded
-    def end(self, status: Status, error: BaseException | None = None) -> None:
-        """End the step."""
-        step, self._step = self._step, None
-        if step is None:
-            return
-        if self._kept is not NOTHING:
-            if error is None:
-                status = "ok"  # its result is out; how the reader left does not matter
-            self._recorder.end(step, self._kept, error=error, status=status)
-            return
-        produced = self._seen.closed(step, self._items) if self._seen.keeps is None else NOTHING
-        own = self._seen.failed(step, error) if error is not None else None
-        self._recorder.end(step, produced, error=error, status=own or status)
-
-    def _frozen(self, item: object) -> object:
-        """Return an item as plain data of this moment: its reader may change it."""
-        from becausal.canonical import decode, encode
-
-        encoded = encode(item)
-        bodies = dict(encoded.parts)
-        return decode(encoded.body, bodies.get)
+def _as_it_is(step: OpenStep) -> OpenStep:
+    """Return an open step as it is now, to be written while the step itself goes on changing."""
+    copied = copy.copy(step)
+    copied.attributes = dict(step.attributes)
+    copied.causes, copied.choices, copied.bodies = list(step.causes), list(step.choices), list(step.bodies)
+    return copied
 
 
 def _span_parent(explicit: StepRef | None, here: StepRef | None, base: Context) -> Context:
@@ -452,7 +392,7 @@ def _span_parent(explicit: StepRef | None, here: StepRef | None, base: Context) 
         return base
     if here is not None and here.id == explicit.id:
         return base
-    return trace.set_span_in_context(remote_span(explicit.span_context), base)
+    return trace.set_span_in_context(stand_in(explicit.span_context), base)
 
 
 def _status_of(error: BaseException | None) -> Status:
@@ -464,5 +404,5 @@ def _status_of(error: BaseException | None) -> Status:
 
 def _text_of(error: BaseException) -> str:
     """Return an exception's type and text without running code of the application's classes."""
-    texts = [arg for arg in BaseException.args.__get__(error) if type(arg) is str]
+    texts = [arg for arg in BaseException.__dict__["args"].__get__(error) if type(arg) is str]
     return ": ".join([type(error).__qualname__, *texts])[:2000]

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from becausal.errors import SettingsError
 
@@ -80,7 +80,7 @@ def content_on_spans(environ: Mapping[str, str] = os.environ) -> bool:
     )
 
 
-def _one_of(what: str, value: str, allowed: tuple[str, ...]) -> str:  # type: ignore[type-arg,unused-ignore]
+def _one_of(what: str, value: str, allowed: tuple[Any, ...]) -> Any:
     if value not in allowed:
         raise SettingsError(f"{what}={value!r} does not exist; use one of: {', '.join(allowed)}")
     return value

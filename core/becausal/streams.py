@@ -2,7 +2,8 @@
 
 A generator's body runs in its reader's context, piece by piece. So no token is ever held across a `yield`: each piece
 runs in a scope of its own, and what the generator itself attached is kept for the next piece and never leaks to the
-reader. The step ends when the generator is exhausted, fails, is closed, or is left to the garbage collector.
+reader. The step ends when the generator is exhausted, fails, is closed, or is left to the garbage collector; not when
+a call of it is merely refused (it was running already).
 
 The stand-ins are `wrapt` proxies, so that `isinstance`, `inspect.isasyncgen` and the event loop's own finalizers
 see the generator they expect.
@@ -11,7 +12,7 @@ see the generator they expect.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import wrapt
 from opentelemetry import context as otel_context
@@ -35,7 +36,13 @@ class Telling(Protocol):
         """It is over; told once or more often, only the first counts."""
 
 
-class _Stream(wrapt.ObjectProxy):  # type: ignore[misc]
+if TYPE_CHECKING:  # generic in the stubs alone
+    _Proxy = wrapt.ObjectProxy[Any]
+else:
+    _Proxy = wrapt.ObjectProxy
+
+
+class _Stream(_Proxy):
     """What both kinds share: the context of the body, and how its life is told."""
 
     def __init__(self, wrapped: Any, telling: Telling) -> None:
@@ -48,6 +55,11 @@ class _Stream(wrapt.ObjectProxy):  # type: ignore[misc]
         if not self._self_begun:
             self._self_begun = True
             self._self_context = self._self_telling.begin()
+
+    def _failed(self, error: BaseException, frame: str) -> None:
+        # A generator that still has its frame lives on: it refused the call (it was running, or not started yet).
+        if getattr(self.__wrapped__, frame, None) is None:
+            self._self_telling.end(_status(error), error)
 
     def __del__(self) -> None:
         self._self_telling.end("abandoned")
@@ -72,10 +84,13 @@ class SyncStream(_Stream):
 
     def close(self) -> None:
         """As the generator's own."""
+        self._self_begun = True  # closed unread: it never runs
         try:
             self._run(self.__wrapped__.close)
-        finally:
-            self._self_telling.end("closed")
+        except BaseException as error:
+            self._failed(error, "gi_frame")
+            raise
+        self._self_telling.end("closed")
 
     def _piece(self, function: Callable[..., Any], *args: Any) -> Any:
         self._begin()
@@ -85,16 +100,17 @@ class SyncStream(_Stream):
             self._self_telling.end("ok")
             raise
         except BaseException as error:
-            self._self_telling.end(_status(error), error)
+            self._failed(error, "gi_frame")
             raise
         self._self_telling.item(item)
         return item
 
     def _run(self, function: Callable[..., Any], *args: Any) -> Any:
-        if self._self_context is None:
+        mine = self._self_context
+        if mine is None:
             return function(*args)
         former = otel_context.get_current()
-        otel_context.attach(self._self_context)
+        otel_context.attach(mine)
         try:
             return function(*args)
         finally:
@@ -121,10 +137,13 @@ class AsyncStream(_Stream):
 
     async def aclose(self) -> None:
         """As the generator's own."""
+        self._self_begun = True  # closed unread: it never runs
         try:
             await self._run(self.__wrapped__.aclose)
-        finally:
-            self._self_telling.end("closed")
+        except BaseException as error:
+            self._failed(error, "ag_frame")
+            raise
+        self._self_telling.end("closed")
 
     async def _piece(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
         self._begin()
@@ -134,16 +153,17 @@ class AsyncStream(_Stream):
             self._self_telling.end("ok")
             raise
         except BaseException as error:
-            self._self_telling.end(_status(error), error)
+            self._failed(error, "ag_frame")
             raise
         self._self_telling.item(item)
         return item
 
     async def _run(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        if self._self_context is None:
+        mine = self._self_context
+        if mine is None:
             return await function(*args)
         former = otel_context.get_current()
-        otel_context.attach(self._self_context)
+        otel_context.attach(mine)
         try:
             return await function(*args)
         finally:
@@ -154,4 +174,5 @@ class AsyncStream(_Stream):
 def _status(error: BaseException) -> Status:
     if isinstance(error, GeneratorExit):
         return "closed"
+    # By name, so that asyncio and concurrent.futures need not be told apart.
     return "cancelled" if type(error).__name__ == "CancelledError" else "error"

@@ -6,11 +6,16 @@ keeps no span, and becausal works all the same.
 A cause is written twice, as a span link and in `becausal.cause.ids`, since half of the backends drop links or
 their attributes. Every attribute of ours stays under `semconv.MAX_ATTRIBUTE_BYTES`. Those that a reader cannot do
 without are set last: at its limit the SDK evicts the oldest.
+
+What was said stays off the spans unless OpenTelemetry's own switch asks for it: that is the request's words, what a
+decision concluded, and what went in and out.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
+import math
 from collections.abc import Iterable
 
 from opentelemetry import trace
@@ -57,31 +62,38 @@ class Telemetry:
         self._tracer = trace.get_tracer(
             "becausal", _version(), tracer_provider=tracer_provider, schema_url=semconv.SCHEMA_URL
         )
-        self._with_content = content_on_spans()
+        self.wants_content = content_on_spans()
+        """Whether spans are to tell what went in and out: then payloads need their bodies until they have ended."""
 
     def open(self, step: OpenStep, parent: Context | None) -> None:
         """Start a step's span under the span that is current in `parent`; None means what is current now."""
-        operation = OPERATIONS.get(step.kind)
+        kind, name = step.kind, _fit_text(step.name)
+        operation = OPERATIONS.get(kind)
         attributes: dict[str, Attribute] = {
-            semconv.CHAIN_ID: step.chain_id,
+            semconv.CHAIN_ID: _fit_text(step.chain_id),
             semconv.NODE_ID: step.id,
-            semconv.STEP_KIND: step.kind,
+            semconv.STEP_KIND: kind,
         }
         if operation is not None:
             attributes[semconv.OPERATION_NAME] = operation
-            attributes[NAMES.get(step.kind, semconv.AGENT_NAME)] = step.name
+            attributes[NAMES.get(kind, semconv.AGENT_NAME)] = name
         if step.agent is not None:
-            attributes[semconv.AGENT_NAME] = step.agent
+            attributes[semconv.AGENT_NAME] = _fit_text(step.agent)
+        if kind == "request":  # its name is what somebody asked
+            title = kind if not self.wants_content else f"{kind} {_short(name, 128)}"
+        else:
+            title = f"{operation or kind} {name}"
         span = self._tracer.start_span(
-            f"{operation or step.kind} {step.name}",
+            title,
             parent,
-            SPAN_KINDS.get(step.kind, SpanKind.INTERNAL),
+            SPAN_KINDS.get(kind, SpanKind.INTERNAL),
             attributes,
-            _links(step.causes),
+            _links(step.causes) if step.causes else None,
             step.started_ns,
         )
         context = span.get_span_context()
-        if context.is_valid:
+        # Without a provider a span is its parent over again, which may be another process's.
+        if context.is_valid and context != trace.get_current_span(parent).get_span_context():
             step.span, step.span_context = span, context
 
     def link(self, step: OpenStep, cause: Cause) -> None:
@@ -95,27 +107,28 @@ class Telemetry:
         if span is None:
             return
         if span.is_recording():
-            if self._with_content:
+            if self.wants_content:
                 span.set_attributes(_content(step))
             span.set_attributes(_outcome(step))
             if step.status == "error":
                 if error is not None:
-                    span.set_attribute(semconv.ERROR_TYPE, type(error).__qualname__)
-                span.set_status(Status(StatusCode.ERROR, _short(step.error or "")))
+                    span.set_attribute(semconv.ERROR_TYPE, _fit_text(type(error).__qualname__))
+                span.set_status(Status(StatusCode.ERROR, _fit_text(step.error or "")))
         span.end(step.ended_ns)
 
 
 def _outcome(step: OpenStep) -> dict[str, Attribute]:
-    attributes = {key: _fit(value) for key, value in step.attributes.items()}
-    if step.choices:
-        attributes[semconv.DECISION_CONCLUSION] = _short(step.choices[-1].conclusion, 256)
-        if (score := step.choices[-1].score) is not None:
-            attributes[semconv.CONFIDENCE_SCORE] = score
-            attributes[semconv.CONFIDENCE_METHOD] = step.choices[-1].method or "declared"
+    attributes: dict[str, Attribute] = {}
+    for key, value in step.attributes.items():
+        if (fitting := _fit(value)) is not None:
+            attributes[key] = fitting
+    if step.choices and (score := step.choices[-1].score) is not None:
+        attributes[semconv.CONFIDENCE_SCORE] = score
+        attributes[semconv.CONFIDENCE_METHOD] = step.choices[-1].method or "declared"
     if step.causes:
         # 32 ids of 16 digits: well under the bound, quotes and commas included.
-        attributes[semconv.CAUSE_IDS] = tuple(cause.source_id for cause in step.causes[:MAX_LINKS])
-        attributes[semconv.CAUSE_TYPES] = tuple(cause.kind for cause in step.causes[:MAX_LINKS])
+        attributes[semconv.CAUSE_IDS] = tuple([cause.source_id for cause in step.causes[:MAX_LINKS]])
+        attributes[semconv.CAUSE_TYPES] = tuple([cause.kind for cause in step.causes[:MAX_LINKS]])
     if step.produced is not None:
         attributes[semconv.OUTPUT_DIGEST] = step.produced.digest
         attributes[semconv.OUTPUT_SIZE] = step.produced.size
@@ -127,27 +140,43 @@ def _outcome(step: OpenStep) -> dict[str, Attribute]:
     attributes[semconv.STEP_SEQ] = step.seq
     attributes[semconv.HOP] = step.hop
     attributes[semconv.NODE_ID] = step.id
-    attributes[semconv.CHAIN_ID] = step.chain_id
+    attributes[semconv.CHAIN_ID] = _fit_text(step.chain_id)
     return attributes
 
 
-CONTENT: dict[StepKind, tuple[str, str]] = {
-    "tool": (semconv.TOOL_ARGUMENTS, semconv.TOOL_RESULT),
-    "model": (semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES),
-    "agent": (semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES),
-}
-"""Where the conventions put what went in and what came out."""
-
-
 def _content(step: OpenStep) -> dict[str, Attribute]:
-    """Return what went in and out as text, where OpenTelemetry's own switch asks for it."""
-    payloads = zip(CONTENT.get(step.kind, ()), (step.received, step.produced), strict=False)
-    return {key: _short(payload.text()) for key, payload in payloads if payload is not None}
+    """Return what went in and out, in the form of the conventions, cut where it is long."""
+    said: dict[str, Attribute] = {}
+    if step.choices:
+        said[semconv.DECISION_CONCLUSION] = _short(step.choices[-1].conclusion, 256)
+    if step.kind == "tool":
+        for key, payload in ((semconv.TOOL_ARGUMENTS, step.received), (semconv.TOOL_RESULT, step.produced)):
+            if payload is not None:
+                said[key] = _fit_text(payload.text())
+    elif step.kind in ("model", "agent"):
+        if step.received is not None:
+            said[semconv.INPUT_MESSAGES] = _message("user", step.received.text())
+        if step.produced is not None:
+            said[semconv.OUTPUT_MESSAGES] = _message("assistant", step.produced.text())
+    return said
+
+
+def _message(role: str, text: str) -> str:
+    """Return a text as the conventions' JSON of one message, cut so that it stays JSON."""
+    most = semconv.MAX_ATTRIBUTE_BYTES
+    while True:
+        parts = [{"type": "text", "content": _short(text, most)}]
+        written = json.dumps([{"role": role, "parts": parts}])
+        if len(written) <= semconv.MAX_ATTRIBUTE_BYTES:
+            return written
+        most -= max(64, (len(written) - semconv.MAX_ATTRIBUTE_BYTES) // 6)
 
 
 def _links(causes: Iterable[Cause]) -> list[Link]:
     return [
-        Link(cause.span_context, _link_attributes(cause)) for cause in causes if cause.span_context is not None
+        Link(cause.span_context, _link_attributes(cause))
+        for cause in causes
+        if cause.span_context is not None
     ][:MAX_LINKS]
 
 
@@ -159,20 +188,34 @@ def _link_attributes(cause: Cause) -> dict[str, Attribute]:
     }
 
 
-def _fit(value: Attribute) -> Attribute:
+def _fit(value: Attribute) -> Attribute | None:
+    """Return a value as every backend takes it, or None where there is no such thing."""
     if isinstance(value, str):
-        return _short(value)
-    if isinstance(value, tuple) and sum(map(len, value)) > semconv.MAX_ATTRIBUTE_BYTES // 4:
-        return tuple(_short(item, 60) for item in value[:MAX_LINKS])
-    return value
+        return _fit_text(value)
+    if isinstance(value, tuple):
+        items = [_fit_text(item) for item in value]
+        if sum(map(len, items)) > semconv.MAX_ATTRIBUTE_BYTES // 8:
+            items = [_short(item, 48) for item in items[:MAX_LINKS]]
+        return tuple(items)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    # OTLP has integers of 64 bits; one beyond costs the batch that it is in.
+    return value if -(1 << 63) <= value < 1 << 63 else str(value)[:40]
 
 
-def _short(text: str, most: int = semconv.MAX_ATTRIBUTE_BYTES) -> str:
-    """Return a text cut to so many bytes of UTF-8, the cut marked."""
-    if len(text) * 4 <= most:  # no text of n characters has more than 4n bytes
+def _fit_text(text: str) -> str:
+    # What most texts are: short, and ASCII.
+    if len(text) <= semconv.MAX_ATTRIBUTE_BYTES and text.isascii():
         return text
-    data = text.encode("utf-8", "replace")
-    return text if len(data) <= most else data[: most - 3].decode("utf-8", "ignore") + "…"
+    return _short(text, semconv.MAX_ATTRIBUTE_BYTES)
+
+
+def _short(text: str, most: int) -> str:
+    """Return a text cut to so many bytes of UTF-8, the cut marked; a lone surrogate becomes `?`."""
+    data = text[: most + 1].encode("utf-8", "replace")
+    if len(data) <= most and len(text) <= most:
+        return data.decode()
+    return data[: most - 3].decode("utf-8", "ignore") + "…"
 
 
 def _version() -> str:

@@ -2,10 +2,14 @@
 
 The app's thread appends and goes on. The thread writes in batches of 512 steps or every 200 ms. What does not fit
 into the queue, or cannot be written, is counted as a gap, exactly, and the count is kept in the store.
+
+The garbage collector and signals run code of the app, and so ours, in the middle of anything, also of what stands
+here. So the lock is reentrant, and the thread is woken by a bare lock, which any code may release at any time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -30,6 +34,8 @@ INTERVAL_S = 0.2
 MAX_STEPS = 65_536
 MAX_BYTES = 256 << 20
 RETRIES = 3
+PAUSE_S = 0.05
+"""Before the second attempt to write; twice that before the third."""
 
 
 class Writer:
@@ -45,41 +51,43 @@ class Writer:
         self.store = store
         self.on_gap: Callable[[], object] = lambda: None
         """Called when steps were lost: payload parts that were handed out with them are needed again."""
-        self.gaps: Counter[str] = Counter()
-        """What this process could not record, by reason."""
+        self.is_closed = False
         self._max_steps, self._max_bytes = max_steps, max_bytes
         self._reset()
         _writers.add(self)
 
     def _reset(self) -> None:
-        self._queue: deque[OpenStep] = deque()
+        self.gaps: Counter[str] = Counter()
+        """What this process could not record, by reason."""
+        self._queue: deque[tuple[OpenStep, int]] = deque()
         self._bytes = 0
         self._taken = self._settled = 0  # steps put into the queue; steps written or counted as gaps
         self._unsaved_gaps: Counter[str] = Counter()
-        self._lock = threading.Lock()
+        self._owed_gaps: Counter[str] = (
+            Counter()
+        )  # counts that the store did not take, for when it works again
+        self._lock = threading.RLock()
         self._settling = threading.Condition(self._lock)
-        self._work, self._hurry = threading.Event(), threading.Event()
+        self._work, self._hurry = _Bell(), _Bell()
         self._thread: threading.Thread | None = None
-        self._closing = False
 
     def put(self, step: OpenStep) -> None:
         """Queue a step; never blocks and never raises for a full queue."""
-        size = sum(len(body) for _, body in step.bodies)
+        bodies = step.bodies
+        size = sum([len(body) for _, body in bodies]) if bodies else 0
         with self._lock:
-            if len(self._queue) >= self._max_steps or self._bytes + size > self._max_bytes:
-                self._count("queue full", 1)
-                full = True
-            else:
-                self._queue.append(step)
+            fits = len(self._queue) < self._max_steps and self._bytes + size <= self._max_bytes
+            if fits and not self.is_closed:
+                self._queue.append((step, size))
                 self._bytes += size
                 self._taken += 1
-                full = False
-        if full:
+            else:
+                self._count("closed" if self.is_closed else "queue full", 1)
+        if not fits:
             self.on_gap()
         if len(self._queue) >= BATCH:
-            self._hurry.set()
-        if not self._work.is_set():
-            self._work.set()
+            self._hurry.ring()
+        self._work.ring()
         if self._thread is None:
             self._start()
 
@@ -87,20 +95,21 @@ class Writer:
         """Count something that could not be recorded."""
         with self._lock:
             self._count(reason, how_many)
-        self._work.set()
+        self._work.ring()
+        if self._thread is None:
+            self._start()
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was put so far is durable or counted; False when the time is up."""
         deadline = time.monotonic() + timeout
-        with self._lock:
+        with self._settling:
             wanted = self._taken
-            idle = not self._queue and not self._unsaved_gaps and self._settled >= wanted
-        if idle:
-            return True
-        if self._thread is None:
-            self._start()
-        self._hurry.set()
-        self._work.set()
+            if self.is_closed or (self._settled >= wanted and not self._unsaved_gaps):
+                return self._settled >= wanted
+        if self._thread is None and not self._start():
+            self._drain()
+        self._hurry.ring()
+        self._work.ring()
         with self._settling:
             while self._settled < wanted or self._unsaved_gaps:
                 left = deadline - time.monotonic()
@@ -110,70 +119,114 @@ class Writer:
 
     def close(self, timeout: float) -> bool:
         """Flush, stop the thread and close the store; False when the time was up first."""
+        deadline = time.monotonic() + timeout
         done = self.flush(timeout)
-        self._closing = True
-        self._hurry.set()
-        self._work.set()
+        self.is_closed = True
+        self._hurry.ring()
+        self._work.ring()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout)
+            thread.join(max(0.0, deadline - time.monotonic()))
         if thread is None or not thread.is_alive():
             self.store.close()
         return done
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """Start the thread; False where the interpreter starts no more of them."""
         with self._lock:
-            if self._thread is None and not self._closing:
-                self._thread = threading.Thread(target=self._run, name="becausal-writer", daemon=True)
+            if self._thread is not None or self.is_closed:
+                return True
+            thread = threading.Thread(target=self._run, name="becausal-writer", daemon=True)
+            self._thread = thread  # before it starts: starting allocates, and so may end up here again
+            try:
                 # In no context: a thread that lives as long as the process must not keep the first step alive.
                 with Scope(Context()):
-                    self._thread.start()
+                    thread.start()
+            except RuntimeError:
+                self._thread = None
+                return False
+            return True
 
     def _run(self) -> None:
-        while not self._closing or self._queue:
+        while not self.is_closed or self._queue:
             self._work.wait()
             self._hurry.wait(INTERVAL_S)  # gather a batch, unless somebody waits for it
-            self._work.clear()
-            self._hurry.clear()
-            while self._queue or self._unsaved_gaps:
-                self._write_batch()
+            self._drain()
+
+    def _drain(self) -> None:
+        while self._queue or self._unsaved_gaps:
+            self._write_batch()
 
     def _write_batch(self) -> None:
         with self._lock:
-            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-            self._bytes -= sum(len(body) for step in batch for _, body in step.bodies)
-            gaps, self._unsaved_gaps = self._unsaved_gaps, Counter()
-        saved = self._save(batch, gaps)
+            taken = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            self._bytes -= sum([size for _, size in taken])
+        batch = [step for step, _ in taken]
+        lost = self._save(batch)
+        with self._lock:
+            if lost:
+                self._count("store failed", lost)
+            gaps = Counter(self._unsaved_gaps)
+        owed = gaps + self._owed_gaps
+        saved = not owed or self._attempt("counts of gaps", lambda: self.store.add_gaps(owed))
         with self._settling:
-            if not saved:
-                self._count("store failed", len(batch), unsaved=False)
+            self._unsaved_gaps -= gaps
+            self._owed_gaps = Counter() if saved else owed
             self._settled += len(batch)
             self._settling.notify_all()
-        if saved:
-            for step in batch:
-                step.bodies.clear()
-        else:
+        if lost:
             self.on_gap()
 
-    def _save(self, batch: Sequence[OpenStep], gaps: Counter[str]) -> bool:
+    def _save(self, batch: Sequence[OpenStep]) -> int:
+        """Write steps; returns how many were lost. One that no store can take does not take the others with it."""
+        if not batch or self._attempt(f"{len(batch)} steps", lambda: self.store.write(batch)):
+            for step in batch:
+                step.bodies.clear()
+            return 0
+        if self._is_down or len(batch) == 1:
+            return len(batch)
+        middle = len(batch) // 2
+        return self._save(batch[:middle]) + self._save(batch[middle:])
+
+    def _attempt(self, what: str, write: Callable[[], None]) -> bool:
+        self._is_down = False
         for attempt in range(1, RETRIES + 1):
             try:
-                if batch:
-                    self.store.write(batch)
-                if gaps:
-                    self.store.add_gaps(gaps)
+                write()
                 return True
             except Exception as failure:
-                if attempt == RETRIES or not isinstance(failure, StoreError):
-                    log.error("becausal cannot write to %s; %d steps are lost and counted as a gap",
-                              self.store.url, len(batch), exc_info=failure)  # fmt: skip
+                # A store that is down may come back; what it cannot take it will not take later either.
+                self._is_down = isinstance(failure, StoreError)
+                if attempt == RETRIES or not self._is_down:
+                    with contextlib.suppress(Exception):  # a filter of the app's may fail too
+                        log.error("becausal cannot write %s to %s", what, self.store.url, exc_info=failure)
                     return False
+            time.sleep(PAUSE_S * attempt)
         return False
 
-    def _count(self, reason: str, how_many: int, *, unsaved: bool = True) -> None:
+    def _count(self, reason: str, how_many: int) -> None:
         self.gaps[reason] += how_many
-        if unsaved:
-            self._unsaved_gaps[reason] += how_many
+        self._unsaved_gaps[reason] += how_many
+
+
+class _Bell:
+    """Wakes one thread. Rung by anybody at any time: from a signal, a destructor, while it is being waited for."""
+
+    __slots__ = ("_silent",)
+
+    def __init__(self) -> None:
+        self._silent = threading.Lock()
+        self._silent.acquire()
+
+    def ring(self) -> None:
+        """Wake who waits, or who will wait next."""
+        if self._silent.locked():
+            with contextlib.suppress(RuntimeError):  # another thread rang in between
+                self._silent.release()
+
+    def wait(self, timeout: float = -1) -> None:
+        """Wait for a ring, and silence it."""
+        self._silent.acquire(timeout=timeout)
 
 
 # A child of a fork has the parent's queue but not its thread: what is in there is the parent's to write.

@@ -1,8 +1,9 @@
 """Hooks: put in when a framework's module is imported, taken out again without a trace.
 
 A place is written `module:Class.method` or `module:function`. It is hooked at once if its module is loaded, else when
-somebody loads it. Hooks are plain functions and generators' stand-ins, never `wrapt` descriptors on what a framework takes
-through `weakref.WeakMethod` (LangGraph 1.2.22, `pregel/main.py`: `put_writes` and `submit`; a `wrapt` wrapper raises TypeError there).
+somebody loads it. Hooks are plain functions and generators' stand-ins, never `wrapt` descriptors on what a framework
+takes through `weakref.WeakMethod` (LangGraph 1.2.22, `pregel/main.py`: `put_writes` and `submit`; a `wrapt` wrapper
+raises TypeError there).
 
 Taking a hook out restores the very object that was there. If somebody has wrapped our hook since, theirs is left alone,
 and ours falls silent under it: the recorder is no longer active and every hook calls through.
@@ -11,20 +12,21 @@ and ours falls silent under it: the recorder is no longer active and every hook 
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import logging
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import wrapt
+from opentelemetry.context import Context
+
 from becausal.context import Scope
 from becausal.guard import guarded
 from becausal.instrument import Hook, Hooks
 from becausal.recorder import Observation, Recorder
-from opentelemetry.context import Context
+from becausal.standin import FunctionStandIn
 
 __all__ = ["Notice", "family", "notice", "observe", "replace", "when_imported"]
 
@@ -67,7 +69,7 @@ def replace(hooks: Hooks, place: str, make: Make, *, optional: bool = False) -> 
 
     def put_in() -> None:
         owner, name = _owner(sys.modules[module_name], path)
-        if owner is None or not _has(owner, name):
+        if owner is None or name not in getattr(owner, "__dict__", {}):
             hook.state = "gone"
             if not optional:
                 log.warning("becausal: this version has no %s; what it shows is not recorded", place)
@@ -75,7 +77,7 @@ def replace(hooks: Hooks, place: str, make: Make, *, optional: bool = False) -> 
         hooks.undos.append(_put(owner, name, make))
         hook.state = "hooked"
 
-    when_imported(hooks, module_name, put_in)
+    when_imported(hooks, module_name, _attempt(hook, put_in))
 
 
 def family(hooks: Hooks, place: str, made: dict[str, Make]) -> None:
@@ -93,17 +95,18 @@ def family(hooks: Hooks, place: str, made: dict[str, Make]) -> None:
             hook.state = "gone"
             log.warning("becausal: this version has no %s; what it shows is not recorded", place)
             return
+        hooks.undos.append(lambda: _unhook_classes(base, made))
         for cls in _with_subclasses(base):
-            _hook_class(hooks, cls, made)
-        hooks.undos.append(_watch_subclasses(hooks, base, made))
+            _hook_class(cls, made)
+        hooks.undos.append(_watch_subclasses(base, made))
         hook.state = "hooked"
 
-    when_imported(hooks, module_name, put_in)
+    when_imported(hooks, module_name, _attempt(hook, put_in))
 
 
 def when_imported(hooks: Hooks, module_name: str, action: Callable[[], None]) -> None:
     """Do something once a module is loaded: now, or when somebody imports it."""
-    if module_name in sys.modules and not getattr(sys.modules[module_name].__spec__, "_initializing", False):
+    if module_name in sys.modules:
         action()
         return
     awaited = [True]
@@ -161,7 +164,6 @@ def noticing(recorder: Recorder, original: Callable[..., Any], noticed: Notice) 
 
         return noticed_async
 
-    @functools.wraps(original)
     def noticed_sync(*args: Any, **kwargs: Any) -> Any:
         if not recorder.active:
             return original(*args, **kwargs)
@@ -175,7 +177,9 @@ def noticing(recorder: Recorder, original: Callable[..., Any], noticed: Notice) 
         after(token, result, None)
         return result
 
-    return noticed_sync
+    if inspect.isgeneratorfunction(original) or inspect.isasyncgenfunction(original):
+        return _generating(original, noticed_sync)
+    return functools.wraps(original)(noticed_sync)
 
 
 # Inside
@@ -206,7 +210,7 @@ def _generating(original: Callable[..., Any], seam: Callable[..., Any]) -> Calla
     def through(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return seam(*args, **kwargs) if instance is None else seam(instance, *args, **kwargs)
 
-    return wrapt.FunctionWrapper(original, through)  # type: ignore[no-any-return]
+    return FunctionStandIn(original, through)
 
 
 def _owner(module: Any, path: str) -> tuple[Any, str]:
@@ -218,17 +222,24 @@ def _owner(module: Any, path: str) -> tuple[Any, str]:
     return owner, name
 
 
-def _has(owner: Any, name: str) -> bool:
-    return name in vars(owner) if inspect.isclass(owner) else hasattr(owner, name)
+def _attempt(hook: Hook, put_in: Callable[[], None]) -> Callable[[], None]:
+    """Return what puts a hook in, or notes that this version refuses it."""
+
+    @guarded
+    def attempt() -> None:
+        try:
+            put_in()
+        except Exception:
+            hook.state = "gone"
+            raise
+
+    return attempt
 
 
 def _put(owner: Any, name: str, make: Make) -> Callable[[], None]:
     """Put a hook in; returns what takes it out."""
     original = vars(owner)[name]
-    if isinstance(original, staticmethod | classmethod):
-        hook: Any = type(original)(make(original.__func__))
-    else:
-        hook = make(original)
+    hook = _hook_for(original, make)
     setattr(owner, name, hook)
 
     def take_out() -> None:
@@ -249,39 +260,67 @@ def _with_subclasses(base: type) -> Iterator[type]:
     yield from seen
 
 
-def _hook_class(hooks: Hooks, cls: type, made: dict[str, Make]) -> None:
+# What a class's hook stands for is kept on the hook itself: a list of ours would keep alive every class that an app
+# makes while it runs.
+
+
+def _hook_class(cls: type, made: dict[str, Make]) -> None:
     for name, make in made.items():
         method = vars(cls).get(name)
-        if method is None or not callable(method) or getattr(method, "__isabstractmethod__", False):
+        is_method = callable(method) or isinstance(method, staticmethod | classmethod)
+        if not is_method or getattr(method, "__isabstractmethod__", False) or _mark(method, made) is not None:
             continue
-        hooks.undos.append(_put(cls, name, make))
+        hook = _hook_for(method, make)
+        hook._self_becausal = (made, method, hook)
+        setattr(cls, name, hook)
 
 
-def _watch_subclasses(hooks: Hooks, base: type, made: dict[str, Make]) -> Callable[[], None]:
+def _unhook_classes(base: type, made: dict[str, Make]) -> None:
+    for cls in _with_subclasses(base):
+        for name in made:
+            hook = vars(cls).get(name)
+            mark = _mark(hook, made)
+            # `functools.wraps` copies the mark on to a later wrapper, which is left alone.
+            if mark is not None and mark[2] is hook:
+                setattr(cls, name, mark[1])
+
+
+def _mark(method: Any, made: dict[str, Make]) -> Any:
+    mark = getattr(method, "_self_becausal", None)
+    return mark if mark is not None and mark[0] is made else None
+
+
+def _hook_for(original: Any, make: Make) -> Any:
+    if isinstance(original, staticmethod | classmethod):
+        return type(original)(make(original.__func__))
+    return make(original)
+
+
+def _watch_subclasses(base: type, made: dict[str, Make]) -> Callable[[], None]:
     """Hook each subclass as it is defined; returns what stops that."""
     original = vars(base).get("__init_subclass__")
 
-    def __init_subclass__(cls: type, **kwargs: Any) -> None:
+    def __init_subclass__(cls: Any, /, **kwargs: Any) -> None:
         if original is not None:
             original.__get__(None, cls)(**kwargs)
         else:
-            super(base, cls).__init_subclass__(**kwargs)
+            super(base, cls).__init_subclass__(**kwargs)  # type: ignore[arg-type]
         hook_late(cls)
 
     @guarded
     def hook_late(cls: type) -> None:
         if watching:
-            _hook_class(hooks, cls, made)
+            _hook_class(cls, made)
 
     watching = [True]
-    ours = classmethod(__init_subclass__)
-    base.__init_subclass__ = ours  # type: ignore[assignment]
+    ours: Any = classmethod(__init_subclass__)
+    base.__init_subclass__ = ours  # type: ignore[method-assign]
 
     def stop() -> None:
         watching.clear()
         if vars(base).get("__init_subclass__") is ours:
             if original is not None:
-                base.__init_subclass__ = original
+                base.__init_subclass__ = original  # type: ignore[method-assign]
             else:
                 del base.__init_subclass__
 

@@ -6,11 +6,11 @@ Hooked places, and why these
     The door of a raw thread. Its `run` is entered in the starter's context.
 
 `concurrent.futures.ThreadPoolExecutor.submit`
-    The door of a pool, of `map` and of `loop.run_in_executor`. The function runs in the submitter's context; the pool's own
-    threads are left out, or each would keep the context of its first customer for life.
+    The door of a pool, of `map` and of `loop.run_in_executor`. The function runs in the submitter's context; the pool's
+    own threads are left out, or each would keep the context of its first customer for life.
 
-Only OpenTelemetry's context is carried (which holds the current step), never the app's other context variables: LangChain's
-would change streaming and callbacks. Nothing is done where no step is current and no span.
+Only OpenTelemetry's context is carried (which holds the current step), never the app's other context variables:
+LangChain's would change streaming and callbacks. Nothing is done where no step is current.
 
 Not seen: `multiprocessing`, `_thread.start_new_thread`, threads made in C. Use `becausal.inject` and `extract` there.
 """
@@ -21,12 +21,13 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from becausal.context import Scope
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+
+from becausal.context import Scope, current
 from becausal.instrument import Hooks
 from becausal.recorder import Recorder
 from becausal_integrations.patch import replace
-from opentelemetry import context as otel_context
-from opentelemetry.context import Context
 
 __all__ = ["ThreadsAdapter"]
 
@@ -42,23 +43,36 @@ class ThreadsAdapter:
         """Hook both doors."""
         replace(hooks, "threading:Thread.start", functools.partial(_starting, recorder))
         replace(
-            hooks, "concurrent.futures.thread:ThreadPoolExecutor.submit", functools.partial(_submitting, recorder)
+            hooks,
+            "concurrent.futures.thread:ThreadPoolExecutor.submit",
+            functools.partial(_submitting, recorder),
         )
 
 
 def _starting(recorder: Recorder, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def start(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not recorder.active or current() is None or _is_pool_worker(self):
+            return original(self, *args, **kwargs)
         context = otel_context.get_current()
-        target = getattr(self, "_target", None)
-        if recorder.active and context and not _is_pool_worker(target):
+        own = vars(self).get("run")
 
-            def run() -> None:
-                del self.run  # the thread's own again, before its work begins
-                _run_in(context, self.run)
+        def restore() -> None:
+            if own is not None:
+                self.run = own
+            elif "run" in vars(self):
+                del self.run
 
-            self.run = run
-        return original(self, *args, **kwargs)
+        def run() -> None:
+            restore()  # the thread's own again, before its work begins
+            _run_in(context, self.run)
+
+        self.run = run
+        try:
+            return original(self, *args, **kwargs)
+        except BaseException:
+            restore()
+            raise
 
     return start
 
@@ -66,10 +80,9 @@ def _starting(recorder: Recorder, original: Callable[..., Any]) -> Callable[...,
 def _submitting(recorder: Recorder, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        context = otel_context.get_current()
-        if recorder.active and context:
-            return original(self, functools.partial(_run_in, context, fn), *args, **kwargs)
-        return original(self, fn, *args, **kwargs)
+        if not recorder.active or current() is None:
+            return original(self, fn, *args, **kwargs)
+        return original(self, functools.partial(_run_in, otel_context.get_current(), fn), *args, **kwargs)
 
     return submit
 
@@ -79,5 +92,7 @@ def _run_in(context: Context, function: Callable[..., Any], /, *args: Any, **kwa
         return function(*args, **kwargs)
 
 
-def _is_pool_worker(target: object) -> bool:
-    return getattr(target, "__module__", "") == "concurrent.futures.thread"
+def _is_pool_worker(thread: Any) -> bool:
+    """Return whether a thread works for whoever comes, and so belongs to nobody."""
+    target = getattr(thread, "_target", None)
+    return getattr(target, "__module__", "") in ("concurrent.futures.thread", "multiprocessing.pool")

@@ -1,0 +1,82 @@
+"""What an adapter says of the calls that it watches: no more than what they mean.
+
+An adapter tells a hooked call as a step in an `Observation`: what it opens with, what it produced, whether a failure is
+one. Everything else (spans, clocks, the store, sync and async) is the recorder's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from opentelemetry.context import Context
+
+from becausal.payload import Payload
+from becausal.step import Attribute, Cause, OpenStep, Status, StepKind, StepRef
+
+__all__ = ["NOTHING", "Observation", "Opening", "Sealed"]
+
+
+class _Nothing:
+    def __repr__(self) -> str:
+        return "NOTHING"
+
+
+NOTHING: Any = _Nothing()
+"""No value at all; None is a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A value fixed at a boundary: its payload, and the bodies that the store may not have yet."""
+
+    payload: Payload
+    bodies: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@dataclass(slots=True)
+class Opening:
+    """What an adapter says of a step that is about to begin."""
+
+    kind: StepKind
+    name: str
+    agent: str | None = None
+    """None: the agent of the enclosing step."""
+    received: object = NOTHING
+    """The value received, or a `Sealed` where it was sealed already."""
+    parent: StepRef | None = None
+    """None: the step that is current; else a parent that the framework's own bookkeeping names."""
+    causes: Sequence[Cause] = ()
+    arrivals: Sequence[OpenStep] = ()
+    """Open handoffs that end in this step: they take over what it received."""
+    attributes: dict[str, Attribute] = field(default_factory=dict)
+    chain_id: str | None = None
+    """Of a chain that starts here; None: the parent's, or a new one."""
+    base: Context | None = None
+    """The OpenTelemetry context to stand in; None: the current one."""
+
+
+def _itself(_: OpenStep, result: object) -> object:
+    return result
+
+
+def _failed(_: OpenStep, error: BaseException) -> Status | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """How a hooked function is told as a step.
+
+    `opened` takes what the hooked function takes (a method's `self` first) and returns an `Opening`, or None for a
+    call that is no step. `closed` takes the step and the result and returns what was produced, or `NOTHING`; it may
+    add causes, choices and attributes to the step. `failed` takes the step and the exception and may name a status
+    for an exception that is the framework's control flow. `keeps` says which item of a stream is its result;
+    without it all items are.
+    """
+
+    opened: Callable[..., Opening | None]
+    closed: Callable[[OpenStep, Any], object] = _itself
+    failed: Callable[[OpenStep, BaseException], Status | None] = _failed
+    keeps: Callable[[Any], bool] | None = None
