@@ -140,6 +140,7 @@ class _Carriers:
         self._steps.add(step.id)
         self.add_payload(step.received)
         self.add_payload(step.produced)
+        self._keys.append(frozenset(("ask", call) for call in self._of.content(step.produced).asks))
         if (call := _call_of(step)) is not None:
             self._keys.append(frozenset({("answer", call)}))
 

@@ -17,6 +17,7 @@ from becausal import canonical, semconv
 from becausal.graph import Graph
 from becausal.payload import Payload
 from becausal.step import Attribute, Cause, Choice, EdgeKind, Grade, OpenStep, Step, StepKind
+from becausal.store import open_store
 
 __all__ = ["Draft", "Record", "message", "research_team", "step_of"]
 
@@ -126,6 +127,12 @@ class Record:
     def graph(self) -> Graph:
         """Return the record's graph."""
         return Graph(self.steps())
+
+    def write(self, url: str) -> None:
+        """Keep the record in a store."""
+        store = open_store(url)
+        store.write(self.made)
+        store.close()
 
     def seal(self, step: OpenStep, value: object) -> Payload:
         encoded = canonical.encode(value)

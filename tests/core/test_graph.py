@@ -44,6 +44,17 @@ def test_a_tool_call_is_joined_to_the_model_that_asked_and_to_the_one_that_read_
     }
 
 
+def test_a_recorded_cause_that_asked_for_a_tool_call_needs_no_second_edge() -> None:
+    record = Record()
+    ask = message("ai", "", tool_calls=[{"name": "db", "args": {}, "id": "call-1"}])
+    with record.step("workflow", "team"):
+        with record.step("agent", "asker", produced=ask):
+            model = record.did("model", "m", "q", ask)
+        record.did("tool", "db", {}, "x", call="call-1").caused_by(model, "data", "observed")
+
+    assert edges(record.graph(), "data") == {("m", "db")}
+
+
 def test_equal_content_that_nothing_else_explains_is_a_matched_edge() -> None:
     record = Record()
     with record.step("workflow", "team"):

@@ -1,0 +1,188 @@
+"""The command `becausal`: reads its arguments, asks a run, prints.
+
+Exit status: 0 fine, 1 findings at or above `--fail-on`, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TextIO
+
+from rich.console import Console, RenderableType
+
+from becausal import run as loading
+from becausal.doctor import diagnose
+from becausal.errors import BecausalError
+from becausal.run import Run, Runs
+from becausal.settings import Settings
+from becausal.views import checkup, text
+from becausal.views import json as jsons
+
+__all__ = ["main"]
+
+FINE, WRONG_USE = 0, 2
+
+WIDTH_OF_A_PIPE = 160
+"""Columns, where the output is no terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command found, for people and for programs."""
+
+    shown: Callable[[], RenderableType]
+    data: Callable[[], object]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    Args:
+        arguments: as typed after `becausal`; None for those of this process.
+    """
+    options = _parser().parse_args(arguments)
+    answer: Callable[[argparse.Namespace], Answer] = options.answer
+    try:
+        _print(answer(options), options)
+    except BecausalError as refusal:
+        sys.stderr.write(f"becausal: {refusal}\n")
+        return WRONG_USE
+    except BrokenPipeError:
+        # Whoever read us has seen enough (`becausal runs | head`); Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FINE
+
+
+# The commands
+
+
+def _runs(options: argparse.Namespace) -> Answer:
+    with _open(options) as runs:
+        infos = runs.list(limit=options.limit)
+        return Answer(lambda: text.runs(infos), lambda: jsons.runs(infos))
+
+
+def _show(options: argparse.Namespace) -> Answer:
+    run = _run(options)
+    return Answer(lambda: text.run(run), lambda: jsons.run(run))
+
+
+def _why(options: argparse.Namespace) -> Answer:
+    lineage = _run(options).why(options.step)
+    return Answer(lambda: text.why(lineage), lambda: jsons.why(lineage))
+
+
+def _blame(options: argparse.Namespace) -> Answer:
+    blamed = _run(options).blame(options.text, of=options.of)
+    return Answer(lambda: text.blame(blamed, asked=options.text), lambda: jsons.blame(blamed))
+
+
+def _handoffs(options: argparse.Namespace) -> Answer:
+    run = _run(options)
+    return Answer(lambda: text.handoffs(run), lambda: jsons.handoffs(run))
+
+
+def _tools(options: argparse.Namespace) -> Answer:
+    run = _run(options)
+    return Answer(lambda: text.tools(run), lambda: jsons.tools(run))
+
+
+def _doctor(options: argparse.Namespace) -> Answer:
+    found = diagnose(_store(options))
+    return Answer(lambda: checkup.text(found), lambda: checkup.json(found))
+
+
+def _run(options: argparse.Namespace) -> Run:
+    # Not closed: the views read payloads while they are printed, and the process ends after that.
+    runs = _open(options)
+    return runs.last() if options.run == "last" else runs.get(options.run)
+
+
+def _open(options: argparse.Namespace) -> Runs:
+    return loading.open(_store(options))
+
+
+def _store(options: argparse.Namespace) -> str:
+    store: str | None = options.store
+    return store or Settings.read().store
+
+
+# Arguments and output
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="becausal",
+        description="Ask recorded runs what caused what.",
+        epilog=__doc__.partition("\n\n")[2],
+    )
+    parser.add_argument("--version", action="version", version=importlib.metadata.version("becausal"))
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    runs = _command(commands, "runs", _runs, "list the recorded runs, newest first", takes_run=False)
+    runs.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default: 20)")
+    show = _command(commands, "show", _show, "show a run as a tree, with its handoffs and decisions")
+    show.add_argument(
+        "--fail-on",
+        choices=("note", "warning", "error"),
+        default="error",
+        help="exit with 1 if the run has findings of this severity or a worse one (default: error)",
+    )
+    why = _command(commands, "why", _why, "show everything that led to the output, or to a step")
+    why.add_argument("step", nargs="?", metavar="STEP", help="a step's id or the beginning of it")
+    blame = _command(commands, "blame", _blame, "show where the output, or a text in it, came in")
+    blame.add_argument("text", nargs="?", metavar="TEXT", help="a phrase or a number of the output")
+    blame.add_argument("--of", metavar="STEP", help="ask about another step than the output's")
+    _command(commands, "handoffs", _handoffs, "list a run's handoffs and what changed on the way")
+    _command(commands, "tools", _tools, "list a run's tool calls")
+    _command(
+        commands,
+        "doctor",
+        _doctor,
+        "check adapters, versions, other instrumentors and the store",
+        takes_run=False,
+    )
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    answer: Callable[[argparse.Namespace], Answer],
+    help: str,
+    *,
+    takes_run: bool = True,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
+    command.set_defaults(answer=answer)
+    if takes_run:
+        command.add_argument("run", metavar="RUN", help="a chain id, the beginning of one, or `last`")
+    command.add_argument(
+        "--store", metavar="URL", help="a store's URL or path (default: BECAUSAL_STORE, else .becausal/)"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--no-color", action="store_true", help="print without colour (as NO_COLOR does)")
+    return command
+
+
+def _print(answer: Answer, options: argparse.Namespace) -> None:
+    if options.json:
+        sys.stdout.write(json.dumps(answer.data(), indent=2, ensure_ascii=True, allow_nan=False) + "\n")
+    else:
+        _console(sys.stdout, plain=options.no_color).print(answer.shown())
+    sys.stdout.flush()
+
+
+def _console(out: TextIO, *, plain: bool) -> Console:
+    if isinstance(out, io.TextIOWrapper):
+        out.reconfigure(errors="replace")  # a terminal that has no ⇒ shows a ?, and not a traceback
+    width = None if out.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_PIPE
+    # rich's own reading of NO_COLOR keeps bold; ours prints no escape sequence at all.
+    colors: Literal["auto"] | None = None if plain or os.environ.get("NO_COLOR") else "auto"
+    return Console(file=out, color_system=colors, highlight=False, markup=False, emoji=False, width=width)

@@ -1,0 +1,165 @@
+"""What stands between an app and a whole record: adapters, versions, foreign instrumentors, the store.
+
+The doctor asks about this machine and this process, hooks every installed framework once, into a store that
+is thrown away, and takes the hooks out again: only so can it say which places a version no longer has.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from becausal.errors import BecausalError, BecausalWarning, StoreError
+from becausal.instrument import (
+    AdapterReport,
+    active_recorder,
+    hooks_report,
+    instrument,
+    store_url_in_use,
+    uninstrument,
+)
+from becausal.settings import store_url
+from becausal.store import StoreInfo, open_store
+
+__all__ = ["Diagnosis", "Foreign", "diagnose", "foreign_instrumentors"]
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """An installed instrumentor of somebody else that records the same calls."""
+
+    name: str
+    version: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """All that the doctor found."""
+
+    adapters: tuple[AdapterReport, ...]
+    foreign: tuple[Foreign, ...]
+    opentelemetry_sdk: str | None
+    """Its version; None: not installed, so no span leaves this process."""
+    store_url: str
+    store: StoreInfo | None
+    store_trouble: str | None
+    """Why the store cannot be read."""
+    gaps: Mapping[str, int]
+    """How much could not be recorded, by reason."""
+
+
+def diagnose(store: str | os.PathLike[str] | None = None) -> Diagnosis:
+    """Return how things stand. Imports every installed framework that has an adapter; never raises for what
+    it finds.
+
+    Args:
+        store: a URL or a path; None for the one that would be used.
+    """
+    url = store_url_in_use() if store is None else store_url(os.fspath(store))
+    info, gaps, trouble = _store(url)
+    return Diagnosis(
+        adapters=tuple(_hooked()),
+        foreign=foreign_instrumentors(_installed(_NAMES), _instrumentors()),
+        opentelemetry_sdk=_installed(("opentelemetry-sdk",)).get("opentelemetry-sdk"),
+        store_url=url,
+        store=info,
+        store_trouble=trouble,
+        gaps=gaps,
+    )
+
+
+def foreign_instrumentors(
+    installed: Mapping[str, str], entry_points: Mapping[str, str]
+) -> tuple[Foreign, ...]:
+    """Return the instrumentors among installed distributions that record what becausal records.
+
+    Args:
+        installed: versions by distribution.
+        entry_points: distributions by the name under which OpenTelemetry's auto-instrumentation knows them.
+    """
+    names = {distribution: name for name, distribution in entry_points.items()}
+    found = []
+    for distribution, version in sorted(installed.items()):
+        if distribution in _BY_CALL:
+            advice = f"only if the app calls {_BY_CALL[distribution]}: leave that out"
+        else:
+            name = names.get(distribution)
+            switch = f", or set OTEL_PYTHON_DISABLED_INSTRUMENTATIONS={name}" if name else ""
+            advice = f"leave one of the two out: do not call its instrument(){switch}"
+        found.append(Foreign(distribution, version, f"each call becomes two spans; {advice}"))
+    return tuple(found)
+
+
+_BY_CALL = {
+    "langfuse": "langfuse's callback handler",
+    "mlflow": "mlflow.langchain.autolog() or mlflow.autogen.autolog()",
+}
+
+_NAMES = (
+    *_BY_CALL,
+    "openinference-instrumentation-autogen",
+    "openinference-instrumentation-autogen-agentchat",
+    "openinference-instrumentation-langchain",
+    "openinference-instrumentation-openai",
+    "opentelemetry-instrumentation-langchain",
+    "opentelemetry-instrumentation-openai",
+    "opentelemetry-instrumentation-openai-v2",
+)
+
+
+def _hooked() -> list[AdapterReport]:
+    if active_recorder() is not None:
+        return hooks_report()  # the app's own hooks are the truth, and not ours to touch
+    with warnings.catch_warnings():
+        # What they warn of is what the report tells.
+        warnings.simplefilter("ignore")
+        try:
+            instrument(store="sqlite:///:memory:")
+            for report in hooks_report():
+                _import_places(report)
+            return hooks_report()
+        except (BecausalError, BecausalWarning):
+            return hooks_report()
+        finally:
+            uninstrument()
+
+
+def _import_places(report: AdapterReport) -> None:
+    for hook in report.hooks:
+        try:
+            importlib.import_module(hook.place.partition(":")[0])
+        except Exception:
+            continue  # an optional part of the framework that is not installed: it stays `waiting`
+
+
+def _store(url: str) -> tuple[StoreInfo | None, Mapping[str, int], str | None]:
+    try:
+        store = open_store(url, read_only=True)
+    except StoreError as refusal:
+        return None, {}, str(refusal)
+    try:
+        return store.describe(), store.gaps(), None
+    except StoreError as trouble:
+        return None, {}, str(trouble)
+    finally:
+        store.close()
+
+
+def _installed(names: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _instrumentors() -> dict[str, str]:
+    points = importlib.metadata.entry_points(group="opentelemetry_instrumentor")
+    return {point.name: point.dist.name for point in points if point.dist is not None}

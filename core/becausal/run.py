@@ -1,0 +1,263 @@
+"""A recorded chain, loaded: what one asks questions of.
+
+    runs = becausal.open()
+    run = runs.last()
+    run.blame("20 million").segments[0].origin
+
+A run is read whole when it is got, and its payloads' bodies when somebody asks for them; so the store that
+it came from stays open for as long as the run is used.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+
+import becausal.blame as blaming
+from becausal import lineage, semconv
+from becausal.blame import Blame
+from becausal.decision import Decision
+from becausal.edge import Edge
+from becausal.errors import RunNotFoundError
+from becausal.graph import Graph
+from becausal.handoff import Handoff
+from becausal.instrument import flush, store_url_in_use
+from becausal.lineage import Lineage
+from becausal.payload import Payload
+from becausal.settings import store_url
+from becausal.step import Status, Step
+from becausal.store import ChainInfo, Store, open_store
+from becausal.toolcall import ToolCall
+
+__all__ = ["Run", "Runs", "last_run", "open"]
+
+ChainInfos = list[ChainInfo]
+
+MOST_NAMED = 8
+"""So many candidates are named when a run is not found."""
+
+
+class Run:
+    """One recorded chain."""
+
+    def __init__(self, chain_id: str, steps: list[Step]) -> None:
+        self.chain_id = chain_id
+        self.graph = Graph(steps)
+        """The causal graph; `graph.to_networkx()` gives it to networkx."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every step, in `seq` order."""
+        return self.graph.nodes
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Every edge, in the order of the caused step."""
+        return self.graph.edges
+
+    @cached_property
+    def name(self) -> str:
+        """The name of the chain's first root; empty where nothing was recorded."""
+        return next((root.name for root in self.graph.roots), "")
+
+    @property
+    def started_ns(self) -> int | None:
+        """When its first step started, in nanoseconds since the epoch."""
+        return min((step.started_ns for step in self.steps), default=None)
+
+    @property
+    def ended_ns(self) -> int | None:
+        """When its last step ended; None while any is open."""
+        ends = [step.ended_ns for step in self.steps]
+        return None if None in ends else max((end for end in ends if end is not None), default=None)
+
+    @property
+    def status(self) -> Status:
+        """How its last root stands."""
+        return self.graph.roots[-1].status if self.graph.roots else "unfinished"
+
+    @cached_property
+    def agents(self) -> tuple[str, ...]:
+        """The agents' names, in the order in which they first worked."""
+        return tuple(
+            dict.fromkeys(step.agent for step in self.steps if step.agent and step.kind != "handoff")
+        )
+
+    @property
+    def output(self) -> Payload | None:
+        """What came out: the produced payload of the chain's root; None if nothing did."""
+        step = self.graph.output_step
+        return None if step is None else step.produced
+
+    @cached_property
+    def handoffs(self) -> tuple[Handoff, ...]:
+        """Every handoff, in the order of sending."""
+        receivers = {
+            cause.source_id: step for step in self.steps for cause in step.causes if cause.kind == "transfer"
+        }
+        return tuple(self._handoff(step, receivers) for step in self.steps if step.kind == "handoff")
+
+    @cached_property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """Every execution of a tool, in the order of the calls."""
+        return tuple(ToolCall(step) for step in self.steps if step.kind == "tool")
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """Every decision, in the order of the steps that took them."""
+        return tuple(Decision(step, choice) for step in self.steps for choice in step.choices)
+
+    def step(self, id: str) -> Step:
+        """Return a step by its id or by the beginning of it.
+
+        Raises:
+            StepNotFoundError: no step, or several, answer to it.
+        """
+        return self.graph.step(id)
+
+    def why(self, of: Step | Handoff | str | None = None) -> Lineage:
+        """Return everything upstream of a step, of a handoff or, by default, of the output.
+
+        Raises:
+            StepNotFoundError: there is no such step, or no output.
+        """
+        return lineage.why(self.graph, of)
+
+    def impact(self, of: Step | Handoff | str) -> Lineage:
+        """Return everything downstream of a step or of a handoff.
+
+        Raises:
+            StepNotFoundError: there is no such step.
+        """
+        return lineage.impact(self.graph, of)
+
+    def blame(self, text: str | None = None, *, of: Step | Handoff | str | None = None) -> Blame:
+        """Return where a text of the output came in, and its way; without a text, each piece of the output.
+
+        Args:
+            text: a phrase, a number or a field's value, in whichever wording.
+            of: another step or handoff to ask about, in place of the output.
+
+        Raises:
+            StepNotFoundError: there is no such step.
+        """
+        return blaming.blame(self.graph, text, of=of)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.chain_id[:8]} {self.name!r}: {len(self.steps)} steps, {self.status}>"
+
+    def _handoff(self, step: Step, receivers: Mapping[str, Step]) -> Handoff:
+        said = step.attributes
+        sources = [cause.source_id for cause in step.causes if cause.kind == "transfer"]
+        sent_by = self._named(said.get(semconv.TRANSFER_SENT_BY)) or self._named(next(iter(sources), None))
+        received_by = self._named(said.get(semconv.TRANSFER_RECEIVED_BY)) or receivers.get(step.id)
+        sender, receiver = said.get(semconv.TRANSFER_SOURCE), said.get(semconv.TRANSFER_TARGET_OWN)
+        return Handoff(
+            step,
+            str(sender) if sender else None,
+            str(receiver) if receiver else None,
+            sent_by,
+            received_by,
+        )
+
+    def _named(self, step_id: object) -> Step | None:
+        return self.graph.step(step_id) if isinstance(step_id, str) and step_id in self.graph else None
+
+
+class Runs:
+    """The runs in a store, to be read while an app writes more of them."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def last(self) -> Run:
+        """Return the newest run.
+
+        Raises:
+            RunNotFoundError: there is none yet.
+        """
+        newest = self.store.chains(limit=1)
+        if not newest:
+            raise RunNotFoundError(self._nothing_yet())
+        return self._load(newest[0])
+
+    def get(self, chain_id: str) -> Run:
+        """Return a run by its chain id or by the beginning of it.
+
+        Raises:
+            RunNotFoundError: no run, or more than one, answers to it.
+        """
+        found = self.store.chains(prefix=chain_id, limit=MOST_NAMED + 1) if chain_id else []
+        exact = [info for info in found if info.chain_id == chain_id]
+        if len(exact or found) == 1:
+            return self._load((exact or found)[0])
+        if found:
+            raise RunNotFoundError(
+                f"{chain_id!r} is the beginning of several chain ids; write more of it: {_named(found)}"
+            )
+        there = self.store.chains(limit=MOST_NAMED + 1)
+        if not there:
+            raise RunNotFoundError(self._nothing_yet())
+        raise RunNotFoundError(f"no run's chain id begins with {chain_id!r}; the newest are: {_named(there)}")
+
+    def list(self, *, limit: int | None = None) -> ChainInfos:
+        """Return what there is, newest first, without loading it."""
+        return self.store.chains(limit=limit)
+
+    def gaps(self) -> dict[str, int]:
+        """Return how much could not be recorded, by reason."""
+        return self.store.gaps()
+
+    def close(self) -> None:
+        """Let go of the store. Bodies of the runs that came from it can no longer be read."""
+        self.store.close()
+
+    def __enter__(self) -> Runs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Runs in {self.store.url}>"
+
+    def _load(self, info: ChainInfo) -> Run:
+        return Run(info.chain_id, self.store.load(info.chain_id))
+
+    def _nothing_yet(self) -> str:
+        return (
+            f"no run has been recorded in {self.store.url} yet: call becausal.instrument() before the app runs, "
+            "or name another store"
+        )
+
+
+def open(store: str | os.PathLike[str] | None = None) -> Runs:
+    """Open a store to read runs from it.
+
+    Args:
+        store: a URL or a path; None for the store that this process records to, else `BECAUSAL_STORE`, else
+            `sqlite:///.becausal/becausal.db`.
+
+    Raises:
+        StoreError: there is no such store, or it cannot be read.
+        StoreFormatError: it is damaged, no store of ours, or of a newer format.
+    """
+    url = store_url_in_use() if store is None else store_url(os.fspath(store))
+    return Runs(open_store(url, read_only=True))
+
+
+def last_run() -> Run:
+    """Return the newest run in this process's store, after writing what is still on its way there.
+
+    Raises:
+        RunNotFoundError: there is none yet.
+        StoreError: the store cannot be read.
+    """
+    flush()
+    return open().last()
+
+
+def _named(infos: ChainInfos) -> str:
+    few = ", ".join(f"{info.chain_id[:16]} ({info.name})" for info in infos[:MOST_NAMED])
+    return f"{few}, …" if len(infos) > MOST_NAMED else few

@@ -1,0 +1,1 @@
+"""How runs are shown: `text` for terminals, `json` for programs. Nothing is computed here."""

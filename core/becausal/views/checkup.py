@@ -1,0 +1,164 @@
+"""What the doctor found, for a terminal and as JSON."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from becausal.doctor import Diagnosis
+from becausal.instrument import AdapterReport
+from becausal.views.clean import styled
+
+__all__ = ["json", "text"]
+
+
+class AdapterJson(TypedDict):
+    """An adapter on this machine; `version` is None where its framework is not installed."""
+
+    name: str
+    watches: str | None
+    version: str | None
+    supports: str
+    is_supported: bool
+    hooked: list[str]
+    waiting: list[str]
+    gone: list[str]
+
+
+class ForeignJson(TypedDict):
+    """Somebody else's instrumentor."""
+
+    name: str
+    version: str
+    advice: str
+
+
+class StoreJson(TypedDict):
+    """The store; all but `url` and `trouble` are None where it cannot be read."""
+
+    url: str
+    trouble: str | None
+    path: str | None
+    format: int | None
+    bytes_on_disk: int | None
+    chains: int | None
+    steps: int | None
+    bodies: int | None
+
+
+class DiagnosisJson(TypedDict):
+    """What `becausal doctor --json` prints."""
+
+    adapters: list[AdapterJson]
+    foreign: list[ForeignJson]
+    opentelemetry_sdk: str | None
+    store: StoreJson
+    gaps: dict[str, int]
+
+
+def text(found: Diagnosis) -> RenderableType:
+    """Return a diagnosis for people."""
+    return Group(
+        styled("adapters", "bold"),
+        _adapters(found),
+        styled("other instrumentors", "bold"),
+        *([styled(f"  {other.name} {other.version}: {other.advice}", "yellow") for other in found.foreign]
+          or [Text("  none that records the same calls")]),
+        styled("OpenTelemetry", "bold"),
+        _sdk(found.opentelemetry_sdk),
+        styled("store", "bold"),
+        *_store(found),
+    )  # fmt: skip
+
+
+def json(found: Diagnosis) -> DiagnosisJson:
+    """Return a diagnosis for programs."""
+    store = found.store
+    return DiagnosisJson(
+        adapters=[_adapter_json(report) for report in found.adapters],
+        foreign=[
+            ForeignJson(name=other.name, version=other.version, advice=other.advice)
+            for other in found.foreign
+        ],
+        opentelemetry_sdk=found.opentelemetry_sdk,
+        store=StoreJson(
+            url=found.store_url,
+            trouble=found.store_trouble,
+            path=str(store.path) if store is not None and store.path is not None else None,
+            format=None if store is None else store.format,
+            bytes_on_disk=None if store is None else store.bytes_on_disk,
+            chains=None if store is None else store.chains,
+            steps=None if store is None else store.steps,
+            bodies=None if store is None else store.bodies,
+        ),
+        gaps=dict(found.gaps),
+    )
+
+
+def _adapters(found: Diagnosis) -> RenderableType:
+    if not found.adapters:
+        return styled("  none: is becausal itself installed? pip install becausal", "bold red")
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for report in found.adapters:
+        table.add_row(
+            styled(f"  {report.name}"),
+            styled(f"{report.watches or 'standard library'} {report.version or ''}".rstrip()),
+            _support(report),
+            Text("\n").join(_places(report)),
+        )
+    return table
+
+
+def _support(report: AdapterReport) -> Text:
+    if report.version is None:
+        return Text("not installed", style="dim")
+    if report.is_supported:
+        return Text(f"inside {report.supports}" if report.supports else "supported", style="green")
+    return Text(f"outside {report.supports}: what still fits is recorded", style="bold red")
+
+
+def _places(report: AdapterReport) -> list[Text]:
+    counts = {state: sum(hook.state == state for hook in report.hooks) for state in ("hooked", "waiting")}
+    said = ", ".join(f"{count} places {state}" for state, count in counts.items() if count)
+    gone = [styled(f"gone: {hook.place}", "bold red") for hook in report.hooks if hook.state == "gone"]
+    return [*([Text(said)] if said else []), *gone]
+
+
+def _sdk(version: str | None) -> Text:
+    if version is None:
+        return Text(
+            "  no SDK: spans go nowhere, runs are recorded all the same (pip install 'becausal[otel]')"
+        )
+    return Text(f"  SDK {version}")
+
+
+def _store(found: Diagnosis) -> list[RenderableType]:
+    if found.store is None:
+        return [styled(f"  {found.store_url}"), styled(f"  {found.store_trouble}", "yellow")]
+    store = found.store
+    lines: list[RenderableType] = [
+        styled(f"  {store.path or store.url}, format {store.format}, {store.bytes_on_disk / 1e6:.1f} MB"),
+        styled(f"  {store.chains} runs, {store.steps} steps, {store.bodies} bodies"),
+    ]
+    lines += [styled(f"  not recorded: {count} ({reason})", "yellow") for reason, count in found.gaps.items()]
+    return lines if found.gaps else [*lines, Text("  nothing was lost", style="green")]
+
+
+def _adapter_json(report: AdapterReport) -> AdapterJson:
+    places = {state: [hook.place for hook in report.hooks if hook.state == state] for state in _STATES}
+    return AdapterJson(
+        name=report.name,
+        watches=report.watches,
+        version=report.version,
+        supports=report.supports,
+        is_supported=report.is_supported,
+        hooked=places["hooked"],
+        waiting=places["waiting"],
+        gone=places["gone"],
+    )
+
+
+_STATES = ("hooked", "waiting", "gone")

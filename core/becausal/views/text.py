@@ -1,0 +1,298 @@
+"""Runs for a terminal: trees, tables and lines, made of what a run already knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from becausal.blame import Blame, Segment
+from becausal.decision import Decision
+from becausal.delta import Change
+from becausal.edge import Edge
+from becausal.handoff import Handoff, Verdict
+from becausal.lineage import Lineage
+from becausal.payload import Payload
+from becausal.run import Run
+from becausal.step import Grade, Status, Step
+from becausal.store import ChainInfo
+from becausal.toolcall import ToolCall
+from becausal.views.clean import cut, head, styled
+
+__all__ = ["blame", "handoffs", "run", "runs", "tools", "why"]
+
+MOST_CHANGES = 12
+"""So many changes of a handoff are shown in a tree."""
+
+WIDEST_VALUE = 60
+"""Characters of a value that a line shows."""
+
+_STATUS: dict[Status, str] = {"ok": "green", "error": "bold red", "open": "yellow"}
+_VERDICT: dict[Verdict, str] = {"identical": "green", "same_meaning": "green", "lost": "bold red"}
+_GRADE: dict[Grade, str] = {"declared": "green", "observed": "green", "matched": "yellow", "inferred": "red"}
+
+
+def runs(infos: Sequence[ChainInfo]) -> RenderableType:
+    """Return a table of runs, in the order given."""
+    if not infos:
+        return Text("No run has been recorded here yet.")
+    table = _table("run", "name", "started", "took", "steps", "handoffs", "errors", "agents")
+    for info in infos:
+        ended = info.ended_ns
+        table.add_row(
+            styled(info.chain_id[:16], "bold"),
+            styled(cut(info.name, 40)),
+            Text(datetime.fromtimestamp(info.started_ns / 1e9).strftime("%Y-%m-%d %H:%M:%S")),
+            Text(_took(None if ended is None else ended - info.started_ns)),
+            Text(str(info.steps)),
+            Text(str(info.handoffs)),
+            Text(str(info.errors), style="bold red" if info.errors else ""),
+            styled(cut(", ".join(info.agents), 60)),
+        )
+    return table
+
+
+def run(shown: Run) -> RenderableType:
+    """Return a run as a tree of its steps, each handoff where it was sent."""
+    title = Text.assemble(
+        styled(f"run {shown.chain_id}", "bold"),
+        f"  {_count(len(shown.steps), 'step')}, {_count(len(shown.handoffs), 'handoff')}, ",
+        styled(shown.status, _STATUS.get(shown.status, "yellow")),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+    tree = Tree(title, guide_style="dim")
+    by_id = {handoff.id: handoff for handoff in shown.handoffs}
+    # A stack in place of recursion: a run may be nested as deep as its app was.
+    todo = [(tree, step) for step in reversed(shown.graph.roots)]
+    while todo:
+        branch, step = todo.pop()
+        if step.kind == "handoff":
+            inner = branch.add(_handoff_line(by_id[step.id]))
+            _add_changes(inner, by_id[step.id])
+        else:
+            inner = branch.add(_step_line(step))
+        if step.error:
+            inner.add(styled(f"✗ {cut(step.error, 300)}", "red"))
+        for choice in step.choices:
+            inner.add(_decision_line(Decision(step, choice)))
+        todo += [(inner, child) for child in reversed(shown.graph.children(step))]
+    missing = len(shown.graph.missing)
+    note = f"{missing} step(s) that this record names are not in the store; see `becausal doctor`."
+    return Group(tree, styled(note, "yellow")) if missing else tree
+
+
+def why(lineage: Lineage) -> RenderableType:
+    """Return the edges of a lineage, causes first."""
+    if not lineage.edges:
+        return styled(f"Nothing led to {_called(lineage.of)}: it has no cause in this record.")
+    table = _table("cause", "effect", "edge", "grade", "evidence", title=f"why {_called(lineage.of)}")
+    results: list[Edge] = []
+    for edge in sorted(lineage.edges, key=lambda edge: (edge.target.seq, edge.source.seq)):
+        if edge.source.id == lineage.of.id:  # seen from the step asked about, what it called leads to it
+            results += [] if edge.target.kind == "handoff" else [edge]
+        else:
+            _add_edge(table, edge.source, edge.target, edge, edge.evidence)
+    for edge in results:
+        _add_edge(table, edge.target, edge.source, edge, "returned to its caller")
+    return table
+
+
+def blame(blamed: Blame, *, asked: str | None) -> RenderableType:
+    """Return each piece of an output with where it came in; with the way and the decisions if it was asked
+    for."""
+    if blamed.of is None:
+        return Text("This run has no output.")
+    if not blamed.segments:
+        return styled(f"The output of {_called(blamed.of)} is empty, or its content was not kept.")
+    lines: list[RenderableType] = []
+    for segment in blamed.segments:
+        lines += _segment_lines(segment, blamed.of, is_whole=asked is not None)
+    return Group(*lines)
+
+
+def handoffs(shown: Run) -> RenderableType:
+    """Return a run's handoffs, with what changed on the way below each."""
+    if not shown.handoffs:
+        return Text("This run has no handoff.")
+    tree = Tree("", guide_style="dim", hide_root=True)
+    for handoff in shown.handoffs:
+        branch = tree.add(_handoff_line(handoff))
+        for change in handoff.delta:
+            branch.add(styled(_change_text(change)))
+    return tree
+
+
+def tools(shown: Run) -> RenderableType:
+    """Return a table of a run's tool calls."""
+    if not shown.tool_calls:
+        return Text("This run called no tool.")
+    table = _table("step", "tool", "agent", "arguments", "response", "size", "took", "status")
+    for call in shown.tool_calls:
+        table.add_row(
+            styled(call.step.id[:8], "dim"),
+            styled(call.name, "bold"),
+            styled(call.agent or ""),
+            styled(head(call.arguments, WIDEST_VALUE)),
+            styled(_response(call)),
+            Text(f"{call.response_size} B"),
+            Text(_took(call.latency_ns)),
+            Text(call.step.status, style=_STATUS.get(call.step.status, "yellow")),
+        )
+    return table
+
+
+def _add_edge(table: Table, cause: Step, effect: Step, edge: Edge, evidence: str) -> None:
+    table.add_row(
+        styled(f"{_called(cause)} {cause.id[:8]}"),
+        styled(f"{_called(effect)} {effect.id[:8]}"),
+        Text(edge.kind),
+        Text(edge.grade, style=_GRADE[edge.grade]),
+        styled(cut(evidence, WIDEST_VALUE)),
+    )
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left", title_style="bold")
+    table.title = styled(title, "bold") if title else None
+    for column in columns:
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _step_line(step: Step) -> Text:
+    agent = f" of {step.agent}" if step.agent and step.agent != step.name else ""
+    ends = [f"← {_digest(step.received)}"] if step.received is not None else []
+    ends += [f"→ {_digest(step.produced)}"] if step.produced is not None else []
+    return Text.assemble(
+        styled(f"{step.kind} ", "cyan"),
+        styled(cut(step.name, 80), "bold"),
+        styled(agent),
+        "  ",
+        Text(_took(step.duration_ns)),
+        "  ",
+        Text(step.status, style=_STATUS.get(step.status, "yellow")),
+        styled(f"  {'  '.join(ends)}  {step.id[:8]}", "dim"),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+
+
+def _handoff_line(handoff: Handoff) -> Text:
+    return Text.assemble(
+        styled(_between(handoff), "bold magenta"),
+        styled(f"  sent {_digest(handoff.sent)}  received {_digest(handoff.received)}  "),
+        _verdict(handoff),
+        styled(f"  {handoff.id[:8]}", "dim"),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+
+
+def _add_changes(branch: Tree, handoff: Handoff) -> None:
+    changes = list(handoff.delta)
+    for change in changes[:MOST_CHANGES]:
+        branch.add(styled(_change_text(change)))
+    if len(changes) > MOST_CHANGES:
+        branch.add(styled(f"… and {len(changes) - MOST_CHANGES} more: becausal handoffs", "dim"))
+
+
+def _change_text(change: Change) -> str:
+    before, after = (head(value, WIDEST_VALUE) for value in (change.before, change.after))
+    match change.kind:
+        case "dropped":
+            return f"− dropped {change.path}  {before}"  # noqa: RUF001
+        case "added":
+            return f"+ added {change.path}  {after}"
+        case "cut":
+            return f"✂ cut {change.path}  {change.missing} gone, left: {after}"
+        case "retyped":
+            kinds = f"{type(change.before).__name__} → {type(change.after).__name__}"
+            return f"≠ retyped {change.path}  {kinds}  {after}"
+        case "reordered":
+            return f"⇅ reordered {change.path}"
+        case _:
+            return f"~ changed {change.path}  {before} → {after}"
+
+
+def _decision_line(decision: Decision) -> Text:
+    sure = decision.confidence
+    return Text.assemble(
+        styled("decides ", "blue"),
+        styled(cut(decision.conclusion, 200)),
+        styled(f"  because {cut(decision.reason, 200)}" if decision.reason else "", "dim"),
+        styled(f"  {sure.score:.2f} {sure.method}" if sure is not None else "", "dim"),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+
+
+def _segment_lines(segment: Segment, of: Step, *, is_whole: bool) -> Iterator[RenderableType]:
+    yield styled(f'"{cut(segment.text, 200)}"', "bold")
+    if segment.origin is None:
+        yield styled(f"  does not stand in the output of {_called(of)}: nothing is said of it", "yellow")
+        return
+    what = (
+        "came in on the way, between sent and received:"
+        if segment.in_transit
+        else f"from the {segment.source}:"
+    )
+    yield Text.assemble(
+        "  ",
+        styled(what, "bold red" if segment.in_transit else ""),
+        " ",
+        styled(_called(segment.origin), "bold"),
+        styled(f"  {segment.origin.id[:8]}  ", "dim"),
+        Text(segment.grade, style=_GRADE[segment.grade]),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+    if not is_whole:
+        yield styled("  " + "  >  ".join(_called(step) for step in segment.path), "dim")
+        return
+    for number, step in enumerate(segment.path, 1):
+        yield styled(f"  {number:3}  {_called(step)}  {step.id[:8]}")
+        for decision in segment.decisions:
+            if decision.step.id == step.id and (number == 1 or step.id != segment.path[0].id):
+                yield Text.assemble("       ", _decision_line(decision), no_wrap=True, overflow="ellipsis")
+
+
+def _called(step: Step) -> str:
+    agent = f" of {step.agent}" if step.agent and step.agent != step.name and step.kind != "handoff" else ""
+    return cut(f"{step.kind} {step.name}{agent}", WIDEST_VALUE)
+
+
+def _between(handoff: Handoff) -> str:
+    return f"{cut(handoff.sender or '?', 30)} ⇒ {cut(handoff.receiver or '?', 30)}"
+
+
+def _verdict(handoff: Handoff) -> Text:
+    verdict = handoff.verdict
+    counts = ", ".join(f"{count} {kind}" for kind, count in handoff.delta.counts().items())
+    words = verdict.replace("_", " ") + (f" ({counts})" if counts else "")
+    return Text(words + (", as intended" if handoff.intended else ""), style=_VERDICT.get(verdict, "yellow"))
+
+
+def _response(call: ToolCall) -> str:
+    return cut(call.error, WIDEST_VALUE) if call.error else head(call.response, WIDEST_VALUE)
+
+
+def _digest(payload: Payload | None) -> str:
+    if payload is None:
+        return "nothing"
+    return f"{payload.digest.rpartition(':')[2][:8]} ({payload.size} B)"
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def _took(duration_ns: int | None) -> str:
+    if duration_ns is None:
+        return "open"
+    ms = duration_ns / 1e6
+    return f"{ms:.1f} ms" if ms < 1000 else f"{ms / 1000:.2f} s"

@@ -1,0 +1,171 @@
+"""The promise: every command answers for people and for programs, and wrong use is told without a traceback."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.core.builders import Record, research_team
+
+from becausal.cli import main
+
+COMMANDS = ["runs", "show", "why", "blame", "handoffs", "tools", "doctor"]
+ON_A_RUN = [command for command in COMMANDS if command not in ("runs", "doctor")]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    monkeypatch.setenv("BECAUSAL_STORE", url)
+    research_team().write(url)
+    return url
+
+
+def out_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(arguments) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    return captured.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([command, "--help"])
+
+    assert left.value.code == 0
+    assert all(option in capsys.readouterr().out for option in ("--store",))
+
+
+@pytest.mark.parametrize("command", ON_A_RUN)
+def test_every_command_answers_in_words_and_in_json(
+    command: str, store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = out_of(capsys, command, "last")
+    data = json.loads(out_of(capsys, command, "last", "--json"))
+
+    assert words.strip()
+    assert "\x1b" not in words
+    assert data
+
+
+def test_runs_lists_what_there_is(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    research_team(Record("d" * 32, started_ns=10**18)).write(store)
+
+    words = out_of(capsys, "runs")
+
+    assert words.index("dddd") < words.index("cccc")
+    assert [run["name"] for run in json.loads(out_of(capsys, "runs", "--json", "--limit", "1"))] == ["team"]
+
+
+def test_a_figure_is_led_back_to_its_tool(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = out_of(capsys, "blame", "last", "20 million")
+    data = json.loads(out_of(capsys, "blame", "cccc", "20 million", "--json"))
+
+    assert "tool revenue_database" in words
+    assert data["segments"][0]["origin"]["name"] == "revenue_database"
+    assert data["segments"][0]["source"] == "tool"
+
+
+def test_a_step_may_be_asked_about(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = json.loads(out_of(capsys, "show", "last", "--json"))["steps"]
+    writer = next(step for step in steps if step["name"] == "writer")
+
+    why = json.loads(out_of(capsys, "why", "last", writer["id"][:6], "--json"))
+    blame = json.loads(out_of(capsys, "blame", "last", "20 million", "--of", writer["id"], "--json"))
+
+    assert why["of"] == blame["of"] == writer["id"]
+
+
+def test_a_store_may_be_named(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("BECAUSAL_STORE")
+
+    assert "team" in out_of(capsys, "runs", "--store", store)
+    assert "team" in out_of(capsys, "runs", "--store", str(tmp_path / "runs.db"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["show", "zz"], "no run's chain id begins with 'zz'"),
+        (["why", "last", "zz"], "this run has no step 'zz'"),
+        (["runs", "--store", "sqlite:////nowhere/at/all.db"], "does not exist"),
+        (["runs", "--store", "mongodb://x"], "there is no store for mongodb"),
+    ],
+)
+def test_wrong_use_is_told_on_stderr_and_exits_with_2(
+    arguments: list[str], told: str, store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("becausal: ")
+    assert told in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_a_newer_store_is_refused_by_its_number(
+    store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with sqlite3.connect(tmp_path / "runs.db") as connection:
+        connection.execute("UPDATE meta SET value = '999' WHERE key = 'format'")
+    connection.close()
+
+    assert main(["runs"]) == 2
+    assert "format 999" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["show"], ["show", "last", "--fail-on", "x"]])
+def test_arguments_that_make_no_sense_exit_with_2(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+
+    assert left.value.code == 2
+
+
+def test_a_run_without_findings_is_fine_at_every_severity(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for severity in ("note", "warning", "error"):
+        assert out_of(capsys, "show", "last", "--fail-on", severity)
+
+
+@pytest.mark.parametrize(("arguments", "colored"), [([], True), (["--no-color"], False)])
+def test_colour_is_for_terminals_that_want_it(
+    arguments: list[str],
+    colored: bool,
+    store: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+    assert ("\x1b[" in out_of(capsys, "show", "last", *arguments)) is colored
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[" not in out_of(capsys, "show", "last", *arguments)
+
+
+def test_the_module_runs_as_the_command_and_a_closed_pipe_is_no_error(store: str) -> None:
+    command = [sys.executable, "-m", "becausal"]
+
+    version = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+    with subprocess.Popen(
+        [*command, "show", "last"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as shown:
+        assert shown.stdout is not None
+        assert shown.stderr is not None
+        shown.stdout.close()
+        complaint = shown.stderr.read()
+
+    assert version.stdout.strip()
+    assert complaint == ""

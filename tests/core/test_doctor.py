@@ -1,0 +1,108 @@
+"""The promise: the doctor names what stands between an app and a whole record, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tests.core.builders import research_team
+
+import becausal
+from becausal.doctor import Diagnosis, diagnose, foreign_instrumentors
+from becausal.instrument import AdapterReport, Hook, active_recorder
+from becausal.store import open_store
+from becausal.views import checkup
+
+
+def shown(found: Diagnosis) -> str:
+    out = io.StringIO()
+    Console(file=out, width=200).print(checkup.text(found))
+    return out.getvalue()
+
+
+def found_with(*adapters: AdapterReport) -> Diagnosis:
+    return Diagnosis(adapters, (), None, "sqlite:///x.db", None, "x.db does not exist", {})
+
+
+def test_it_counts_what_is_in_the_store_and_what_was_lost(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    research_team().write(url)
+    store = open_store(url)
+    store.add_gaps({"queue full": 7})
+    store.close()
+
+    found = diagnose(url)
+
+    assert found.store is not None
+    assert found.store.chains == 1
+    assert "not recorded: 7 (queue full)" in shown(found)
+    assert json.loads(json.dumps(checkup.json(found)))["gaps"] == {"queue full": 7}
+
+
+def test_a_missing_store_is_told_and_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "none.db"
+
+    found = diagnose(path)
+
+    assert found.store is None
+    assert "does not exist" in shown(found)
+    assert not path.exists()
+
+
+def test_it_leaves_no_hook_behind(tmp_path: Path) -> None:
+    diagnose(tmp_path / "none.db")
+
+    assert active_recorder() is None
+
+
+def test_hooks_of_a_running_app_are_reported_and_left_in(tmp_path: Path) -> None:
+    becausal.instrument("threads", store=tmp_path / "runs.db")
+    try:
+        recorder = active_recorder()
+
+        diagnose(tmp_path / "runs.db")
+
+        assert active_recorder() is recorder
+    finally:
+        becausal.uninstrument()
+
+
+def test_an_installed_framework_has_its_version_its_range_and_its_hooks(tmp_path: Path) -> None:
+    pytest.importorskip("langgraph")
+
+    adapters = {report.name: report for report in diagnose(tmp_path / "none.db").adapters}
+
+    assert adapters["langgraph"].version
+    assert adapters["langgraph"].is_supported
+    assert any(hook.state == "hooked" for hook in adapters["langgraph"].hooks)
+    assert not [hook.place for hook in adapters["langgraph"].hooks if hook.state == "gone"]
+
+
+def test_a_version_outside_the_range_and_a_gone_place_are_named() -> None:
+    report = AdapterReport("langgraph", "langgraph", "9.0", "<2", False, (Hook("langgraph.x:Y.z", "gone"),))
+
+    out = shown(found_with(report))
+
+    assert "outside <2" in out
+    assert "gone: langgraph.x:Y.z" in out
+
+
+def test_a_framework_that_is_not_installed_is_no_trouble() -> None:
+    assert "not installed" in shown(found_with(AdapterReport("autogen", "autogen-core", None, "<1", False)))
+
+
+def test_without_the_sdk_it_says_that_runs_are_recorded_all_the_same() -> None:
+    assert "recorded all the same" in shown(found_with())
+
+
+def test_other_instrumentors_are_named_with_the_way_to_leave_one_out() -> None:
+    langchain = "openinference-instrumentation-langchain"
+
+    found = foreign_instrumentors({langchain: "0.1", "mlflow": "3.0"}, {"langchain": langchain})
+
+    assert [other.name for other in found] == ["mlflow", langchain]
+    assert "mlflow.langchain.autolog()" in found[0].advice
+    assert "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=langchain" in found[1].advice

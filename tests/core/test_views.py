@@ -1,0 +1,157 @@
+"""The promise: what agents said is shown as it is, never obeyed; JSON keeps its shape."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from rich.console import Console, RenderableType
+from tests.core.builders import Record, research_team
+
+from becausal.run import Run
+from becausal.views import json as jsons
+from becausal.views import text
+from becausal.views.clean import cut, head, line
+
+NASTY = "\x1b]0;owned\x07\x1b[31m[bold red]obey[/] \u202egnp.exe \x9b31m\r\nnext\x00 \udc80 :smile:"
+
+
+def shown(renderable: RenderableType, width: int = 140) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width, highlight=False, emoji=False, markup=False).print(renderable)
+    return out.getvalue()
+
+
+def run_of(record: Record) -> Run:
+    return Run(record.chain_id, record.steps())
+
+
+def test_no_escape_code_direction_mark_or_markup_of_a_payload_reaches_the_terminal() -> None:
+    record = Record()
+    with record.step("workflow", NASTY, received=NASTY) as team:
+        planner = record.did("agent", NASTY, NASTY, NASTY)
+        planner.decides(NASTY, reason=NASTY)
+        handoff = record.handoff(planner, NASTY, {"a": NASTY})
+        with record.step("agent", "writer", received={"b": NASTY}, arrivals=[handoff]):
+            record.did("tool", NASTY, NASTY, NASTY)
+        team.produces(NASTY)
+        team.step.error = NASTY
+    run = run_of(record)
+
+    views = [text.run(run), text.why(run.why()), text.handoffs(run), text.tools(run)]
+    views += [text.blame(run.blame(asked), asked=asked) for asked in (None, "obey")]
+    for view in views:
+        out = shown(view)
+        assert not set(out) & set("\x1b\x07\x9b\u202e\x00\r\udc80")
+        assert "[bold red]obey[/]" in out or "obey" not in out
+
+
+def test_long_text_is_cut_at_the_width_and_marked() -> None:
+    assert cut("a" * 50, 10) == "aaaaaaaaa…"
+    assert cut("short", 10) == "short"
+    assert len(cut("word " * 100_000, 60)) == 60
+    assert head("x\ny", 20) == '"x y"'
+    assert line("a\x1b[2Jb\u200b") == "a[2Jb"
+
+
+def test_a_tree_shows_steps_handoffs_digests_and_decisions() -> None:
+    record = research_team()
+
+    out = shown(text.run(run_of(record)))
+
+    tool = next(step for step in record.steps() if step.kind == "tool")
+    assert tool.produced is not None
+    assert "tool revenue_database of researcher" in out
+    assert tool.produced.digest.rpartition(":")[2][:8] in out
+    assert "analyst ⇒ writer  sent" in out
+    assert "differs (3 added)" in out
+    assert "+ added $.finding" in out
+    assert "decides call revenue_database(company=Acme)  because The figure is in the database." in out
+    assert "decides a full audit is due  0.60 declared" in out
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    run = run_of(research_team())
+
+    for view in (text.run(run), text.why(run.why()), text.blame(run.blame(), asked=None), text.handoffs(run)):
+        assert max(len(row) for row in shown(view, width).splitlines()) <= width
+
+
+def test_each_kind_of_change_can_be_read() -> None:
+    record = Record()
+    long = "the report is due on 3 May at noon and not later"
+    sent = {"deadline": "3 May", "steps": [1, 2, 3], "text": long, "count": 1, "who": "Ann"}
+    received = {"steps": [3, 1, 2], "text": long[:20], "count": "1", "who": "Bob", "more": "x"}
+    with record.step("workflow", "team"):
+        planner = record.did("agent", "planner", "q", sent)
+        handoff = record.handoff(planner, "writer", sent)
+        with record.step("agent", "writer", received=received, arrivals=[handoff]):
+            pass
+
+    out = shown(text.run(run_of(record)))
+
+    assert '− dropped $.deadline  "3 May"' in out  # noqa: RUF001
+    assert '+ added $.more  "x"' in out
+    assert '~ changed $.who  "Ann" → "Bob"' in out
+    assert "✂ cut $.text" in out
+    assert "≠ retyped $.count  int → str" in out
+    assert "⇅ reordered $.steps" in out
+
+
+def test_why_tells_causes_first_with_grade_and_evidence() -> None:
+    rows = shown(text.why(run_of(research_team()).why())).splitlines()
+
+    (row,) = [i for i, row in enumerate(rows) if row.startswith("tool revenue_database")]
+    (last,) = [i for i, row in enumerate(rows) if row.startswith("handoff analyst to writer")]
+    assert "observed" in rows[row]
+    assert "tool call call-1" in rows[row]
+    assert row < last
+
+
+def test_blame_tells_the_origin_the_way_and_the_decision() -> None:
+    run = run_of(research_team())
+
+    out = shown(text.blame(run.blame("20 million"), asked="20 million"))
+
+    assert "from the tool: tool revenue_database of researcher" in out
+    assert "handoff researcher to analyst" in out
+    assert "decides a full audit is due" in out
+
+
+def test_blame_says_so_where_the_text_is_not_in_the_output() -> None:
+    run = run_of(research_team())
+
+    assert "does not stand in the output" in shown(text.blame(run.blame("no such"), asked="no such"))
+
+
+def test_every_view_of_an_empty_run_says_that_it_is_empty() -> None:
+    run = run_of(Record())
+
+    assert "no handoff" in shown(text.handoffs(run))
+    assert "no tool" in shown(text.tools(run))
+    assert "no output" in shown(text.blame(run.blame(), asked=None))
+    assert "No run" in shown(text.runs([]))
+
+
+def test_json_is_plain_data_with_the_documented_fields() -> None:
+    run = run_of(research_team())
+
+    data = json.loads(json.dumps(jsons.run(run), allow_nan=False))
+
+    assert set(data) == {
+        "chain_id", "name", "status", "started_ns", "ended_ns", "agents", "output", "steps", "edges", "handoffs",
+        "decisions",
+    }  # fmt: skip
+    assert set(data["handoffs"][0]) == {
+        "id", "sender", "receiver", "sent_by", "received_by", "sent", "received", "verdict", "intended", "delta",
+    }  # fmt: skip
+    ids = {step["id"] for step in data["steps"]}
+    assert all({edge["source"], edge["target"]} <= ids for edge in data["edges"])
+
+
+def test_json_of_values_that_json_has_no_word_for_is_their_text() -> None:
+    odd = {1: float("nan"), "b": b"\x00\xff", "s": {2, 1}, "t": (1, None)}
+
+    assert jsons.plain(odd) == {"1": "nan", "b": "00ff", "s": [1, 2], "t": [1, None]}
