@@ -103,8 +103,8 @@ def test_each_kind_of_change_can_be_read() -> None:
 def test_why_tells_causes_first_with_grade_and_evidence() -> None:
     rows = shown(text.why(run_of(research_team()).why())).splitlines()
 
-    (row,) = [i for i, row in enumerate(rows) if row.startswith("tool revenue_database")]
-    (last,) = [i for i, row in enumerate(rows) if row.startswith("handoff analyst to writer")]
+    (row,) = [i for i, row in enumerate(rows) if row[9:].startswith("tool revenue_database")]
+    (last,) = [i for i, row in enumerate(rows) if row[9:].startswith("handoff analyst to writer")]
     assert "observed" in rows[row]
     assert "tool call call-1" in rows[row]
     assert row < last

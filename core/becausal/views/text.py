@@ -31,6 +31,9 @@ MOST_CHANGES = 12
 WIDEST_VALUE = 60
 """Characters of a value that a line shows."""
 
+_LEAST = {"run": 8, "step": 8, "edge": 8, "grade": 8, "took": 7}
+"""Columns that say nothing once they are cut."""
+
 _STATUS: dict[Status, str] = {"ok": "green", "error": "bold red", "open": "yellow"}
 _VERDICT: dict[Verdict, str] = {"identical": "green", "same_meaning": "green", "lost": "bold red"}
 _GRADE: dict[Grade, str] = {"declared": "green", "observed": "green", "matched": "yellow", "inferred": "red"}
@@ -148,8 +151,8 @@ def tools(shown: Run) -> RenderableType:
 
 def _add_edge(table: Table, cause: Step, effect: Step, edge: Edge, evidence: str) -> None:
     table.add_row(
-        styled(f"{_called(cause)} {cause.id[:8]}"),
-        styled(f"{_called(effect)} {effect.id[:8]}"),
+        styled(f"{cause.id[:8]} {_called(cause)}"),
+        styled(f"{effect.id[:8]} {_called(effect)}"),
         Text(edge.kind),
         Text(edge.grade, style=_GRADE[edge.grade]),
         styled(cut(evidence, WIDEST_VALUE)),
@@ -160,7 +163,7 @@ def _table(*columns: str, title: str | None = None) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left", title_style="bold")
     table.title = styled(title, "bold") if title else None
     for column in columns:
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
+        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=_LEAST.get(column))
     return table
 
 
