@@ -600,6 +600,31 @@ def test_a_cycle_is_a_reference_upwards_and_loses_nothing() -> None:
         assert slowly(value) == quickly(value)
 
 
+def test_what_stands_in_two_places_is_written_for_each() -> None:
+    whole, half = Plain(), Plain()
+    whole.half, half.whole = half, whole  # type: ignore[attr-defined]
+    tall: Any = 1
+    for _ in range(40):
+        tall = (tall,)
+
+    def under(levels: int, value: object) -> object:
+        return value if levels == 0 else (under(levels - 1, value),)
+
+    assert back([whole, half]) == [{"half": {"whole": Cycle(2)}}, {"whole": {"half": Cycle(2)}}]
+    assert digest([tall, under(30, tall)]) == digest([back(tall), under(30, tall)])
+    assert encode([tall, under(30, tall)]).lossy
+
+
+def test_what_is_cut_is_said_to_be_each_time() -> None:
+    tall: Any = 1
+    for _ in range(16):
+        tall = (tall,)
+    value = Plain(a=Plain(a=Plain(a=[Order(n, [tall]) for n in range(9)])))
+    encoder = Encoder()
+
+    assert len(encoder.encode(value).lossy) == len(encoder.encode(value).lossy) == 9
+
+
 @pytest.mark.parametrize(
     "wrap", [lambda v: [v], lambda v: {"a": v}, lambda v: (v,), lambda v: Plain(a=v), Order]
 )
@@ -699,6 +724,14 @@ def test_no_code_of_the_app_is_run_and_nothing_is_raised() -> None:
             assert encoded.digest == Encoder().encode(wrapped).digest
 
 
+def test_an_inner_state_that_cannot_be_reached_is_told() -> None:
+    kind = type("Shadowed", (), {"__dict__": property(bomb)})
+    error = type("Local", (threading.local,), {})
+
+    assert "Shadowed" in encode(kind()).lossy[0][1]
+    assert "inner state" in encode(error()).lossy[0][1]
+
+
 def test_hostile_metaclasses_are_not_asked_either() -> None:
     dunders = dict.fromkeys(("__hash__", "__eq__", "__getattribute__", "__instancecheck__", "__repr__"), bomb)
     meta = type("Meta", (type,), {**dunders, "__mro__": property(bomb), "__module__": property(bomb)})
@@ -785,7 +818,7 @@ def test_a_dict_that_another_thread_changes_is_survived() -> None:
 
 
 def test_typed_objects_come_back_as_records_and_the_rest_as_what_stands_for_it() -> None:
-    value = {
+    value: dict[str, object] = {
         "order": Order(1, ["a"]),
         "colour": Colour.RED,
         "word": Word("w"),
@@ -812,7 +845,9 @@ def test_a_part_that_is_not_there_is_missing() -> None:
 
 
 def test_the_type_of_the_value_is_named() -> None:
-    names = [encode(value).type_name for value in ({}, HumanMessage("x"), 1, None, dt.datetime(2026, 1, 1))]
+    names = [
+        encode(value).type_name for value in ({1: 2}, HumanMessage("x"), 1, None, dt.datetime(2026, 1, 1))
+    ]
 
     assert names == [
         "dict",

@@ -28,7 +28,7 @@ from ormsgpack import OPT_SORT_KEYS, Ext, packb
 from becausal.canonical.belief import is_message, meaning, speaks
 from becausal.canonical.leaves import WRAP
 from becausal.canonical.readers import DEEP_FOR_PLAIN_OBJECTS, reader_of
-from becausal.canonical.walk import Known, Pair, Path, Walk, plain_keys, step
+from becausal.canonical.walk import SCALARS, Known, Pair, Path, Walk, plain_keys, step
 from becausal.canonical.wire import INLINE_BELOW, OPTIONS, SPLIT_FROM, Code, array, digest_of, entry, mapping
 
 __all__ = ["Run", "TopWalk"]
@@ -76,8 +76,13 @@ class TopWalk(Walk):
             body, lean = self.top_list([*value])
             exact = entry(Code.TUPLE, body)
             return exact, exact if lean is body else entry(Code.TUPLE, lean)
+        if id(kind) in SCALARS:
+            return self.pack(value, ())
         self.bare = id(value)
-        return self.pack(value, ())
+        _, body, lean, _, _ = self.see(value, ())
+        if type(body) is not bytes:
+            body = lean = packb(body)
+        return body, lean
 
     def hold(self, value: object, write: Callable[[], Pair]) -> Pair:
         """Write a plain container that what is inside may refer back to."""

@@ -21,7 +21,17 @@ from becausal.canonical.leaves import FIELDS, ITEMS, LEAF, UNORDERED, Sight, nam
 from becausal.canonical.readers import reader_of
 from becausal.canonical.wire import INLINE_BELOW, OPTIONS, Code, array, digest_of, entry, mapping, odd_nan
 
-__all__ = ["MOST_LEVELS", "MOST_PLAIN_LEVELS", "Known", "Pair", "Path", "Seen", "UnfitError", "Walk"]
+__all__ = [
+    "MOST_LEVELS",
+    "MOST_PLAIN_LEVELS",
+    "SCALARS",
+    "Known",
+    "Pair",
+    "Path",
+    "Seen",
+    "UnfitError",
+    "Walk",
+]
 
 MOST_PLAIN_LEVELS = 255
 """So many plain dicts and lists in one another the C packer follows; the slow path goes as deep."""
@@ -192,8 +202,10 @@ class Walk:
         return seen
 
     def settle(self, body: bytes, lean: bytes, *, whole: bool) -> tuple[Any, Any]:
-        """Make a part of a body, or put it where it stands if it is small or the whole value."""
-        if len(body) >= INLINE_BELOW and not whole:
+        """Make a part of a body, or put it where it stands if it is small; leave the whole value as it is."""
+        if whole:
+            return body, lean
+        if len(body) >= INLINE_BELOW:
             digest, belief = self.part(body, lean)
             stand = Ext(Code.PART, digest)
             return stand, stand if belief is digest or belief == digest else Ext(Code.PART, belief)
@@ -221,9 +233,8 @@ class Walk:
         """Write the inside of what a reader saw."""
         if shape == UNORDERED:
             pairs = [self.pack(item, step(path, "{}")) for item in content]
-            return _both(
-                code, array(len(pairs)), (sorted(b) for b in zip(*pairs, strict=True)) if pairs else ()
-            )
+            columns = [sorted(bodies) for bodies in zip(*pairs, strict=True)]
+            return _both(code, array(len(pairs)), columns)
         if shape == ITEMS:
             rows = []
             for key, value in content:
@@ -293,7 +304,7 @@ class Walk:
         elif kind is float and value != value:
             todo.append(NAN)
             return
-        elif id(kind) in _SCALARS and (kind is not str or value.isascii() or _is_text(value)):
+        elif id(kind) in SCALARS and (kind is not str or value.isascii() or _is_text(value)):
             todo.append(packb(value, self.hook, OPTIONS))
             return
         else:
@@ -321,10 +332,10 @@ class Walk:
 
 
 # By identity: a type's own `__hash__` and `__eq__` are its metaclass's, and so may be the app's.
-_SCALARS = frozenset(map(id, (str, int, float, bool, bytes, bytearray, type(None), Ext, Fragment)))
+SCALARS = frozenset(map(id, (str, int, float, bool, bytes, bytearray, type(None), Ext, Fragment)))
 
 
-def _both(code: Code, head: bytes, columns: Iterable[Iterable[bytes]]) -> Pair:
+def _both(code: Code, head: bytes, columns: list[list[bytes]]) -> Pair:
     bodies = [entry(code, head + b"".join(column)) for column in columns] or [entry(code, head)] * 2
     exact, lean = bodies
     return exact, exact if exact == lean else lean
