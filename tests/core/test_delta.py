@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
-from becausal.canonical import Cycle, Missing, Opaque, Record, decode, encode
+from becausal.canonical import Cycle, Missing, Opaque, Record, decode, encode, plain
 from becausal.delta import Change, Delta, apply, delta, same
 
 
@@ -257,3 +257,12 @@ def test_a_thousand_items_take_no_time_to_speak_of() -> None:
         assert told(a, b)
 
     assert time.process_time() - start < 2
+
+
+def test_a_message_that_was_given_an_id_on_its_way_is_the_message_that_was_sent() -> None:
+    sent = plain([ToolMessage("20 million", tool_call_id="1")])
+    received = plain([HumanMessage("How much?", id="h"), ToolMessage("20 million", tool_call_id="1", id="t")])
+
+    changes = [(change.kind, change.path) for change in delta(sent, received)]
+
+    assert changes == [("changed", "$[0].id"), ("added", "$[0]")]

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from itertools import pairwise
 from typing import Any
 
+from becausal.canonical.belief import is_message, meaning, speaks
 from becausal.canonical.decoded import Record
 from becausal.delta.sameness import mark, same, token
 
@@ -44,7 +45,7 @@ def is_reordered(before: list[Any], after: list[Any]) -> bool:
 def in_step(before: list[Any], after: list[Any]) -> Pairs:
     """Return the positions of items that belong together, rising in both lists.
 
-    First what is the same, then what carries the same id, then what stands in the same gap and is of a kind.
+    First what is the same, then what means the same or carries the same id, then what stands in the same gap and is of a kind.
     """
     pairs = _rising(_alike(before, after))
     return [
@@ -53,19 +54,26 @@ def in_step(before: list[Any], after: list[Any]) -> Pairs:
 
 
 def _alike(before: list[Any], after: list[Any]) -> Pairs:
-    """Return candidates, by content and by id, each position in at most one of them."""
+    """Return candidates, each position in at most one of them: by content, by meaning, by id.
+
+    By meaning comes before id: a message that was given an id on its way is the message that was sent.
+    """
     pairs: Pairs = []
-    left = [(mark(item), index) for index, item in enumerate(before)]
-    right = [(mark(item), index) for index, item in enumerate(after)]
-    for _ in range(2):
+    left, right = list(range(len(before))), list(range(len(after)))
+    for name_of in (mark, _meaning, _id):
         places: dict[Any, list[int]] = {}
-        for name, index in reversed(right):
-            places.setdefault(name, []).append(index)
-        found = {index: row.pop() for name, index in left if (row := places.get(name))}
+        for index in reversed(right):
+            if (name := name_of(after[index])) is not None:
+                places.setdefault(name, []).append(index)
+        found = {
+            index: row.pop()
+            for index in left
+            if (name := name_of(before[index])) is not None and (row := places.get(name))
+        }
         pairs += found.items()
-        taken = {other for _, other in pairs}
-        left = [(name, i) for _, i in left if i not in found and (name := _id(before[i])) is not None]
-        right = [(name, i) for _, i in right if i not in taken and (name := _id(after[i])) is not None]
+        taken = set(found.values())
+        left = [index for index in left if index not in found]
+        right = [index for index in right if index not in taken]
     return sorted(pairs)
 
 
@@ -109,6 +117,13 @@ def _kin(a: Any, b: Any) -> bool:
     if mine is not None or yours is not None:
         return bool(mine == yours)
     return isinstance(a, dict) == isinstance(b, dict)
+
+
+def _meaning(item: Any) -> int | None:
+    """Return the mark of what a message says, without its bookkeeping."""
+    if type(item) is Record and speaks(item):
+        return hash((item.type_name, mark(meaning(item))))
+    return mark(meaning(item)) if type(item) is dict and is_message(item) else None
 
 
 def _id(item: Any) -> Any:
