@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from becausal.delta import Delta, delta
+from becausal.canonical.belief import BOOKKEEPING
+from becausal.delta import Change, Delta, delta
 from becausal.payload import Payload
 from becausal.step import Step
 
 __all__ = ["Handoff", "Verdict"]
 
-Verdict = Literal["identical", "same_meaning", "differs", "lost", "unknown"]
-"""What comparing the two payloads shows by itself. `same_meaning`: only ids, times or counters differ.
-`lost`: nobody received it. `unknown`: one side was not recorded."""
+Verdict = Literal["identical", "same_meaning", "extended", "differs", "lost", "unknown"]
+"""What comparing the two payloads shows by itself. `same_meaning`: only ids, times or counters of messages differ.
+`extended`: all that was sent arrived, beside what others had written. `lost`: nobody received it. `unknown`: one side
+was not recorded."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,18 @@ class Handoff:
             return "lost" if self.received_by is None else "unknown"
         if self.sent.digest == self.received.digest:
             return "identical"
-        return "same_meaning" if self.sent.belief == self.received.belief else "differs"
+        if self.sent.belief == self.received.belief:
+            return "same_meaning"
+        return "extended" if self.delta and all(map(_takes_nothing, self.delta)) else "differs"
 
     @property
     def intended(self) -> bool:
         """Whether the app declared the difference as intended."""
         return self.step.attributes.get("becausal.transfer.intended") is True
+
+
+def _takes_nothing(change: Change) -> bool:
+    """Say whether all that was sent is still there: something came in beside it, or a message was given an id."""
+    if change.kind == "changed":
+        return change.before is None and bool(change.at) and change.at[-1] in BOOKKEEPING
+    return change.kind == "added"

@@ -44,7 +44,7 @@ def test_handoffs_name_both_agents_and_both_steps() -> None:
     assert (handoff.sender, handoff.receiver) == ("analyst", "writer")
     assert handoff.sent_by == next(step for step in run.steps if step.name == "analyst")
     assert handoff.received_by == next(step for step in run.steps if step.name == "writer")
-    assert handoff.verdict == "differs"
+    assert handoff.verdict == "extended"
     assert {change.kind for change in handoff.delta} == {"added"}
 
 

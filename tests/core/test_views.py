@@ -65,7 +65,7 @@ def test_a_tree_shows_steps_handoffs_digests_and_decisions() -> None:
     assert "tool revenue_database of researcher" in out
     assert tool.produced.digest.rpartition(":")[2][:8] in out
     assert "analyst ⇒ writer  sent" in out
-    assert "differs (3 added)" in out
+    assert "extended (3 added)" in out
     assert "+ added $.finding" in out
     assert "decides call revenue_database(company=Acme)  because The figure is in the database." in out
     assert "decides a full audit is due  0.60 declared" in out

@@ -35,7 +35,12 @@ _LEAST = {"run": 8, "step": 8, "edge": 8, "grade": 8, "took": 7}
 """Columns that say nothing once they are cut."""
 
 _STATUS: dict[Status, str] = {"ok": "green", "error": "bold red", "open": "yellow"}
-_VERDICT: dict[Verdict, str] = {"identical": "green", "same_meaning": "green", "lost": "bold red"}
+_VERDICT: dict[Verdict, str] = {
+    "identical": "green",
+    "same_meaning": "green",
+    "extended": "green",
+    "lost": "bold red",
+}
 _GRADE: dict[Grade, str] = {"declared": "green", "observed": "green", "matched": "yellow", "inferred": "red"}
 
 
