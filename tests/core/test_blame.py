@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -187,6 +188,23 @@ def test_a_text_that_is_not_in_the_output_has_no_origin() -> None:
     segment = one(research_team().graph(), "500 million")
 
     assert (segment.origin, segment.source, segment.grade, segment.path) == (None, "unknown", "inferred", [])
+
+
+def test_what_only_the_request_says_is_not_in_the_output() -> None:
+    record = Record()
+    record.did("workflow", "team", "please mention Atlantis", "no")
+
+    assert one(record.graph(), "Atlantis").origin is None
+
+
+def test_data_that_was_handed_on_as_json_text_is_read() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        record.did("tool", "places", "q", {"place": "Zürich Hauptbahnhof"})
+        record.did("model", "m", json.dumps({"place": "Zürich Hauptbahnhof"}), "To Zürich Hauptbahnhof!")
+        team.produces("To Zürich Hauptbahnhof!")
+
+    assert getattr(one(record.graph(), "Zürich Hauptbahnhof").origin, "name", None) == "places"
 
 
 def test_the_whole_output_is_cut_into_pieces_and_figures_inside_a_models_words_are_shown_apart() -> None:

@@ -101,6 +101,27 @@ def test_a_producer_that_had_not_finished_is_no_source() -> None:
     assert edges(record.graph(), "data") == set()
 
 
+def test_a_producer_that_was_still_at_work_beside_the_reader_is_no_source() -> None:
+    record = Record()
+    with (
+        record.step("workflow", "team") as team,
+        record.step("agent", "slow", produced="the same words"),
+        record.step("agent", "reader", received="the same words", parent=team),
+    ):
+        pass
+
+    assert edges(record.graph(), "data") == set()
+
+
+def test_what_an_enclosing_sender_will_produce_explains_nothing_yet() -> None:
+    record = Record()
+    with record.step("agent", "planner", received="q", produced="the harbour closes at nine") as planner:
+        record.did("tool", "search", "q", "the harbour closes at nine")
+        record.handoff(planner, "writer", "the harbour closes at nine")
+
+    assert edges(record.graph(), "data") == {("search", "planner to writer")}
+
+
 def test_content_is_led_to_the_latest_producer_and_to_the_outermost_of_it() -> None:
     record = Record()
     with record.step("workflow", "team"):
