@@ -28,7 +28,7 @@ from becausal.observation import NOTHING, Observation, Opening, Sealed
 from becausal.payload import Payload
 from becausal.settings import Capture, Level
 from becausal.step import Attribute, Cause, Choice, Grade, OpenStep, Status, StepKind, StepRef
-from becausal.streams import AsyncStream, SyncStream
+from becausal.streams import AsyncStream, SyncStream, status_of
 from becausal.telemetry import Telemetry
 from becausal.telling import StreamTelling
 from becausal.writer import Writer
@@ -163,7 +163,7 @@ class Recorder:
         finally:  # it ends, whatever became of its payload
             if step.ended_ns is None:
                 step.ended_ns = clock.now_ns()
-            step.status = status or _status_of(error)
+            step.status = status or ("ok" if error is None else status_of(error))
             if error is not None and step.status in ("error", "cancelled"):
                 step.error = _text_of(error)
             try:
@@ -393,13 +393,6 @@ def _span_parent(explicit: StepRef | None, here: StepRef | None, base: Context) 
     if here is not None and here.id == explicit.id:
         return base
     return trace.set_span_in_context(stand_in(explicit.span_context), base)
-
-
-def _status_of(error: BaseException | None) -> Status:
-    if error is None:
-        return "ok"
-    # By name, so that asyncio and concurrent.futures need not be told apart.
-    return "cancelled" if type(error).__name__ == "CancelledError" else "error"
 
 
 def _text_of(error: BaseException) -> str:

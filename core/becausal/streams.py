@@ -20,7 +20,7 @@ from opentelemetry.context import Context
 
 from becausal.step import Status
 
-__all__ = ["AsyncStream", "SyncStream", "Telling"]
+__all__ = ["AsyncStream", "SyncStream", "Telling", "status_of"]
 
 
 class Telling(Protocol):
@@ -59,7 +59,7 @@ class _Stream(_Proxy):
     def _failed(self, error: BaseException, frame: str) -> None:
         # A generator that still has its frame lives on: it refused the call (it was running, or not started yet).
         if getattr(self.__wrapped__, frame, None) is None:
-            self._self_telling.end(_status(error), error)
+            self._self_telling.end(status_of(error), error)
 
     def __del__(self) -> None:
         self._self_telling.end("abandoned")
@@ -171,7 +171,8 @@ class AsyncStream(_Stream):
             otel_context.attach(former)
 
 
-def _status(error: BaseException) -> Status:
+def status_of(error: BaseException) -> Status:
+    """Return how a piece of work ended that this passed through."""
     if isinstance(error, GeneratorExit):
         return "closed"
     # By name, so that asyncio and concurrent.futures need not be told apart.

@@ -105,7 +105,7 @@ class StreamTelling:
                 status = self._seen.failed(step, error) or status
             elif self._has_result:
                 status = "ok"  # its result is out; how the reader left does not matter
-            if self._seen.keeps is None:
+            if self._seen.keeps is None and (self._items or error is None):
                 produced = self._seen.closed(step, self._items)
                 if self._count > MAX_ITEMS:
                     step.attributes[semconv.STREAM_ITEMS] = self._count
