@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+# Before the function of the same name: a module imported later would take its place.
+import becausal.handoff as _module_of_handoffs  # noqa: F401
 from becausal.context import extract, inject
 from becausal.errors import (
     AdapterError,

@@ -201,6 +201,6 @@ def _attributes(sender: str, receiver: str) -> dict[str, str | bool | int | floa
 def _warn(text: str) -> None:
     """Warn; where warnings are errors, log: the payload must reach the receiver."""
     try:
-        warnings.warn(text, BecausalWarning, stacklevel=4)
+        warnings.warn(text, BecausalWarning, stacklevel=5)  # who entered `receive`
     except BecausalWarning:
         log.warning(text)
