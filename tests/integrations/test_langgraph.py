@@ -18,12 +18,13 @@ from langchain.agents import create_agent
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 from langgraph.cache.memory import InMemoryCache
+from langgraph.channels import LastValue
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphRecursionError
 from langgraph.func import entrypoint, task
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, create_react_agent
-from langgraph.pregel import _loop
+from langgraph.pregel import NodeBuilder, Pregel, _loop
 from langgraph.types import CachePolicy, Command, RetryPolicy, Send, interrupt
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -207,6 +208,35 @@ def test_a_join_is_caused_by_everyone_it_waited_for(recording: Recording) -> Non
     steps = recording.last()
     assert handoffs(steps).count("planner to left") == 1
     assert sources(steps, only(steps, "writer"), "transfer") == {"left to writer", "right to writer"}
+
+
+def test_a_join_remembers_those_who_came_in_an_earlier_superstep(recording: Recording) -> None:
+    graph = a_graph()
+    for name in ("short", "long", "longer", "last"):
+        graph.add_node(name, researcher)
+    graph.add_edge(START, "short")
+    graph.add_edge(START, "long")
+    graph.add_edge("long", "longer")
+    graph.add_edge(["short", "longer"], "last")
+    graph.compile().invoke(INPUT)
+
+    steps = recording.last()
+    assert sources(steps, only(steps, "last"), "transfer") == {"short to last", "longer to last"}
+
+
+def test_a_channel_that_has_triggered_once_is_not_taken_for_a_cause_again(recording: Recording) -> None:
+    once = NodeBuilder().subscribe_only("start").do(lambda _: 1).write_to("a")
+    again = NodeBuilder().subscribe_to("a", "b").do(lambda _: 2).write_to("b")
+    app: Any = Pregel(
+        nodes={"once": once, "again": again},
+        channels={name: LastValue(int) for name in ("start", "a", "b")},
+        input_channels="start",
+        output_channels="b",
+    )
+    with pytest.raises(GraphRecursionError):
+        app.invoke(0, {"recursion_limit": 3})
+
+    assert handoffs(recording.last()) == ["once to again", "again to again", "again to again"]
 
 
 @pytest.mark.parametrize("is_async", [False, True])
@@ -811,6 +841,13 @@ def test_nothing_is_kept_of_the_tasks_of_finished_runs() -> None:
     fan_out_of(10).invoke(INPUT)
     with pytest.raises(GraphRecursionError):
         chain_of(planner, researcher, writer).invoke(INPUT, {"recursion_limit": 1})
+    with pytest.raises(KeyError):
+        chain_of(researcher, writer).invoke(INPUT)  # nobody has found anything
+    halted = chain_of(planner, writer, checkpointer=InMemorySaver(), interrupt_before=["writer"])
+    halted.invoke(INPUT, {"configurable": {"thread_id": "1"}})
+    stream = chain_of(planner, writer).stream(INPUT)
+    next(stream)
+    stream.close()
     gc.collect()
 
     (register,) = (thing for thing in gc.get_objects() if type(thing) is Register)

@@ -6,6 +6,7 @@ Pure, and without importing LangGraph.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
@@ -61,11 +62,10 @@ HIDDEN = "langsmith:hidden"
 LEFT: dict[str, Status] = {"out_of_steps": "error", "draining": "interrupted"}
 
 
-def is_of(value: object, name: str) -> bool:
+def is_of(value: Any, name: str) -> bool:
     """Return whether a value is of a LangGraph class, by name: the framework is not imported here."""
-    return any(
-        cls.__name__ == name and cls.__module__.startswith("langgraph.") for cls in type(value).__mro__
-    )
+    cls: Any = type(value)
+    return name in _langgraph_names(cls)
 
 
 def graph_name(graph: Any, config: Mapping[str, Any]) -> str:
@@ -128,6 +128,11 @@ def how_left(loop: PregelLoop, error: BaseException | None) -> Status | None:
 def version_number(version: object) -> str:
     """Return a channel version for people: savers write `00…03.0.718`, LangGraph itself `3`."""
     return str(version).partition(".")[0].lstrip("0") or "0"
+
+
+@lru_cache(1024)
+def _langgraph_names(cls: type) -> frozenset[str]:
+    return frozenset(base.__name__ for base in cls.__mro__ if base.__module__.startswith("langgraph."))
 
 
 # What a node returned

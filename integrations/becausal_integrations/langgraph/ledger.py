@@ -205,6 +205,8 @@ class Register:
             task = record.task()
             if task is not None:
                 self._tasks.pop(id(task), None)
+            if record.step is not None:
+                self.steps.pop(record.step.id, None)
         graph.tasks = {}
 
     def pause(self, checkpoint_id: str, graph: GraphRecord) -> None:
