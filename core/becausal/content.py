@@ -62,6 +62,7 @@ class Contents:
 
     def __init__(self) -> None:
         self._known: dict[bytes, Content | None] = {}
+        self._marks: dict[str, bytes] = {}
         self._normal: dict[str, str] = {}
         self._normal_leaves: dict[str, str] = {}
 
@@ -97,7 +98,9 @@ class Contents:
             name = _MARK + digest.hex().translate(_LETTERS)
             parts[name] = self._of(digest, bodies)
             digests.append(digest)
-            return canonical.encode(name).body
+            if name not in self._marks:
+                self._marks[name] = canonical.encode(name).body
+            return self._marks[name]
 
         value = canonical.decode(body, mark)
         reading = _Reading(parts)

@@ -84,10 +84,14 @@ def data_edges(
 
 
 def _edges_into(i: int, steps: Sequence[Step], index: _Index, carriers: _Carriers) -> list[Edge]:
+    edges = []
+    # First the turn before in the same conversation: it explains the history, which then need not be looked up.
+    if (turn := index.turn_before(i, carriers)) is not None:
+        edges.append(Edge(steps[turn.producer], steps[i], "data", turn.grade, turn.evidence))
+        carriers.add(steps[turn.producer])
     by_producer: dict[int, list[_Find]] = {}
     for find in index.finds(i, carriers):
         by_producer.setdefault(find.producer, []).append(find)
-    edges = []
     for producer in sorted(by_producer, reverse=True):
         finds = [find for find in by_producer[producer] if not carriers.carry(find)]
         if finds and not carriers.has_step(steps[producer]):
@@ -163,6 +167,10 @@ class _Carriers:
         """Return whether a key is explained."""
         return any(key in keys for keys in self._keys)
 
+    def unexplained(self, keys: frozenset[_Key]) -> set[_Key]:
+        """Return the keys that nothing explains."""
+        return set(keys).difference(*self._keys)
+
 
 class _Index:
     """What the steps so far have produced."""
@@ -172,10 +180,12 @@ class _Index:
         self._producers: dict[_Key, dict[int, None]] = {}
         self._beginnings: dict[_Beginning, dict[str, None]] = {}
         self._words: dict[str, set[_Beginning]] = {}
+        self._last_turns: dict[tuple[int | None, str], int] = {}  # by caller and kind
 
     def add(self, i: int) -> None:
         """Take in what a step produced."""
         step = self._steps[i]
+        self._last_turns[self._nesting.parents[i], step.kind] = i
         if step.produced is None or step.kind == "handoff":
             return  # a handoff passes content on; its receiver is linked to it by the record
         content = self._keys.content(step.produced)
@@ -189,22 +199,32 @@ class _Index:
             if len(text) >= SHORTEST_TEXT and (beginning := _beginning(text)) is not None:
                 self._beginnings.setdefault(beginning, {})[text] = None
 
+    def turn_before(self, i: int, carriers: _Carriers) -> _Find | None:
+        """Return the find that the same caller's last step of this kind produced what this one received."""
+        before = self._last_turns.get((self._nesting.parents[i], self._steps[i].kind))
+        if before is None or carriers.has_step(self._steps[before]) or not self._had_finished(before, i):
+            return None
+        said = {key for key in self._keys.of(self._steps[before].produced) if key[0] != "answer"}
+        shared = carriers.unexplained(self._keys.of(self._steps[i].received)) & said
+        if not shared:
+            return None
+        key = min(shared, key=_by_strength)
+        return _Find(before, key, None, "matched", _evidence(key))
+
     def finds(self, i: int, carriers: _Carriers) -> Iterator[_Find]:
         """Yield what a step received that nothing explains yet, with the step that produced it."""
         step = self._steps[i]
         call = _call_of(step)
         if call is not None and (producer := self._latest(("ask", call), i)) is not None:
             yield _Find(producer, ("ask", call), None, "observed", f"tool call {call}")
-        explained = set()
-        for key in sorted(self._keys.of(step.received), key=_by_strength):
-            if carriers.has(key):
-                explained.add(key)
-            elif (producer := self._latest(key, i)) is not None:
-                explained.add(key)
+        left = carriers.unexplained(self._keys.of(step.received))
+        for key in sorted(left, key=_by_strength):
+            if (producer := self._latest(key, i)) is not None:
+                left.discard(key)
                 grade: Grade = "observed" if key[0] == "answer" else "matched"
                 yield _Find(producer, key, None, grade, _evidence(key))
         texts = self._keys.content(step.received).leaves
-        yield from self._embedded(i, (text for text in texts if ("text", text) not in explained))
+        yield from self._embedded(i, (text for text in texts if ("text", text) in left))
 
     def _embedded(self, i: int, texts: Iterable[str]) -> Iterator[_Find]:
         """Yield produced texts that stand inside longer ones: a prompt that quotes a tool's result."""
