@@ -197,7 +197,19 @@ async def test_an_agent_or_team_used_as_a_tool_works_within_the_tool_call(
     assert called.received.value() == {"task": "a poem"}
     assert turn.parent_id == (called.id if of == "agent" else run.one("workflow", "inner").id)
     assert run.one("handoff", "main to writer") in run.causes(turn)
-    assert not run.causes(turn, "route") or of == "team"
+
+
+async def test_a_turn_within_a_tool_call_is_not_caused_by_the_choice_of_its_callers_team(
+    recording: Recording,
+) -> None:
+    tool = AgentTool(speaker("writer"))
+    main = speaker("main", calls("writer", adds("main"), task="a poem"), tools=[tool])
+
+    await RoundRobinGroupChat([main], max_turns=1).run(task="go")
+
+    run = Kinds(recording.last())
+    assert run.causes(run.one("agent", "main"), "route") == [run.one("route")]
+    assert run.causes(run.one("agent", "writer"), "route") == []
 
 
 async def test_a_run_of_an_agent_alone_is_a_request_with_one_turn(recording: Recording) -> None:

@@ -12,6 +12,7 @@ from autogen_core import (
     RoutedAgent,
     SingleThreadedAgentRuntime,
     TopicId,
+    TypeSubscription,
     default_subscription,
     message_handler,
 )
@@ -133,4 +134,35 @@ async def test_a_message_that_was_changed_on_its_way_differs_between_sending_and
     run = Kinds(recording.last())
     handoff = run.one("handoff", "first to second")
     assert handoff.attributes[semconv.TRANSFER_EQUAL] is False
+    assert "first(go)" in handoff.received.text()  # type: ignore[union-attr]
     assert "poison" in handoff.produced.text()  # type: ignore[union-attr]
+
+
+class Relay(RoutedAgent):
+    """Passes a note on to a topic, so many times."""
+
+    @message_handler
+    async def on_note(self, message: Note, ctx: MessageContext) -> None:
+        if len(message.text) < 4:
+            other = "pong" if self.id.type == "ping" else "ping"
+            await self.publish_message(Note(message.text + "!"), TopicId(other, "default"))
+
+
+async def test_a_chain_of_broadcasts_does_not_nest_for_the_sender_may_be_done_before_it_is_received(
+    recording: Recording,
+) -> None:
+    runtime = SingleThreadedAgentRuntime()
+    for name in ("ping", "pong"):
+        await Relay.register(runtime, name, lambda: Relay("Relays."), skip_class_subscriptions=True)
+        await runtime.add_subscription(TypeSubscription(name, name))
+    runtime.start()
+
+    await runtime.publish_message(Note("go"), TopicId("ping", "default"))
+    await runtime.stop_when_idle()
+
+    run = Kinds(recording.last())
+    turns = run.all("agent")
+    assert [turn.name for turn in turns] == ["ping", "pong", "ping"]
+    assert {turn.parent_id for turn in turns} == {run.one("request").id}
+    assert [run.senders(turn) for turn in turns] == [[run.one("request")], [turns[0]], [turns[1]]]
+    assert [turn.hop for turn in turns] == [1, 2, 3]

@@ -124,7 +124,7 @@ class Chat:
             "route",
             manager._name,
             agent=manager._name,
-            received={"candidates": list(manager._participant_names), "new_messages": list(new)},
+            received={"candidates": list(manager._participant_names), "said": describe.heads(new)},
             causes=list(self._said(new)),
             attributes=Notes(manager, here),
         )

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "agent_name",
-    "answers",
     "chat_messages",
     "choices",
     "head",
+    "heads",
     "is_create_result",
     "is_of_a_team",
     "is_response",
@@ -156,14 +156,14 @@ def choices(result: CreateResult, premises: tuple[str, ...]) -> list[Choice]:
     ]
 
 
-def answers(premises: Iterable[object]) -> tuple[str, ...]:
-    """Return the heads of messages that a model was given."""
-    return tuple(filter(None, map(head, premises)))
+def heads(messages: Iterable[Any]) -> list[str]:
+    """Return the beginnings of what messages say, without those that say nothing in words."""
+    return [said for said in map(head, messages) if said]
 
 
 def head(message: Any) -> str:
-    """Return the beginning of what a message of a model's context says; empty for calls and pictures."""
-    content = message.content
+    """Return the beginning of what a message says, a team's or a model's; empty for calls and pictures."""
+    content = getattr(message, "content", None)  # a message of the app's own may have none
     if isinstance(content, list):
         content = " ".join(
             part.content for part in content if isinstance(getattr(part, "content", None), str)

@@ -47,7 +47,7 @@ class Insides:
         notes = Notes(client, here)
         new: list[object] = []
         causes = list({found.source_id: found for found in self._seen(here, messages, new)}.values())
-        notes.premises = describe.answers(new)
+        notes.premises = tuple(describe.heads(new))
         return Opening(
             "model", describe.model_name(client), received=list(messages), causes=causes, attributes=notes
         )
