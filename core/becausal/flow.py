@@ -9,14 +9,14 @@ anything, so the search goes through it, and says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from becausal import semconv
 from becausal.content import Content
-from becausal.edge import worst
+from becausal.edge import Edge, worst
 from becausal.graph import Graph
 from becausal.payload import Payload
 from becausal.step import Grade, Step
@@ -134,16 +134,28 @@ class Flow:
             yield from self._of_received(step)
 
     def _of_received(self, step: Step) -> Iterator[tuple[Place, Grade]]:
-        for edge in reversed(self._graph.in_edges(step)):
-            source = edge.source
-            if edge.kind != "call" and not self._graph.order.encloses(source.id, step.id):
-                if self._holds(source, "produced"):
-                    yield Place(source.id, "produced"), edge.grade
-                elif source.kind in ("memory_write", "route", "plan") and self._holds(source, "received"):
-                    yield Place(source.id, "received"), edge.grade
+        # What the caller had ready first, then what it received, then what came past it: so that a way into an
+        # agent leads through the agent's door wherever the door saw the text.
         parent = self._graph.parent(step)
+        edges = [edge for edge in reversed(self._graph.in_edges(step)) if edge.kind != "call"]
+        inside = [edge for edge in edges if parent is not None and self._encloses(parent, edge.source)]
+        yield from self._of_edges(step, inside)
         if parent is not None and self._holds(parent, "received"):
             yield Place(parent.id, "received"), "observed"
+        yield from self._of_edges(step, [edge for edge in edges if edge not in inside])
+
+    def _of_edges(self, step: Step, edges: Sequence[Edge]) -> Iterator[tuple[Place, Grade]]:
+        for edge in edges:
+            source = edge.source
+            if self._encloses(source, step):
+                continue
+            if self._holds(source, "produced"):
+                yield Place(source.id, "produced"), edge.grade
+            elif source.kind in ("memory_write", "route", "plan") and self._holds(source, "received"):
+                yield Place(source.id, "received"), edge.grade
+
+    def _encloses(self, outer: Step, inner: Step) -> bool:
+        return self._graph.order.encloses(outer.id, inner.id)
 
     def _may_be_elsewhere(self, step: Step, side: Side) -> bool:
         # What a step produced by itself began there; but what a handoff delivers was somewhere before.
@@ -152,7 +164,7 @@ class Flow:
     def _elsewhere(self, step: Step) -> Iterator[tuple[Place, Grade]]:
         """Yield an earlier step that produced the text, and the nearest caller that received it."""
         makers = [other for other in self._makers if other.seq < step.seq]
-        surely = next((other for other in makers if self._graph.happens_before(other, step)), None)
+        surely = next((other for other in makers if self._was_at_hand(other, step)), None)
         maker = surely or next((other for other in makers if _had_ended(other, step)), None)
         if maker is not None:
             grade: Grade = "inferred" if surely is None else "matched"
@@ -165,6 +177,14 @@ class Flow:
                 yield Place(caller.id, "received"), "matched"
                 return
             caller = self._graph.parent(caller)
+
+    def _was_at_hand(self, maker: Step, step: Step) -> bool:
+        """Return whether what a step made could be used for another, for certain."""
+        parent = self._graph.parent(step)
+        # The caller's code held the result in its hands when it made the next call.
+        if parent is not None and self._encloses(parent, maker) and _had_ended(maker, step):
+            return True
+        return self._graph.happens_before(maker, step)
 
     def _outermost(self, maker: Step, step: Step) -> Step:
         outer = self._graph.parent(maker)
@@ -190,7 +210,16 @@ class Flow:
         steps = [origin]
         link: tuple[Place, Grade] | None = (end, grade)
         while link is not None:
-            steps.append(self._step(link[0]))
+            step = self._step(link[0])
+            sender = self._graph.parent(step)
+            if (
+                step.kind == "handoff"
+                and step is not origin
+                and sender is not None
+                and sender.kind == "agent"
+            ):
+                steps.append(sender)  # made inside its sender's turn, which is what carried the text into it
+            steps.append(step)
             link = came_from[link[0]]
         path = list({step.id: step for step in steps}.values())
         if path[-1].id != steps[-1].id:

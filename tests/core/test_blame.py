@@ -172,6 +172,40 @@ def test_what_a_handoff_delivers_from_an_earlier_step_is_that_steps() -> None:
     assert (getattr(segment.origin, "name", None), segment.in_transit) == ("planner", False)
 
 
+def test_what_an_agents_code_took_from_its_tool_into_a_handoff_is_matched_and_its_decision_told() -> None:
+    record = Record()
+    with record.step("request", "ask", received="q") as request:
+        with record.step("agent", "planner", received="q") as planner:
+            record.did("tool", "calendar", "q", "on Friday")
+            handoff = record.handoff(planner, "writer", "Write for Friday")
+            planner.produces("Write for Friday").decides("write at once")
+        with record.step("agent", "writer", received="Write for Friday", arrivals=[handoff]) as writer:
+            writer.produces("Due Friday")
+        request.produces("Due Friday")
+
+    segment = one(record.graph(), "Friday")
+
+    assert segment.grade == "matched"
+    assert [step.kind for step in segment.path] == ["tool", "agent", "handoff", "agent", "request"]
+    assert [decision.conclusion for decision in segment.decisions] == ["write at once"]
+
+
+def test_the_way_into_an_agent_leads_through_its_handoff_even_past_a_shorter_edge() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        planner = record.did("agent", "planner", "q", "ship by sea")
+        handoff = record.handoff(planner, "writer", "ship by sea")
+        with record.step("agent", "writer", received="ship by sea", arrivals=[handoff]) as writer:
+            with record.step("model", "m", received="ship by sea") as model:
+                model.caused_by(planner, "data", "observed").produces("We ship by sea")
+            writer.produces("We ship by sea")
+        team.produces("We ship by sea")
+
+    assert [step.kind for step in one(record.graph(), "by sea").path] == [
+        "agent", "handoff", "agent", "model", "workflow",
+    ]  # fmt: skip
+
+
 def test_of_two_that_said_it_the_first_in_causal_order_is_the_origin() -> None:
     record = Record()
     with record.step("workflow", "team", received="q") as team:
