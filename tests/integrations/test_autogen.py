@@ -102,7 +102,8 @@ async def test_a_turn_is_caused_by_the_choice_that_gave_it(recording: Recording)
     assert run.causes(run.one("agent", "b"), "route") == [second]
     assert run.causes(second, "data") == [run.one("agent", "a")]
     assert second.received is not None
-    assert second.received.value()["candidates"] == ["a", "b"]  # type: ignore[index]
+    assert second.received.value() == ["a(go)"]
+    assert second.attributes["becausal.route.candidates"] == ("a", "b")
     assert [step.kind for step in run.steps if step.parent_id == first.id] == ["model"]
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chat"]
 
+CANDIDATES = "becausal.route.candidates"
 STOP_REASON = "becausal.team.stop_reason"
 
 
@@ -124,9 +125,10 @@ class Chat:
             "route",
             manager._name,
             agent=manager._name,
-            received={"candidates": list(manager._participant_names), "said": describe.heads(new)},
+            received=describe.heads(new),
             causes=list(self._said(new)),
-            attributes=Notes(manager, here),
+            # Not in the payload: a name is no content, and would be led back to whatever named it before.
+            attributes=Notes(manager, here, {CANDIDATES: tuple(manager._participant_names)}),
         )
 
     def _said(self, messages: Sequence[Any]) -> Iterator[Cause]:
