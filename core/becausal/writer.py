@@ -112,8 +112,7 @@ class Writer:
         self._work.ring()
         with self._settling:
             while self._settled < wanted or self._unsaved_gaps:
-                left = deadline - time.monotonic()
-                if left <= 0 or not self._settling.wait(left):
+                if not self._settling.wait(deadline - time.monotonic()):
                     return self._settled >= wanted and not self._unsaved_gaps
         return True
 

@@ -278,6 +278,21 @@ def test_parameters_may_have_any_name(recording: Recording) -> None:
     assert recording.last()[0].status == "ok"
 
 
+def test_a_function_may_be_a_tool_by_itself_and_as_a_method(recording: Recording) -> None:
+    @becausal.tool
+    def named(one: object, two: int = 0) -> int:
+        return two
+
+    class Holder:
+        method = named
+
+    with becausal.agent("a"):
+        assert (named(1, 2), Holder().method(3)) == (2, 3)
+
+    tools = of_kind(recording.last(), "tool")
+    assert [value(step.received) for step in tools] == [{"one": 1, "two": 2}, {"two": 3}]
+
+
 def test_a_tool_stays_what_it_is_under_inspect() -> None:
     assert inspect.isfunction(search)
     assert not inspect.iscoroutinefunction(search)

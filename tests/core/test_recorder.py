@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 import pytest
@@ -518,6 +518,19 @@ def test_a_provider_that_fails_does_not_cost_the_record(kept: Store) -> None:
 
 
 @pytest.mark.usefixtures("lenient")
+def test_a_payload_that_fails_does_not_cost_its_step(
+    recording_to: Recorder, kept: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording_to, "produce", _broken)
+
+    recording_to.call(named("a"), str, 1)
+
+    (step,) = steps(recording_to, kept)
+    assert (step.status, step.produced) == ("ok", None)
+    assert step.ended_ns is not None
+
+
+@pytest.mark.usefixtures("lenient")
 def test_a_log_filter_of_the_apps_that_fails_reaches_nobody(recording_to: Recorder) -> None:
     class Filter(logging.Filter):
         def filter(self, _: logging.LogRecord) -> bool:
@@ -548,6 +561,27 @@ def test_what_is_open_can_be_read_after_a_flush_and_is_completed_later(
     assert whole.received is not None
     assert whole.produced is not None
     assert (whole.status, whole.received.value(), whole.produced.value()) == ("ok", "given", "result")
+
+
+def test_what_is_told_of_a_step_while_it_is_written_is_not_lost(
+    recording_to: Recorder, kept: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = recording_to.begin(Opening("agent", "a"))
+    assert step is not None
+    write = kept.write
+
+    def slow(steps: Sequence[OpenStep]) -> None:
+        write(steps)
+        if step.status == "open":
+            recording_to.produce(step, "told meanwhile")
+
+    monkeypatch.setattr(kept, "write", slow)
+    assert recording_to.flush(5)
+    recording_to.end(step)
+
+    (whole,) = steps(recording_to, kept)
+    assert whole.produced is not None
+    assert whole.produced.value() == "told meanwhile"
 
 
 def test_of_several_results_of_a_stream_the_last_counts_and_every_part_of_it_is_kept(

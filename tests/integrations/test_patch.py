@@ -463,15 +463,34 @@ def test_a_classes_own_init_subclass_is_called_as_before(
     assert vars(Own)["__init_subclass__"] is before
 
 
+def test_a_family_that_was_let_go_stays_silent_under_a_later_wrapper(
+    place: Any, hooks: Hooks, recorder: Recorder
+) -> None:
+    class Own:
+        pass
+
+    place.Base = Own
+    family(hooks, "framework:Base", {"run": lambda run: observing(recorder, run, SEEN)})
+    ours: Any = Own.__init_subclass__
+    Own.__init_subclass__ = classmethod(lambda cls: ours.__func__(cls))  # type: ignore[assignment]
+    hooks.undo()
+
+    class Child(Own):
+        def run(self) -> None:
+            pass
+
+    assert not hasattr(vars(Child)["run"], "__wrapped__")
+
+
 def test_a_method_that_is_used_under_two_names_is_hooked_once_a_call(
     place: Any, hooks: Hooks, recorder: Recorder, kept: Store
 ) -> None:
     of_family(recorder, hooks, place)
 
     class Borrowing(Base):
-        run = Early.run  # type: ignore[misc]  # our hook, taken over
+        run = Early.run  # our hook, taken over
 
-    assert Borrowing().run(3) == 6
+    assert Borrowing().run(3) == 6  # type: ignore[misc]
     assert len(steps(recorder, kept)) == 1
     hooks.undo()
     assert not hasattr(vars(Borrowing)["run"], "__wrapped__")
