@@ -22,6 +22,7 @@ from becausal.errors import (
     EnvelopeError,
     RunNotFoundError,
     SettingsError,
+    StepNotFoundError,
     StoreError,
     StoreFormatError,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "EnvelopeError",
     "RunNotFoundError",
     "SettingsError",
+    "StepNotFoundError",
     "StoreError",
     "StoreFormatError",
     "agent",

@@ -75,8 +75,9 @@ def _show(options: argparse.Namespace) -> Answer:
 
 
 def _why(options: argparse.Namespace) -> Answer:
-    lineage = _run(options).why(options.step)
-    return Answer(lambda: text.why(lineage), lambda: jsons.why(lineage))
+    run = _run(options)
+    lineage, blamed = run.why(options.step), run.blame(of=options.step)
+    return Answer(lambda: text.why(lineage, blamed), lambda: jsons.why(lineage, blamed))
 
 
 def _blame(options: argparse.Namespace) -> Answer:

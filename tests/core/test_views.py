@@ -39,7 +39,7 @@ def test_no_escape_code_direction_mark_or_markup_of_a_payload_reaches_the_termin
         team.step.error = NASTY
     run = run_of(record)
 
-    views = [text.run(run), text.why(run.why()), text.handoffs(run), text.tools(run)]
+    views = [text.run(run), text.why(run.why(), run.blame()), text.handoffs(run), text.tools(run)]
     views += [text.blame(run.blame(asked), asked=asked) for asked in (None, "obey")]
     for view in views:
         out = shown(view)
@@ -75,7 +75,7 @@ def test_a_tree_shows_steps_handoffs_digests_and_decisions() -> None:
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     run = run_of(research_team())
 
-    for view in (text.run(run), text.why(run.why()), text.blame(run.blame(), asked=None), text.handoffs(run)):
+    for view in (text.run(run), text.why(run.why(), run.blame()), text.blame(run.blame(), asked=None), text.handoffs(run)):
         assert max(len(row) for row in shown(view, width).splitlines()) <= width
 
 
@@ -101,13 +101,15 @@ def test_each_kind_of_change_can_be_read() -> None:
 
 
 def test_why_tells_causes_first_with_grade_and_evidence() -> None:
-    rows = shown(text.why(run_of(research_team()).why())).splitlines()
+    run = run_of(research_team())
+    rows = shown(text.why(run.why(), run.blame())).splitlines()
 
     (row,) = [i for i, row in enumerate(rows) if row[9:].startswith("tool revenue_database")]
     (last,) = [i for i, row in enumerate(rows) if row[9:].startswith("handoff analyst to writer")]
     assert "observed" in rows[row]
     assert "tool call call-1" in rows[row]
     assert row < last
+    assert any("\"20 million\"" in line and "revenue_database" in line for line in rows[last:])
 
 
 def test_blame_tells_the_origin_the_way_and_the_decision() -> None:

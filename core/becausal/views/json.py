@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import TypedDict
 
-from becausal.blame import Blame
+from becausal.blame import Blame, Segment
 from becausal.decision import Decision
 from becausal.edge import Edge
 from becausal.handoff import Handoff
@@ -142,6 +142,7 @@ class LineageJson(TypedDict):
     of: str
     steps: list[StepJson]
     edges: list[EdgeJson]
+    segments: list[SegmentJson]
 
 
 class SegmentJson(TypedDict):
@@ -210,12 +211,13 @@ def run(shown: Run) -> RunJson:
     )
 
 
-def why(lineage: Lineage) -> LineageJson:
-    """Return a lineage."""
+def why(lineage: Lineage, blamed: Blame) -> LineageJson:
+    """Return a lineage, and where what it led to says came in."""
     return LineageJson(
         of=lineage.of.id,
         steps=[_step(step) for step in lineage.steps],
         edges=[_edge(edge) for edge in lineage.edges],
+        segments=[_segment(segment) for segment in blamed.segments],
     )
 
 
@@ -223,18 +225,7 @@ def blame(blamed: Blame) -> BlameJson:
     """Return a blame."""
     return BlameJson(
         of=None if blamed.of is None else blamed.of.id,
-        segments=[
-            SegmentJson(
-                text=segment.text,
-                origin=None if segment.origin is None else _step(segment.origin),
-                source=segment.source,
-                grade=segment.grade,
-                in_transit=segment.in_transit,
-                path=[_step(step) for step in segment.path],
-                decisions=[_decision(decision) for decision in segment.decisions],
-            )
-            for segment in blamed.segments
-        ],
+        segments=[_segment(segment) for segment in blamed.segments],
     )
 
 
@@ -354,4 +345,16 @@ def _tool(call: ToolCall) -> ToolJson:
         error=call.error,
         attempt=call.attempt,
         checks=list(call.checks),
+    )
+
+
+def _segment(segment: Segment) -> SegmentJson:
+    return SegmentJson(
+        text=segment.text,
+        origin=None if segment.origin is None else _step(segment.origin),
+        source=segment.source,
+        grade=segment.grade,
+        in_transit=segment.in_transit,
+        path=[_step(step) for step in segment.path],
+        decisions=[_decision(decision) for decision in segment.decisions],
     )

@@ -41,6 +41,7 @@ _VERDICT: dict[Verdict, str] = {
     "extended": "green",
     "lost": "bold red",
 }
+MOST_SOURCES = 20
 _GRADE: dict[Grade, str] = {"declared": "green", "observed": "green", "matched": "yellow", "inferred": "red"}
 
 
@@ -94,10 +95,14 @@ def run(shown: Run) -> RenderableType:
     return Group(tree, styled(note, "yellow")) if missing else tree
 
 
-def why(lineage: Lineage) -> RenderableType:
-    """Return the edges of a lineage, causes first."""
+def why(lineage: Lineage, blamed: Blame) -> RenderableType:
+    """Return the edges of a lineage, causes first, and below them where what it led to says came in."""
     if not lineage.edges:
         return styled(f"Nothing led to {_called(lineage.of)}: it has no cause in this record.")
+    return Group(_edges(lineage), *_sources(blamed))
+
+
+def _edges(lineage: Lineage) -> RenderableType:
     table = _table("cause", "effect", "edge", "grade", "evidence", title=f"why {_called(lineage.of)}")
     results: list[Edge] = []
     for edge in sorted(lineage.edges, key=lambda edge: (edge.target.seq, edge.source.seq)):
@@ -108,6 +113,25 @@ def why(lineage: Lineage) -> RenderableType:
     for edge in results:
         _add_edge(table, edge.target, edge.source, edge, "returned to its caller")
     return table
+
+
+def _sources(blamed: Blame) -> Iterator[RenderableType]:
+    known = [segment for segment in blamed.segments if segment.origin is not None]
+    if known:
+        yield styled("\nwhat it says, and where that came in", "italic")
+    for segment in known[:MOST_SOURCES]:
+        assert segment.origin is not None
+        yield Text.assemble(
+            styled(f'  "{cut(segment.text, 60)}"  ', "bold"),
+            f"from the {segment.source}: ",
+            styled(_called(segment.origin), "bold"),
+            styled(f"  {segment.origin.id[:8]}  ", "dim"),
+            Text(segment.grade, style=_GRADE[segment.grade]),
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    if len(known) > MOST_SOURCES:
+        yield styled(f"  and {len(known) - MOST_SOURCES} more: becausal blame shows them, each with its way", "dim")
 
 
 def blame(blamed: Blame, *, asked: str | None) -> RenderableType:
