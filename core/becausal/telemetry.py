@@ -31,6 +31,9 @@ __all__ = ["Telemetry"]
 MAX_LINKS = 32
 """The SDK keeps 128 links and evicts the oldest; the full list of causes is in an attribute."""
 
+CROWDED = 30
+"""From so many attributes on, those that were set at the start are set again: an SDK may evict them from 128 on."""
+
 OPERATIONS: dict[StepKind, str] = {
     "workflow": "invoke_workflow",
     "agent": "invoke_agent",
@@ -93,7 +96,8 @@ class Telemetry:
         )
         context = span.get_span_context()
         # Without a provider a span is its parent over again, which may be another process's.
-        if context.is_valid and context != trace.get_current_span(parent).get_span_context():
+        is_own = span.is_recording() or context != trace.get_current_span(parent).get_span_context()
+        if is_own and context.is_valid:
             step.span, step.span_context = span, context
 
     def link(self, step: OpenStep, cause: Cause) -> None:
@@ -109,7 +113,10 @@ class Telemetry:
         if span.is_recording():
             if self.wants_content:
                 span.set_attributes(_content(step))
-            span.set_attributes(_outcome(step))
+            outcome = _outcome(step)
+            if len(getattr(span, "attributes", None) or outcome) + len(outcome) > CROWDED:
+                outcome[semconv.NODE_ID], outcome[semconv.CHAIN_ID] = step.id, _fit_text(step.chain_id)
+            span.set_attributes(outcome)
             if step.status == "error":
                 if error is not None:
                     span.set_attribute(semconv.ERROR_TYPE, _fit_text(type(error).__qualname__))
@@ -139,8 +146,6 @@ def _outcome(step: OpenStep) -> dict[str, Attribute]:
     attributes[semconv.STEP_STATUS] = step.status
     attributes[semconv.STEP_SEQ] = step.seq
     attributes[semconv.HOP] = step.hop
-    attributes[semconv.NODE_ID] = step.id
-    attributes[semconv.CHAIN_ID] = _fit_text(step.chain_id)
     return attributes
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from becausal import context, guard, recorder
+from becausal import clock, context, guard, recorder
 from becausal.errors import StoreError
 from becausal.observation import NOTHING, Observation, Opening
 from becausal.recorder import Recorder
@@ -542,6 +542,13 @@ def test_a_log_filter_of_the_apps_that_fails_reaches_nobody(recording_to: Record
         assert recording_to.call(Observation(_broken), str, 1) == "1"
     finally:
         guard.log.removeFilter(failing)
+
+
+def test_code_that_runs_in_the_middle_of_ours_can_record_too(recording_to: Recorder, kept: Store) -> None:
+    with recording_to._open_lock, clock._lock:  # where a destructor or a signal may come in
+        recording_to.call(named("a"), str, 1)
+
+    assert len(steps(recording_to, kept)) == 1
 
 
 # The store's side
