@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import pytest
-from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler
 from langchain_core.language_models import FakeListLLM
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
-from langchain_core.tools import InjectedToolArg, ToolException, tool
+from langchain_core.tools import InjectedToolArg, ToolException, base, tool
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -169,6 +169,15 @@ async def test_the_app_s_own_handlers_hear_every_event(recording: Recording) -> 
     assert listener.heard == ["start", "end"]
 
 
+async def test_a_manager_may_be_told_whatever_the_app_likes(recording: Recording) -> None:
+    manager = AsyncCallbackManager(handlers=[])
+    (run,) = await manager.on_chat_model_start(serialized={}, messages=[QUESTION])
+    await run.on_llm_end(response={"of": "the app's own"})  # type: ignore[arg-type]
+
+    (step,) = recording.last()
+    assert (step.name, step.status, step.produced) == ("model", "ok", None)
+
+
 # Tools
 
 
@@ -196,6 +205,14 @@ async def test_a_tool_step_has_the_model_s_arguments_and_the_raw_answer(
     assert value(step.received) == {"query": "it"}
     assert value(step.produced) == [{"fact": "it is 42"}]
     assert step.attributes["gen_ai.tool.call.id"] == "call-1"
+
+
+def test_a_tool_s_helper_may_be_called_by_keyword(recording: Recording) -> None:
+    answer: Any = base._format_output(
+        content="x", artifact=None, tool_call_id="1", name="n", status="success"
+    )
+
+    assert answer.content == "x"
 
 
 def test_an_artifact_is_part_of_the_raw_answer(recording: Recording) -> None:

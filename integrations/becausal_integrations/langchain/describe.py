@@ -71,7 +71,7 @@ def premises_of(messages: object) -> tuple[str, ...]:
 
 def answer(response: Any) -> Any:
     """Return what a model answered: its message, its text, or the list of them; `NOTHING` for none."""
-    generations = [item for group in response.generations[:1] for item in group]
+    generations = [item for group in getattr(response, "generations", ())[:1] for item in group]
     answers = [getattr(generation, "message", None) or generation.text for generation in generations]
     return NOTHING if not answers else answers[0] if len(answers) == 1 else answers
 

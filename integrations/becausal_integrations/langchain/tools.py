@@ -67,7 +67,7 @@ class Tools:
             "tool", tool.name, received=own_arguments(tool, tool_input), causes=causes, attributes=attributes
         )
 
-    def answered(self, content: Any, artifact: Any, _: str | None, name: str, status: str) -> None:
+    def answered(self, content: Any, artifact: Any, tool_call_id: str | None, name: str, status: str) -> None:
         """Seal a tool's raw answer, before it becomes a message."""
         step = current()
         if not isinstance(step, OpenStep) or step.kind != "tool" or step.name != name:
