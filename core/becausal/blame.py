@@ -41,6 +41,8 @@ class Segment:
     wording, or along an edge found by content. `inferred`: through something that was not recorded."""
     decisions: list[Decision]
     """What the steps on the path decided, cause first."""
+    asked_by: list[Decision]
+    """The decisions that the origin carried out: of a tool, the model's to call it."""
     in_transit: bool = False
     """Whether it came in between what was sent and what was received: nobody that we saw produced it."""
 
@@ -115,9 +117,20 @@ def _segment(graph: Graph, step: Step, text: str) -> Segment:
             list(arrival.path),
             arrival.grade,
             decisions,
+            [] if arrival.origin is None else _asked_by(graph, arrival.origin),
             arrival.in_transit,
         )
     return _unknown(text)
+
+
+def _asked_by(graph: Graph, origin: Step) -> list[Decision]:
+    """Return the decisions behind a tool's call: those of the model that a recorded edge names."""
+    callers = [edge.source for edge in graph.in_edges(origin) if edge.kind == "data" and origin.kind == "tool"]
+    return [
+        Decision(caller, choice)
+        for caller in {caller.id: caller for caller in callers if caller.kind == "model"}.values()
+        for choice in caller.choices
+    ]
 
 
 def _is_output(graph: Graph, step: Step) -> bool:
@@ -125,4 +138,4 @@ def _is_output(graph: Graph, step: Step) -> bool:
 
 
 def _unknown(text: str) -> Segment:
-    return Segment(text, None, "unknown", [], "inferred", [])
+    return Segment(text, None, "unknown", [], "inferred", [], [])

@@ -120,6 +120,7 @@ def test_blame_tells_the_origin_the_way_and_the_decision() -> None:
     assert "from the tool: tool revenue_database of researcher" in out
     assert "handoff researcher to analyst" in out
     assert "decides a full audit is due" in out
+    assert "as model scripted of researcher decided: call revenue_database" in out
 
 
 def test_blame_says_so_where_the_text_is_not_in_the_output() -> None:

@@ -141,7 +141,7 @@ def _store(found: Diagnosis) -> list[RenderableType]:
     store = found.store
     lines: list[RenderableType] = [
         styled(f"  {store.path or store.url}, format {store.format}, {store.bytes_on_disk / 1e6:.1f} MB"),
-        styled(f"  {store.chains} runs, {store.steps} steps, {store.bodies} bodies"),
+        styled(f"  runs: {store.chains}, steps: {store.steps}, bodies: {store.bodies}"),
     ]
     lines += [styled(f"  not recorded: {count} ({reason})", "yellow") for reason, count in found.gaps.items()]
     return lines if found.gaps else [*lines, Text("  nothing was lost", style="green")]

@@ -155,6 +155,7 @@ class SegmentJson(TypedDict):
     in_transit: bool
     path: list[StepJson]
     decisions: list[DecisionJson]
+    asked_by: list[DecisionJson]
 
 
 class BlameJson(TypedDict):
@@ -357,4 +358,5 @@ def _segment(segment: Segment) -> SegmentJson:
         in_transit=segment.in_transit,
         path=[_step(step) for step in segment.path],
         decisions=[_decision(decision) for decision in segment.decisions],
+        asked_by=[_decision(decision) for decision in segment.asked_by],
     )

@@ -283,6 +283,11 @@ def _segment_lines(segment: Segment, of: Step, *, is_whole: bool) -> Iterator[Re
         no_wrap=True,
         overflow="ellipsis",
     )
+    for decision in segment.asked_by:
+        yield Text.assemble(
+            f"  as {_called(decision.step)} decided: ", styled(cut(decision.conclusion, 200), "italic"),
+            styled(f"  {decision.step.id[:8]}", "dim"), no_wrap=True, overflow="ellipsis",
+        )  # fmt: skip
     if not is_whole:
         yield styled("  " + "  >  ".join(_called(step) for step in segment.path), "dim")
         return
