@@ -55,6 +55,9 @@ NAMES: dict[StepKind, str] = {
 }
 """Which attribute says the step's name, by kind."""
 
+ON_SPANS = ("gen_ai.", "becausal.")
+"""The attributes of a step that its span carries, by how they begin."""
+
 SPAN_KINDS: dict[StepKind, SpanKind] = {"model": SpanKind.CLIENT}
 
 
@@ -127,7 +130,8 @@ class Telemetry:
 def _outcome(step: OpenStep) -> dict[str, Attribute]:
     attributes: dict[str, Attribute] = {}
     for key, value in step.attributes.items():
-        if (fitting := _fit(value)) is not None:
+        # A framework's own (`langgraph.task_id`) are kept in the store: each attribute costs the app's thread.
+        if key.startswith(ON_SPANS) and (fitting := _fit(value)) is not None:
             attributes[key] = fitting
     if step.choices and (score := step.choices[-1].score) is not None:
         attributes[semconv.CONFIDENCE_SCORE] = score
@@ -186,11 +190,7 @@ def _links(causes: Iterable[Cause]) -> list[Link]:
 
 
 def _link_attributes(cause: Cause) -> dict[str, Attribute]:
-    return {
-        semconv.LINK_TYPE: cause.kind,
-        semconv.LINK_GRADE: cause.grade,
-        semconv.NODE_ID: cause.source_id,
-    }
+    return {semconv.LINK_TYPE: cause.kind, semconv.LINK_GRADE: cause.grade}
 
 
 def _fit(value: Attribute) -> Attribute | None:

@@ -206,11 +206,7 @@ def test_a_cause_is_told_as_a_link_and_as_an_attribute(start: Start) -> None:
     assert [(link.context.span_id, dict(link.attributes or {})) for link in span.links] == [
         (
             cause.span_context.span_id if cause.span_context else 0,
-            {
-                "becausal.link.type": cause.kind,
-                "becausal.link.grade": cause.grade,
-                "becausal.node.id": cause.source_id,
-            },
+            {"becausal.link.type": cause.kind, "becausal.link.grade": cause.grade},
         )
         for cause in (before, since)
     ]
@@ -290,29 +286,38 @@ def test_no_attribute_is_larger_than_every_backend_takes(
 def test_numbers_that_no_backend_takes_are_told_otherwise(start: Start) -> None:
     spans = start()
     odd: dict[str, Any] = {
-        "big": 1 << 70,
-        "nan": float("nan"),
-        "inf": float("inf"),
-        "yes": True,
-        "n": 1,
-        "f": 0.5,
+        "becausal.big": 1 << 70,
+        "becausal.nan": float("nan"),
+        "becausal.inf": float("inf"),
+        "becausal.yes": True,
+        "becausal.n": 1,
+        "becausal.f": 0.5,
     }
     recorder().end(step("agent", "a", attributes=odd))
 
     told = attributes(spans.all()[0])
     assert {key: told.get(key) for key in odd} == {
-        "big": str(1 << 70),
-        "nan": None,
-        "inf": None,
-        "yes": True,
-        "n": 1,
-        "f": 0.5,
+        "becausal.big": str(1 << 70),
+        "becausal.nan": None,
+        "becausal.inf": None,
+        "becausal.yes": True,
+        "becausal.n": 1,
+        "becausal.f": 0.5,
     }
+
+
+def test_a_framework_s_own_attributes_are_for_the_store(start: Start) -> None:
+    spans = start()
+    recorder().end(step("agent", "a", attributes={"langgraph.step": 1, "gen_ai.conversation.id": "t"}))
+
+    told = attributes(spans.all()[0])
+    assert "langgraph.step" not in told
+    assert told["gen_ai.conversation.id"] == "t"
 
 
 def test_what_a_reader_cannot_do_without_is_not_evicted(start: Start) -> None:
     spans = start()
-    many: dict[str, Any] = {f"a.{number}": number for number in range(300)}
+    many: dict[str, Any] = {f"becausal.a.{number}": number for number in range(300)}
     begun = step(
         "agent", "a", attributes=many, received="r", causes=[Cause("00000000000000aa", "data", "matched")]
     )
