@@ -26,7 +26,7 @@ from becausal.errors import AdapterError, BecausalWarning, StoreError
 from becausal.guard import note_failure
 from becausal.recorder import Recorder
 from becausal.settings import Settings
-from becausal.store import open_store
+from becausal.store import Store, open_store
 from becausal.telemetry import Telemetry
 from becausal.writer import Writer
 
@@ -36,6 +36,7 @@ __all__ = [
     "Hook",
     "Hooks",
     "active_recorder",
+    "active_store",
     "adapters",
     "flush",
     "hooks_report",
@@ -186,6 +187,11 @@ def flush(timeout: float = 5.0) -> bool:
 def active_recorder() -> Recorder | None:
     """Return the recorder that is at work, or None before `instrument()`."""
     return None if _active is None else _active.recorder
+
+
+def active_store() -> Store | None:
+    """Return the store that is recorded to; None before `instrument()`, and where there is none."""
+    return None if _active is None else _active.recorder.store
 
 
 def store_url_in_use() -> str:

@@ -28,6 +28,7 @@ from becausal.observation import NOTHING, Observation, Opening, Sealed
 from becausal.payload import Payload
 from becausal.settings import Capture, Level
 from becausal.step import Attribute, Cause, Choice, Grade, OpenStep, Status, StepKind, StepRef
+from becausal.store import Store
 from becausal.streams import AsyncStream, SyncStream, status_of
 from becausal.telemetry import Telemetry
 from becausal.telling import StreamTelling
@@ -255,6 +256,11 @@ class Recorder:
         step.bodies.extend(sealed.bodies)
 
     # -- the store
+
+    @property
+    def store(self) -> Store | None:
+        """Where steps go; None where there is no store."""
+        return None if self._writer is None else self._writer.store
 
     def write(self, step: OpenStep) -> None:
         """Bring a step that has ended to the store; what is there of the same id is completed by it."""

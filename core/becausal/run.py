@@ -22,7 +22,7 @@ from becausal.edge import Edge
 from becausal.errors import RunNotFoundError
 from becausal.graph import Graph
 from becausal.handoff import Handoff
-from becausal.instrument import flush, store_url_in_use
+from becausal.instrument import active_store, flush, store_url_in_use
 from becausal.lineage import Lineage
 from becausal.payload import Payload
 from becausal.settings import store_url
@@ -255,7 +255,9 @@ def last_run() -> Run:
         StoreError: the store cannot be read.
     """
     flush()
-    return open().last()
+    store = active_store()
+    # One in memory is known to this process alone, and cannot be opened a second time.
+    return open().last() if store is None or ":memory:" not in store.url else Runs(store).last()
 
 
 def _named(infos: ChainInfos) -> str:

@@ -170,3 +170,17 @@ def test_own_code_is_recorded_and_its_last_run_blamed(url: str) -> None:
     assert (segment.origin.name, segment.source, segment.grade) == ("price", "tool", "matched")
     assert [step.name for step in segment.path] == ["price", "seller"]
     assert segment.decisions[0].conclusion == "look the price up"
+
+
+def test_the_last_run_of_a_store_in_memory_can_be_asked() -> None:
+    becausal.instrument("threads", store="sqlite:///:memory:")
+    try:
+        with becausal.agent("planner", received="when?") as turn:
+            turn.returned("on Friday")
+
+        run = becausal.last_run()
+
+        assert run.name == "planner"
+        assert run.blame("Friday").segments[0].source == "agent"
+    finally:
+        becausal.uninstrument()
