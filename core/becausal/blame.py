@@ -125,7 +125,9 @@ def _segment(graph: Graph, step: Step, text: str) -> Segment:
 
 def _asked_by(graph: Graph, origin: Step) -> list[Decision]:
     """Return the decisions behind a tool's call: those of the model that a recorded edge names."""
-    callers = [edge.source for edge in graph.in_edges(origin) if edge.kind == "data" and origin.kind == "tool"]
+    callers = [
+        edge.source for edge in graph.in_edges(origin) if edge.kind == "data" and origin.kind == "tool"
+    ]
     return [
         Decision(caller, choice)
         for caller in {caller.id: caller for caller in callers if caller.kind == "model"}.values()

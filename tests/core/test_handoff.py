@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+
 from becausal.canonical import digest_text, encode
 from becausal.handoff import Handoff
 from becausal.payload import Payload
 from becausal.step import Step
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 
 class Kept:

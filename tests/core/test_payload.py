@@ -5,9 +5,10 @@ from __future__ import annotations
 from autogen_agentchat.messages import TextMessage, ToolCallRequestEvent
 from autogen_core import FunctionCall
 from autogen_core.models import FunctionExecutionResult
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+
 from becausal.canonical import plain
 from becausal.payload import text_of
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 
 def test_messages_read_as_who_said_what() -> None:

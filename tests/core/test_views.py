@@ -75,7 +75,12 @@ def test_a_tree_shows_steps_handoffs_digests_and_decisions() -> None:
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     run = run_of(research_team())
 
-    for view in (text.run(run), text.why(run.why(), run.blame()), text.blame(run.blame(), asked=None), text.handoffs(run)):
+    for view in (
+        text.run(run),
+        text.why(run.why(), run.blame()),
+        text.blame(run.blame(), asked=None),
+        text.handoffs(run),
+    ):
         assert max(len(row) for row in shown(view, width).splitlines()) <= width
 
 
@@ -109,7 +114,7 @@ def test_why_tells_causes_first_with_grade_and_evidence() -> None:
     assert "observed" in rows[row]
     assert "tool call call-1" in rows[row]
     assert row < last
-    assert any("\"20 million\"" in line and "revenue_database" in line for line in rows[last:])
+    assert any('"20 million"' in line and "revenue_database" in line for line in rows[last:])
 
 
 def test_blame_tells_the_origin_the_way_and_the_decision() -> None:

@@ -45,7 +45,8 @@ def is_reordered(before: list[Any], after: list[Any]) -> bool:
 def in_step(before: list[Any], after: list[Any]) -> Pairs:
     """Return the positions of items that belong together, rising in both lists.
 
-    First what is the same, then what means the same or carries the same id, then what stands in the same gap and is of a kind.
+    First what is the same, then what means the same or carries the same id, then what stands in the same gap
+    and is of a kind.
     """
     pairs = _rising(_alike(before, after))
     return [

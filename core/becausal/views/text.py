@@ -131,7 +131,9 @@ def _sources(blamed: Blame) -> Iterator[RenderableType]:
             overflow="ellipsis",
         )
     if len(known) > MOST_SOURCES:
-        yield styled(f"  and {len(known) - MOST_SOURCES} more: becausal blame shows them, each with its way", "dim")
+        yield styled(
+            f"  and {len(known) - MOST_SOURCES} more: becausal blame shows them, each with its way", "dim"
+        )
 
 
 def blame(blamed: Blame, *, asked: str | None) -> RenderableType:
