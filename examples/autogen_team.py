@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-import becausal
 from autogen_agentchat.agents import AssistantAgent
 from autogen_agentchat.teams import RoundRobinGroupChat
 from autogen_core import FunctionCall
@@ -25,6 +24,8 @@ from autogen_core.models import (
     ModelInfo,
     RequestUsage,
 )
+
+import becausal
 
 becausal.instrument()  # the one line
 
@@ -85,7 +86,11 @@ def answer(messages: Sequence[LLMMessage]) -> str | list[FunctionCall]:
         return [FunctionCall(id="call-1", name="revenue_database", arguments=arguments)]
     text = last.content[0].content if isinstance(last, FunctionExecutionResultMessage) else str(last.content)
     figure = re.findall(r"[\d,.]+ million USD", text)[0]
-    return f"The database gives {figure}." if role.startswith("You research") else f"Acme had revenue of {figure}."
+    return (
+        f"The database gives {figure}."
+        if role.startswith("You research")
+        else f"Acme had revenue of {figure}."
+    )
 
 
 def research_team() -> RoundRobinGroupChat:

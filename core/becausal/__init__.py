@@ -1,10 +1,10 @@
 """becausal: causal tracing for multi-agent AI apps. Logs say what happened; becausal says why.
 
-    import becausal
+import becausal
 
-    becausal.instrument()          # hooks LangGraph, LangChain and AutoGen
-    ...                            # run the app, unchanged
-    print(becausal.last_run().why())
+becausal.instrument()          # hooks LangGraph, LangChain and AutoGen
+...                            # run the app, unchanged
+print(becausal.last_run().why())
 """
 
 from __future__ import annotations

@@ -151,7 +151,9 @@ def test_an_ended_step_is_never_opened_again_by_a_late_write(store: Store) -> No
 
 
 @pytest.mark.parametrize("sender_first", [True, False])
-def test_the_two_ends_of_a_handoff_complete_each_other_in_either_order(store: Store, sender_first: bool) -> None:
+def test_the_two_ends_of_a_handoff_complete_each_other_in_either_order(
+    store: Store, sender_first: bool
+) -> None:
     sent, received = step(1, kind="handoff", parent=7), step(1, kind="handoff")
     sent.received, sent.attributes = payload(1), {"becausal.transfer.source.name": "planner"}
     received.received, received.produced = payload(1), payload(2)

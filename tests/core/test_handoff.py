@@ -22,7 +22,12 @@ class Kept:
         encoded = encode(value)
         self.bodies |= {**dict(encoded.parts), encoded.digest: encoded.body}
         return Payload(
-            digest_text(encoded.digest), digest_text(encoded.belief), encoded.size, encoded.type_name, (), self
+            digest_text(encoded.digest),
+            digest_text(encoded.belief),
+            encoded.size,
+            encoded.type_name,
+            (),
+            self,
         )
 
 
@@ -45,7 +50,11 @@ SENT = {"messages": [ToolMessage("20 million", tool_call_id="1")], "plan": "p"}
         (SENT, "identical"),
         ({**SENT, "messages": [ToolMessage("20 million", tool_call_id="1", id="t")]}, "same_meaning"),
         (
-            {**SENT, "messages": [HumanMessage("?"), ToolMessage("20 million", tool_call_id="1", id="t")], "more": 1},
+            {
+                **SENT,
+                "messages": [HumanMessage("?"), ToolMessage("20 million", tool_call_id="1", id="t")],
+                "more": 1,
+            },
             "extended",
         ),
         ({"messages": SENT["messages"]}, "differs"),
