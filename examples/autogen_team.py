@@ -68,7 +68,7 @@ class ScriptedClient(ChatCompletionClient):
         return 1000
 
     @property
-    def capabilities(self) -> ModelCapabilities:  # type: ignore[override]
+    def capabilities(self) -> ModelCapabilities:
         return self.model_info
 
     @property
