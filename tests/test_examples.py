@@ -1,0 +1,73 @@
+"""The promise: the examples run offline as they stand, and becausal answers of them what the README says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from becausal.cli import _parser as parser
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(folder: Path, *command: str) -> str:
+    """Return what a command prints in a folder of its own; our own failures are let out, and it warns of nothing."""
+    environment = {**os.environ, "BECAUSAL_STRICT": "1"}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def asked(folder: Path, *question: str) -> Any:
+    return json.loads(run(folder, "-m", "becausal", *question, "--json"))
+
+
+@pytest.mark.parametrize(
+    ("example", "hops"),
+    [
+        ("quickstart.py", ["tools to researcher", "researcher to analyst", "analyst to writer"]),
+        ("autogen_team.py", ["researcher to writer"]),
+    ],
+)
+def test_the_wrong_figure_is_led_back_to_the_tool_over_every_hop(
+    tmp_path: Path, example: str, hops: list[str]
+) -> None:
+    assert "20 million USD" in run(tmp_path, str(ROOT / "examples" / example))
+
+    (segment,) = asked(tmp_path, "blame", "last", "20 million")["segments"]
+
+    assert (segment["source"], segment["origin"]["name"]) == ("tool", "revenue_database")
+    assert [step["name"] for step in segment["path"] if step["kind"] == "handoff"] == hops
+    assert "call revenue_database" in segment["asked_by"][0]["conclusion"]
+    why = asked(tmp_path, "why", "last")
+    assert "revenue_database" in [step["name"] for step in why["steps"]]
+    assert "revenue_database" in [
+        segment["origin"]["name"] for segment in why["segments"] if "20 million" in segment["text"]
+    ]
+
+
+def test_two_processes_of_own_code_are_one_chain(tmp_path: Path) -> None:
+    assert run(tmp_path, str(ROOT / "examples" / "own_code.py")) == "The relaunch is due on Friday.\n"
+
+    (segment,) = asked(tmp_path, "blame", "last", "Friday")["segments"]
+
+    assert (segment["source"], segment["origin"]["name"]) == ("tool", "calendar")
+    assert [step["kind"] for step in segment["path"]].count("handoff") == 1
+    assert len(asked(tmp_path, "runs")) == 1
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+
+    (commands,) = (action for action in parser()._actions if isinstance(action.choices, dict))
+    for command in commands.choices or ():
+        assert f"`{command}`" in readme or f"becausal {command}" in readme
