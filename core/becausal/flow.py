@@ -122,7 +122,11 @@ class Flow:
     def _sources(self, place: Place) -> Iterator[tuple[Place, Grade]]:
         step = self._step(place)
         found = list(self._of_produced(step) if place.side == "produced" else self._of_received(step))
-        return iter(found or (self._elsewhere(step) if self._may_be_elsewhere(step, place.side) else ()))
+        if not found:
+            found = list(
+                self._elsewhere(step) if self._may_be_elsewhere(step, place.side) else self._of_insides(step)
+            )
+        return iter(found)
 
     def _of_produced(self, step: Step) -> Iterator[tuple[Place, Grade]]:
         for child in reversed(self._graph.children(step)):
@@ -132,6 +136,29 @@ class Flow:
             yield Place(step.id, "received"), "observed"
         elif step.kind == "memory_read":
             yield from self._of_received(step)
+        elif (parent := self._resumed_by(step)) is not None and self._holds(parent, "received"):
+            yield Place(parent.id, "received"), "matched"
+
+    def _of_insides(self, step: Step) -> Iterator[tuple[Place, Grade]]:
+        """Yield who within a step made what it produced, past a step between that did not say it."""
+        maker = next((other for other in self._makers if self._encloses(step, other)), None)
+        if maker is not None:
+            while (outer := self._graph.parent(maker)) is not None and outer.id != step.id:
+                if not self._holds(outer, "produced"):
+                    break
+                maker = outer
+            yield Place(maker.id, "produced"), "matched"
+            return
+        # Nobody produced it: a shared value was changed in place, before whoever first received it so.
+        for child in self._graph.children(step):
+            if child.kind == "handoff" and self._holds(child, "produced"):
+                yield Place(child.id, "produced"), "matched"
+                return
+
+    def _resumed_by(self, step: Step) -> Step | None:
+        """Return the caller of a step that goes on after an interrupt: what it was called with is the answer."""
+        resumed = any(edge.kind == "resume" for edge in self._graph.in_edges(step))
+        return self._graph.parent(step) if resumed else None
 
     def _of_received(self, step: Step) -> Iterator[tuple[Place, Grade]]:
         # What the caller had ready first, then what it received, then what came past it: so that a way into an
@@ -139,15 +166,20 @@ class Flow:
         parent = self._graph.parent(step)
         edges = [edge for edge in reversed(self._graph.in_edges(step)) if edge.kind != "call"]
         inside = [edge for edge in edges if parent is not None and self._encloses(parent, edge.source)]
-        yield from self._of_edges(step, inside)
-        if parent is not None and self._holds(parent, "received"):
+        from_inside = list(self._of_edges(step, inside))
+        yield from from_inside
+        sent = step.kind == "handoff" and from_inside  # by its sender, whoever else had the same text
+        if parent is not None and not sent and self._holds(parent, "received"):
             yield Place(parent.id, "received"), "observed"
         yield from self._of_edges(step, [edge for edge in edges if edge not in inside])
 
     def _of_edges(self, step: Step, edges: Sequence[Edge]) -> Iterator[tuple[Place, Grade]]:
+        sources = [edge.source for edge in edges if edge.source.kind == "handoff"]
+        # Where branches join, each handoff delivers the whole state: only who sent the text brought it.
+        sent = {source.id for source in sources if self._holds(source, "received")}
         for edge in edges:
             source = edge.source
-            if self._encloses(source, step):
+            if self._encloses(source, step) or (sent and source.kind == "handoff" and source.id not in sent):
                 continue
             if self._holds(source, "produced"):
                 yield Place(source.id, "produced"), edge.grade

@@ -206,6 +206,76 @@ def test_the_way_into_an_agent_leads_through_its_handoff_even_past_a_shorter_edg
     ]  # fmt: skip
 
 
+def test_where_branches_join_the_way_leads_through_the_branch_that_said_it() -> None:
+    # Each handoff into a join delivers the state that all branches wrote.
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        left = record.did("agent", "left", "q", ["ship by sea"])
+        right = record.did("agent", "right", "q", ["pay in EUR"])
+        handoffs = [record.handoff(left, "writer", ["ship by sea"])]
+        handoffs.append(record.handoff(right, "writer", ["pay in EUR"]))
+        with record.step(
+            "agent", "writer", received=["ship by sea", "pay in EUR"], arrivals=handoffs
+        ) as writer:
+            writer.produces("We ship by sea and pay in EUR")
+        team.produces("We ship by sea and pay in EUR")
+
+    assert names(one(record.graph(), "by sea"))[:2] == ["agent left", "handoff left to writer"]
+    assert names(one(record.graph(), "in EUR"))[:2] == ["agent right", "handoff right to writer"]
+
+
+def test_what_a_step_within_said_past_its_caller_is_not_the_workflows_own() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        with record.step("agent", "society", received="q") as society:
+            with record.step("agent", "member", received="q") as member:
+                record.did("model", "m", "q", "ship by sea")
+                member.produces("ship by sea")
+            society.produces("We have agreed")
+        team.produces(["ship by sea", "We have agreed"])  # a stream tells what the members said too
+
+    segment = one(record.graph(), "by sea")
+
+    assert names(segment) == ["model m", "agent member", "workflow team"]
+    assert (segment.source, segment.grade) == ("model", "matched")
+
+
+def test_what_was_changed_in_place_came_in_before_whoever_received_it_so() -> None:
+    record = Record()
+    with record.step("workflow", "team", received={"route": ["sea"]}) as team:
+        planner = record.did("agent", "planner", {"route": ["sea"]}, {"plan": "ready"})
+        handoff = record.handoff(planner, "writer", {"plan": "ready"})
+        changed = {"route": ["sea", "by way of Suez"], "plan": "ready"}
+        with record.step("agent", "writer", received=changed, arrivals=[handoff]) as writer:
+            writer.produces({"text": "done"})
+        team.produces({**changed, "text": "done"})
+
+    segment = one(record.graph(), "by way of Suez")
+
+    assert names(segment) == ["handoff planner to writer", "workflow team"]
+    assert (segment.source, segment.in_transit) == ("unknown", True)
+
+
+def test_an_answer_to_an_interrupt_reaches_the_output_through_the_step_that_asked() -> None:
+    record = Record()
+    record.did("workflow", "team", "q", "wait")
+    asked = record.did("agent", "gate", "q", "wait")
+    with record.step("workflow", "team", received={"resume": "budget 4711"}) as team:
+        with record.step("agent", "gate", received="q", produced="They said budget 4711") as gate:
+            gate.caused_by(asked, "resume")
+        handoff = record.handoff(gate, "writer", "They said budget 4711")
+        with record.step("agent", "writer", received="They said budget 4711", arrivals=[handoff]) as writer:
+            writer.produces("So: budget 4711")
+        team.produces("So: budget 4711")
+
+    segment = one(record.graph(), "budget 4711")
+
+    assert segment.source == "user"
+    assert names(segment) == [
+        "workflow team", "agent gate", "handoff gate to writer", "agent writer", "workflow team",
+    ]  # fmt: skip
+
+
 def test_of_two_that_said_it_the_first_in_causal_order_is_the_origin() -> None:
     record = Record()
     with record.step("workflow", "team", received="q") as team:
