@@ -165,7 +165,9 @@ def _command(
     if takes_run:
         command.add_argument("run", metavar="RUN", help="a chain id, the beginning of one, or `last`")
     command.add_argument(
-        "--store", metavar="URL", help="a store's URL or path (default: BECAUSAL_STORE, else .becausal/)"
+        "--store",
+        metavar="URL",
+        help="a store's URL or path (default: BECAUSAL_STORE, else .becausal/becausal.db)",
     )
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--no-color", action="store_true", help="print without colour (as NO_COLOR does)")

@@ -43,7 +43,7 @@ class Sent:
         """Return what an envelope's context says; None, with a warning, where it is missing or damaged."""
         try:
             if not isinstance(context, Mapping):
-                raise ValueError("it has no 'becausal' part")
+                raise ValueError("its 'becausal' part is missing, or no mapping")
             if context["format"] != FORMAT:
                 raise ValueError(f"its format is {context['format']!r}; this becausal reads {FORMAT}")
             step = remote_step(context)
@@ -151,12 +151,12 @@ def payload_of(envelope: object) -> object:
     """
     if isinstance(envelope, Mapping) and "payload" in envelope:
         return envelope["payload"]
-    what = f"a {type(envelope).__name__}"
+    what = f"of type {type(envelope).__name__}"
     if isinstance(envelope, Mapping):
-        what += f" with the keys {sorted(map(str, envelope))}"
+        what += f", with the keys {sorted(map(str, envelope))}"
     raise EnvelopeError(
         "receive() takes what becausal.handoff() returned, or the same dict read back from JSON: a mapping with "
-        f"'payload' and 'becausal'. This is {what}."
+        f"'payload' and 'becausal'. This one is {what}."
     )
 
 

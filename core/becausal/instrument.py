@@ -300,7 +300,7 @@ def _recorder(settings: Settings, tracer_provider: TracerProvider | None) -> Rec
         if settings.store_was_named:
             raise
         warnings.warn(
-            f"{refusal} Until then becausal makes spans and keeps no runs.", BecausalWarning, stacklevel=3
+            f"{refusal}. Until then becausal makes spans and keeps no runs.", BecausalWarning, stacklevel=3
         )
     else:
         _last_store = settings.store

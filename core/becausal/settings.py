@@ -82,5 +82,8 @@ def content_on_spans(environ: Mapping[str, str] = os.environ) -> bool:
 
 def _one_of(what: str, value: str, allowed: tuple[Any, ...]) -> Any:
     if value not in allowed:
-        raise SettingsError(f"{what}={value!r} does not exist; use one of: {', '.join(allowed)}")
+        raise SettingsError(
+            f"{what}={value!r} does not exist; use one of: {', '.join(allowed)}, as an argument of "
+            f"becausal.instrument() or as BECAUSAL_{what.upper()}"
+        )
     return value

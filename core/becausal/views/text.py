@@ -91,7 +91,7 @@ def run(shown: Run) -> RenderableType:
             inner.add(_decision_line(Decision(step, choice)))
         todo += [(inner, child) for child in reversed(shown.graph.children(step))]
     missing = len(shown.graph.missing)
-    note = f"{missing} step(s) that this record names are not in the store; see `becausal doctor`."
+    note = f"{missing} step(s) that this record names are in another run, or lost (`becausal doctor` tells)."
     return Group(tree, styled(note, "yellow")) if missing else tree
 
 
@@ -268,7 +268,15 @@ def _decision_line(decision: Decision) -> Text:
 def _segment_lines(segment: Segment, of: Step, *, is_whole: bool) -> Iterator[RenderableType]:
     yield styled(f'"{cut(segment.text, 200)}"', "bold")
     if segment.origin is None:
-        yield styled(f"  does not stand in the output of {_called(of)}: nothing is said of it", "yellow")
+        payload = of.produced or of.received
+        if payload is not None and not payload.is_kept:
+            yield styled(f"  cannot be looked for: the content of {_called(of)} was not kept", "yellow")
+        else:
+            yield styled(
+                f"  does not stand in the output of {_called(of)}; `becausal blame RUN` without a text lists what "
+                "does, `--of STEP` asks about another step",
+                "yellow",
+            )
         return
     what = (
         "came in on the way, between sent and received:"

@@ -108,8 +108,9 @@ def check(path: Path) -> None:
             header = opened.read(100)
     except (FileNotFoundError, NotADirectoryError) as failure:
         raise StoreError(
-            f"{path} does not exist: no run has been recorded there yet. To record one, call "
-            f"becausal.instrument(store={str(path)!r}) before the app runs, or set BECAUSAL_STORE"
+            f"{path} does not exist: no run has been recorded there yet. Call becausal.instrument() before the app "
+            "runs; if it ran in another directory, name its store (BECAUSAL_STORE, --store, or "
+            "becausal.open('path/to/becausal.db'))"
         ) from failure
     except OSError as failure:
         raise StoreError(f"cannot read {path}: {failure.strerror}") from failure
