@@ -112,7 +112,14 @@ class Flow:
         return None if content.is_whole else "inferred"
 
     def _holds(self, step: Step, side: Side) -> bool:
-        return self.grade(step.received if side == "received" else step.produced) is not None
+        return self._held(step, side) is not None
+
+    def _held(self, step: Step, side: Side) -> Grade | None:
+        if side == "received":
+            return self.grade(step.received)
+        if step.produced is None and step.kind == "tool" and self._wording.is_in(step.error or ""):
+            return "observed"  # a failed tool's error is often its answer to the model
+        return self.grade(step.produced)
 
     def _step(self, place: Place) -> Step:
         return self._graph.step(place.step_id)
@@ -231,9 +238,8 @@ class Flow:
         place: Place | None = end
         while place is not None:
             step = self._step(place)
-            held = self.grade(step.received if place.side == "received" else step.produced)
             link = came_from[place]
-            grades += [held or "inferred", *([link[1]] if link is not None else [])]
+            grades += [self._held(step, place.side) or "inferred", *([link[1]] if link is not None else [])]
             place = link[0] if link is not None else None
         return worst(*grades)
 

@@ -70,8 +70,8 @@ class Graph:
     def output_step(self) -> Step | None:
         """The step whose produced payload is the chain's output; None if nothing was produced.
 
-        That is the root. Of several roots, the last that ended. Where a request's app did not say what came
-        out, the last of its children that produced something.
+        That is the root. Of several roots, the last that ended. Where the app did not say what came out of a
+        request or of an agent's turn, what the last step within it produced.
         """
         ends = [end for root in self.roots if (end := self._output_of(root)) is not None]
         return max(ends, key=_ended, default=None)
@@ -228,12 +228,13 @@ class Graph:
         return found
 
     def _output_of(self, root: Step) -> Step | None:
-        if root.produced is not None or root.kind != "request":
-            return root if root.produced is not None else None
-        children = [
-            step for step in self.children(root) if step.produced is not None and step.kind != "handoff"
-        ]
-        return max(children, key=_ended, default=None)
+        if root.produced is not None:
+            return root
+        # An app need not say what came out of its blocks; a framework's steps do, unless they failed.
+        if root.kind != "request" and (root.kind, root.status) != ("agent", "ok"):
+            return None
+        insides = [self._output_of(step) for step in self.children(root) if step.kind != "handoff"]
+        return max((step for step in insides if step is not None), key=_ended, default=None)
 
 
 def _ended(step: Step) -> tuple[int, int]:

@@ -276,6 +276,22 @@ def test_an_answer_to_an_interrupt_reaches_the_output_through_the_step_that_aske
     ]  # fmt: skip
 
 
+def test_what_a_failed_tools_error_says_is_the_tools() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        with record.step("agent", "tools", received="q") as tools:
+            with record.step("tool", "db", received="q") as db:
+                pass
+            db.step.status, db.step.error = "error", "ValueError: quota 808 exceeded"
+            tools.produces(message("tool", "Error: quota 808 exceeded"))
+        team.produces("The quota is 808")
+
+    segment = one(record.graph(), "808")
+
+    assert (segment.source, segment.grade) == ("tool", "observed")
+    assert names(segment) == ["tool db", "agent tools", "workflow team"]
+
+
 def test_of_two_that_said_it_the_first_in_causal_order_is_the_origin() -> None:
     record = Record()
     with record.step("workflow", "team", received="q") as team:

@@ -194,6 +194,26 @@ def test_a_request_that_names_no_output_has_that_of_its_last_child() -> None:
     assert getattr(record.graph().output_step, "name", None) == "writer"
 
 
+def test_a_turn_whose_app_did_not_say_what_came_out_gives_what_was_said_within_it() -> None:
+    record = Record()
+    with record.step("request", "ask"):
+        record.did("agent", "planner", "q", "a plan")
+        with record.step("agent", "writer", received="a plan"):
+            record.did("model", "m", "a plan", "a text")
+
+    assert getattr(record.graph().output_step, "name", None) == "m"
+
+
+def test_what_was_said_within_a_turn_that_failed_is_no_output() -> None:
+    record = Record()
+    with record.step("request", "ask"):
+        with record.step("agent", "writer", received="a plan") as writer:
+            record.did("model", "m", "a plan", "a text")
+        writer.step.status = "error"
+
+    assert record.graph().output_step is None
+
+
 def test_nodes_and_edges_read_as_attributes_and_as_calls() -> None:
     graph = research_team().graph()
 
