@@ -20,7 +20,7 @@ from becausal.edge import Edge, worst
 from becausal.graph import Graph
 from becausal.payload import Payload
 from becausal.step import Grade, Step
-from becausal.wording import Wording
+from becausal.wording import Wording, normal
 
 __all__ = ["Arrival", "Flow", "Place", "Side", "Source"]
 
@@ -136,15 +136,33 @@ class Flow:
         return iter(found)
 
     def _of_produced(self, step: Step) -> Iterator[tuple[Place, Grade]]:
-        for child in reversed(self._graph.children(step)):
-            if child.kind != "handoff" and self._holds(child, "produced"):
-                yield Place(child.id, "produced"), "observed"
+        makers = [
+            child
+            for child in reversed(self._graph.children(step))
+            if child.kind != "handoff" and self._holds(child, "produced")
+        ]
+        # Of what was said within, some was written over before the end: what still stands as it was said comes first.
+        passed_up = self._unchanged(makers, step) if len(makers) > 1 else []
+        for child in passed_up or makers:
+            yield Place(child.id, "produced"), "observed"
         if self._holds(step, "received"):
             yield Place(step.id, "received"), "observed"
         elif step.kind == "memory_read":
             yield from self._of_received(step)
         elif (parent := self._resumed_by(step)) is not None and self._holds(parent, "received"):
             yield Place(parent.id, "received"), "matched"
+
+    def _unchanged(self, makers: Sequence[Step], step: Step) -> list[Step]:
+        """Return those whose text or number that holds it stands as they said it in what a step produced."""
+        kept = frozenset((self._graph.contents.of(step.produced) or Content()).leaves)
+        return [
+            maker
+            for maker in makers
+            if any(
+                leaf in kept and (self._wording.is_in(leaf) or self._wording.is_in_normal(normal(leaf)))
+                for leaf in (self._graph.contents.of(maker.produced) or Content()).leaves
+            )
+        ]
 
     def _of_insides(self, step: Step) -> Iterator[tuple[Place, Grade]]:
         """Yield who within a step made what it produced, past a step between that did not say it."""

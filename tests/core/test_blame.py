@@ -292,6 +292,17 @@ def test_what_a_failed_tools_error_says_is_the_tools() -> None:
     assert names(segment) == ["tool db", "agent tools", "workflow team"]
 
 
+def test_the_way_does_not_lead_through_what_was_written_over() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        record.did("agent", "rates", "q", {"rate": "7123 per ton"})
+        record.did("agent", "draft", {"rate": "7123 per ton"}, {"text": "We pay 7123 per ton"})
+        record.did("agent", "final", {"text": "We pay 7123 per ton"}, {"text": "We pay"})
+        team.produces({"rate": "7123 per ton", "text": "We pay"})
+
+    assert names(one(record.graph(), "7123")) == ["agent rates", "workflow team"]
+
+
 def test_of_two_that_said_it_the_first_in_causal_order_is_the_origin() -> None:
     record = Record()
     with record.step("workflow", "team", received="q") as team:
