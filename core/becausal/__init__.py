@@ -66,3 +66,7 @@ def __getattr__(name: str) -> object:
     if name in _LOOKING:
         return getattr(importlib.import_module(_LOOKING[name]), name)
     raise AttributeError(f"module 'becausal' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

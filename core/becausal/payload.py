@@ -22,7 +22,7 @@ class Bodies(Protocol):
         """Return a body, or None where it is not kept (a gap, `capture="digest"`, expired)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Payload:
     """A value as it crossed a boundary."""
 
@@ -42,6 +42,9 @@ class Payload:
     """Where something could not be kept, and why: `("$.socket", "opaque type socket.socket")`."""
 
     bodies: Bodies | None = field(default=None, compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        return f"<Payload {self.type_name}, {self.size} bytes, {self.digest}: .value() and .text() give the content>"
 
     @property
     def is_kept(self) -> bool:

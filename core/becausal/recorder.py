@@ -60,6 +60,7 @@ class Recorder:
         self.encoder = Encoder()
         self._telemetry, self._writer = telemetry, writer
         self._keeps_bodies = capture == "full" and writer is not None
+        self._withholds = capture == "digest"  # content, in whatever words
         self._open: dict[str, OpenStep] = {}
         # Reentrant: the garbage collector may end an abandoned stream while this thread holds it.
         self._open_lock = threading.RLock()
@@ -135,6 +136,8 @@ class Recorder:
         here = step_of(base)
         parent = opening.parent if opening.parent is not None else here
         step = _new(opening, parent)
+        if self._withholds and opening.kind == "request":
+            step.name = "request"  # its name is what somebody asked
         if opening.received is not NOTHING:
             self.receive(step, opening.received)
         self._open_span(step, _span_parent(opening.parent, here, base))
@@ -166,7 +169,7 @@ class Recorder:
                 step.ended_ns = clock.now_ns()
             step.status = status or ("ok" if error is None else status_of(error))
             if error is not None and step.status in ("error", "cancelled"):
-                step.error = _text_of(error)
+                step.error = type(error).__qualname__ if self._withholds else _text_of(error)
             try:
                 self._close_span(step, error)
             finally:
@@ -219,7 +222,7 @@ class Recorder:
 
     def decide(self, step: OpenStep, choice: Choice) -> None:
         """Note a decision on a step."""
-        step.choices.append(choice)
+        step.choices.append(choice.without_content() if self._withholds else choice)
 
     # -- payloads
 
@@ -376,7 +379,7 @@ def _new(opening: Opening, parent: StepRef | None) -> OpenStep:
     for handoff in opening.arrivals:
         step.hop = max(step.hop, handoff.hop)
         grade: Grade = handoff.causes[0].grade if handoff.causes else "declared"
-        step.causes.append(Cause(handoff.id, "transfer", grade, span_context=handoff.span_context))
+        step.causes.append(Cause(handoff.id, "transfer", grade, "received", handoff.span_context))
     return step
 
 

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from becausal.errors import SettingsError
+from becausal.errors import BecausalWarning, SettingsError
 
 __all__ = ["DEFAULT_STORE", "Capture", "Level", "Settings", "content_on_spans", "is_strict"]
 
@@ -44,18 +45,18 @@ class Settings:
     ) -> Settings:
         """Return the settings that these arguments and the environment amount to.
 
+        A variable whose value means nothing is warned of, and the default taken: it must not stop the app.
+
         Raises:
-            SettingsError: a level or a capture that does not exist.
+            SettingsError: an argument whose value means nothing.
         """
         named = store is not None
         chosen = os.fspath(store) if store is not None else environ.get("BECAUSAL_STORE") or DEFAULT_STORE
         return cls(
             store=store_url(chosen),
             store_was_named=named,
-            level=_one_of("level", level or environ.get("BECAUSAL_LEVEL") or "full", get_args(Level)),
-            capture=_one_of(
-                "capture", capture or environ.get("BECAUSAL_CAPTURE") or "full", get_args(Capture)
-            ),
+            level=_chosen("level", level, environ, get_args(Level)),
+            capture=_chosen("capture", capture, environ, get_args(Capture)),
         )
 
 
@@ -80,10 +81,20 @@ def content_on_spans(environ: Mapping[str, str] = os.environ) -> bool:
     )
 
 
-def _one_of(what: str, value: str, allowed: tuple[Any, ...]) -> Any:
+def _chosen(what: str, argument: str | None, environ: Mapping[str, str], allowed: tuple[Any, ...]) -> Any:
+    """Return an argument, else a variable, else the first that is allowed."""
+    there = f"use one of: {', '.join(allowed)}"
+    if argument is not None:
+        if argument not in allowed:
+            raise SettingsError(f"{what}={argument!r} does not exist; {there}")
+        return argument
+    variable = f"BECAUSAL_{what.upper()}"
+    value = environ.get(variable) or allowed[0]
     if value not in allowed:
-        raise SettingsError(
-            f"{what}={value!r} does not exist; use one of: {', '.join(allowed)}, as an argument of "
-            f"becausal.instrument() or as BECAUSAL_{what.upper()}"
+        warnings.warn(
+            f"{variable}={value!r} does not exist, so {allowed[0]!r} is taken; {there}",
+            BecausalWarning,
+            stacklevel=4,
         )
+        return allowed[0]
     return value

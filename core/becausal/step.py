@@ -6,6 +6,7 @@ the store; what comes back is a `Step`, which never changes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -70,6 +71,17 @@ class Choice:
     reason: str | None = None
     score: float | None = None  # 0 to 1
     method: str | None = None  # how the score is known: `declared`, `logprobs`, `stated`
+
+    def without_content(self) -> Choice:
+        """Return what may be kept where content may not: the name of what was chosen, not a word of why."""
+        named = _NAMES_ALONE.match(self.conclusion)
+        return Choice(named[0] if named else "decided", (), None, self.score, self.method)
+
+
+# What the adapters say of a choice: a tool's name (its arguments are content), agents', nodes'.
+_NAMES_ALONE = re.compile(
+    r"call [\w.:-]+(?=\()|(?:route to|hand over to|next speaker:) .*|answer(?=:)", re.DOTALL
+)
 
 
 class StepRef(Protocol):
@@ -175,7 +187,7 @@ class OpenStep:
         """Canonical bodies (digest, bytes) on their way to the store; emptied once they are there."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Step:
     """A recorded step."""
 
@@ -205,6 +217,10 @@ class Step:
     attributes: Mapping[str, Attribute] = field(default_factory=dict, hash=False)
     causes: tuple[Cause, ...] = field(default=(), hash=False)
     choices: tuple[Choice, ...] = field(default=(), hash=False)
+
+    def __repr__(self) -> str:
+        agent = f" of {self.agent}" if self.agent and self.agent != self.name else ""
+        return f"<Step {self.id[:8]} {self.kind} {self.name!r}{agent}, {self.status}>"
 
     @property
     def duration_ns(self) -> int | None:

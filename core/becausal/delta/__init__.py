@@ -70,6 +70,9 @@ class Delta:
     def __iter__(self) -> Iterator[Change]:
         return iter(self.changes)
 
+    def __getitem__(self, index: int) -> Change:
+        return self.changes[index]
+
     def __len__(self) -> int:
         return len(self.changes)
 

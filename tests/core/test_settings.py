@@ -1,0 +1,67 @@
+"""The promise: what becausal was told to do is done, and what means nothing is said and stops no app."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+import becausal
+from becausal.context import current
+from becausal.errors import BecausalWarning, SettingsError
+from becausal.instrument import active_recorder
+from becausal.settings import Settings
+from becausal.step import Choice, OpenStep
+
+
+def test_arguments_come_before_variables_and_variables_before_defaults() -> None:
+    environ = {"BECAUSAL_LEVEL": "boundaries", "BECAUSAL_STORE": "/tmp/x.db"}
+
+    assert Settings.read(environ={}) == Settings()
+    assert Settings.read(environ=environ).level == "boundaries"
+    assert Settings.read(level="full", environ=environ).level == "full"
+    assert Settings.read(environ=environ).store == "sqlite:////tmp/x.db"
+    assert Settings.read(store=Path("y.db"), environ=environ).store == "sqlite:///y.db"
+
+
+@pytest.mark.parametrize("what", ["level", "capture"])
+def test_a_variable_that_means_nothing_is_warned_of_and_an_argument_is_refused(what: str) -> None:
+    with pytest.warns(
+        BecausalWarning, match=f"BECAUSAL_{what.upper()}='typo' does not exist.*use one of: full, "
+    ):
+        settings = Settings.read(environ={f"BECAUSAL_{what.upper()}": "typo"})
+    assert settings == Settings()
+
+    with pytest.raises(SettingsError, match="does not exist; use one of: full, "):
+        Settings.read(**{what: "typo"}, environ={})
+
+
+def test_without_content_no_word_of_it_reaches_the_store(tmp_path: Path) -> None:
+    secret = "hunter2"
+    url = f"sqlite:///{tmp_path / 'digests.db'}"
+    becausal.instrument("threads", store=url, capture="digest")
+    try:
+        with becausal.chain(f"what is {secret}?") as request, becausal.agent("a", received=secret) as turn:
+            turn.decide(f"tell {secret}", because=[secret], reason=secret, confidence=0.5)
+            recorder = active_recorder()
+            step = current()
+            assert recorder is not None
+            assert isinstance(step, OpenStep)
+            recorder.decide(step, Choice(f"call search(q={secret!r})", (secret,), secret))
+            with contextlib.suppress(ValueError), becausal.agent("b"):
+                raise ValueError(secret)
+            turn.returned([secret])
+            request.returned(secret)
+        becausal.flush()
+        run = becausal.last_run()
+    finally:
+        becausal.uninstrument()
+
+    assert [decision.conclusion for decision in run.decisions] == ["decided", "call search"]
+    assert run.decisions[0].confidence is not None
+    assert [step.error for step in run.steps if step.error] == ["ValueError"]
+    assert run.output is not None
+    assert not run.output.is_kept
+    for file in tmp_path.iterdir():
+        assert secret.encode() not in file.read_bytes()
