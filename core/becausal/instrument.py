@@ -144,7 +144,7 @@ def instrument(
     global _active
     with _lock:
         known = adapters()
-        chosen = _chosen(frameworks, known)
+        chosen = _chosen([name.lower() for name in frameworks], known)
         settings = Settings.read(store=store, level=level, capture=capture)
         is_first = _active is None
         if _active is None:

@@ -36,7 +36,7 @@ StepKind = Literal[
 """What sort of work a step is."""
 
 Status = Literal["open", "ok", "error", "interrupted", "cancelled", "closed", "abandoned", "unfinished"]
-"""How a step stands. `interrupted`: the framework's own control flow (an interrupt, a jump to the parent graph).
+"""How a step stands. `interrupted`: it waits for somebody, by the framework's own control flow.
 `closed`: its stream was closed by its reader; `abandoned`: left to the garbage collector; `unfinished`: still
 open when the process ended."""
 

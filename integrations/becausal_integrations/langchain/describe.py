@@ -37,7 +37,10 @@ def outcome(error: BaseException) -> Status | None:
     if isinstance(error, GeneratorExit):
         return "closed"
     # By name: LangGraph's interrupts pass through tools and models, and langchain-core knows nothing of it.
-    return "interrupted" if any(cls.__name__ == "GraphBubbleUp" for cls in type(error).__mro__) else None
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if "ParentCommand" in names:
+        return "ok"  # how a `Command` for the parent graph gets there; nothing waits for anybody
+    return "interrupted" if "GraphBubbleUp" in names else None
 
 
 def model_name(metadata: Mapping[str, Any], params: Mapping[str, Any], serialized: Mapping[str, Any]) -> str:
