@@ -262,8 +262,9 @@ class TopWalk(Walk):
             if first.type is dict:
                 every = all(map(is_, types, repeat(dict)))
                 return (_packed(items, self.hook), memoryview(b"")) if every else None
-            slots = [reader.slots for reader in map(reader_of, types)]
-            if first.fields is None or slots.count(first.slots) != len(slots):
+            # By identity: a metaclass may define `__hash__`.
+            kinds = dict(zip(map(id, types), types, strict=True)).values()
+            if first.fields is None or any(reader_of(kind).slots != first.slots for kind in kinds):
                 return None
             extra: list[Any] = [] if first.extra is None else [*map(first.extra, items)]
             return _packed([*map(first.fields, items)], self.hook), _packed(extra, self.hook)
