@@ -93,7 +93,7 @@ class Chat:
         )
         if handoff is None:
             return None
-        read = self._recorder.seal(message)
+        read = self._ledger.seal(message)
         handoff.attributes[semconv.TRANSFER_EQUAL] = read.payload.digest == origin.sealed.payload.digest
         self._recorder.end(handoff, read)
         for item in getattr(
@@ -104,9 +104,9 @@ class Chat:
 
     def _answered(self, step: OpenStep, response: Response) -> object:
         message = response.chat_message
-        sealed = self._recorder.seal(message)
+        sealed = self._ledger.seal(message)
         if self._ledger.messages.find(message.id) is None:
-            self._ledger.produce(message, step, step.name, sealed)
+            sealed = self._ledger.produce(message, step, step.name, sealed).sealed
         target = getattr(message, "target", None)  # of a HandoffMessage
         if isinstance(target, str):
             self._recorder.decide(step, Choice(f"hand over to {target}", reason=describe.head(message)))

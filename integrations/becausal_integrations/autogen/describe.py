@@ -5,8 +5,10 @@ AutoGen is imported within the functions: what they are given shows that it is l
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
@@ -22,6 +24,7 @@ __all__ = [
     "choices",
     "head",
     "heads",
+    "inside",
     "is_create_result",
     "is_of_a_team",
     "is_response",
@@ -37,6 +40,9 @@ __all__ = [
 
 EVENTS = "autogen_agentchat.teams._group_chat"
 """Where the messages that teams are run by are defined."""
+
+MOST_LEVELS = 4
+"""So deep `inside` looks."""
 
 HEAD = 200
 """Characters of a text that stand for it in a decision."""
@@ -169,6 +175,67 @@ def head(message: Any) -> str:
             part.content for part in content if isinstance(getattr(part, "content", None), str)
         )
     return _cut(content) if isinstance(content, str) else ""
+
+
+def inside(message: object) -> list[object] | None:
+    """Return all that a chat message consists of; None where that cannot be told cheaply.
+
+    As long as each of these is the very object that it was, the message says what it said: all of them are immutable,
+    types and ends included. Told of AutoGen's own classes alone, whose fields are all that they are.
+    """
+    found: list[object] = []
+    return found if _gather(message, found, MOST_LEVELS) else None
+
+
+def _gather(value: Any, found: list[object], levels: int) -> bool:
+    kind = type(value)
+    if id(kind) in _LEAVES:
+        found.append(value)
+        return True
+    if kind is datetime:
+        found.append(value)
+        return value.tzinfo is None or type(value.tzinfo) is timezone
+    if not levels:
+        return False
+    found.append(kind)
+    if kind is list:
+        told = all(_gather(item, found, levels - 1) for item in value.copy())
+    elif kind is dict:
+        told = _gather_fields(value, found, levels)
+    else:
+        told = (
+            id(kind) in _own_classes()
+            and getattr(value, "__pydantic_extra__", None) is None
+            and _gather_fields(value.__dict__, found, levels)
+        )
+    found.append(_END)
+    return told
+
+
+def _gather_fields(fields: dict[Any, Any], found: list[object], levels: int) -> bool:
+    for key, value in fields.copy().items():
+        if type(key) is not str:
+            return False
+        found.append(key)
+        if not _gather(value, found, levels - 1):
+            return False
+    return True
+
+
+# By identity: a class of the app's may have a metaclass that defines `__hash__`.
+_LEAVES = frozenset(map(id, (str, int, float, bool, bytes, type(None))))
+
+_END = object()
+"""Ends what one container consists of."""
+
+
+@functools.cache
+def _own_classes() -> frozenset[int]:
+    from autogen_agentchat import messages
+    from autogen_core import FunctionCall, models
+
+    own = messages.TextMessage, messages.StopMessage, messages.ToolCallSummaryMessage, messages.HandoffMessage
+    return frozenset(map(id, (*own, FunctionCall, models.FunctionExecutionResult, models.RequestUsage)))
 
 
 def _conclusions(content: Any) -> list[str]:

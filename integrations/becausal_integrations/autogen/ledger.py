@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import is_
 from typing import Any, Generic, TypeVar
 
 from becausal.recorder import Recorder, Sealed
 from becausal.step import Attribute, Cause, EdgeKind, OpenStep, StepRef
+from becausal_integrations.autogen import describe
 
 __all__ = ["ByIdentity", "Ledger", "Notes", "Origin", "Recent", "Tag", "cause", "notes_of", "owns"]
 
@@ -90,6 +92,15 @@ class Tag:
     """The agents whose model has seen it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A chat message as it was sealed last."""
+
+    sealed: Sealed
+    inside: list[object]
+    """What it consisted of; see `describe.inside`."""
+
+
 class ByIdentity(Generic[T]):
     """What is known of objects that need not be hashable, for as long as they live."""
 
@@ -100,6 +111,12 @@ class ByIdentity(Generic[T]):
         """Return what is known of an object."""
         found = self._held.get(id(thing))
         return found[1] if found is not None and found[0]() is thing else None
+
+    def among(self, things: Iterable[object]) -> list[tuple[object, T]]:
+        """Return those of some objects that something is known of, with that."""
+        held = self._held
+        found = [(thing, held.get(id(thing))) for thing in things]
+        return [(thing, entry[1]) for thing, entry in found if entry is not None and entry[0]() is thing]
 
     def put(self, thing: object, known: T) -> None:
         """Note something of an object."""
@@ -139,6 +156,8 @@ class Ledger:
         self.messages: Recent[Origin] = Recent(MOST_MESSAGES)
         self.routes: Recent[OpenStep] = Recent(MOST_ROUTES)
         """The last choice of a group chat manager, by its agent id."""
+        self.seals: ByIdentity[Seal] = ByIdentity()
+        """The chat messages that are still about: each reader finds them sealed, unless somebody changed them."""
         self.tags: ByIdentity[Tag] = ByIdentity()
         self.models: ByIdentity[OpenStep] = ByIdentity()
         """An agent's last model call."""
@@ -159,9 +178,20 @@ class Ledger:
 
     def produce(self, message: Any, step: StepRef, sender: str, sealed: Sealed | None = None) -> Origin:
         """Note who made a chat message, and what it says now."""
-        origin = Origin(step, sender, self.keep(step, message if sealed is None else sealed))
+        origin = Origin(step, sender, self.keep(step, self.seal(message) if sealed is None else sealed))
         self.messages.put(message.id, origin)
         return origin
+
+    def seal(self, message: object) -> Sealed:
+        """Fix a chat message as it is now; one that is what it was is not encoded again."""
+        inside = describe.inside(message)
+        if inside is None:
+            return self._recorder.seal(message)
+        former = self.seals.get(message)
+        if former is None or len(former.inside) != len(inside) or not all(map(is_, former.inside, inside)):
+            former = Seal(self._recorder.seal(message), inside)
+            self.seals.put(message, former)
+        return former.sealed
 
     def keep(self, step: StepRef, value: object) -> Sealed:
         """Seal a value whose body goes to the store with an open step, so that it need not be held here."""
