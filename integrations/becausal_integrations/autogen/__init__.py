@@ -43,13 +43,15 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from becausal.context import current
 from becausal.instrument import Hooks
 from becausal.recorder import Observation, Recorder
+from becausal.standin import FunctionStandIn
 from becausal_integrations.autogen.chat import Chat
 from becausal_integrations.autogen.insides import Insides
 from becausal_integrations.autogen.ledger import Ledger
 from becausal_integrations.autogen.runtime import Runtime
-from becausal_integrations.patch import Make, Notice, family, notice, noticing, observe, observing
+from becausal_integrations.patch import Make, Notice, family, notice, noticing, observe, observing, replace
 
 __all__ = ["AutoGenAdapter"]
 
@@ -75,10 +77,10 @@ class AutoGenAdapter:
 def _hook_runtime(recorder: Recorder, hooks: Hooks, runtime: Runtime) -> None:
     doors = f"{RUNTIME}:SingleThreadedAgentRuntime"
     # The request around the sending: what is sent from outside belongs to the request that it starts.
-    notice(recorder, hooks, f"{doors}.send_message", runtime.direct)
-    observe(recorder, hooks, f"{doors}.send_message", runtime.direct_request)
-    notice(recorder, hooks, f"{doors}.publish_message", runtime.broadcast)
-    observe(recorder, hooks, f"{doors}.publish_message", runtime.broadcast_request)
+    sends = _request_around(recorder, _noticed(recorder, runtime.direct), runtime.direct_request)
+    replace(hooks, f"{doors}.send_message", sends)
+    publishes = _request_around(recorder, _noticed(recorder, runtime.broadcast), runtime.broadcast_request)
+    replace(hooks, f"{doors}.publish_message", publishes)
     notice(recorder, hooks, f"{RUNTIME}:get_telemetry_envelope_metadata", runtime.packed)
     notice(recorder, hooks, f"{doors}._process_send", runtime.unpacked)
     notice(recorder, hooks, f"{doors}._process_publish", runtime.distributed)
@@ -99,8 +101,8 @@ def _hook_chat(recorder: Recorder, hooks: Hooks, chat: Chat) -> None:
         {
             "run": observed(chat.agent_run),
             "run_stream": observed(chat.agent_run),
-            "on_messages": observed(chat.turn, chat.bare_turn),
-            "on_messages_stream": observed(chat.turn, chat.bare_turn),
+            "on_messages": _request_around(recorder, observed(chat.turn), chat.bare_turn),
+            "on_messages_stream": _request_around(recorder, observed(chat.turn), chat.bare_turn),
         },
     )
     family(
@@ -144,13 +146,38 @@ def _hook_insides(recorder: Recorder, hooks: Hooks, insides: Insides) -> None:
     )
 
 
-def _observed(recorder: Recorder, *seen: Observation) -> Make:
-    """Return what makes a method's hook, the first observation innermost."""
+def _observed(recorder: Recorder, seen: Observation) -> Make:
+    return lambda original: _observing(recorder, original, seen)
+
+
+def _request_around(recorder: Recorder, make_inside: Make, request: Observation) -> Make:
+    """Return what makes a hook that is a request as well where it is called outside every chain.
+
+    Within one, which is nearly always, the call goes past what would find that it is no request.
+    """
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        for observation in seen:
-            original = _observing(recorder, original, observation)
-        return original
+        inside = make_inside(original)
+        outside = _observing(recorder, inside, request)
+
+        def either(*args: Any, **kwargs: Any) -> Any:
+            return (outside if current() is None else inside)(*args, **kwargs)
+
+        if inspect.iscoroutinefunction(original):
+
+            @functools.wraps(original)
+            async def awaited(*args: Any, **kwargs: Any) -> Any:
+                return await either(*args, **kwargs)
+
+            return awaited
+        if inspect.isasyncgenfunction(original):
+            return FunctionStandIn(
+                original,
+                lambda _, instance, args, kwargs: either(
+                    *(args if instance is None else (instance, *args)), **kwargs
+                ),
+            )
+        return functools.wraps(original)(either)
 
     return make
 

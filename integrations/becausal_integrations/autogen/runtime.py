@@ -12,7 +12,7 @@ from becausal.context import current, with_step
 from becausal.recorder import NOTHING, Observation, Opening, Recorder, Sealed
 from becausal.step import OpenStep, StepRef
 from becausal_integrations.autogen import describe
-from becausal_integrations.autogen.ledger import Ledger, Notes, cause
+from becausal_integrations.autogen.ledger import ByIdentity, Ledger, Notes, cause
 from becausal_integrations.patch import Notice
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ class Runtime:
 
     def __init__(self, recorder: Recorder, ledger: Ledger) -> None:
         self._recorder, self._ledger = recorder, ledger
+        self._of_teams: ByIdentity[bool] = ByIdentity()
+        """Whether an agent's class belongs to the workings of teams: they get most of the messages."""
         self.direct_request = Observation(self._direct_request)
         self.broadcast_request = Observation(self._broadcast_request, lambda step, result: NOTHING)
         self.direct = Notice(scope=self._direct)
@@ -155,7 +157,11 @@ class Runtime:
         carrier = arriving()
         if carrier is not None:
             carrier.arrivals += 1
-        if describe.is_team_agent(agent):
+        of_team = self._of_teams.get(type(agent))
+        if of_team is None:
+            of_team = describe.is_team_agent(agent)
+            self._of_teams.put(type(agent), of_team)
+        if of_team:
             return None
         name = agent.id.type
         handoff = None if carrier is None else self._arrived(carrier, name, message, ctx)
