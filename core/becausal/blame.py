@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 from becausal.content import spoken
 from becausal.decision import Decision
-from becausal.flow import Flow, Side, Source
+from becausal.flow import Arrival, Flow, Side, Source
 from becausal.graph import Graph
 from becausal.handoff import Handoff
+from becausal.index import Found
 from becausal.payload import Payload
 from becausal.step import Grade, Step
 from becausal.wording import Wording, facts, pieces
@@ -71,40 +72,38 @@ def blame(graph: Graph, text: str | None = None, *, of: Step | Handoff | str | N
     if step is None:
         return Blame(None, [] if text is None else [_unknown(text)])
     if text is not None:
-        return Blame(step, list(_with_facts(graph, step, text)))
+        return Blame(step, list(_Asking(graph, step).with_facts(text)))
     payload = step.produced or step.received
     if payload is None or not payload.is_kept:
         return Blame(step, [])
     asked = dict.fromkeys(piece for said in spoken(payload.value()) for piece in pieces(said))
-    segments = [segment for piece in asked for segment in _with_facts(graph, step, piece)]
+    asking = _Asking(graph, step)
+    segments = [segment for piece in asked for segment in asking.with_facts(piece)]
     return Blame(step, list({segment.text: segment for segment in segments}.values()))
 
 
-def _with_facts(graph: Graph, step: Step, text: str) -> Iterator[Segment]:
-    whole = _segment(graph, step, text)
-    yield whole
-    if whole.source in ("model", "agent"):
-        for fact in facts(text):
-            part = _segment(graph, step, fact)
-            if part.origin is not None and (whole.origin is None or part.origin.id != whole.origin.id):
-                yield part
+class _Asking:
+    """Asks about one step's texts. Those that stand in the same places are led back once."""
 
+    def __init__(self, graph: Graph, step: Step) -> None:
+        self._graph, self._step = graph, step
+        self._flows: dict[Found, Flow] = {}
+        self._arrivals: dict[tuple[Found, Side], Arrival] = {}
 
-def _segment(graph: Graph, step: Step, text: str) -> Segment:
-    sides: tuple[tuple[Side, Payload | None], ...] = (
-        ("produced", step.produced),
-        ("received", step.received),
-    )
-    for side, payload in sides:
-        content = graph.contents.of(payload)
-        if payload is None or content is None:
-            continue
-        flow = Flow(graph, Wording(text, content.text))
-        if flow.grade(payload) is None:
-            continue
-        if side == "received" and step.produced is not None and _is_output(graph, step):
-            break  # what an output does not say is not in it, even if the request said it
-        arrival = flow.arrival(step, side)
+    def with_facts(self, text: str) -> Iterator[Segment]:
+        """Yield the segment of a text, and those of the figures in it that came from elsewhere."""
+        whole = self._segment(text)
+        yield whole
+        if whole.source in ("model", "agent"):
+            for fact in facts(text):
+                part = self._segment(fact)
+                if part.origin is not None and (whole.origin is None or part.origin.id != whole.origin.id):
+                    yield part
+
+    def _segment(self, text: str) -> Segment:
+        arrival = self._arrival(text)
+        if arrival is None:
+            return _unknown(text)
         decisions = [
             Decision(passed, choice)
             for passed in {passed.id: passed for passed in arrival.path}.values()
@@ -117,10 +116,31 @@ def _segment(graph: Graph, step: Step, text: str) -> Segment:
             list(arrival.path),
             arrival.grade,
             decisions,
-            [] if arrival.origin is None else _asked_by(graph, arrival.origin),
+            _asked_by(self._graph, arrival.origin),
             arrival.in_transit,
         )
-    return _unknown(text)
+
+    def _arrival(self, text: str) -> Arrival | None:
+        graph, step = self._graph, self._step
+        sides: tuple[tuple[Side, Payload | None], ...] = (
+            ("produced", step.produced),
+            ("received", step.received),
+        )
+        for side, payload in sides:
+            if payload is None or graph.contents.of(payload) is None:
+                continue
+            found = graph.index.find(Wording(text, graph.contents.texts(payload)))
+            if found not in self._flows:
+                self._flows[found] = Flow(graph, found)
+            flow = self._flows[found]
+            if flow.grade(payload) is None:
+                continue
+            if side == "received" and step.produced is not None and _is_output(graph, step):
+                break  # what an output does not say is not in it, even if the request said it
+            if (found, side) not in self._arrivals:
+                self._arrivals[found, side] = flow.arrival(step, side)
+            return self._arrivals[found, side]
+        return None
 
 
 def _asked_by(graph: Graph, origin: Step) -> list[Decision]:

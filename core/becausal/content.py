@@ -18,7 +18,6 @@ from fractions import Fraction
 
 import becausal.canonical as canonical
 from becausal.payload import Bodies, Payload, text_of
-from becausal.wording import normal
 
 __all__ = ["Content", "Contents", "spoken"]
 
@@ -47,8 +46,12 @@ class Content:
     """Ids of tool calls that it answers."""
     parts: frozenset[bytes] = frozenset()
     """Digests of the parts that its canonical form is made of."""
-    text: str = ""
-    """`Payload.text()` and every leaf, for a search; NUL between them."""
+    said_parts: frozenset[bytes] = frozenset()
+    """Those of them whose leaves are among its leaves."""
+    own: tuple[str, ...] = ()
+    """Those of its leaves that stand in no part."""
+    shown: str = ""
+    """`Payload.text()`, without what its parts show."""
     is_whole: bool = True
     """Whether every part of it could be read."""
 
@@ -63,8 +66,6 @@ class Contents:
     def __init__(self) -> None:
         self._known: dict[bytes, Content | None] = {}
         self._marks: dict[str, bytes] = {}
-        self._normal: dict[str, str] = {}
-        self._normal_leaves: dict[str, str] = {}
 
     def of(self, payload: Payload | None) -> Content | None:
         """Return a payload's content; None where there is no payload or its body was not kept."""
@@ -72,15 +73,25 @@ class Contents:
             return None
         return self._of(canonical.parse_digest(payload.digest), payload.bodies)
 
-    def normal(self, payload: Payload) -> str:
-        """Return the normal form of every leaf of a payload, NUL between them (see `becausal.wording`)."""
-        if payload.digest not in self._normal:
-            leaves = (self.of(payload) or Content()).leaves
-            for leaf in leaves:
-                if leaf not in self._normal_leaves:
-                    self._normal_leaves[leaf] = normal(leaf)
-            self._normal[payload.digest] = "\0".join(self._normal_leaves[leaf] for leaf in leaves)
-        return self._normal[payload.digest]
+    def within(self, payload: Payload | None) -> dict[bytes, Content]:
+        """Return the contents of a payload and of the parts that it is made of, by digest, each once."""
+        found: dict[bytes, Content] = {}
+        if payload is None or self.of(payload) is None:
+            return found
+        left = [canonical.parse_digest(payload.digest)]
+        while left:
+            digest = left.pop()
+            content = self._known.get(digest)
+            if content is not None and digest not in found:
+                found[digest] = content
+                left.extend(content.parts)
+        return found
+
+    def texts(self, payload: Payload | None) -> Iterator[str]:
+        """Yield `Payload.text()`, in parts, and every leaf: what an exact text is looked for in."""
+        for content in self.within(payload).values():
+            yield from content.own
+            yield content.shown
 
     def _of(self, digest: bytes, bodies: Bodies) -> Content | None:
         if digest not in self._known:
@@ -96,8 +107,9 @@ class Contents:
 
         def mark(digest: bytes) -> bytes:
             name = _MARK + digest.hex().translate(_LETTERS)
+            if name not in parts:
+                digests.append(digest)
             parts[name] = self._of(digest, bodies)
-            digests.append(digest)
             if name not in self._marks:
                 self._marks[name] = canonical.encode(name).body
             return self._marks[name]
@@ -105,14 +117,15 @@ class Contents:
         value = canonical.decode(body, mark)
         reading = _Reading(parts)
         _walk(value, reading, whole=True)
-        texts = [*reading.leaves, *(part.text for part in parts.values() if part), text_of(value)]
         return Content(
             tuple(reading.leaves),
             frozenset(reading.wholes),
             frozenset(reading.asks),
             frozenset(reading.answers),
             frozenset(digests),
-            _MARKED.sub("", "\0".join(dict.fromkeys(texts))),
+            frozenset(digest for digest, name in zip(digests, parts, strict=True) if name in reading.heard),
+            tuple(reading.own),
+            _MARKED.sub("", text_of(value)),
             all(part is not None and part.is_whole for part in parts.values()),
         )
 
@@ -124,9 +137,13 @@ class _Reading:
     wholes: set[str] = field(default_factory=set)
     asks: set[str] = field(default_factory=set)
     answers: set[str] = field(default_factory=set)
+    own: list[str] = field(default_factory=list)
+    heard: set[str] = field(default_factory=set)
 
-    def add(self, part: Content | None) -> None:
+    def add(self, name: str) -> None:
         """Take in what a part says."""
+        part = self.parts[name]
+        self.heard.add(name)
         if part is not None:
             self.leaves.extend(part.leaves)
             self.wholes |= part.wholes
@@ -160,9 +177,10 @@ def _walk(value: object, reading: _Reading, *, whole: bool) -> None:
                 # A message's content may come in blocks, each of which is something said.
                 _walk(item, reading, whole=False)
         case str() if value in reading.parts:
-            reading.add(reading.parts[value])
+            reading.add(value)
         case _ if (text := _text(value)) is not None:
             reading.leaves.append(text)
+            reading.own.append(text)
             if whole:
                 reading.wholes.add(text)
             _walk_json(text, reading)

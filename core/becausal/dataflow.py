@@ -112,6 +112,10 @@ class _Keys:
         """Return a payload's content; an empty one where it is not known."""
         return self._contents.of(payload) or Content()
 
+    def shows(self, payload: Payload | None, text: str) -> bool:
+        """Return whether a text stands in a payload."""
+        return any(text in shown for shown in self._contents.texts(payload))
+
     def of(self, payload: Payload | None) -> frozenset[_Key]:
         """Return the keys of a payload and of what it says."""
         if payload is None:
@@ -137,7 +141,7 @@ class _Carriers:
         self._of = keys
         self._steps: set[str] = set()
         self._keys: list[frozenset[_Key]] = []
-        self._texts: list[str] = []
+        self._payloads: list[Payload | None] = []
 
     def add(self, step: Step) -> None:
         """Let a step explain what it received and produced."""
@@ -151,7 +155,7 @@ class _Carriers:
     def add_payload(self, payload: Payload | None) -> None:
         """Let a payload explain what is in it."""
         self._keys.append(self._of.of(payload))
-        self._texts.append(self._of.content(payload).text)
+        self._payloads.append(payload)
 
     def has_step(self, step: Step) -> bool:
         """Return whether a step is among the causes."""
@@ -160,7 +164,7 @@ class _Carriers:
     def carry(self, find: _Find) -> bool:
         """Return whether a find is explained."""
         return self.has(find.key) or (
-            find.text is not None and any(find.text in text for text in self._texts)
+            find.text is not None and any(self._of.shows(payload, find.text) for payload in self._payloads)
         )
 
     def has(self, key: _Key) -> bool:

@@ -18,9 +18,9 @@ from becausal import semconv
 from becausal.content import Content
 from becausal.edge import Edge, worst
 from becausal.graph import Graph
+from becausal.index import Found
 from becausal.payload import Payload
 from becausal.step import Grade, Step
-from becausal.wording import Wording, normal
 
 __all__ = ["Arrival", "Flow", "Place", "Side", "Source"]
 
@@ -52,28 +52,28 @@ class Arrival:
 
 
 class Flow:
-    """The way of one text through one graph."""
+    """The way of one text through one graph. Texts that are found in the same places go the same way."""
 
-    def __init__(self, graph: Graph, wording: Wording) -> None:
-        self._graph, self._wording = graph, wording
-        self._grades: dict[str, Grade | None] = {}
+    def __init__(self, graph: Graph, found: Found) -> None:
+        self._graph, self._found = graph, found
+        self._grades = graph.index.grades(found)
 
     @cached_property
     def _makers(self) -> list[Step]:
         """The steps that produced the text, latest first."""
-        return [
-            step
-            for step in reversed(self._graph.nodes)
-            if step.kind != "handoff" and self._holds(step, "produced")
-        ]
+        return self._graph.index.makers(self._found, self._grades)
+
+    @cached_property
+    def _makers_within(self) -> dict[str, list[Step]]:
+        """The same by the steps that called them."""
+        found: dict[str, list[Step]] = {}
+        for maker in self._makers:
+            found.setdefault(maker.parent_id or "", []).append(maker)
+        return found
 
     def grade(self, payload: Payload | None) -> Grade | None:
         """Return how surely a payload holds the text; None if it does not."""
-        if payload is None:
-            return None
-        if payload.digest not in self._grades:
-            self._grades[payload.digest] = self._look(payload)
-        return self._grades[payload.digest]
+        return None if payload is None else self._grades.get(payload.digest)
 
     def arrival(self, step: Step, side: Side) -> Arrival:
         """Return how the text came to stand on one side of a step.
@@ -101,23 +101,13 @@ class Flow:
 
     # Where it stands
 
-    def _look(self, payload: Payload) -> Grade | None:
-        content = self._graph.contents.of(payload)
-        if content is None:
-            return "inferred"
-        if self._wording.is_in(content.text):
-            return "observed"
-        if self._wording.is_in_normal(self._graph.contents.normal(payload)):
-            return "matched"
-        return None if content.is_whole else "inferred"
-
     def _holds(self, step: Step, side: Side) -> bool:
         return self._held(step, side) is not None
 
     def _held(self, step: Step, side: Side) -> Grade | None:
         if side == "received":
             return self.grade(step.received)
-        if step.produced is None and step.kind == "tool" and self._wording.is_in(step.error or ""):
+        if self._graph.index.is_in_error(self._found, step):
             return "observed"  # a failed tool's error is often its answer to the model
         return self.grade(step.produced)
 
@@ -136,11 +126,7 @@ class Flow:
         return iter(found)
 
     def _of_produced(self, step: Step) -> Iterator[tuple[Place, Grade]]:
-        makers = [
-            child
-            for child in reversed(self._graph.children(step))
-            if child.kind != "handoff" and self._holds(child, "produced")
-        ]
+        makers = self._makers_within.get(step.id, [])
         # Of what was said within, some was written over before the end: what still stands as it was said comes first.
         passed_up = self._unchanged(makers, step) if len(makers) > 1 else []
         for child in passed_up or makers:
@@ -159,7 +145,7 @@ class Flow:
             maker
             for maker in makers
             if any(
-                leaf in kept and (self._wording.is_in(leaf) or self._wording.is_in_normal(normal(leaf)))
+                leaf in kept and self._graph.index.is_in_leaf(self._found, leaf)
                 for leaf in (self._graph.contents.of(maker.produced) or Content()).leaves
             )
         ]

@@ -16,6 +16,7 @@ from becausal.dataflow import data_edges
 from becausal.edge import Edge
 from becausal.errors import BecausalError, StepNotFoundError
 from becausal.handoff import Handoff
+from becausal.index import Index
 from becausal.order import Nesting, Order
 from becausal.step import Step
 
@@ -55,6 +56,11 @@ class Graph:
         """Call edges, recorded causes and data edges, in the order of the caused step."""
         found = [*self._calls, *self._recorded, *self._data]
         return View(sorted(found, key=lambda edge: (edge.target.seq, edge.source.seq)))
+
+    @cached_property
+    def index(self) -> Index:
+        """Which payloads hold a text."""
+        return Index(self.nodes, self.contents)
 
     @cached_property
     def order(self) -> Order:

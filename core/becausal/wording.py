@@ -11,10 +11,11 @@ A number stands only where it is the whole number: `20` is not in `2024`, nor in
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from itertools import chain
 
-__all__ = ["Wording", "facts", "normal", "pieces"]
+__all__ = ["Wording", "facts", "normal", "pieces", "whole_words", "words"]
 
 _SCALES = {
     "k": 3, "thousand": 3, "m": 6, "mn": 6, "million": 6, "b": 9, "bn": 9, "billion": 9, "trillion": 12
@@ -31,8 +32,12 @@ _FACT = re.compile(
     r"[$€£¥]?\d(?:[\d,._:/-]*\d)?(?:\s?(?:%|(?:percent|thousand|million|billion|trillion|bn|mn)\b))?"
     r"|\b[A-Za-z]+[-_]?\d[\w-]*"
 )
+_WORD, _DIGITS = re.compile(r"\w+"), re.compile(r"\d+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[]?[A-Z0-9])|\n+")
 _BULLET = re.compile(r"^\s*(?:[-*•>]+\s+|#+\s+|\d+[.)]\s+)")
+
+_Borders = tuple[re.Pattern[str], re.Pattern[str]]
+"""What must hold before and after a text where it stands; neither takes up a character."""
 
 
 class Wording:
@@ -41,22 +46,25 @@ class Wording:
     Where the first text holds it as whole words, parts of words are no matches elsewhere.
     """
 
-    def __init__(self, text: str, within: str) -> None:
+    def __init__(self, text: str, within: Iterable[str]) -> None:
         self.text = text.strip()
-        self._normal = normal(self.text).strip()
-        whole_words = re.search(_pattern(self.text, whole_words=True), within) is not None or (
-            self.text not in within
+        self.normal = normal(self.text).strip()
+        holders = (other for other in within if self.text in other)
+        first = next(holders, None)
+        bordered = _borders(self.text, whole_words=True)
+        self.whole_words = first is None or any(
+            _stands(self.text, other, bordered) for other in chain((first,), holders)
         )
-        self._exactly = re.compile(_pattern(self.text, whole_words=whole_words))
-        self._normally = re.compile(_pattern(self._normal, whole_words=whole_words))
+        self._borders = _borders(self.text, whole_words=self.whole_words)
+        self._normal_borders = _borders(self.normal, whole_words=self.whole_words)
 
     def is_in(self, text: str) -> bool:
         """Return whether the exact text stands in another."""
-        return bool(self.text) and self.text in text and self._exactly.search(text) is not None
+        return bool(self.text) and _stands(self.text, text, self._borders)
 
     def is_in_normal(self, text: str) -> bool:
         """Return whether its normal form stands in the normal form of another."""
-        return bool(self._normal) and self._normal in text and self._normally.search(text) is not None
+        return bool(self.normal) and _stands(self.normal, text, self._normal_borders)
 
 
 def normal(text: str) -> str:
@@ -97,7 +105,35 @@ def _written_out(match: re.Match[str]) -> str:
     return (plain.rstrip("0").rstrip(".") if "." in plain else plain) + unread
 
 
-def _pattern(text: str, *, whole_words: bool) -> str:
+def words(text: str) -> set[str]:
+    """Return the words of a text, and the runs of digits within them."""
+    found = set(_WORD.findall(text))
+    mixed = [word for word in found if not word.isalpha() and not word.isdecimal()]
+    return found.union(*map(_DIGITS.findall, mixed)) if mixed else found
+
+
+def whole_words(text: str, *, bordered: bool) -> set[str]:
+    """Return those of a text's words and runs of digits that are such wherever a `Wording` finds the text.
+
+    All; but a word at its beginning or end may be part of a longer one, unless it is bordered.
+    """
+    if bordered:
+        return words(text)
+    inner = [match.group() for match in _WORD.finditer(text) if match.start() and match.end() < len(text)]
+    return {*inner, *_DIGITS.findall(text)}
+
+
+def _stands(text: str, within: str, borders: _Borders) -> bool:
+    before, after = borders
+    at = within.find(text)
+    while at >= 0:
+        if before.match(within, at) and after.match(within, at + len(text)):
+            return True
+        at = within.find(text, at + 1)
+    return False
+
+
+def _borders(text: str, *, whole_words: bool) -> _Borders:
     before = after = ""
     if text[:1].isdigit():
         before = r"(?<!\d)(?<!\d[.,])"
@@ -107,4 +143,4 @@ def _pattern(text: str, *, whole_words: bool) -> str:
         before += r"(?<!\w)"
     if whole_words and re.search(r"\w\Z", text):
         after += r"(?!\w)"
-    return before + re.escape(text) + after
+    return re.compile(before), re.compile(after)
