@@ -33,6 +33,7 @@ _FACT = re.compile(
     r"|\b[A-Za-z]+[-_]?\d[\w-]*"
 )
 _WORD, _DIGITS = re.compile(r"\w+"), re.compile(r"\d+")
+_POINTED = re.compile(r"\d+(?:[.,]\d+)+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[]?[A-Z0-9])|\n+")
 _BULLET = re.compile(r"^\s*(?:[-*•>]+\s+|#+\s+|\d+[.)]\s+)")
 
@@ -106,21 +107,26 @@ def _written_out(match: re.Match[str]) -> str:
 
 
 def words(text: str) -> set[str]:
-    """Return the words of a text, and the runs of digits within them."""
+    """Return the words of a text, the runs of digits within them, and numbers with points or commas."""
     found = set(_WORD.findall(text))
     mixed = [word for word in found if not word.isalpha() and not word.isdecimal()]
-    return found.union(*map(_DIGITS.findall, mixed)) if mixed else found
+    return found.union(_POINTED.findall(text), *map(_DIGITS.findall, mixed))
 
 
 def whole_words(text: str, *, bordered: bool) -> set[str]:
-    """Return those of a text's words and runs of digits that are such wherever a `Wording` finds the text.
+    """Return those of a text's `words` that are such wherever a `Wording` finds the text.
 
-    All; but a word at its beginning or end may be part of a longer one, unless it is bordered.
+    A word at its beginning or end may be part of a longer one, unless it is bordered; and a number beside a
+    point there may go on.
     """
-    if bordered:
-        return words(text)
-    inner = [match.group() for match in _WORD.finditer(text) if match.start() and match.end() < len(text)]
-    return {*inner, *_DIGITS.findall(text)}
+    end = len(text)
+    found = {m.group() for m in _WORD.finditer(text) if bordered or (m.start() and m.end() < end)}
+    found.update(_DIGITS.findall(text))
+    open_start, open_end = text[:1] in (".", ","), text[-1:] in (".", ",")
+    for match in _POINTED.finditer(text):
+        if not (open_start and match.start() == 1) and not (open_end and match.end() == end - 1):
+            found.add(match.group())
+    return found
 
 
 def _stands(text: str, within: str, borders: _Borders) -> bool:
