@@ -44,6 +44,8 @@ class Segment:
     """What the steps on the path decided, cause first."""
     asked_by: list[Decision]
     """The decisions that the origin carried out: of a tool, the model's to call it."""
+    candidates: list[Step]
+    """Others that may as well have brought it in: they produced the same, and nothing says whose was used."""
     in_transit: bool = False
     """Whether it came in between what was sent and what was received: nobody that we saw produced it."""
 
@@ -117,6 +119,7 @@ class _Asking:
             arrival.grade,
             decisions,
             _asked_by(self._graph, arrival.origin),
+            list(arrival.candidates),
             arrival.in_transit,
         )
 
@@ -160,4 +163,4 @@ def _is_output(graph: Graph, step: Step) -> bool:
 
 
 def _unknown(text: str) -> Segment:
-    return Segment(text, None, "unknown", [], "inferred", [], [])
+    return Segment(text, None, "unknown", [], "inferred", [], [], [])

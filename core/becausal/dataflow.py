@@ -78,7 +78,9 @@ def data_edges(
         parent = nesting.parents[i]
         if parent is not None:
             carriers.add_payload(steps[parent].received)
-        found += _edges_into(i, steps, index, carriers)
+        # A cause in another run (a conversation that goes on) may have brought anything: equal content here is chance.
+        if all(cause.source_id in at for cause in step.causes):
+            found += _edges_into(i, steps, index, carriers)
         index.add(i)
     return found
 

@@ -10,7 +10,7 @@ anything, so the search goes through it, and says so.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -27,7 +27,8 @@ __all__ = ["Arrival", "Flow", "Place", "Side", "Source"]
 Side = Literal["received", "produced"]
 
 Source = Literal["user", "tool", "memory", "model", "agent", "unknown"]
-"""What kind of thing brought content in. `agent`: the app's own code, in an agent or a workflow."""
+"""What kind of thing brought content in. `agent`: the app's own code, in an agent or a workflow. `memory`: what was
+there from before, be it read from a memory or carried over from an earlier run of the same conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Arrival:
     grade: Grade
     in_transit: bool
     """Whether it entered between what was sent and what was received."""
+    candidates: tuple[Step, ...] = ()
+    """Steps that may as well have brought it in: they produced the same, and nothing says whose was used."""
 
 
 class Flow:
@@ -97,7 +100,23 @@ class Flow:
                 ends.append((place, self._grade_of_way(place, came_from)))
             stack.extend((source, place, grade) for source, grade in reversed(sources) if source not in done)
         end, grade = min(ends, key=lambda end: (end[1] == "inferred", self._step(end[0]).seq))
-        return self._told(end, grade, came_from)
+        candidates = self._candidates(end, [place for place, known in ends if known != "inferred"])
+        told = self._told(end, "inferred" if candidates else grade, came_from)
+        return replace(told, candidates=candidates)
+
+    def _candidates(self, end: Place, others: Sequence[Place]) -> tuple[Step, ...]:
+        """Return the steps that brought the text in beside the one at an end, in no causal order with it."""
+        chosen = self._step(end)
+        if end.side == "received":
+            return ()
+        steps = {step.id: step for place in others if (step := self._step(place)).id != chosen.id}
+        return tuple(step for step in steps.values() if not self._in_order(chosen, step))
+
+    def _in_order(self, one: Step, other: Step) -> bool:
+        order = self._graph.happens_before
+        return (
+            order(one, other) or order(other, one) or self._encloses(one, other) or self._encloses(other, one)
+        )
 
     # Where it stands
 
@@ -119,11 +138,15 @@ class Flow:
     def _sources(self, place: Place) -> Iterator[tuple[Place, Grade]]:
         step = self._step(place)
         found = list(self._of_produced(step) if place.side == "produced" else self._of_received(step))
-        if not found:
+        if not found and not (place.side == "received" and self._is_continued(step)):
             found = list(
                 self._elsewhere(step) if self._may_be_elsewhere(step, place.side) else self._of_insides(step)
             )
         return iter(found)
+
+    def _is_continued(self, step: Step) -> bool:
+        """Return whether a cause of a step stands in another run, as in a conversation that goes on."""
+        return any(cause.source_id not in self._graph for cause in step.causes)
 
     def _of_produced(self, step: Step) -> Iterator[tuple[Place, Grade]]:
         makers = self._makers_within.get(step.id, [])
@@ -266,12 +289,14 @@ class Flow:
         path = list({step.id: step for step in steps}.values())
         if path[-1].id != steps[-1].id:
             path.append(steps[-1])
-        return Arrival(origin, source, tuple(path), grade, origin.kind == "handoff")
+        return Arrival(origin, source, tuple(path), grade, origin.kind == "handoff" and source == "unknown")
 
     def _origin(self, end: Place) -> tuple[Step, Source]:
         step = self._step(end)
         if end.side == "produced":
             return step, _source_of(step)
+        if self._is_continued(step):
+            return step, "memory"
         parent = self._graph.parent(step)
         if parent is None:
             return step, "user"

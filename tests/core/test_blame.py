@@ -10,6 +10,7 @@ from tests.core.builders import Record, message, research_team
 
 from becausal.blame import Segment, blame
 from becausal.graph import Graph
+from becausal.step import Cause
 
 
 def one(graph: Graph, text: str) -> Segment:
@@ -397,3 +398,42 @@ def test_a_thousand_steps_are_blamed_within_a_second() -> None:
 
     assert time.perf_counter() - started < 3  # a slow machine's second
     assert getattr(segment.origin, "name", None) == "agent 0"
+
+
+def test_two_that_said_the_same_in_parallel_are_both_named_and_neither_is_certain() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="go", produced="It costs 5150 EUR."):
+        first = record.did("tool", "first", "q", "the price is 5150 EUR")
+        second = record.did("tool", "second", "q", "they ask 5150 EUR")
+        with record.step("agent", "writer", received="5150 EUR", produced="It costs 5150 EUR.") as writer:
+            writer.caused_by(first).caused_by(second)
+
+    segment = one(record.graph(), "5150")
+
+    assert segment.origin is not None
+    assert {segment.origin.name, *(step.name for step in segment.candidates)} == {"first", "second"}
+    assert segment.grade == "inferred"
+
+
+def test_what_was_carried_over_from_an_earlier_run_is_told_as_remembered() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="and again?", produced="Still 990 EUR."):
+        with record.step("handoff", "closer to writer", received="It was 990 EUR.") as carried:
+            carried.step.causes.append(Cause("f" * 16, "transfer", "observed", "message id 7"))
+        with record.step("agent", "writer", received="It was 990 EUR.", arrivals=[carried]) as writer:
+            writer.produces("Still 990 EUR.")
+
+    segment = one(record.graph(), "990")
+
+    assert segment.origin is not None
+    assert (segment.origin.name, segment.source, segment.in_transit) == ("closer to writer", "memory", False)
+
+
+def test_equal_content_is_no_cause_where_the_record_names_one_in_another_run() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="and again?"):
+        record.did("tool", "price", "q", "It was 990 EUR.")
+        carried = record.did("handoff", "closer to writer", "It was 990 EUR.", "It was 990 EUR.")
+        carried.step.causes.append(Cause("f" * 16, "transfer", "observed", "message id 7"))
+
+    assert [edge.kind for edge in record.graph().in_edges(carried.id)] == ["call"]

@@ -156,6 +156,7 @@ class SegmentJson(TypedDict):
     path: list[StepJson]
     decisions: list[DecisionJson]
     asked_by: list[DecisionJson]
+    candidates: list[StepJson]
 
 
 class BlameJson(TypedDict):
@@ -359,4 +360,5 @@ def _segment(segment: Segment) -> SegmentJson:
         path=[_step(step) for step in segment.path],
         decisions=[_decision(decision) for decision in segment.decisions],
         asked_by=[_decision(decision) for decision in segment.asked_by],
+        candidates=[_step(step) for step in segment.candidates],
     )

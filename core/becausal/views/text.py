@@ -293,6 +293,8 @@ def _segment_lines(segment: Segment, of: Step, *, is_whole: bool) -> Iterator[Re
         no_wrap=True,
         overflow="ellipsis",
     )
+    for other in segment.candidates:
+        yield styled(f"  or, as the record cannot tell, from {_called(other)}  {other.id[:8]}", "yellow")
     for decision in segment.asked_by:
         yield Text.assemble(
             f"  as {_called(decision.step)} decided: ", styled(cut(decision.conclusion, 200), "italic"),
