@@ -10,6 +10,7 @@ import logging
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,8 @@ class Heard(logging.Handler):
 
 
 heard = Heard()
+told: list[list[int]] = []
+"""What each worker of pytest-xdist counted."""
 url = f"sqlite:///{Path(tempfile.mkdtemp(prefix='becausal-')) / 'suite.db'}"
 
 
@@ -42,10 +45,20 @@ def pytest_configure() -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     becausal.flush(60)
     info = open_store(url, read_only=True).describe()
+    mine = [info.steps, info.chains, sum(guard.failures.values()), len(heard.lines)]
+    worker = getattr(session.config, "workeroutput", None)  # of pytest-xdist: what the main process is told
+    if worker is not None:
+        worker["becausal"] = mine
+        return
+    steps, chains, failures, lines = (sum(counts) for counts in zip(mine, *told, strict=True))
     print(
-        f"\nbecausal: {info.steps} steps in {info.chains} runs, {sum(guard.failures.values())} failures of ours, "
-        f"{len(heard.lines)} lines of OpenTelemetry's"
+        f"\nbecausal: {steps} steps in {chains} runs, {failures} failures of ours, {lines} lines of OpenTelemetry's"
     )
-    if guard.failures or heard.lines:
+    if failures or lines:
         print(dict(guard.failures), heard.lines[:10])
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    told.append(node.workeroutput["becausal"])
