@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from becausal.edge import Edge
 from becausal.errors import StepNotFoundError
 from becausal.graph import Graph
+from becausal.graph.edge import Edge
 from becausal.handoff import Handoff
 from becausal.step import Step
 

@@ -18,9 +18,9 @@ import becausal.blame as blaming
 from becausal import lineage, semconv
 from becausal.blame import Blame
 from becausal.decision import Decision
-from becausal.edge import Edge
 from becausal.errors import RunNotFoundError
 from becausal.graph import Graph
+from becausal.graph.edge import Edge
 from becausal.handoff import Handoff
 from becausal.instrument import active_store, flush, store_url_in_use
 from becausal.lineage import Lineage

@@ -11,8 +11,8 @@ from tests.core.builders import Record, message, research_team
 
 from becausal.blame import Blame, blame
 from becausal.graph import Graph
-from becausal.index import Postings
-from becausal.wording import Wording, whole_words
+from becausal.graph.index import Postings
+from becausal.graph.wording import Wording, whole_words
 
 WORDS = ["20", "2", "20.5", "20,000,000", "20 million", "QX-7781", "QX", "revenue", "venue", "Venue"]
 WORDS += ["在2025年", "½", "*a*", "_", "x²", "²"]

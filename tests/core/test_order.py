@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from becausal.edge import Edge
-from becausal.order import Order
+from becausal.graph.edge import Edge
+from becausal.graph.order import Order
 from becausal.step import Step
 
 

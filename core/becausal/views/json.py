@@ -13,7 +13,7 @@ from typing import TypedDict
 
 from becausal.blame import Blame, Segment
 from becausal.decision import Decision
-from becausal.edge import Edge
+from becausal.graph.edge import Edge
 from becausal.handoff import Handoff
 from becausal.lineage import Lineage
 from becausal.payload import Payload

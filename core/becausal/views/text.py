@@ -13,7 +13,7 @@ from rich.tree import Tree
 from becausal.blame import Blame, Segment
 from becausal.decision import Decision
 from becausal.delta import Change
-from becausal.edge import Edge
+from becausal.graph.edge import Edge
 from becausal.handoff import Handoff, Verdict
 from becausal.lineage import Lineage
 from becausal.payload import Payload

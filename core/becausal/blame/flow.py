@@ -15,10 +15,10 @@ from functools import cached_property
 from typing import Literal
 
 from becausal import semconv
-from becausal.content import Content
-from becausal.edge import Edge, worst
 from becausal.graph import Graph
-from becausal.index import Found
+from becausal.graph.content import Content
+from becausal.graph.edge import Edge, worst
+from becausal.graph.index import Found
 from becausal.payload import Payload
 from becausal.step import Grade, Step
 

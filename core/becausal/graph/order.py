@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from becausal.edge import Edge
+from becausal.graph.edge import Edge
 from becausal.step import Step
 
 __all__ = ["Order"]

@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import becausal.canonical as canonical
-from becausal.content import Contents
+from becausal.graph.content import Contents
+from becausal.graph.wording import Wording, normal, whole_words, words
 from becausal.payload import Payload
 from becausal.step import Grade, Step
-from becausal.wording import Wording, normal, whole_words, words
 
 __all__ = ["Found", "Index", "Postings"]
 

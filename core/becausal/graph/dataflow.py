@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 
 from becausal import semconv
-from becausal.content import Content, Contents
-from becausal.edge import Edge
-from becausal.order import Nesting
+from becausal.graph.content import Content, Contents
+from becausal.graph.edge import Edge
+from becausal.graph.order import Nesting
 from becausal.payload import Payload
 from becausal.step import Grade, Step
 

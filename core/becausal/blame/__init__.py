@@ -2,7 +2,7 @@
 
 A text came in where somebody first produced it without having received it. The innermost step counts: the
 tool inside an agent, not the agent around it. A handoff brings nothing in, unless what was received holds
-what was not sent. The way is followed through the payloads that hold the text (`becausal.flow`); no model
+what was not sent. The way is followed through the payloads that hold the text (`becausal.blame.flow`); no model
 is asked.
 
 A sentence that a model worded may well hold a figure that a tool gave; so the figures, dates and
@@ -14,15 +14,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from becausal.content import spoken
+from becausal.blame.flow import Arrival, Flow, Side, Source
 from becausal.decision import Decision
-from becausal.flow import Arrival, Flow, Side, Source
 from becausal.graph import Graph
+from becausal.graph.content import spoken
+from becausal.graph.index import Found
+from becausal.graph.wording import Wording, facts, pieces
 from becausal.handoff import Handoff
-from becausal.index import Found
 from becausal.payload import Payload
 from becausal.step import Grade, Step
-from becausal.wording import Wording, facts, pieces
 
 __all__ = ["Blame", "Segment", "Source", "blame"]
 

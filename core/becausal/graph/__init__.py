@@ -1,8 +1,8 @@
 """The causal graph of one chain: its steps, and every edge between them.
 
 Edges come from three places: the nesting of calls, the causes that the record holds, and equal content
-where the record holds none (see `becausal.dataflow`). Which step happened before which is a question of its
-own (`becausal.order`), since a step is two events there and one node here.
+where the record holds none (see `becausal.graph.dataflow`). Which step happened before which is a question of its
+own (`becausal.graph.order`), since a step is two events there and one node here.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from becausal.content import Contents
-from becausal.dataflow import data_edges
-from becausal.edge import Edge
 from becausal.errors import BecausalError, StepNotFoundError
+from becausal.graph.content import Contents
+from becausal.graph.dataflow import data_edges
+from becausal.graph.edge import Edge
+from becausal.graph.index import Index
+from becausal.graph.order import Nesting, Order
 from becausal.handoff import Handoff
-from becausal.index import Index
-from becausal.order import Nesting, Order
 from becausal.step import Step
 
 if TYPE_CHECKING:
