@@ -11,8 +11,11 @@ import pytest
 os.environ["BECAUSAL_STRICT"] = "1"
 
 import becausal
+from becausal.recorder import Recorder
 from becausal.step import Step
-from becausal.store import open_store
+from becausal.store import Store, open_store
+from becausal.telemetry import Telemetry
+from becausal.writer import Writer
 
 
 class Recording:
@@ -46,3 +49,20 @@ def recording(store: str) -> Iterator[Recording]:
     becausal.instrument(store=store)
     yield Recording(store)
     becausal.uninstrument()
+
+
+@pytest.fixture
+def kept() -> Iterator[Store]:
+    """A store in memory."""
+    store = open_store("sqlite:///:memory:")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def recording_to(kept: Store) -> Iterator[Recorder]:
+    """A recorder of its own, which writes to `kept` and hooks nothing."""
+    made = Recorder(Telemetry(), Writer(kept))
+    yield made
+    made.active = False
+    assert made.flush(5)

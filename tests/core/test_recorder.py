@@ -14,7 +14,7 @@ from becausal.errors import StoreError
 from becausal.observation import NOTHING, Observation, Opening
 from becausal.recorder import Recorder
 from becausal.step import Cause, OpenStep, RemoteStep, Status, Step
-from becausal.store import Store, open_store
+from becausal.store import Store
 from becausal.telemetry import Telemetry
 from becausal.writer import Writer
 
@@ -27,21 +27,6 @@ class Boom(Exception):
 
 class Broken(Exception):
     """What we raise where we fail."""
-
-
-@pytest.fixture
-def kept() -> Iterator[Store]:
-    store = open_store("sqlite:///:memory:")
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def recording_to(kept: Store) -> Iterator[Recorder]:
-    made = Recorder(Telemetry(), Writer(kept))
-    yield made
-    made.active = False
-    assert made.flush(5)
 
 
 @pytest.fixture

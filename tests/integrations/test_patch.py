@@ -22,9 +22,7 @@ from becausal.instrument import Hooks
 from becausal.observation import Observation, Opening
 from becausal.recorder import Recorder
 from becausal.step import Step
-from becausal.store import Store, open_store
-from becausal.telemetry import Telemetry
-from becausal.writer import Writer
+from becausal.store import Store
 from becausal_integrations.patch import Notice, family, notice, noticing, observe, observing, replace
 
 
@@ -33,18 +31,8 @@ class Boom(Exception):
 
 
 @pytest.fixture
-def kept() -> Iterator[Store]:
-    store = open_store("sqlite:///:memory:")
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def recorder(kept: Store) -> Iterator[Recorder]:
-    made = Recorder(Telemetry(), Writer(kept))
-    yield made
-    made.active = False
-    assert made.flush(5)
+def recorder(recording_to: Recorder) -> Recorder:
+    return recording_to
 
 
 @pytest.fixture
