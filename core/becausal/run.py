@@ -13,12 +13,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
+from typing import overload
 
 import becausal.blame as blaming
 from becausal import lineage, semconv
 from becausal.blame import Blame
 from becausal.decision import Decision
-from becausal.errors import RunNotFoundError
+from becausal.errors import RunNotFoundError, StepNotFoundError
 from becausal.graph import Graph
 from becausal.graph.edge import Edge
 from becausal.handoff import Handoff
@@ -33,6 +34,9 @@ from becausal.toolcall import ToolCall
 __all__ = ["Run", "Runs", "last_run", "open"]
 
 ChainInfos = list[ChainInfo]
+
+Asked = Step | Handoff | ToolCall | Decision | str
+"""What one may ask about: a step, what a step tells, its id or the beginning of its id."""
 
 MOST_NAMED = 8
 """So many candidates are named when a run is not found."""
@@ -116,23 +120,23 @@ class Run:
         """
         return self.graph.step(id)
 
-    def why(self, of: Step | Handoff | str | None = None) -> Lineage:
+    def why(self, of: Asked | None = None) -> Lineage:
         """Return everything upstream of a step, of a handoff or, by default, of the output.
 
         Raises:
             StepNotFoundError: there is no such step, or no output.
         """
-        return lineage.why(self.graph, of)
+        return lineage.why(self.graph, _named_step(of))
 
-    def impact(self, of: Step | Handoff | str) -> Lineage:
+    def impact(self, of: Asked) -> Lineage:
         """Return everything downstream of a step or of a handoff.
 
         Raises:
             StepNotFoundError: there is no such step.
         """
-        return lineage.impact(self.graph, of)
+        return lineage.impact(self.graph, _named_step(of))
 
-    def blame(self, text: str | None = None, *, of: Step | Handoff | str | None = None) -> Blame:
+    def blame(self, text: str | int | float | None = None, *, of: Asked | None = None) -> Blame:
         """Return where a text of the output came in, and its way; without a text, each piece of the output.
 
         Args:
@@ -142,7 +146,7 @@ class Run:
         Raises:
             StepNotFoundError: there is no such step.
         """
-        return blaming.blame(self.graph, text, of=of)
+        return blaming.blame(self.graph, None if text is None else str(text), of=_named_step(of))
 
     def __repr__(self) -> str:
         return f"<Run {self.chain_id[:8]} {self.name!r}: {len(self.steps)} steps, {self.status}>"
@@ -263,3 +267,18 @@ def last_run() -> Run:
 def _named(infos: ChainInfos) -> str:
     few = ", ".join(f"{info.chain_id[:16]} ({info.name})" for info in infos[:MOST_NAMED])
     return f"{few}, …" if len(infos) > MOST_NAMED else few
+
+
+@overload
+def _named_step(of: Asked) -> Step | Handoff | str: ...
+@overload
+def _named_step(of: Asked | None) -> Step | Handoff | str | None: ...
+def _named_step(of: Asked | None) -> Step | Handoff | str | None:
+    """Return what the graph knows a step by."""
+    if isinstance(of, ToolCall | Decision):
+        return of.step
+    if of is None or isinstance(of, Step | Handoff | str):
+        return of
+    raise StepNotFoundError(
+        f"a {type(of).__name__} is no step: give a step, a handoff, a tool call, a decision, or a step's id"
+    )

@@ -184,3 +184,15 @@ def test_the_last_run_of_a_store_in_memory_can_be_asked() -> None:
         assert run.blame("Friday").segments[0].source == "agent"
     finally:
         becausal.uninstrument()
+
+
+def test_one_may_ask_about_whatever_tells_of_a_step() -> None:
+    run = Run("c" * 32, research_team().steps())
+    call, decision, handoff = run.tool_calls[0], run.decisions[0], run.handoffs[0]
+
+    assert run.impact(call).of == call.step
+    assert run.why(decision).of == decision.step
+    assert run.why(handoff).of == handoff.step
+    assert run.blame(20_000_000).segments[0].source == "tool"
+    with pytest.raises(StepNotFoundError, match="a int is no step: give a step, a handoff"):
+        run.why(3)  # type: ignore[arg-type]
