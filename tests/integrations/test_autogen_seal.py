@@ -1,0 +1,82 @@
+"""The promise: a chat message is encoded once while it says what it said, and any edit in place is seen."""
+
+from __future__ import annotations
+
+import datetime
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from autogen_agentchat.messages import HandoffMessage, TextMessage, ToolCallSummaryMessage
+from autogen_core import FunctionCall
+from autogen_core.models import FunctionExecutionResult, RequestUsage, UserMessage
+
+from becausal.canonical import digest_text, encode
+from becausal.recorder import Recorder
+from becausal_integrations.autogen.ledger import Ledger
+
+Edit = Callable[[Any], object]
+
+
+def said() -> TextMessage:
+    return TextMessage(content="x" * 600, source="a", models_usage=RequestUsage(1, 2), metadata={"k": "v"})
+
+
+def summed_up() -> ToolCallSummaryMessage:
+    return ToolCallSummaryMessage(
+        content="y",
+        source="b",
+        tool_calls=[FunctionCall(id="1", arguments="{}", name="n")],
+        results=[FunctionExecutionResult(content="r", name="n", call_id="1", is_error=False)],
+    )
+
+
+def handed_over() -> HandoffMessage:
+    return HandoffMessage(content="h", source="a", target="b", context=[UserMessage(content="u", source="q")])
+
+
+EDITS: list[tuple[Callable[[], Any], Edit]] = [
+    (said, lambda m: setattr(m, "content", m.content + "!")),
+    (said, lambda m: m.metadata.__setitem__("n", "1")),
+    (said, lambda m: m.metadata.__setitem__("k", "w")),
+    (said, lambda m: m.metadata.clear()),
+    (said, lambda m: setattr(m, "created_at", datetime.datetime(2020, 1, 1))),
+    (said, lambda m: setattr(m.models_usage, "prompt_tokens", True)),
+    (said, lambda m: setattr(m.models_usage, "prompt_tokens", 1.0)),
+    (said, lambda m: m.models_usage.__dict__.__setitem__("more", [1])),
+    (said, lambda m: object.__setattr__(m, "__pydantic_extra__", {"e": 1})),
+    (said, lambda m: object.__setattr__(m, "__class__", type("Other", (TextMessage,), {}))),
+    (summed_up, lambda m: setattr(m.tool_calls[0], "arguments", '{"q": 1}')),
+    (summed_up, lambda m: m.tool_calls.append(FunctionCall(id="2", arguments="", name="n"))),
+    (summed_up, lambda m: m.tool_calls.append(m.tool_calls)),
+    (summed_up, lambda m: setattr(m.results[0], "content", "other")),
+    (summed_up, lambda m: m.results.clear()),
+    (handed_over, lambda m: setattr(m.context[0], "content", "other")),
+]
+
+
+@pytest.mark.parametrize("number", range(len(EDITS)))
+def test_an_edit_in_place_is_sealed_as_a_fresh_encoding_would(recording_to: Recorder, number: int) -> None:
+    make, edit = EDITS[number]
+    ledger, message = Ledger(recording_to), make()
+    before = ledger.seal(message).payload
+
+    edit(message)
+    after = ledger.seal(message).payload
+
+    fresh = encode(message)
+    assert after.digest == digest_text(fresh.digest) != before.digest
+    assert (after.belief, after.size, after.lossy) == (digest_text(fresh.belief), fresh.size, fresh.lossy)
+
+
+def test_a_message_that_is_what_it_was_is_not_encoded_again_and_not_kept_alive(
+    recording_to: Recorder,
+) -> None:
+    ledger, message = Ledger(recording_to), said()
+
+    assert ledger.seal(message) is ledger.seal(message)
+
+    del message
+    gc.collect()
+    assert len(ledger.seals) == 0
