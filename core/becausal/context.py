@@ -22,7 +22,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext
 from becausal import clock, semconv
 from becausal.step import OpenStep, RemoteStep, StepRef
 
-__all__ = ["RemoteContext", "Scope", "current", "extract", "inject", "with_step"]
+__all__ = ["RemoteContext", "Scope", "current", "extract", "inject", "span_parent", "with_step"]
 
 _KEY = otel_context.create_key("becausal-step")
 _SCOPE = otel_context.create_key("becausal-scope")
@@ -142,6 +142,19 @@ def remote_step(carrier: Mapping[str, object]) -> RemoteStep | None:
         hop=_number(said.get(semconv.BAGGAGE_HOP)),
         span_context=span if is_span else None,
     )
+
+
+def span_parent(explicit: StepRef | None, here: StepRef | None, base: Context) -> Context:
+    """Return the context whose span is to be the parent of a step's span.
+
+    A parent that the framework's bookkeeping names wins over what happens to be current, unless that is a span of
+    the same step's making (the user's own span inside it): then that one is the more specific.
+    """
+    if explicit is None or explicit.span_context is None:
+        return base
+    if here is not None and here.id == explicit.id:
+        return base
+    return trace.set_span_in_context(stand_in(explicit.span_context), base)
 
 
 def stand_in(span_context: SpanContext) -> NonRecordingSpan:

@@ -17,12 +17,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequ
 from typing import Any
 
 from opentelemetry import context as otel_context
-from opentelemetry import trace
-from opentelemetry.context import Context
 
 from becausal import clock, semconv
 from becausal.canonical import Encoder, digest_text, encode
-from becausal.context import Scope, stand_in, step_of, with_step
+from becausal.context import Scope, span_parent, step_of, with_step
 from becausal.guard import guarded
 from becausal.observation import NOTHING, Observation, Opening, Sealed
 from becausal.payload import Payload
@@ -140,7 +138,7 @@ class Recorder:
             step.name = "request"  # its name is what somebody asked
         if opening.received is not NOTHING:
             self.receive(step, opening.received)
-        self._open_span(step, _span_parent(opening.parent, here, base))
+        self._open_span(step, span_parent(opening.parent, here, base))
         with self._open_lock:
             self._open[step.id] = step
         for handoff in opening.arrivals:
@@ -389,19 +387,6 @@ def _as_it_is(step: OpenStep) -> OpenStep:
     copied.attributes = dict(step.attributes)
     copied.causes, copied.choices, copied.bodies = list(step.causes), list(step.choices), list(step.bodies)
     return copied
-
-
-def _span_parent(explicit: StepRef | None, here: StepRef | None, base: Context) -> Context:
-    """Return the context whose span is to be the parent of a step's span.
-
-    A parent that the framework's bookkeeping names wins over what happens to be current, unless that is a span of
-    the same step's making (the user's own span inside it): then that one is the more specific.
-    """
-    if explicit is None or explicit.span_context is None:
-        return base
-    if here is not None and here.id == explicit.id:
-        return base
-    return trace.set_span_in_context(stand_in(explicit.span_context), base)
 
 
 def _text_of(error: BaseException) -> str:

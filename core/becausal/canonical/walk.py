@@ -10,6 +10,7 @@ where no message-like thing was met.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from itertools import repeat
 from operator import is_
@@ -59,7 +60,7 @@ class UnfitError(Exception):
     """The fast path cannot write this; raised and caught within the walk."""
 
 
-class Walk:
+class Walk(ABC):
     """The state of one encoding."""
 
     below = 0
@@ -248,9 +249,9 @@ class Walk:
         exact = entry(code, body)
         return exact, exact if lean is body else entry(code, lean)
 
+    @abstractmethod
     def fields(self, name: str, fields: dict[str, Any], path: Path) -> Pair:
         """Write a typed object, whose fields are ours to change."""
-        raise NotImplementedError
 
     def cycle(self, value: object, path: Path) -> Seen:
         """Refer to a container that is still being written, by how many containers up it is."""
