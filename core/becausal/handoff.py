@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from becausal import semconv
 from becausal.canonical.belief import BOOKKEEPING
 from becausal.delta import Change, Delta, delta
 from becausal.payload import Payload
@@ -70,7 +71,7 @@ class Handoff:
     @property
     def intended(self) -> bool:
         """Whether the app declared the difference as intended."""
-        return self.step.attributes.get("becausal.transfer.intended") is True
+        return self.step.attributes.get(semconv.TRANSFER_INTENDED) is True
 
 
 def _takes_nothing(change: Change) -> bool:

@@ -21,11 +21,12 @@ from opentelemetry import context as otel_context
 from becausal import clock, semconv
 from becausal.canonical import Encoder, digest_text, encode
 from becausal.context import Scope, span_parent, step_of, with_step
+from becausal.errors import StoreError
 from becausal.guard import guarded
 from becausal.observation import NOTHING, Observation, Opening, Sealed
 from becausal.payload import Payload
 from becausal.settings import Capture, Level
-from becausal.step import Attribute, Cause, Choice, Grade, OpenStep, Status, StepKind, StepRef
+from becausal.step import Attribute, Cause, Choice, Grade, OpenStep, RemoteStep, Status, StepKind, StepRef
 from becausal.store import Store
 from becausal.streams import AsyncStream, SyncStream, status_of
 from becausal.telemetry import Telemetry
@@ -210,6 +211,8 @@ class Recorder:
             )
         )
         if step is not None:
+            if sent_by is not None:
+                step.attributes[semconv.TRANSFER_SENT_BY] = sent_by.id
             step.hop = (sent_by.hop if sent_by is not None else step.hop) + 1
         return step
 
@@ -267,6 +270,18 @@ class Recorder:
         """Bring a step that has ended to the store; what is there of the same id is completed by it."""
         if self._writer is not None:
             self._writer.put(step)
+
+    def anchored(self, name: str) -> RemoteStep | None:
+        """Return the step that was given a name to go on from, by whichever process wrote to this store.
+
+        Asks the store, on the caller's thread: for a rare event, such as the resumption of an interrupted run.
+        """
+        store = self.store
+        try:
+            return None if store is None or not self.active else store.anchored(name)
+        except StoreError:  # down, or of a reader's rights: a join the fewer
+            self.count_gap("anchor not looked up")
+            return None
 
     def flush(self, timeout: float) -> bool:
         """Make durable all that was recorded so far, steps still open included; False when the time was up."""
@@ -386,6 +401,7 @@ def _as_it_is(step: OpenStep) -> OpenStep:
     copied = copy.copy(step)
     copied.attributes = dict(step.attributes)
     copied.causes, copied.choices, copied.bodies = list(step.causes), list(step.choices), list(step.bodies)
+    copied.anchors = list(step.anchors)
     return copied
 
 

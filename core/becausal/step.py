@@ -130,6 +130,7 @@ class OpenStep:
     __slots__ = (
         "__weakref__",
         "agent",
+        "anchors",
         "attributes",
         "bodies",
         "causes",
@@ -183,6 +184,8 @@ class OpenStep:
         self.choices: list[Choice] = []
         self.span: Span | None = None
         self.span_context: SpanContext | None = None
+        self.anchors: list[str] = []
+        """Names by which a later run, of another process perhaps, finds this step to go on from it."""
         self.bodies: list[tuple[bytes, bytes]] = []
         """Canonical bodies (digest, bytes) on their way to the store; emptied once they are there."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from becausal import semconv
 from becausal.payload import Payload
 from becausal.step import Step
 
@@ -54,7 +55,7 @@ class ToolCall:
     @property
     def attempt(self) -> int:
         """Which try of the same call this was, from 1."""
-        attempt = self.step.attributes.get("becausal.attempt", 1)
+        attempt = self.step.attributes.get(semconv.ATTEMPT, 1)
         return attempt if isinstance(attempt, int) else 1
 
     @property

@@ -49,14 +49,16 @@ class Notice:
     scope: Callable[..., Context | None] | None = None
 
 
-def observe(recorder: Recorder, hooks: Hooks, place: str, seen: Observation) -> None:
+def observe(
+    recorder: Recorder, hooks: Hooks, place: str, seen: Observation, *, optional: bool = False
+) -> None:
     """Hook a place so that each call of it is a step."""
-    replace(hooks, place, lambda original: observing(recorder, original, seen))
+    replace(hooks, place, lambda original: observing(recorder, original, seen), optional=optional)
 
 
-def notice(recorder: Recorder, hooks: Hooks, place: str, noticed: Notice) -> None:
+def notice(recorder: Recorder, hooks: Hooks, place: str, noticed: Notice, *, optional: bool = False) -> None:
     """Hook a place for bookkeeping."""
-    replace(hooks, place, lambda original: noticing(recorder, original, noticed))
+    replace(hooks, place, lambda original: noticing(recorder, original, noticed), optional=optional)
 
 
 def replace(hooks: Hooks, place: str, make: Make, *, optional: bool = False) -> None:

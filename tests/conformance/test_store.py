@@ -398,7 +398,7 @@ def test_it_describes_itself(store: Store) -> None:
 
     about = store.describe()
 
-    assert (about.url, about.format, about.chains, about.steps, about.bodies) == (store.url, 1, 2, 2, 0)
+    assert (about.url, about.format, about.chains, about.steps, about.bodies) == (store.url, 2, 2, 2, 0)
     assert about.bytes_on_disk > 0
 
 
@@ -408,3 +408,21 @@ def test_closing_twice_is_harmless_and_later_use_is_refused(store: Store) -> Non
 
     with pytest.raises(OSError, match="is closed"):
         store.write([step(1)])
+
+
+def test_a_step_is_found_by_its_anchor_the_one_written_last(store: Store) -> None:
+    first, second = step(1), step(2, chain="c2", agent="writer")
+    first.anchors, second.anchors = ["checkpoint 7", "checkpoint 8"], ["checkpoint 7"]
+    first.hop = 3
+    store.write([first])
+    found = store.anchored("checkpoint 8")
+    assert found is not None
+    assert (found.id, found.chain_id, found.seq, found.hop, found.agent) == (first.id, "c1", 1, 3, "planner")
+    store.write([second])
+    later = store.anchored("checkpoint 7")
+    assert later is not None
+    assert (later.id, later.chain_id, later.agent) == (second.id, "c2", "writer")
+
+
+def test_an_anchor_that_nobody_set_is_nowhere(store: Store) -> None:
+    assert store.anchored("checkpoint 7") is None

@@ -450,7 +450,7 @@ class BrokenStore:
     """Every part of it fails."""
 
     url = "broken://"
-    write = add_gaps = gaps = chains = load = body = describe = close = _broken
+    write = add_gaps = gaps = chains = load = body = anchored = describe = close = _broken
 
 
 class BrokenTelemetry(Telemetry):

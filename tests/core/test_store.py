@@ -306,11 +306,33 @@ def test_a_newer_format_is_refused_by_its_number(
 ) -> None:
     opened(tmp_path / "runs.db").close()
     with sqlite3.connect(tmp_path / "runs.db") as connection:
-        connection.execute("UPDATE meta SET value = '2' WHERE key = 'format'")
+        connection.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
     connection.close()
 
-    with pytest.raises(StoreFormatError, match=r"newer becausal \(format 2\); this one reads up to 1: pip"):
+    with pytest.raises(StoreFormatError, match=r"newer becausal \(format 99\); this one reads up to 2: pip"):
         opened(tmp_path / "runs.db", read_only=read_only)
+
+
+def test_a_file_of_the_first_format_is_upgraded_and_keeps_what_it_has(
+    tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    path = tmp_path / "runs.db"
+    store = opened(path)
+    store.write([step(1)])
+    store.close()
+    with sqlite3.connect(path) as connection:  # as the first release made it
+        connection.executescript("DROP TABLE anchors; UPDATE meta SET value = '1' WHERE key = 'format'")
+    connection.close()
+
+    assert [kept.id for kept in opened(path, read_only=True).load("c1")] == [step(1).id]
+    anchored = step(2)
+    anchored.anchors = ["checkpoint 7"]
+    again = opened(path)
+    again.write([anchored])
+    found = again.anchored("checkpoint 7")
+    assert found is not None
+    assert found.id == anchored.id
+    assert again.describe().format == file.FORMAT
 
 
 def test_damage_is_told_with_its_place_and_what_to_do(tmp_path: Path, opened: Callable[..., Store]) -> None:

@@ -58,7 +58,7 @@ class Memory:
     def close(self) -> None:
         self.is_closed = True
 
-    gaps = chains = load = body = describe = property()
+    gaps = chains = load = body = anchored = describe = property()
 
 
 @pytest.fixture(autouse=True)

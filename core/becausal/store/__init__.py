@@ -13,7 +13,7 @@ from typing import Protocol
 
 from becausal import settings
 from becausal.errors import StoreError
-from becausal.step import OpenStep, Step
+from becausal.step import OpenStep, RemoteStep, Step
 
 __all__ = ["ChainInfo", "Store", "StoreInfo", "open_store"]
 
@@ -81,6 +81,9 @@ class Store(Protocol):
 
     def body(self, digest: bytes) -> bytes | None:
         """Return the canonical body with this digest, or None if it is not kept."""
+
+    def anchored(self, name: str) -> RemoteStep | None:
+        """Return the step that has this name among its anchors, the one written last; None if there is none."""
 
     def describe(self) -> StoreInfo:
         """Return what the store is and how much is in it. Counts, so it takes its time on a large one."""

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Chat"]
 
-CANDIDATES = "becausal.route.candidates"
-STOP_REASON = "becausal.team.stop_reason"
-
 
 class Chat:
     """Describes the life of a team."""
@@ -128,7 +125,7 @@ class Chat:
             received=describe.heads(new),
             causes=list(self._said(new)),
             # Not in the payload: a name is no content, and would be led back to whatever named it before.
-            attributes=Notes(manager, here, {CANDIDATES: tuple(manager._participant_names)}),
+            attributes=Notes(manager, here, {semconv.ROUTE_CANDIDATES: tuple(manager._participant_names)}),
         )
 
     def _said(self, messages: Sequence[Any]) -> Iterator[Cause]:
@@ -158,7 +155,7 @@ def _bare(agent: Any, messages: Sequence[BaseChatMessage], *_: Any, **__: Any) -
 
 def _messages_of(step: OpenStep, result: TaskResult) -> object:
     if result.stop_reason is not None:
-        step.attributes[STOP_REASON] = result.stop_reason
+        step.attributes[semconv.STOP_REASON] = result.stop_reason
     return list(result.messages)
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from langgraph.types import PregelExecutableTask
 
 __all__ = [
-    "ATTEMPT",
     "GOTO",
     "TASKS",
     "agent_name",
@@ -56,7 +55,6 @@ MODEL_NODES = ("model", "agent")
 """What those graphs call their model node."""
 
 GOTO = "langgraph.goto"
-ATTEMPT = "becausal.attempt"
 
 HIDDEN = "langsmith:hidden"
 LEFT: dict[str, Status] = {"out_of_steps": "error", "draining": "interrupted"}

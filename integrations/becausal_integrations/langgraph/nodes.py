@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 
+from becausal import semconv
 from becausal.context import current, with_step
 from becausal.recorder import NOTHING, Opening, Recorder, Sealed
 from becausal.step import Cause, OpenStep, Status
 from becausal_integrations.langchain.describe import outcome
 from becausal_integrations.langgraph.describe import (
-    ATTEMPT,
     GOTO,
     TASKS,
     attempt_of,
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from langgraph.types import PregelExecutableTask
 
 __all__ = ["Nodes"]
-
-CACHED = "becausal.cached"
 
 
 class Nodes:
@@ -113,7 +111,7 @@ class Nodes:
             return
         self._recorder.produce(step, unpacked(value))
         if (attempt := attempt_of(config)) > 1:
-            step.attributes[ATTEMPT] = attempt
+            step.attributes[semconv.ATTEMPT] = attempt
         if places := destinations(value):
             self._decide(step, "hand over to", places, task.input)
 
@@ -193,7 +191,7 @@ class Nodes:
             opening = self.opened(task)
             if record is None or opening is None:
                 continue
-            opening.attributes[CACHED] = True
+            opening.attributes[semconv.CACHED] = True
             record.step = self._recorder.begin(opening)
             if record.step is not None:
                 self._recorder.end(record.step, update_of(task.writes))

@@ -27,7 +27,7 @@ import zstandard
 
 from becausal.errors import StoreError
 from becausal.payload import Payload
-from becausal.step import Cause, OpenStep, Step
+from becausal.step import Cause, OpenStep, RemoteStep, Step
 from becausal.store import ChainInfo, StoreInfo
 from becausal.store.sqlite import file, row
 from becausal.store.sqlite.write import Writer
@@ -106,6 +106,12 @@ class SQLiteStore:
                 raise file.damaged(self._path, doing, failure) from failure
             cache.put(digest, body)
         return body
+
+    def anchored(self, name: str) -> RemoteStep | None:
+        """Return the step that has this name among its anchors, the one written last; None if there is none."""
+        with self._reading() as reader, file.told(self._path, f"looking up the anchor {name}"):
+            found = reader.execute(FIND_ANCHOR, (row.encodable(name),)).fetchone()
+        return None if found is None else RemoteStep(row.step_id_of(found[0]), *found[1:])
 
     def describe(self) -> StoreInfo:
         """Return what the store is and how much is in it."""
@@ -302,6 +308,11 @@ FIND_ROOTS = f"""SELECT chain_no, names.name, min(seq) FROM steps JOIN names ON 
 
 FIND_AGENTS = f"""SELECT chain_no, names.name, min(seq) FROM steps JOIN names ON name_no = agent
     WHERE {CHOSEN} GROUP BY chain_no, agent ORDER BY min(seq)"""
+
+
+FIND_ANCHOR = """SELECT step_id, chain_id, seq, hop, agents.name
+    FROM anchors JOIN steps USING (chain_no, step_id) JOIN chains USING (chain_no)
+    LEFT JOIN names AS agents ON agents.name_no = steps.agent WHERE anchors.name = ?"""
 
 
 def _causes(reader: sqlite3.Connection, chain_no: int) -> dict[int, tuple[Cause, ...]]:

@@ -26,13 +26,20 @@ from becausal.settings import DEFAULT_STORE
 
 __all__ = ["FORMAT", "begin", "check", "damaged", "memory", "open_reader", "open_writer", "prepare", "told"]
 
-FORMAT = 1
-"""The number of the schema below. A file with a higher one is refused; a lower one would be upgraded."""
+FORMAT = 2
+"""The number of the schema below. A file with a higher one is refused; a lower one is upgraded by its first writer."""
 
 APPLICATION_ID = 0x62636175
 """`bcau`, in the header of every file of ours."""
 
 BUSY_SECONDS = 30.0
+
+# By which a later process finds the step that it goes on from: an interrupted run by its checkpoint.
+ANCHORS = """CREATE TABLE anchors(
+    name TEXT PRIMARY KEY, chain_no INTEGER NOT NULL, step_id INTEGER NOT NULL) STRICT, WITHOUT ROWID"""
+
+UPGRADES = {1: (ANCHORS,)}
+"""What makes a file of a format one of the next."""
 
 SCHEMA = (
     "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
@@ -66,6 +73,7 @@ SCHEMA = (
         kind INTEGER NOT NULL, grade INTEGER NOT NULL, evidence TEXT NOT NULL,
         PRIMARY KEY(chain_no, step_id, nth)) STRICT, WITHOUT ROWID""",
     "CREATE TABLE gaps(reason TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    ANCHORS,
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
 
@@ -130,6 +138,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         try:
             _make_schema(connection)
             _check_format(connection, path)
+            _upgrade(connection)
             _switch_to_wal(connection, path)
             # FULL: what was acknowledged survives a power cut; at 512 steps a batch it costs 2 %.
             connection.execute("PRAGMA synchronous = FULL")
@@ -232,11 +241,31 @@ def _make_schema(connection: sqlite3.Connection) -> None:
         raise
 
 
+def _upgrade(connection: sqlite3.Connection) -> None:
+    if _format(connection) == FORMAT:
+        return
+    begin(connection)
+    try:
+        while (found := _format(connection)) < FORMAT:  # unless another process was faster
+            for statement in UPGRADES[found]:
+                connection.execute(statement)
+            connection.execute("UPDATE meta SET value = ? WHERE key = 'format'", (str(found + 1),))
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _format(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    return int(row[0]) if row else FORMAT
+
+
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     if _is_empty(connection):
         raise StoreError(f"{path} is empty: no run has been recorded there yet")
-    row = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-    found = int(row[0]) if row else 0
+    found = _format(connection)
     if found > FORMAT:
         raise StoreFormatError(
             f"{path} was written by a newer becausal (format {found}); this one reads up to {FORMAT}: "

@@ -55,6 +55,8 @@ WRITE_BLOB = """INSERT INTO blobs VALUES (?,?,?,?,?,?,?,?,?)
         size = coalesce(size, excluded.size), codec = coalesce(codec, excluded.codec),
         data = coalesce(data, excluded.data)"""
 
+WRITE_ANCHOR = "INSERT OR REPLACE INTO anchors VALUES (?,?,?)"
+
 WRITE_CAUSE = "INSERT OR REPLACE INTO causes VALUES (?,?,?,?,?,?,?)"
 
 Packed = tuple[int, int, bytes]
@@ -96,6 +98,7 @@ class Writer:
             self._write_blobs(roots, bodies)
             self._write_steps(steps)
             self._write_causes(steps)
+            self._write_anchors(steps)
 
     def add_gaps(self, gaps: Mapping[str, int]) -> None:
         """Add to the counts of what could not be recorded."""
@@ -241,6 +244,15 @@ class Writer:
         ]
         if rows:
             self._connection.executemany(WRITE_CAUSE, rows)
+
+    def _write_anchors(self, steps: Sequence[OpenStep]) -> None:
+        rows = [
+            (row.encodable(name), self._chains[step.chain_id].number, row.number_of(step.id))
+            for step in steps
+            for name in step.anchors
+        ]
+        if rows:
+            self._connection.executemany(WRITE_ANCHOR, rows)
 
     def _number_of(self, payload: Payload | None) -> int | None:
         return None if payload is None else self._blobs[canonical.parse_digest(payload.digest)].number

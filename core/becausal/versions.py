@@ -1,0 +1,87 @@
+"""Which version of a memory's key somebody read or wrote, counted by us.
+
+A memory's own marks do not serve: the time stamps of LangGraph's `InMemoryStore` are alike for two writes in one tick,
+AutoGen's memories have none. So versions are counted here, for each key from 1, in the order in which the writes
+ended. A content that was read is known again by its digest: as the latest version, as an earlier one (then somebody
+was served what is outdated), or as none of ours (another process wrote it, or it was there before).
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from becausal.step import Cause, Grade, StepRef
+
+__all__ = ["Version", "Versions"]
+
+MAX_KEYS = 10_000
+"""Keys of one memory that are remembered; the one written longest ago is forgotten beyond so many."""
+
+MAX_KEPT = 16
+"""Versions of one key that are remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of one key."""
+
+    key: str
+    number: int
+    """From 1, in the order in which the writes ended."""
+    digest: str | None
+    """Of the content; None: the key was deleted."""
+    step: StepRef
+    """Which step wrote it."""
+
+    def __str__(self) -> str:
+        return f"{self.key}@{self.number}"
+
+    def cause(self, grade: Grade = "observed") -> Cause:
+        """Return the cause that this version is for a step which read it."""
+        return Cause(self.step.id, "memory", grade, f"memory {self}", self.step.span_context)
+
+
+class Versions:
+    """The versions of every memory of this process. Holds no memory alive, and may be used by several threads."""
+
+    def __init__(self) -> None:
+        self._memories: weakref.WeakKeyDictionary[object, OrderedDict[str, list[Version]]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._lock = threading.Lock()
+
+    def wrote(self, memory: object, key: str, digest: str | None, step: StepRef) -> Version:
+        """Count a write that has ended; `digest` is None for a deletion.
+
+        Raises:
+            TypeError: the memory cannot be referred to weakly.
+        """
+        with self._lock:
+            keys = self._memories.setdefault(memory, OrderedDict())
+            kept = keys.setdefault(key, [])
+            keys.move_to_end(key)
+            version = Version(key, kept[-1].number + 1 if kept else 1, digest, step)
+            kept.append(version)
+            del kept[:-MAX_KEPT]
+            if len(keys) > MAX_KEYS:
+                keys.popitem(last=False)
+            return version
+
+    def read(self, memory: object, key: str, digest: str | None) -> Version | None:
+        """Return the version that a content is, the latest of them; None: it is none that was written here."""
+        with self._lock:
+            kept = self._kept(memory, key)
+            return next((version for version in reversed(kept) if version.digest == digest), None)
+
+    def latest(self, memory: object, key: str) -> Version | None:
+        """Return the version that a key stands at; None: nobody wrote it here."""
+        with self._lock:
+            kept = self._kept(memory, key)
+            return kept[-1] if kept else None
+
+    def _kept(self, memory: object, key: str) -> list[Version]:
+        keys = self._memories.get(memory)
+        return [] if keys is None else keys.get(key, [])
