@@ -51,6 +51,7 @@ from becausal_integrations.autogen.chat import Chat
 from becausal_integrations.autogen.insides import Insides
 from becausal_integrations.autogen.ledger import Ledger
 from becausal_integrations.autogen.runtime import Runtime
+from becausal_integrations.autogen.state import States
 from becausal_integrations.patch import Make, Notice, family, notice, noticing, observe, observing, replace
 
 __all__ = ["AutoGenAdapter"]
@@ -69,12 +70,13 @@ class AutoGenAdapter:
     def install(self, recorder: Recorder, hooks: Hooks) -> None:
         """Hook every place, each noted in `hooks` with what undoes it."""
         ledger = Ledger(recorder)
-        _hook_runtime(recorder, hooks, Runtime(recorder, ledger))
+        states = States(recorder)
+        _hook_runtime(recorder, hooks, Runtime(recorder, ledger, states), states)
         _hook_chat(recorder, hooks, Chat(recorder, ledger))
         _hook_insides(recorder, hooks, Insides(recorder, ledger))
 
 
-def _hook_runtime(recorder: Recorder, hooks: Hooks, runtime: Runtime) -> None:
+def _hook_runtime(recorder: Recorder, hooks: Hooks, runtime: Runtime, states: States) -> None:
     doors = f"{RUNTIME}:SingleThreadedAgentRuntime"
     # The request around the sending: what is sent from outside belongs to the request that it starts.
     sends = _request_around(recorder, _noticed(recorder, runtime.direct), runtime.direct_request)
@@ -86,6 +88,10 @@ def _hook_runtime(recorder: Recorder, hooks: Hooks, runtime: Runtime) -> None:
     notice(recorder, hooks, f"{doors}._process_publish", runtime.distributed)
     notice(recorder, hooks, f"{doors}._process_response", runtime.unpacked)
     observe(recorder, hooks, "autogen_core._base_agent:BaseAgent.on_message", runtime.delivery)
+    for name in ("save_state", "agent_save_state"):
+        observe(recorder, hooks, f"{doors}.{name}", states.saving)
+    for name in ("load_state", "agent_load_state"):
+        observe(recorder, hooks, f"{doors}.{name}", states.loading)
 
 
 def _hook_chat(recorder: Recorder, hooks: Hooks, chat: Chat) -> None:

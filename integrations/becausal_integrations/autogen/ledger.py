@@ -123,6 +123,13 @@ class ByIdentity(Generic[T]):
         key, held = id(thing), self._held
         held[key] = (weakref.ref(thing, lambda _: held.pop(key, None) and None), known)
 
+    def pop(self, thing: object) -> T | None:
+        """Return what is known of an object, and forget it."""
+        known = self.get(thing)
+        if known is not None:
+            del self._held[id(thing)]
+        return known
+
     def __len__(self) -> int:
         return len(self._held)
 

@@ -13,6 +13,7 @@ from becausal.recorder import NOTHING, Observation, Opening, Recorder, Sealed
 from becausal.step import OpenStep, StepRef
 from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.ledger import ByIdentity, Ledger, Notes, cause
+from becausal_integrations.autogen.state import States
 from becausal_integrations.patch import Notice
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def _carrier(key: str, context: Context | None = None) -> Carrier | None:
 class Runtime:
     """Describes what passes through the runtime."""
 
-    def __init__(self, recorder: Recorder, ledger: Ledger) -> None:
-        self._recorder, self._ledger = recorder, ledger
+    def __init__(self, recorder: Recorder, ledger: Ledger, states: States) -> None:
+        self._recorder, self._ledger, self._states = recorder, ledger, states
         self._of_teams: ByIdentity[bool] = ByIdentity()
         """Whether an agent's class belongs to the workings of teams: they get most of the messages."""
         self.direct_request = Observation(self._direct_request)
@@ -77,23 +78,23 @@ class Runtime:
 
     # A message from outside every chain is a request
 
-    def _direct_request(self, _: Any, message: Any, recipient: AgentId, **__: Any) -> Opening | None:
-        return self._request(message, recipient.type)
+    def _direct_request(self, runtime: Any, message: Any, recipient: AgentId, **_: Any) -> Opening | None:
+        return self._request(runtime, message, recipient.type)
 
-    def _broadcast_request(self, _: Any, message: Any, topic_id: TopicId, **__: Any) -> Opening | None:
-        return self._request(message, topic_id.type)
+    def _broadcast_request(self, runtime: Any, message: Any, topic_id: TopicId, **_: Any) -> Opening | None:
+        return self._request(runtime, message, topic_id.type)
 
-    def _request(self, message: Any, name: str) -> Opening | None:
+    def _request(self, runtime: Any, message: Any, name: str) -> Opening | None:
         if current() is not None or describe.is_of_a_team(message):
             return None
-        return Opening("request", name, received=message)
+        return Opening("request", name, received=message, causes=self._states.goes_on(runtime))
 
     # Sending
 
     def _direct(
-        self, _: Any, message: Any, recipient: AgentId, *, sender: AgentId | None = None, **__: Any
+        self, runtime: Any, message: Any, recipient: AgentId, *, sender: AgentId | None = None, **__: Any
     ) -> Context | None:
-        carrier = self._sending(message, sender)
+        carrier = self._sending(runtime, message, sender)
         if carrier is None or carrier.sent is None:
             return _with(_SENDING, carrier)
         carrier.handoff = self._recorder.handoff(
@@ -106,17 +107,19 @@ class Runtime:
         return _with(_SENDING, carrier)
 
     def _broadcast(
-        self, _: Any, message: Any, topic_id: TopicId, *, sender: AgentId | None = None, **__: Any
+        self, runtime: Any, message: Any, topic_id: TopicId, *, sender: AgentId | None = None, **__: Any
     ) -> Context | None:
-        carrier = self._sending(message, sender)
+        carrier = self._sending(runtime, message, sender)
         if carrier is not None:
             carrier.topic = topic_id.type
         return _with(_SENDING, carrier)
 
-    def _sending(self, message: Any, sender: AgentId | None) -> Carrier | None:
+    def _sending(self, runtime: Any, message: Any, sender: AgentId | None) -> Carrier | None:
         step = current()
         if step is None:
             return None
+        if sender is None:  # from outside: what the runtime's agents are later comes from this
+            self._states.worked(runtime, step)
         former = _carrier(_ARRIVING)
         # Without the carrier that brought us here: or each would hold the one before, back to the first.
         context = (

@@ -1,0 +1,138 @@
+"""States that are saved and loaded: of a runtime, a team, an agent. What goes on from which work is known by content.
+
+A saved state has no id, and may be kept anywhere and loaded by another process. So its digest is the name by which the
+save is found again: `autogen state <digest>`, an anchor. A state that was edited in between has another digest, and
+goes on from nothing that is known. The digest is that of the state as JSON would bring it back, since most apps keep
+states as JSON: a tuple that became a list is the same state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from becausal import semconv
+from becausal.context import current
+from becausal.recorder import NOTHING, Observation, Opening, Recorder
+from becausal.step import Cause, OpenStep, RemoteStep, StepRef
+from becausal_integrations.autogen.ledger import ByIdentity, Notes, Recent, notes_of
+
+__all__ = ["States"]
+
+MOST_STATES = 1_000
+"""Saves of this process that are remembered without the store."""
+
+STATE_DIGEST = "autogen.state.digest"
+"""Of the state that was saved or loaded, in the form that its anchor is known by."""
+
+
+class States:
+    """Describes `save_state` and `load_state`, of whatever has them.
+
+    A save is a `memory_write`: received is the state. A load is a `memory_read`: produced is the state, and the save is
+    its cause (`resume`). What is called within one of them (a team saves each of its agents) is a part of it, and no
+    step of its own. Outside every chain a save stands in the chain of the work that led to the state, a load in that
+    of the save; where there is none, there is nothing to tell.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._saves: Recent[StepRef] = Recent(MOST_STATES)
+        """By anchor."""
+        self._worked: ByIdentity[RemoteStep] = ByIdentity()
+        self._loaded: ByIdentity[RemoteStep] = ByIdentity()
+        self.saving = Observation(self._saving, self._saved)
+        self.loading = Observation(self._loading, self._restored)
+
+    def worked(self, thing: object, step: StepRef) -> None:
+        """Note that what a thing is now comes from a step's work: what it saves later stands in that chain."""
+        self._worked.put(thing, _remote(step))
+
+    def goes_on(self, thing: object) -> list[Cause]:
+        """Return the cause of the first work after a load: the load; nothing for any later work."""
+        loaded = self._loaded.pop(thing)
+        if loaded is None:
+            return []
+        return [Cause(loaded.id, "resume", "observed", "load_state", loaded.span_context)]
+
+    # Saving
+
+    def _saving(self, thing: Any, *_: Any, **__: Any) -> Opening | None:
+        here = current()
+        parent = None if here is not None else self._worked.get(thing)
+        if _is_within(here) or (here is None and parent is None):
+            return None
+        return Opening("memory_write", _name(thing), parent=parent, attributes=_notes(thing, here))
+
+    def _saved(self, step: OpenStep, state: Any) -> object:
+        self._recorder.receive(step, state)
+        digest = self._digest(state)
+        step.attributes[STATE_DIGEST] = digest
+        step.anchors.append(_anchor(digest))
+        self._saves.put(_anchor(digest), _remote(step))
+        return NOTHING
+
+    # Loading
+
+    def _loading(self, thing: Any, *args: Any, state: Any = None, **_: Any) -> Opening | None:
+        here = current()
+        if _is_within(here) or self._recorder.level == "boundaries":
+            return None
+        given = (
+            args[-1] if state is None and args else state
+        )  # `agent_load_state(agent, state)` has one before
+        sealed = self._recorder.seal(given)
+        digest = self._digest(given)
+        save = self._saves.find(_anchor(digest)) or self._recorder.anchored(_anchor(digest))
+        if here is None and save is None:
+            return None
+        notes = _notes(thing, here)
+        notes[STATE_DIGEST], notes.content = digest, sealed
+        return Opening(
+            "memory_read",
+            _name(thing),
+            parent=save if here is None else None,
+            causes=[Cause(save.id, "resume", "matched", _anchor(digest), save.span_context)] if save else (),
+            attributes=notes,
+        )
+
+    def _restored(self, step: OpenStep, _: None) -> object:
+        notes = step.attributes
+        if not isinstance(notes, Notes):
+            return NOTHING
+        self._loaded.put(notes.owner, _remote(step))
+        self._worked.put(notes.owner, _remote(step))
+        return notes.content
+
+    def _digest(self, state: object) -> str:
+        with contextlib.suppress(TypeError, ValueError):  # what JSON does not take is known by what it is
+            state = json.loads(json.dumps(state))
+        return self._recorder.seal(state).payload.digest
+
+
+def _notes(thing: object, here: StepRef | None) -> Notes:
+    return Notes(thing, here, {semconv.MEMORY_STORE: _name(thing), semconv.MEMORY_RECORD: "state"})
+
+
+def _is_within(here: StepRef | None) -> bool:
+    """Return whether the current step is a save or a load itself."""
+    notes = notes_of(here)
+    return notes is not None and notes.get(semconv.MEMORY_RECORD) == "state"
+
+
+def _anchor(digest: str) -> str:
+    return f"autogen state {digest}"
+
+
+def _name(thing: Any) -> str:
+    """Return the name that the app gave; a runtime has none but its class's."""
+    held: Mapping[str, object] = getattr(thing, "__dict__", {})
+    name = held.get("_name")
+    return name if isinstance(name, str) else type(thing).__name__
+
+
+def _remote(step: StepRef) -> RemoteStep:
+    """Return what is to be known of a step, without what its notes hold alive."""
+    return RemoteStep(step.id, step.chain_id, step.seq, step.hop, step.agent, step.span_context)
