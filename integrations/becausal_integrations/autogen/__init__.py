@@ -38,26 +38,19 @@ Checked against autogen-core and autogen-agentchat 0.7.5 (`_single_threaded_agen
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
-from typing import Any
-
-from becausal.context import current
 from becausal.instrument import Hooks
-from becausal.recorder import Observation, Recorder
-from becausal.standin import FunctionStandIn
+from becausal.recorder import Recorder
 from becausal_integrations.autogen.chat import Chat
+from becausal_integrations.autogen.hooking import noticed, request_around
 from becausal_integrations.autogen.insides import Insides
 from becausal_integrations.autogen.ledger import Ledger
 from becausal_integrations.autogen.runtime import Runtime
 from becausal_integrations.autogen.state import States
-from becausal_integrations.patch import Make, Notice, family, notice, noticing, observe, observing, replace
+from becausal_integrations.patch import notice, observe, replace
 
 __all__ = ["AutoGenAdapter"]
 
 RUNTIME = "autogen_core._single_threaded_agent_runtime"
-AGENTS = "autogen_agentchat.agents._base_chat_agent"
 
 
 class AutoGenAdapter:
@@ -72,16 +65,16 @@ class AutoGenAdapter:
         ledger = Ledger(recorder)
         states = States(recorder)
         _hook_runtime(recorder, hooks, Runtime(recorder, ledger, states), states)
-        _hook_chat(recorder, hooks, Chat(recorder, ledger))
-        _hook_insides(recorder, hooks, Insides(recorder, ledger))
+        Chat(recorder, ledger).hook(hooks)
+        Insides(recorder, ledger).hook(hooks)
 
 
 def _hook_runtime(recorder: Recorder, hooks: Hooks, runtime: Runtime, states: States) -> None:
     doors = f"{RUNTIME}:SingleThreadedAgentRuntime"
     # The request around the sending: what is sent from outside belongs to the request that it starts.
-    sends = _request_around(recorder, _noticed(recorder, runtime.direct), runtime.direct_request)
+    sends = request_around(recorder, noticed(recorder, runtime.direct), runtime.direct_request)
     replace(hooks, f"{doors}.send_message", sends)
-    publishes = _request_around(recorder, _noticed(recorder, runtime.broadcast), runtime.broadcast_request)
+    publishes = request_around(recorder, noticed(recorder, runtime.broadcast), runtime.broadcast_request)
     replace(hooks, f"{doors}.publish_message", publishes)
     notice(recorder, hooks, f"{RUNTIME}:get_telemetry_envelope_metadata", runtime.packed)
     notice(recorder, hooks, f"{doors}._process_send", runtime.unpacked)
@@ -92,117 +85,3 @@ def _hook_runtime(recorder: Recorder, hooks: Hooks, runtime: Runtime, states: St
         observe(recorder, hooks, f"{doors}.{name}", states.saving)
     for name in ("load_state", "agent_load_state"):
         observe(recorder, hooks, f"{doors}.{name}", states.loading)
-
-
-def _hook_chat(recorder: Recorder, hooks: Hooks, chat: Chat) -> None:
-    observed = functools.partial(_observed, recorder)
-    family(
-        hooks,
-        "autogen_agentchat.base._team:Team",
-        {"run": observed(chat.team_run), "run_stream": observed(chat.team_run)},
-    )
-    family(
-        hooks,
-        f"{AGENTS}:BaseChatAgent",
-        {
-            "run": observed(chat.agent_run),
-            "run_stream": observed(chat.agent_run),
-            "on_messages": _request_around(recorder, observed(chat.turn), chat.bare_turn),
-            "on_messages_stream": _request_around(recorder, observed(chat.turn), chat.bare_turn),
-        },
-    )
-    family(
-        hooks,
-        "autogen_agentchat.teams._group_chat._base_group_chat_manager:BaseGroupChatManager",
-        {"select_speaker": observed(chat.selection)},
-    )
-
-
-def _hook_insides(recorder: Recorder, hooks: Hooks, insides: Insides) -> None:
-    observed, noticed = functools.partial(_observed, recorder), functools.partial(_noticed, recorder)
-    family(
-        hooks,
-        "autogen_core.models._model_client:ChatCompletionClient",
-        {"create": observed(insides.model), "create_stream": observed(insides.model)},
-    )
-    family(
-        hooks,
-        "autogen_core.tools._base:BaseTool",
-        {"run_json": observed(insides.tool), "run_json_stream": observed(insides.tool)},
-    )
-    family(
-        hooks,
-        "autogen_core.memory._base_memory:Memory",
-        {
-            "query": observed(insides.memory_query),
-            "update_context": observed(insides.memory_update),
-            "add": observed(insides.memory_add),
-            "clear": observed(insides.memory_clear),
-        },
-    )
-    family(
-        hooks,
-        "autogen_core.model_context._chat_completion_context:ChatCompletionContext",
-        {"add_message": noticed(insides.remembered)},
-    )
-    family(
-        hooks,
-        "autogen_agentchat.messages:BaseChatMessage",
-        {"to_model_message": noticed(insides.translated)},
-    )
-
-
-def _observed(recorder: Recorder, seen: Observation) -> Make:
-    return lambda original: _observing(recorder, original, seen)
-
-
-def _request_around(recorder: Recorder, make_inside: Make, request: Observation) -> Make:
-    """Return what makes a hook that is a request as well where it is called outside every chain.
-
-    Within one, which is nearly always, the call goes past what would find that it is no request.
-    """
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        inside = make_inside(original)
-        outside = _observing(recorder, inside, request)
-
-        def either(*args: Any, **kwargs: Any) -> Any:
-            return (outside if current() is None else inside)(*args, **kwargs)
-
-        if inspect.iscoroutinefunction(original):
-
-            @functools.wraps(original)
-            async def awaited(*args: Any, **kwargs: Any) -> Any:
-                return await either(*args, **kwargs)
-
-            return awaited
-        if inspect.isasyncgenfunction(original):
-            return FunctionStandIn(
-                original,
-                lambda _, instance, args, kwargs: either(
-                    *(args if instance is None else (instance, *args)), **kwargs
-                ),
-            )
-        return functools.wraps(original)(either)
-
-    return make
-
-
-def _observing(recorder: Recorder, original: Callable[..., Any], seen: Observation) -> Callable[..., Any]:
-    """Return a method's hook, also where a plain function gives what a coroutine or generator function would.
-
-    AutoGen declares `create_stream` and its like as plain functions that return an async generator, and some are.
-    """
-    if inspect.iscoroutinefunction(original) or inspect.isasyncgenfunction(original):
-        return observing(recorder, original, seen)
-    seam = recorder.astream if original.__name__.endswith("_stream") else recorder.acall
-
-    @functools.wraps(original)
-    def observed(*args: Any, **kwargs: Any) -> Any:
-        return seam(seen, original, *args, **kwargs)
-
-    return observed
-
-
-def _noticed(recorder: Recorder, noticed: Notice) -> Make:
-    return lambda original: noticing(recorder, original, noticed)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
 from becausal.context import current
+from becausal.instrument import Hooks
 from becausal.recorder import Observation, Opening, Recorder
 from becausal.step import Cause, Choice, OpenStep, RemoteStep, StepRef
 from becausal_integrations.autogen import describe
+from becausal_integrations.autogen.hooking import observed, request_around
 from becausal_integrations.autogen.ledger import Ledger, Notes, cause, owns
 from becausal_integrations.autogen.runtime import arriving
+from becausal_integrations.patch import family
 
 if TYPE_CHECKING:
     from autogen_agentchat.base import Response, TaskResult
@@ -32,6 +36,31 @@ class Chat:
         )
         self.turn = Observation(self._turn, self._answered, keeps=describe.is_response)
         self.selection = Observation(self._selection, self._selected)
+
+    def hook(self, hooks: Hooks) -> None:
+        """Hook teams, agents and the managers of group chats."""
+        seen = functools.partial(observed, self._recorder)
+        turn = request_around(self._recorder, seen(self.turn), self.bare_turn)
+        family(
+            hooks,
+            "autogen_agentchat.base._team:Team",
+            {"run": seen(self.team_run), "run_stream": seen(self.team_run)},
+        )
+        family(
+            hooks,
+            "autogen_agentchat.agents._base_chat_agent:BaseChatAgent",
+            {
+                "run": seen(self.agent_run),
+                "run_stream": seen(self.agent_run),
+                "on_messages": turn,
+                "on_messages_stream": turn,
+            },
+        )
+        family(
+            hooks,
+            "autogen_agentchat.teams._group_chat._base_group_chat_manager:BaseGroupChatManager",
+            {"select_speaker": seen(self.selection)},
+        )
 
     # Teams
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from becausal import semconv
 from becausal.context import current
+from becausal.instrument import Hooks
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.step import Cause, OpenStep, Status, StepRef
 from becausal_integrations.autogen import describe
+from becausal_integrations.autogen.hooking import noticed, observed
 from becausal_integrations.autogen.ledger import Ledger, Notes, cause, notes_of, owns
-from becausal_integrations.patch import Notice
+from becausal_integrations.patch import Notice, family
 
 if TYPE_CHECKING:
     from autogen_agentchat.messages import BaseChatMessage
@@ -37,6 +40,40 @@ class Insides:
         self.memory_update = Observation(self._update, self._found)
         self.memory_add = Observation(self._add, self._added)
         self.memory_clear = Observation(self._clear)
+
+    def hook(self, hooks: Hooks) -> None:
+        """Hook models, tools, memories, model contexts and chat messages."""
+        seen = functools.partial(observed, self._recorder)
+        family(
+            hooks,
+            "autogen_core.models._model_client:ChatCompletionClient",
+            {"create": seen(self.model), "create_stream": seen(self.model)},
+        )
+        family(
+            hooks,
+            "autogen_core.tools._base:BaseTool",
+            {"run_json": seen(self.tool), "run_json_stream": seen(self.tool)},
+        )
+        family(
+            hooks,
+            "autogen_core.memory._base_memory:Memory",
+            {
+                "query": seen(self.memory_query),
+                "update_context": seen(self.memory_update),
+                "add": seen(self.memory_add),
+                "clear": seen(self.memory_clear),
+            },
+        )
+        family(
+            hooks,
+            "autogen_core.model_context._chat_completion_context:ChatCompletionContext",
+            {"add_message": noticed(self._recorder, self.remembered)},
+        )
+        family(
+            hooks,
+            "autogen_agentchat.messages:BaseChatMessage",
+            {"to_model_message": noticed(self._recorder, self.translated)},
+        )
 
     # Model calls
 

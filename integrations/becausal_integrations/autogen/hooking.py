@@ -1,0 +1,74 @@
+"""Hooks for methods that may be coroutine functions, generator functions, or plain ones that give either."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from becausal.context import current
+from becausal.observation import Observation
+from becausal.recorder import Recorder
+from becausal.standin import FunctionStandIn
+from becausal_integrations.patch import Make, Notice, noticing, observing
+
+__all__ = ["noticed", "observed", "request_around"]
+
+
+def observed(recorder: Recorder, seen: Observation) -> Make:
+    """Return what makes a hook that records each call as a step."""
+    return lambda original: _observing(recorder, original, seen)
+
+
+def request_around(recorder: Recorder, make_inside: Make, request: Observation) -> Make:
+    """Return what makes a hook that is a request as well where it is called outside every chain.
+
+    Within one, which is nearly always, the call goes past what would find that it is no request.
+    """
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        inside = make_inside(original)
+        outside = _observing(recorder, inside, request)
+
+        def either(*args: Any, **kwargs: Any) -> Any:
+            return (outside if current() is None else inside)(*args, **kwargs)
+
+        if inspect.iscoroutinefunction(original):
+
+            @functools.wraps(original)
+            async def awaited(*args: Any, **kwargs: Any) -> Any:
+                return await either(*args, **kwargs)
+
+            return awaited
+        if inspect.isasyncgenfunction(original):
+            return FunctionStandIn(
+                original,
+                lambda _, instance, args, kwargs: either(
+                    *(args if instance is None else (instance, *args)), **kwargs
+                ),
+            )
+        return functools.wraps(original)(either)
+
+    return make
+
+
+def _observing(recorder: Recorder, original: Callable[..., Any], seen: Observation) -> Callable[..., Any]:
+    """Return a method's hook, also where a plain function gives what a coroutine or generator function would.
+
+    AutoGen declares `create_stream` and its like as plain functions that return an async generator, and some are.
+    """
+    if inspect.iscoroutinefunction(original) or inspect.isasyncgenfunction(original):
+        return observing(recorder, original, seen)
+    seam = recorder.astream if original.__name__.endswith("_stream") else recorder.acall
+
+    @functools.wraps(original)
+    def seen_call(*args: Any, **kwargs: Any) -> Any:
+        return seam(seen, original, *args, **kwargs)
+
+    return seen_call
+
+
+def noticed(recorder: Recorder, bookkeeping: Notice) -> Make:
+    """Return what makes a hook for bookkeeping."""
+    return lambda original: noticing(recorder, original, bookkeeping)
