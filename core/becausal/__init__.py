@@ -20,6 +20,9 @@ from becausal.errors import (
     BecausalError,
     BecausalWarning,
     EnvelopeError,
+    MemoryConflictError,
+    MemoryKeyError,
+    MemoryValueError,
     RunNotFoundError,
     SettingsError,
     StepNotFoundError,
@@ -30,6 +33,7 @@ from becausal.instrument import flush, instrument, uninstrument
 from becausal.own import agent, chain, decide, handoff, receive, returned, tool
 
 if TYPE_CHECKING:
+    from becausal.memory import Memory
     from becausal.run import last_run, open
 
 __all__ = [
@@ -37,6 +41,10 @@ __all__ = [
     "BecausalError",
     "BecausalWarning",
     "EnvelopeError",
+    "Memory",
+    "MemoryConflictError",
+    "MemoryKeyError",
+    "MemoryValueError",
     "RunNotFoundError",
     "SettingsError",
     "StepNotFoundError",
@@ -58,7 +66,7 @@ __all__ = [
     "uninstrument",
 ]
 
-_LOOKING = {"last_run": "becausal.run", "open": "becausal.run"}
+_LOOKING = {"Memory": "becausal.memory", "last_run": "becausal.run", "open": "becausal.run"}
 
 
 def __getattr__(name: str) -> object:

@@ -10,6 +10,9 @@ __all__ = [
     "BecausalError",
     "BecausalWarning",
     "EnvelopeError",
+    "MemoryConflictError",
+    "MemoryKeyError",
+    "MemoryValueError",
     "RunNotFoundError",
     "SettingsError",
     "StepNotFoundError",
@@ -48,6 +51,18 @@ class StepNotFoundError(BecausalError, LookupError):
 
 class EnvelopeError(BecausalError, ValueError):
     """What `receive` was given is no envelope that `handoff` made."""
+
+
+class MemoryConflictError(BecausalError, RuntimeError):
+    """Somebody else has written a memory's key since its writer looked."""
+
+
+class MemoryKeyError(BecausalError, LookupError):
+    """A memory's key, or a version of it, has no value."""
+
+
+class MemoryValueError(BecausalError, ValueError):
+    """What a memory was given cannot be kept."""
 
 
 class BecausalWarning(UserWarning):

@@ -451,6 +451,7 @@ class BrokenStore:
 
     url = "broken://"
     write = add_gaps = gaps = chains = load = body = anchored = describe = close = _broken
+    append = memory_events = memory_reads = broken_link = erase = _broken
 
 
 class BrokenTelemetry(Telemetry):

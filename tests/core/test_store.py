@@ -321,7 +321,10 @@ def test_a_file_of_the_first_format_is_upgraded_and_keeps_what_it_has(
     store.write([step(1)])
     store.close()
     with sqlite3.connect(path) as connection:  # as the first release made it
-        connection.executescript("DROP TABLE anchors; UPDATE meta SET value = '1' WHERE key = 'format'")
+        connection.executescript(
+            """DROP TABLE anchors; DROP TABLE memory_events; DROP TABLE memory_reads;
+            UPDATE meta SET value = '1' WHERE key = 'format'"""
+        )
     connection.close()
 
     assert [kept.id for kept in opened(path, read_only=True).load("c1")] == [step(1).id]

@@ -59,6 +59,7 @@ class Memory:
         self.is_closed = True
 
     gaps = chains = load = body = anchored = describe = property()
+    append = memory_events = memory_reads = broken_link = erase = property()
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from becausal import settings
 from becausal.errors import StoreError
+from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
 from becausal.step import OpenStep, RemoteStep, Step
 
 __all__ = ["ChainInfo", "Store", "StoreInfo", "open_store"]
@@ -84,6 +85,31 @@ class Store(Protocol):
 
     def anchored(self, name: str) -> RemoteStep | None:
         """Return the step that has this name among its anchors, the one written last; None if there is none."""
+
+    def append(
+        self, event: NewEvent, bodies: Mapping[bytes, bytes], *, expected: int | None = None
+    ) -> MemoryEvent | None:
+        """Append an event to a memory's log, at once and for good.
+
+        Its `seq` becomes higher than every one that the memory has: its writer saw them all.
+
+        Args:
+            bodies: those that the event's payload is made of, by digest.
+            expected: the version that the key must stand at, 0 for none; where it does not, nothing is written and
+                None returned.
+        """
+
+    def memory_events(self, memory_name: str | None = None, key: str | None = None) -> list[MemoryEvent]:
+        """Return the events of memories, in the order of their log."""
+
+    def memory_reads(self, memory_name: str | None = None, key: str | None = None) -> list[MemoryRead]:
+        """Return who read what from memories, in causal order."""
+
+    def broken_link(self, memory_name: str) -> str | None:
+        """Return which event of a memory is not what was appended, in words; None: all of them are."""
+
+    def erase(self, memory_name: str, key: str) -> None:
+        """Forget every content that a key ever had, wherever else it was kept; its events stay, and verify."""
 
     def describe(self) -> StoreInfo:
         """Return what the store is and how much is in it. Counts, so it takes its time on a large one."""

@@ -18,7 +18,7 @@ import os
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,10 +26,11 @@ from typing import Any
 import zstandard
 
 from becausal.errors import StoreError
+from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
 from becausal.payload import Payload
 from becausal.step import Cause, OpenStep, RemoteStep, Step
 from becausal.store import ChainInfo, StoreInfo
-from becausal.store.sqlite import file, row
+from becausal.store.sqlite import file, memory, row
 from becausal.store.sqlite.write import Writer
 
 __all__ = ["SQLiteStore"]
@@ -113,6 +114,39 @@ class SQLiteStore:
             found = reader.execute(FIND_ANCHOR, (row.encodable(name),)).fetchone()
         return None if found is None else RemoteStep(row.step_id_of(found[0]), *found[1:])
 
+    def append(
+        self, event: NewEvent, bodies: Mapping[bytes, bytes], *, expected: int | None = None
+    ) -> MemoryEvent | None:
+        """Append an event to a memory's log at once; None where the key does not stand at `expected`."""
+        with self._writing() as writer, file.told(self._path, f"writing to the memory {event.memory}"):
+            appended = writer.append(event, bodies, expected)
+        if appended is None:
+            return None
+        found = self.memory_events(event.memory, event.key)
+        return next(one for one in found if one.version == appended[0])
+
+    def memory_events(self, memory_name: str | None = None, key: str | None = None) -> list[MemoryEvent]:
+        """Return the events of memories, in the order of their log."""
+        doing = "reading the log of the memories"
+        with self._reading() as reader, file.told(self._path, doing), _snapshot(reader):
+            return memory.events_of(reader, memory_name, key, self._payload_getter(reader))
+
+    def memory_reads(self, memory_name: str | None = None, key: str | None = None) -> list[MemoryRead]:
+        """Return who read what from memories, in causal order."""
+        with self._reading() as reader, file.told(self._path, "reading who read the memories"):
+            return memory.reads_of(reader, memory_name, key)
+
+    def broken_link(self, memory_name: str) -> str | None:
+        """Return which event of a memory is not what was appended, in words; None: all of them are."""
+        with self._reading() as reader, file.told(self._path, f"verifying the memory {memory_name}"):
+            return memory.broken_link(reader, memory_name, self.body)
+
+    def erase(self, memory_name: str, key: str) -> None:
+        """Forget every content that a key ever had, wherever else it was kept; its events stay."""
+        with self._writing() as writer, file.told(self._path, f"erasing {memory_name}/{key}"):
+            writer.erase(memory_name, key, self.body)
+        self._own_session().bodies.clear()
+
     def describe(self) -> StoreInfo:
         """Return what the store is and how much is in it."""
         query = """SELECT (SELECT value FROM meta WHERE key = 'format'), (SELECT count(*) FROM chains),
@@ -168,6 +202,16 @@ class SQLiteStore:
             payloads = self._payloads(reader, {number for r in rows for number in (r[12], r[13])})
         return [row.step_of(r, chain_id, names, payloads, causes.get(r[1], ())) for r in rows]
 
+    def _payload_getter(self, reader: sqlite3.Connection) -> Callable[[bytes], Payload]:
+        query = """SELECT belief, total_size, name, lossy
+            FROM blobs JOIN names ON name_no = type WHERE digest = ?"""
+
+        def payload(digest: bytes) -> Payload:
+            belief, size, type_name, lossy = reader.execute(query, (digest,)).fetchone()
+            return row.payload_of(digest, belief, size, type_name, lossy, self)
+
+        return payload
+
     def _payloads(self, reader: sqlite3.Connection, numbers: Iterable[int | None]) -> dict[int, Payload]:
         query = """SELECT blob_no, digest, belief, total_size, name, lossy
             FROM blobs JOIN names ON name_no = type WHERE blob_no IN (SELECT value FROM json_each(?))"""
@@ -198,7 +242,7 @@ class _Session:
 
     def writer(self) -> Writer:
         if self._writer is None:
-            self._writing = file.memory() if self._path is None else file.open_writer(self._path)
+            self._writing = file.in_memory() if self._path is None else file.open_writer(self._path)
             self._writer = Writer(self._writing)
         return self._writer
 
@@ -218,6 +262,9 @@ class _Session:
                 self._reader.close()
             if self._writing is not None:
                 with suppress(sqlite3.Error):  # others may be reading; then the last of them does it
+                    # Before a truncating checkpoint it must have seen what others wrote since, or SQLite 3.40 waits
+                    # for the reader that it is itself, for as long as its time-out.
+                    self._writing.execute("PRAGMA wal_checkpoint(PASSIVE)")
                     self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._writing.close()
 
@@ -236,6 +283,11 @@ class _BodyCache:
             if body is not None:
                 self._bodies.move_to_end(digest)
             return body
+
+    def clear(self) -> None:
+        with self._lock:
+            self._bodies.clear()
+            self._bytes = 0
 
     def put(self, digest: bytes, body: bytes) -> None:
         with self._lock:

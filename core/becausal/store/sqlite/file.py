@@ -23,8 +23,19 @@ from pathlib import Path
 
 from becausal.errors import StoreError, StoreFormatError
 from becausal.settings import DEFAULT_STORE
+from becausal.store.sqlite import memory
 
-__all__ = ["FORMAT", "begin", "check", "damaged", "memory", "open_reader", "open_writer", "prepare", "told"]
+__all__ = [
+    "FORMAT",
+    "begin",
+    "check",
+    "damaged",
+    "in_memory",
+    "open_reader",
+    "open_writer",
+    "prepare",
+    "told",
+]
 
 FORMAT = 2
 """The number of the schema below. A file with a higher one is refused; a lower one is upgraded by its first writer."""
@@ -38,7 +49,7 @@ BUSY_SECONDS = 30.0
 ANCHORS = """CREATE TABLE anchors(
     name TEXT PRIMARY KEY, chain_no INTEGER NOT NULL, step_id INTEGER NOT NULL) STRICT, WITHOUT ROWID"""
 
-UPGRADES = {1: (ANCHORS,)}
+UPGRADES = {1: (ANCHORS, *memory.SCHEMA)}
 """What makes a file of a format one of the next."""
 
 SCHEMA = (
@@ -74,6 +85,7 @@ SCHEMA = (
         PRIMARY KEY(chain_no, step_id, nth)) STRICT, WITHOUT ROWID""",
     "CREATE TABLE gaps(reason TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     ANCHORS,
+    *memory.SCHEMA,
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
 
@@ -164,7 +176,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
             return _open_reader(path, "mode=ro&immutable=1")
 
 
-def memory() -> sqlite3.Connection:
+def in_memory() -> sqlite3.Connection:
     """Return a connection to a new database in memory."""
     connection = _connect("file::memory:")
     _make_schema(connection)

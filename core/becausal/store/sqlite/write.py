@@ -19,9 +19,10 @@ from typing import Any, NamedTuple, TypeVar
 import zstandard
 
 from becausal import canonical
+from becausal.memory_event import NewEvent
 from becausal.payload import Payload
 from becausal.step import OpenStep
-from becausal.store.sqlite import file, row
+from becausal.store.sqlite import file, memory, row
 
 __all__ = ["Writer"]
 
@@ -58,6 +59,8 @@ WRITE_BLOB = """INSERT INTO blobs VALUES (?,?,?,?,?,?,?,?,?)
 WRITE_ANCHOR = "INSERT OR REPLACE INTO anchors VALUES (?,?,?)"
 
 WRITE_CAUSE = "INSERT OR REPLACE INTO causes VALUES (?,?,?,?,?,?,?)"
+
+Find = memory.Find
 
 Packed = tuple[int, int, bytes]
 """A body as it is stored: size, codec, data."""
@@ -99,6 +102,31 @@ class Writer:
             self._write_steps(steps)
             self._write_causes(steps)
             self._write_anchors(steps)
+            if any(step.kind in ("memory_write", "memory_read") for step in steps):
+                fresh = {digest: body for step in steps for digest, body in step.bodies}
+                memory.note_steps(self._connection, steps, self._finding(fresh))
+
+    def append(
+        self, event: NewEvent, bodies: Mapping[bytes, bytes], expected: int | None
+    ) -> tuple[int, int] | None:
+        """Append an event of a memory; returns its version and seq, or None where the key is not at `expected`."""
+        packed = {digest: row.pack(body, self._compressor) for digest, body in bodies.items()}
+        roots = {} if event.payload is None else {canonical.parse_digest(event.payload.digest): event.payload}
+        with self._transaction():
+            version = memory.latest_version(self._connection, event.memory, event.key)
+            if expected is not None and expected != version:
+                return None
+            self._number_texts({payload.type_name for payload in roots.values()})
+            self._write_blobs(roots, packed)
+            return memory.append(self._connection, event, self._finding(bodies), after_all=True)
+
+    def erase(self, store_name: str, key: str, body: Find) -> None:
+        """Forget every content that a key of a memory ever had."""
+        with self._transaction():
+            roots = memory.content_digests(self._connection, store_name, key)
+            digests = {part for root in roots for part in memory.parts_below(root, body)}
+            memory.erase(self._connection, store_name, key, digests)
+            self._blobs.clear()  # what was known to be kept is not any more
 
     def add_gaps(self, gaps: Mapping[str, int]) -> None:
         """Add to the counts of what could not be recorded."""
@@ -142,6 +170,9 @@ class Writer:
             names.update((step.kind, step.name, step.agent, step.status))
             for cause in step.causes:
                 names.update((cause.kind, cause.grade))
+        self._number_texts(names)
+
+    def _number_texts(self, names: Iterable[str | None]) -> None:
         known = self._names
         missing = {name: row.encodable(name) for name in names if name is not None and name not in known}
         if not missing:
@@ -253,6 +284,18 @@ class Writer:
         ]
         if rows:
             self._connection.executemany(WRITE_ANCHOR, rows)
+
+    def _finding(self, fresh: Mapping[bytes, bytes]) -> Find:
+        """Return what finds a body: among those on their way to the store, else in it."""
+        query = "SELECT codec, data FROM blobs WHERE digest = ? AND codec IS NOT NULL"
+
+        def find(digest: bytes) -> bytes | None:
+            if digest in fresh:
+                return fresh[digest]
+            found = self._connection.execute(query, (digest,)).fetchone()
+            return None if found is None else row.unpack(*found)
+
+        return find
 
     def _number_of(self, payload: Payload | None) -> int | None:
         return None if payload is None else self._blobs[canonical.parse_digest(payload.digest)].number

@@ -1,0 +1,427 @@
+"""A shared memory in which nothing is overwritten: `becausal.Memory`.
+
+    memory = becausal.Memory("research")
+    memory.write("market size", {"usd": 20_000_000})
+    memory.read("market size")
+    memory.retract("market size", reason="the source was a forecast")
+
+Every write is an event in the store's log, with who wrote it, in which chain, after which events; every read says which
+version it saw. So a memory can be read as it stood, a wrong belief led to whoever wrote it, and its readers named.
+
+The values are the app's own data: they are kept whatever `capture` says, and the memory works before
+`becausal.instrument()` as well; then its events have no chain and no agent. Values come back as plain Python data
+(objects as dicts of their fields).
+
+Safe for several threads and processes: an event is appended in one transaction. Two writers of one key are told apart
+by `expected`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from becausal import canonical, clock, semconv
+from becausal.context import current
+from becausal.delta import Delta, delta
+from becausal.errors import MemoryConflictError, MemoryKeyError, MemoryValueError
+from becausal.guard import guarded
+from becausal.instrument import active_recorder, active_store, store_url_in_use
+from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent, Operation, value_at
+from becausal.observation import NOTHING, Opening
+from becausal.payload import Payload
+from becausal.recorder import Recorder
+from becausal.settings import store_url
+from becausal.step import Cause, OpenStep, RemoteStep, StepKind, StepRef
+from becausal.store import Store, open_store
+
+__all__ = ["Memory", "MemorySnapshot"]
+
+T = TypeVar("T")
+
+
+class Memory:
+    """A named memory, shared by everybody who opens it by the same name in the same store."""
+
+    def __init__(self, name: str, *, store: str | os.PathLike[str] | None = None) -> None:
+        """Open a memory; it begins with its first write.
+
+        Args:
+            name: what its events are found by, in `becausal memory` too.
+            store: a URL or a path; None for the store that this process records to, else `BECAUSAL_STORE`, else
+                `sqlite:///.becausal/becausal.db`.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
+        self.name = name
+        self._url = None if store is None else store_url(os.fspath(store))
+        self._own: Store | None = None
+        if self._url is not None or active_store() is None:
+            self._own = open_store(self._url or store_url_in_use())
+
+    # -- writing
+
+    def write(
+        self, key: str, value: object, *, expected: int | None = None, reason: str | None = None
+    ) -> MemoryEvent:
+        """Give a key a value; returns the event, whose `version` a later writer may expect.
+
+        Args:
+            expected: the version that the key must stand at, 0 for a key that nobody has written; None: whatever it
+                stands at.
+            reason: why, kept with the event.
+
+        Raises:
+            MemoryConflictError: the key stands at another version.
+            MemoryValueError: the value cannot be kept whole (a lock, an open file).
+            StoreError: the store cannot be written.
+        """
+        return self._change(key, "write", value, expected, reason)
+
+    def supersede(self, key: str, value: object, *, reason: str, expected: int | None = None) -> MemoryEvent:
+        """Give a key a value in place of one that was wrong. Whoever reads the former version after this is told of.
+
+        Raises:
+            MemoryKeyError: the key has no value.
+            MemoryConflictError, MemoryValueError, StoreError: as for `write`.
+        """
+        return self._change(key, "supersede", value, expected, reason, of=self._event(key).version)
+
+    def retract(self, key: str, *, version: int | None = None, reason: str | None = None) -> MemoryEvent:
+        """Withdraw a value: the last one, or an earlier version. It stays in the history.
+
+        Raises:
+            MemoryKeyError: the key has no value, or no such version.
+            StoreError: the store cannot be written.
+        """
+        if version is None:
+            version = self._event(key).version
+        elif all(event.version != version or not event.has_value for event in self.history(key)):
+            raise MemoryKeyError(f"{self.name}/{key} has no version {version}; see history({key!r})")
+        return self._change(key, "retract", NOTHING, None, reason, of=version)
+
+    def delete(self, key: str, *, reason: str | None = None) -> MemoryEvent:
+        """Remove a key: it has no value from now on, and its history stays.
+
+        Raises:
+            MemoryKeyError: the key has no value.
+            StoreError: the store cannot be written.
+        """
+        self._event(key)
+        return self._change(key, "delete", NOTHING, None, reason)
+
+    def erase(self, key: str) -> None:
+        """Forget every content that a key ever had, for good, wherever in the store it was kept.
+
+        Its events stay (who wrote when, not what), and the log verifies as before.
+
+        Raises:
+            StoreError: the store cannot be written.
+        """
+        recorder = active_recorder()
+        if recorder is not None:
+            recorder.flush(5.0)  # what is on its way to the store is to be forgotten too
+            recorder.encoder.forget()
+        self._store.erase(self.name, key)
+
+    # -- reading
+
+    def read(self, key: str) -> Any:
+        """Return a key's value as plain Python data.
+
+        Raises:
+            MemoryKeyError: it has none; the message says whether it was retracted, deleted or erased, and by whom.
+            StoreError: the store cannot be read.
+        """
+        event = self._read(key, None)
+        if event is None:
+            raise MemoryKeyError(self._why_not(key))
+        return self._value(event)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a key's value as plain Python data, or the default where it has none."""
+        event = self._read(key, None)
+        return default if event is None else self._value(event)
+
+    def at(self, seq: int) -> MemorySnapshot:
+        """Return the memory as it stood at a causal sequence number: a step's `seq`, or an event's."""
+        return MemorySnapshot(self, seq)
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys that have a value, in the order in which they were first written."""
+        return tuple(key for key, events in self._by_key().items() if value_at(events) is not None)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and value_at(self.history(key)) is not None
+
+    # -- looking back
+
+    def history(self, key: str) -> tuple[MemoryEvent, ...]:
+        """Return every event of a key, in causal order; empty for a key that nobody has written."""
+        return tuple(sorted(self._store.memory_events(self.name, key), key=lambda e: (e.seq, e.version)))
+
+    def blame(self, key: str) -> MemoryEvent:
+        """Return the event that gave a key its value: who wrote it, in which chain, in which step.
+
+        `becausal.open().get(event.chain_id).why(event.step_id)` tells on what evidence.
+
+        Raises:
+            MemoryKeyError: the key has no value.
+        """
+        return self._event(key)
+
+    def diff(self, key: str, before: int, after: int) -> Delta:
+        """Return what differs between two versions of a key.
+
+        Raises:
+            MemoryKeyError: there is no such version, or it has no value.
+        """
+        versions = {event.version: event for event in self.history(key) if event.has_value}
+        for version in (before, after):
+            if version not in versions:
+                raise MemoryKeyError(f"{self.name}/{key} has no value of version {version}")
+        return delta(self._value(versions[before]), self._value(versions[after]))
+
+    def readers(self, key: str, version: int | None = None) -> tuple[MemoryRead, ...]:
+        """Return who read a key, or one version of it, in causal order. Reads outside every chain are not kept."""
+        recorder = active_recorder()
+        if recorder is not None:
+            recorder.flush(5.0)
+        reads = self._store.memory_reads(self.name, key)
+        return tuple(read for read in reads if version is None or read.version == version)
+
+    def verify(self) -> str | None:
+        """Return which event is not what was appended, in words; None: the log is whole and unchanged."""
+        return self._store.broken_link(self.name)
+
+    # -- the same for async code; the work is done on a thread
+
+    async def awrite(
+        self, key: str, value: object, *, expected: int | None = None, reason: str | None = None
+    ) -> MemoryEvent:
+        """Do what `write` does."""
+        return await asyncio.to_thread(self.write, key, value, expected=expected, reason=reason)
+
+    async def asupersede(
+        self, key: str, value: object, *, reason: str, expected: int | None = None
+    ) -> MemoryEvent:
+        """Do what `supersede` does."""
+        return await asyncio.to_thread(self.supersede, key, value, reason=reason, expected=expected)
+
+    async def aretract(
+        self, key: str, *, version: int | None = None, reason: str | None = None
+    ) -> MemoryEvent:
+        """Do what `retract` does."""
+        return await asyncio.to_thread(self.retract, key, version=version, reason=reason)
+
+    async def adelete(self, key: str, *, reason: str | None = None) -> MemoryEvent:
+        """Do what `delete` does."""
+        return await asyncio.to_thread(self.delete, key, reason=reason)
+
+    async def aread(self, key: str) -> Any:
+        """Do what `read` does."""
+        return await asyncio.to_thread(self.read, key)
+
+    async def aget(self, key: str, default: Any = None) -> Any:
+        """Do what `get` does."""
+        return await asyncio.to_thread(self.get, key, default)
+
+    def close(self) -> None:
+        """Let go of a store that this memory opened for itself. Closing twice is harmless."""
+        if self._own is not None:
+            self._own.close()
+
+    def __repr__(self) -> str:
+        return f"<Memory {self.name!r} in {self._store.url}>"
+
+    # -- inside
+
+    @property
+    def _store(self) -> Store:
+        if self._own is not None:
+            return self._own
+        store = active_store()
+        if store is None:  # uninstrumented since
+            store = self._own = open_store(store_url_in_use())
+        return store
+
+    def _by_key(self) -> dict[str, list[MemoryEvent]]:
+        found: dict[str, list[MemoryEvent]] = {}
+        for event in self._store.memory_events(self.name):
+            found.setdefault(event.key, []).append(event)
+        return found
+
+    def _event(self, key: str) -> MemoryEvent:
+        event = value_at(self.history(key))
+        if event is None:
+            raise MemoryKeyError(self._why_not(key))
+        return event
+
+    def _why_not(self, key: str) -> str:
+        history = self.history(key)
+        if not history:
+            return (
+                f"{self.name}/{key} has never been written; it has: {', '.join(self.keys()) or 'nothing yet'}"
+            )
+        last = history[-1]
+        why = f" ({last.reason})" if last.reason else ""
+        done = {"retract": "was retracted", "delete": "was deleted"}.get(last.operation, "has no value")
+        return f"{self.name}/{key} {done} by {last.agent or 'nobody named'}{why}; history({key!r}) has what it was"
+
+    def _value(self, event: MemoryEvent) -> Any:
+        if event.payload is None or not event.payload.is_kept:
+            raise MemoryKeyError(f"the content of {event} was erased")
+        return event.payload.value()
+
+    def _change(
+        self,
+        key: str,
+        operation: Operation,
+        value: object,
+        expected: int | None,
+        reason: str | None,
+        of: int | None = None,
+    ) -> MemoryEvent:
+        if not isinstance(key, str) or not key:
+            raise MemoryValueError(f"a memory's key is a text that is not empty, not {key!r}")
+        payload, bodies = (None, {}) if value is NOTHING else _kept_whole(self.name, key, value)
+        recorder = active_recorder()
+        step = _begin(recorder, "memory_write", self.name, key, value)
+        writer = step or current()
+        event = NewEvent(
+            self.name,
+            key,
+            operation,
+            clock.tick() if writer is None else writer.seq,
+            clock.now_ns(),
+            payload,
+            of=of,
+            chain_id=None if writer is None else writer.chain_id,
+            step_id=None if writer is None else writer.id,
+            agent=None if writer is None else writer.agent,
+            reason=reason,
+        )
+        try:
+            appended = self._store.append(event, bodies, expected=expected)
+            if appended is None:
+                raise MemoryConflictError(self._conflict(key, expected))
+        except BaseException as error:
+            _end(recorder, step, None, error)
+            raise
+        clock.witness(appended.seq)
+        _end(recorder, step, appended, None)
+        return appended
+
+    def _conflict(self, key: str, expected: int | None) -> str:
+        history = self.history(key)
+        if not history:
+            return f"{self.name}/{key} has never been written, and not at version {expected}"
+        last = max(history, key=lambda event: event.version)
+        return (
+            f"{self.name}/{key} stands at version {last.version}, written by {last.agent or 'nobody named'}, "
+            f"and not at {expected}: read it again and decide anew, then write with expected={last.version}"
+        )
+
+    def _read(self, key: str, seq: int | None) -> MemoryEvent | None:
+        recorder = active_recorder()
+        step = _begin(recorder, "memory_read", self.name, key, NOTHING)
+        try:
+            event = value_at(self.history(key), seq)
+        except BaseException as error:
+            _end(recorder, step, None, error)
+            raise
+        _end(recorder, step, event, None)
+        return event
+
+
+class MemorySnapshot:
+    """A memory as it stood at a causal sequence number."""
+
+    def __init__(self, memory: Memory, seq: int) -> None:
+        self._memory, self.seq = memory, seq
+
+    def read(self, key: str) -> Any:
+        """Return the value that a key had.
+
+        Raises:
+            MemoryKeyError: it had none then.
+        """
+        event = self._memory._read(key, self.seq)
+        if event is None:
+            raise MemoryKeyError(f"{self._memory.name}/{key} had no value at {self.seq}")
+        return self._memory._value(event)
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys that had a value, in the order in which they were first written."""
+        found = self._memory._by_key()
+        return tuple(key for key, events in found.items() if value_at(events, self.seq) is not None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __repr__(self) -> str:
+        return f"<{self._memory!r} at {self.seq}>"
+
+
+# Inside
+
+
+class _Bodies:
+    def __init__(self, found: Callable[[bytes], bytes | None]) -> None:
+        self.body = found
+
+
+def _kept_whole(name: str, key: str, value: object) -> tuple[Payload, dict[bytes, bytes]]:
+    encoded = canonical.encode(value)
+    if encoded.lossy:
+        where, why = encoded.lossy[0]
+        raise MemoryValueError(
+            f"{name}/{key}: this value cannot be kept whole ({where}: {why}); write what it stands for, such as a "
+            "path or plain data"
+        )
+    bodies = dict([*encoded.parts, (encoded.digest, encoded.body)])
+    payload = Payload(
+        canonical.digest_text(encoded.digest),
+        canonical.digest_text(encoded.belief),
+        encoded.size,
+        encoded.type_name,
+        bodies=_Bodies(bodies.get),
+    )
+    return payload, bodies
+
+
+@guarded
+def _begin(recorder: Recorder | None, kind: StepKind, name: str, key: str, value: object) -> OpenStep | None:
+    if recorder is None or current() is None:
+        return None  # outside every chain: the event is kept, and there is no run for a step to stand in
+    attributes = {semconv.MEMORY_STORE: name, semconv.MEMORY_RECORD: key}
+    return recorder.begin(Opening(kind, name, received=value, attributes=dict(attributes)))
+
+
+@guarded
+def _end(
+    recorder: Recorder | None, step: OpenStep | None, event: MemoryEvent | None, error: BaseException | None
+) -> None:
+    if recorder is None or step is None:
+        return
+    produced: object = NOTHING
+    if event is not None:
+        step.attributes |= {semconv.MEMORY_VERSION: event.version, semconv.MEMORY_EVENT: event.hash[:16]}
+        if step.kind == "memory_read":
+            writer = _writer_of(event)
+            if writer is not None:
+                evidence = f"memory {event.key}@{event.version}"
+                recorder.cause(step, Cause(writer.id, "memory", "observed", evidence))
+            produced = (
+                event.payload.value() if event.payload is not None and event.payload.is_kept else NOTHING
+            )
+    recorder.end(step, produced, error=error)
+
+
+def _writer_of(event: MemoryEvent) -> StepRef | None:
+    if event.step_id is None or event.chain_id is None:
+        return None
+    return RemoteStep(event.step_id, event.chain_id, event.seq, agent=event.agent)

@@ -1,0 +1,291 @@
+"""The log of the memories: events are appended, never changed, and each holds the hash of the one before it.
+
+The hash covers what an event says and a commitment to its content: SHA-256 over a random salt and the content's
+bytes. So an event that was changed, taken out or put in shows, and so does a content that was exchanged. Erasing a
+content removes its bytes and its salt: the chain still verifies, and what is left tells nothing of what was there.
+
+The order of the log is the order of the transactions. Events that come from an adapter's steps arrive in batches, those
+of `becausal.Memory` at once; `seq`, the logical clock, is the causal order across both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from becausal import canonical, semconv
+from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
+from becausal.step import OpenStep
+from becausal.store.sqlite import row
+
+__all__ = [
+    "SCHEMA",
+    "append",
+    "broken_link",
+    "content_digests",
+    "erase",
+    "events_of",
+    "latest_version",
+    "note_steps",
+    "parts_below",
+    "reads_of",
+]
+
+SCHEMA = (
+    """CREATE TABLE memory_events(
+        event_no INTEGER PRIMARY KEY, memory TEXT NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL,
+        operation TEXT NOT NULL, of INTEGER, seq INTEGER NOT NULL, at_ns INTEGER NOT NULL,
+        chain_id TEXT, step_id INTEGER, agent TEXT, digest BLOB, reason TEXT,
+        salt BLOB, commitment BLOB, hash BLOB NOT NULL, UNIQUE(memory, key, version)) STRICT""",
+    "CREATE INDEX memory_log ON memory_events(memory, event_no)",
+    # Which event a reader's cause means.
+    "CREATE INDEX memory_writers ON memory_events(step_id) WHERE step_id IS NOT NULL",
+    """CREATE TABLE memory_reads(
+        memory TEXT NOT NULL, key TEXT NOT NULL, chain_id TEXT NOT NULL, step_id INTEGER NOT NULL,
+        agent TEXT, seq INTEGER NOT NULL, version INTEGER, source_id INTEGER,
+        PRIMARY KEY(memory, key, chain_id, step_id)) STRICT, WITHOUT ROWID""",
+)
+
+Find = Callable[[bytes], bytes | None]
+"""Gives a body by its digest."""
+
+
+def append(
+    connection: sqlite3.Connection, event: NewEvent, body: Find, *, after_all: bool
+) -> tuple[int, int]:
+    """Append an event within a transaction; returns its version and its seq.
+
+    Args:
+        body: the bodies that its content is made of.
+        after_all: give it a seq beyond every one that this memory has: its writer saw them all.
+    """
+    memory, key = row.encodable(event.memory), row.encodable(event.key)
+    version = latest_version(connection, event.memory, event.key) + 1
+    former, last_seq = _end_of(connection, memory)
+    seq = max(event.seq, last_seq + 1) if after_all else event.seq
+    digest = None if event.payload is None else canonical.parse_digest(event.payload.digest)
+    salt = None if digest is None else os.urandom(16)
+    commitment = None if digest is None or salt is None else _commitment(salt, digest, body)
+    said = (
+        memory,
+        key,
+        version,
+        event.operation,
+        event.of,
+        seq,
+        event.at_ns,
+        event.chain_id and row.encodable(event.chain_id),
+        None if event.step_id is None else row.number_of(event.step_id),
+        event.agent and row.encodable(event.agent),
+        digest,
+        event.reason and row.encodable(event.reason),
+    )
+    connection.execute(
+        "INSERT INTO memory_events VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        (*said, salt, commitment, _hash(former, said, commitment)),
+    )
+    return version, seq
+
+
+def latest_version(connection: sqlite3.Connection, memory: str, key: str) -> int:
+    """Return the number of a key's last version; 0 where it has none."""
+    found: int = connection.execute(
+        "SELECT coalesce(max(version), 0) FROM memory_events WHERE memory = ? AND key = ?",
+        (row.encodable(memory), row.encodable(key)),
+    ).fetchone()[0]
+    return found
+
+
+def note_steps(connection: sqlite3.Connection, steps: Sequence[OpenStep], body: Find) -> None:
+    """Append the events that steps of adapters tell of, and note what they read."""
+    for step in steps:
+        if step.kind == "memory_write" and step.status == "ok":
+            _note_write(connection, step, body)
+        elif step.kind == "memory_read" and step.ended_ns is not None:
+            rows = list(_reads(step))
+            connection.executemany("INSERT OR REPLACE INTO memory_reads VALUES (?,?,?,?,?,?,?,?)", rows)
+
+
+def events_of(
+    connection: sqlite3.Connection, memory: str | None, key: str | None, payload: Callable[[bytes], Any]
+) -> list[MemoryEvent]:
+    """Return events, in the order of the log; None means all memories, all keys."""
+    query = """SELECT memory, key, version, operation, of, seq, at_ns, chain_id, step_id, agent, digest, reason, hash
+        FROM memory_events WHERE (?1 IS NULL OR memory = ?1) AND (?2 IS NULL OR key = ?2) ORDER BY event_no"""
+    found = connection.execute(query, (memory and row.encodable(memory), key and row.encodable(key)))
+    return [
+        MemoryEvent(
+            memory=r[0],
+            key=r[1],
+            version=r[2],
+            operation=r[3],
+            of=r[4],
+            seq=r[5],
+            at_ns=r[6],
+            chain_id=r[7],
+            step_id=None if r[8] is None else row.step_id_of(r[8]),
+            agent=r[9],
+            payload=None if r[10] is None else payload(r[10]),
+            reason=r[11],
+            hash=r[12].hex(),
+        )
+        for r in found.fetchall()
+    ]
+
+
+def reads_of(connection: sqlite3.Connection, memory: str | None, key: str | None) -> list[MemoryRead]:
+    """Return who read what, in causal order; a version is known by number or by the step that wrote it."""
+    query = """SELECT r.memory, r.key, coalesce(r.version, max(e.version)), r.chain_id, r.step_id, r.agent, r.seq
+        FROM memory_reads AS r LEFT JOIN memory_events AS e
+            ON e.step_id = r.source_id AND e.memory = r.memory AND e.key = r.key
+        WHERE (?1 IS NULL OR r.memory = ?1) AND (?2 IS NULL OR r.key = ?2)
+        GROUP BY r.memory, r.key, r.chain_id, r.step_id ORDER BY r.seq"""
+    found = connection.execute(query, (memory and row.encodable(memory), key and row.encodable(key)))
+    return [
+        MemoryRead(m, k, version, chain_id, row.step_id_of(step_id), agent, seq)
+        for m, k, version, chain_id, step_id, agent, seq in found
+    ]
+
+
+def broken_link(connection: sqlite3.Connection, memory: str, body: Find) -> str | None:
+    """Return which event of a memory is not what was appended, in words; None: all of them are."""
+    query = """SELECT memory, key, version, operation, of, seq, at_ns, chain_id, step_id, agent, digest, reason,
+        salt, commitment, hash FROM memory_events WHERE memory = ? ORDER BY event_no"""
+    former = b""
+    versions: dict[str, int] = {}
+    for *said, salt, commitment, hashed in connection.execute(query, (row.encodable(memory),)):
+        name = f"{said[0]}/{said[1]}@{said[2]}"
+        if said[2] != versions.get(said[1], 0) + 1:
+            return f"{name}: the event before it is missing"
+        versions[said[1]] = said[2]
+        if _hash(former, tuple(said), commitment) != hashed:
+            return f"{name}: the event, or the one before it, is not what was written"
+        if salt is not None and _commitment(salt, said[10], body) != commitment:
+            return f"{name}: the content is not what was written"
+        former = hashed
+    return None
+
+
+def content_digests(connection: sqlite3.Connection, memory: str, key: str) -> list[bytes]:
+    """Return the digests of all contents that a key ever had."""
+    query = "SELECT DISTINCT digest FROM memory_events WHERE memory = ? AND key = ? AND digest IS NOT NULL"
+    return [digest for (digest,) in connection.execute(query, (row.encodable(memory), row.encodable(key)))]
+
+
+def erase(connection: sqlite3.Connection, memory: str, key: str, digests: Iterable[bytes]) -> None:
+    """Forget contents for good: their bytes, and the salts without which the commitments tell nothing."""
+    connection.executemany(
+        "UPDATE blobs SET codec = NULL, data = NULL, size = NULL WHERE digest = ?", [(d,) for d in digests]
+    )
+    connection.execute(
+        "UPDATE memory_events SET salt = NULL WHERE memory = ? AND key = ?",
+        (row.encodable(memory), row.encodable(key)),
+    )
+
+
+def parts_below(digest: bytes, body: Find) -> Iterator[bytes]:
+    """Yield a content's digest and those of all its parts, each once, depth first."""
+    seen: dict[bytes, None] = {}
+    waiting = [digest]
+    while waiting:
+        one = waiting.pop()
+        if one in seen:
+            continue
+        seen[one] = None
+        yield one
+        found = body(one)
+        if found is not None:
+            waiting.extend(reversed(canonical.part_digests(found)))
+
+
+# Inside
+
+
+def _end_of(connection: sqlite3.Connection, memory: str) -> tuple[bytes, int]:
+    """Return the hash of a memory's last event, and its highest seq."""
+    found = connection.execute(
+        "SELECT hash FROM memory_events WHERE memory = ? ORDER BY event_no DESC LIMIT 1", (memory,)
+    ).fetchone()
+    if found is None:
+        return b"", 0
+    (seq,) = connection.execute("SELECT max(seq) FROM memory_events WHERE memory = ?", (memory,)).fetchone()
+    return found[0], seq
+
+
+def _hash(former: bytes, said: tuple[Any, ...], commitment: bytes | None) -> bytes:
+    """Return an event's hash: over the former hash, and over what it says as JSON."""
+    plain = [item.hex() if isinstance(item, bytes) else item for item in (*said, commitment)]
+    return hashlib.sha256(former + json.dumps(plain, separators=(",", ":")).encode()).digest()
+
+
+def _commitment(salt: bytes, digest: bytes, body: Find) -> bytes | None:
+    """Return the commitment to a content; None where its bytes are not kept."""
+    whole = hashlib.sha256(salt)
+    for part in parts_below(digest, body):
+        found = body(part)
+        if found is None:
+            return None
+        whole.update(len(found).to_bytes(8, "big") + found)
+    return whole.digest()
+
+
+def _note_write(connection: sqlite3.Connection, step: OpenStep, body: Find) -> None:
+    said = step.attributes
+    memory, key = said.get(semconv.MEMORY_STORE), said.get(semconv.MEMORY_RECORD)
+    if not isinstance(memory, str) or not isinstance(key, str) or semconv.MEMORY_VERSION not in said:
+        return  # a write that is no key's, such as a checkpoint
+    if semconv.MEMORY_EVENT in said:
+        return  # its event was appended by whoever wrote it
+    known = connection.execute(
+        "SELECT 1 FROM memory_events WHERE step_id = ? AND memory = ? AND key = ?",
+        (row.number_of(step.id), row.encodable(memory), row.encodable(key)),
+    )
+    if known.fetchone() is not None:  # a batch that is tried again
+        return
+    event = NewEvent(
+        memory,
+        key,
+        "delete" if step.received is None else "write",
+        step.seq,
+        step.ended_ns or step.started_ns,
+        step.received,
+        chain_id=step.chain_id,
+        step_id=step.id,
+        agent=step.agent,
+    )
+    append(connection, event, body, after_all=False)
+
+
+def _reads(step: OpenStep) -> Iterator[tuple[object, ...]]:
+    said: Mapping[str, object] = step.attributes
+    memory = said.get(semconv.MEMORY_STORE)
+    if not isinstance(memory, str):
+        return
+    key, seen = said.get(semconv.MEMORY_RECORD), said.get(semconv.MEMORY_SEEN)
+    # What a search found is told as `key@version`.
+    keys = [one.rpartition("@")[0] for one in seen] if isinstance(seen, tuple) else []
+    keys += [key] if isinstance(key, str) and key not in keys else []
+    exact = said.get(semconv.MEMORY_VERSION) if semconv.MEMORY_EVENT in said else None
+    for one in keys:
+        source = next(
+            (
+                cause.source_id
+                for cause in step.causes
+                if cause.kind == "memory" and (len(keys) == 1 or cause.evidence.startswith(f"memory {one}@"))
+            ),
+            None,
+        )
+        yield (
+            row.encodable(memory),
+            row.encodable(one),
+            step.chain_id,
+            row.number_of(step.id),
+            step.agent and row.encodable(step.agent),
+            step.seq,
+            exact,
+            None if source is None else row.number_of(source),
+        )
