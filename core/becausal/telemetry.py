@@ -43,7 +43,8 @@ OPERATIONS: dict[StepKind, str] = {
     "memory_write": "upsert_memory",
     "plan": "plan",
 }
-"""`gen_ai.operation.name` by kind; the other kinds have no operation in the conventions."""
+"""`gen_ai.operation.name` by kind, where the step's attributes say no other; the other kinds have no operation in the
+conventions."""
 
 NAMES: dict[StepKind, str] = {
     "agent": semconv.AGENT_NAME,
@@ -74,7 +75,7 @@ class Telemetry:
     def open(self, step: OpenStep, parent: Context | None) -> None:
         """Start a step's span under the span that is current in `parent`; None means what is current now."""
         kind, name = step.kind, _fit_text(step.name)
-        operation = OPERATIONS.get(kind)
+        operation = _operation(step)
         attributes: dict[str, Attribute] = {
             semconv.CHAIN_ID: _fit_text(step.chain_id),
             semconv.NODE_ID: step.id,
@@ -125,6 +126,11 @@ class Telemetry:
                     span.set_attribute(semconv.ERROR_TYPE, _fit_text(type(error).__qualname__))
                 span.set_status(Status(StatusCode.ERROR, _fit_text(step.error or "")))
         span.end(step.ended_ns)
+
+
+def _operation(step: OpenStep) -> str | None:
+    said = step.attributes.get(semconv.OPERATION_NAME)
+    return said if isinstance(said, str) else OPERATIONS.get(step.kind)
 
 
 def _outcome(step: OpenStep) -> dict[str, Attribute]:

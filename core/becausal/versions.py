@@ -11,8 +11,9 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from becausal import clock
 from becausal.step import Cause, Grade, StepRef
 
 __all__ = ["Version", "Versions"]
@@ -35,6 +36,8 @@ class Version:
     """Of the content; None: the key was deleted."""
     step: StepRef
     """Which step wrote it."""
+    at: int = field(default=0, compare=False)
+    """What the logical clock showed when the write had ended."""
 
     def __str__(self) -> str:
         return f"{self.key}@{self.number}"
@@ -44,14 +47,24 @@ class Version:
         return Cause(self.step.id, "memory", grade, f"memory {self}", self.step.span_context)
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is remembered of one memory."""
+
+    memory: weakref.ref[object]
+    keys: OrderedDict[str, list[Version]]
+
+
 class Versions:
-    """The versions of every memory of this process. Holds no memory alive, and may be used by several threads."""
+    """The versions of every memory of this process. Holds no memory alive, and may be used by several threads.
+
+    A memory is known by its identity: two that say they are equal are two all the same.
+    """
 
     def __init__(self) -> None:
-        self._memories: weakref.WeakKeyDictionary[object, OrderedDict[str, list[Version]]] = (
-            weakref.WeakKeyDictionary()
-        )
-        self._lock = threading.Lock()
+        self._memories: dict[int, _Kept] = {}
+        # Reentrant: the garbage collector may run code of the app, and so ours, while this thread holds it.
+        self._lock = threading.RLock()
 
     def wrote(self, memory: object, key: str, digest: str | None, step: StepRef) -> Version:
         """Count a write that has ended; `digest` is None for a deletion.
@@ -60,10 +73,10 @@ class Versions:
             TypeError: the memory cannot be referred to weakly.
         """
         with self._lock:
-            keys = self._memories.setdefault(memory, OrderedDict())
+            keys = self._keys_of(memory)
             kept = keys.setdefault(key, [])
             keys.move_to_end(key)
-            version = Version(key, kept[-1].number + 1 if kept else 1, digest, step)
+            version = Version(key, kept[-1].number + 1 if kept else 1, digest, step, clock.tick())
             kept.append(version)
             del kept[:-MAX_KEPT]
             if len(keys) > MAX_KEYS:
@@ -76,12 +89,29 @@ class Versions:
             kept = self._kept(memory, key)
             return next((version for version in reversed(kept) if version.digest == digest), None)
 
-    def latest(self, memory: object, key: str) -> Version | None:
-        """Return the version that a key stands at; None: nobody wrote it here."""
+    def latest(self, memory: object, key: str, before: int | None = None) -> Version | None:
+        """Return the version that a key stands at; None: nobody wrote it here.
+
+        Args:
+            before: a moment of the logical clock, such as a step's `seq`: only what had been written by then counts.
+        """
         with self._lock:
-            kept = self._kept(memory, key)
-            return kept[-1] if kept else None
+            kept = reversed(self._kept(memory, key))
+            return next((version for version in kept if before is None or version.at <= before), None)
+
+    def _keys_of(self, memory: object) -> OrderedDict[str, list[Version]]:
+        known = self._memories.get(id(memory))
+        if known is None or known.memory() is not memory:
+            number, memories = id(memory), self._memories
+
+            def forget(gone: weakref.ref[object]) -> None:
+                # The number may have passed to another memory already.
+                if (kept := memories.get(number)) is not None and kept.memory is gone:
+                    memories.pop(number, None)
+
+            known = memories[number] = _Kept(weakref.ref(memory, forget), OrderedDict())
+        return known.keys
 
     def _kept(self, memory: object, key: str) -> list[Version]:
-        keys = self._memories.get(memory)
-        return [] if keys is None else keys.get(key, [])
+        known = self._memories.get(id(memory))
+        return [] if known is None or known.memory() is not memory else known.keys.get(key, [])

@@ -6,6 +6,7 @@ import weakref
 from hypothesis import given
 from hypothesis import strategies as st
 
+from becausal import clock
 from becausal.step import RemoteStep
 from becausal.versions import MAX_KEPT, Versions
 
@@ -73,3 +74,27 @@ def test_of_a_key_that_is_written_for_ever_the_last_versions_are_kept() -> None:
         versions.wrote(memory, "price", str(number), WRITER)
     assert versions.read(memory, "price", str(199 - MAX_KEPT)) is None
     assert versions.read(memory, "price", str(200 - MAX_KEPT)) is not None
+
+
+def test_memories_that_say_they_are_equal_are_two_all_the_same() -> None:
+    class Alike:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+    versions, one, other = Versions(), Alike(), Alike()
+    versions.wrote(one, "price", "one", WRITER)
+
+    assert versions.latest(one, "price") is not None
+    assert versions.latest(other, "price") is None
+
+
+def test_what_a_key_stood_at_when_a_reader_began_is_known() -> None:
+    versions, memory = Versions(), Memory()
+    old = versions.wrote(memory, "price", "one", WRITER)
+    began = clock.tick()
+    versions.wrote(memory, "price", "two", WRITER)
+
+    assert versions.latest(memory, "price", before=began) == old
+    assert versions.latest(memory, "price", before=0) is None
