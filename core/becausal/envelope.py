@@ -18,9 +18,9 @@ from becausal.context import Scope, current, inject, remote_step, with_step
 from becausal.errors import BecausalWarning, EnvelopeError
 from becausal.payload import Payload
 from becausal.recorder import Opening, Recorder
-from becausal.step import Cause, OpenStep, RemoteStep
+from becausal.step import Cause, OpenStep, RemoteStep, StepRef
 
-__all__ = ["Sent", "payload_of", "send"]
+__all__ = ["Sent", "payload_of", "send", "told"]
 
 log: logging.Logger = logging.getLogger("becausal")
 
@@ -90,6 +90,16 @@ class Sent:
     def arrived(self, recorder: Recorder, receiver: OpenStep) -> None:
         """Write the receiver's end of the handoff."""
         receiver.hop = max(receiver.hop, self.handoff.hop)
+        step = self.half()
+        step.produced = receiver.received
+        step.attributes[semconv.TRANSFER_RECEIVED_BY] = receiver.id
+        if receiver.received is not None:
+            step.attributes[semconv.TRANSFER_EQUAL] = self.payload.digest == receiver.received.digest
+        step.ended_ns, step.status = receiver.started_ns, "ok"
+        recorder.write(step)
+
+    def half(self) -> OpenStep:
+        """Return the receiver's half of the handoff, still open; the store joins it to the sender's by its id."""
         step = OpenStep(
             id=self.handoff.id,
             chain_id=self.handoff.chain_id,
@@ -102,13 +112,9 @@ class Sent:
             started_ns=self.started_ns,
         )
         step.span_context = self.handoff.span_context
-        step.received, step.produced = self.payload, receiver.received
+        step.received = self.payload
         step.attributes = _attributes(self.sender, self.receiver)
-        step.attributes[semconv.TRANSFER_RECEIVED_BY] = receiver.id
-        if receiver.received is not None:
-            step.attributes[semconv.TRANSFER_EQUAL] = self.payload.digest == receiver.received.digest
-        step.ended_ns, step.status = receiver.started_ns, "ok"
-        recorder.write(step)
+        return step
 
 
 def send(recorder: Recorder, sender: str, receiver: str, payload: object) -> dict[str, str | int] | None:
@@ -124,17 +130,25 @@ def send(recorder: Recorder, sender: str, receiver: str, payload: object) -> dic
     )
     if step is None or step.received is None:
         return None
+    parent_id = (here.parent_id or here.id) if isinstance(here, OpenStep) else (here.id if here else "")
+    context_of = told(step, step.received, sender, receiver, parent_id, step.started_ns)
+    recorder.end(step)
+    return context_of
+
+
+def told(
+    step: StepRef, sent: Payload, sender: str, receiver: str, parent_id: str, started_ns: int
+) -> dict[str, str | int]:
+    """Return what `Sent.read` reads: of a handoff that has not ended yet, or of the step that sends."""
     carrier: dict[str, str] = {}
     with Scope(with_step(step)):
         inject(carrier)
-    sent = step.received
-    recorder.end(step)
     return {
         "format": FORMAT,
         "sender": sender,
         "receiver": receiver,
-        "parent": (here.parent_id or here.id) if isinstance(here, OpenStep) else (here.id if here else ""),
-        "started_ns": step.started_ns,
+        "parent": parent_id,
+        "started_ns": started_ns,
         "digest": sent.digest,
         "belief": sent.belief,
         "size": sent.size,

@@ -216,6 +216,14 @@ class Recorder:
             step.hop = (sent_by.hop if sent_by is not None else step.hop) + 1
         return step
 
+    def take_up(self, handoff: OpenStep) -> OpenStep | None:
+        """Go on with a handoff that another process opened: it ends here like one of our own, without its span."""
+        if not self.active:
+            return None
+        with self._open_lock:
+            self._open[handoff.id] = handoff
+        return handoff
+
     def cause(self, step: OpenStep, cause: Cause) -> None:
         """Add a cause that was found after the step had begun."""
         step.causes.append(cause)

@@ -41,12 +41,14 @@ class Notice:
     """Bookkeeping around a call that is no step itself.
 
     `before` takes what the hooked function takes; what it returns goes to `after`, with the result or the exception.
-    `scope` names a context that the function is to run in. All three are guarded: a failure of theirs is ours alone.
+    `scope` names a context that the function is to run in; `within` does so too, from what `before` returned. All are
+    guarded: a failure of theirs is ours alone.
     """
 
     before: Callable[..., Any] | None = None
     after: Callable[[Any, Any, BaseException | None], None] | None = None
     scope: Callable[..., Context | None] | None = None
+    within: Callable[[Any], Context | None] | None = None
 
 
 def observe(
@@ -147,6 +149,7 @@ def noticing(recorder: Recorder, original: Callable[..., Any], noticed: Notice) 
     before = guarded(noticed.before) if noticed.before is not None else _nothing
     after = guarded(noticed.after) if noticed.after is not None else _nothing
     scope = guarded(noticed.scope) if noticed.scope is not None else _nothing
+    within = guarded(noticed.within) if noticed.within is not None else None
 
     if inspect.iscoroutinefunction(original):
 
@@ -156,7 +159,7 @@ def noticing(recorder: Recorder, original: Callable[..., Any], noticed: Notice) 
                 return await original(*args, **kwargs)
             token = before(*args, **kwargs)
             try:
-                with _within(scope(*args, **kwargs)):
+                with _within(scope(*args, **kwargs) if within is None else within(token)):
                     result = await original(*args, **kwargs)
             except BaseException as error:
                 after(token, None, error)
@@ -171,7 +174,7 @@ def noticing(recorder: Recorder, original: Callable[..., Any], noticed: Notice) 
             return original(*args, **kwargs)
         token = before(*args, **kwargs)
         try:
-            with _within(scope(*args, **kwargs)):
+            with _within(scope(*args, **kwargs) if within is None else within(token)):
                 result = original(*args, **kwargs)
         except BaseException as error:
             after(token, None, error)

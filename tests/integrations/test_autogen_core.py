@@ -69,6 +69,8 @@ async def test_a_direct_message_between_plain_agents_is_a_handoff_and_a_turn(rec
         ("agent", "first"),
         ("handoff", "first to second"),
         ("agent", "second"),
+        ("handoff", "second to first"),
+        ("handoff", "first to user"),
     ]
     handoff, turn = run.one("handoff", "first to second"), run.one("agent", "second")
     assert handoff.received is not None
@@ -76,6 +78,26 @@ async def test_a_direct_message_between_plain_agents_is_a_handoff_and_a_turn(rec
     assert run.causes(turn, "transfer") == [handoff]
     assert run.causes(handoff, "transfer") == [run.one("agent", "first")]
     assert turn.hop == 2
+
+
+async def test_the_answer_to_a_direct_message_is_a_handoff_back(recording: Recording) -> None:
+    runtime = await plain_runtime()
+
+    await runtime.send_message(Note("go"), AgentId("first", "default"))
+    await runtime.stop_when_idle()
+
+    run = Kinds(recording.last())
+    asked, answered = run.one("agent", "first"), run.one("agent", "second")
+    back = run.one("handoff", "second to first")
+    assert run.causes(back, "transfer") == [answered]
+    assert back.parent_id == asked.id
+    assert back.attributes[semconv.TRANSFER_RECEIVED_BY] == asked.id
+    assert back.attributes[semconv.TRANSFER_EQUAL] is True
+    assert back.received is not None
+    assert back.received.value() == {"text": "second(first(go))"}
+    assert run.one("handoff", "first to user").attributes[semconv.TRANSFER_RECEIVED_BY] == (
+        run.one("request").id
+    )
 
 
 async def test_a_broadcast_has_a_handoff_for_each_receiver(recording: Recording) -> None:
@@ -90,6 +112,7 @@ async def test_a_broadcast_has_a_handoff_for_each_receiver(recording: Recording)
         "user to first",
         "user to second",
         "first to second",
+        "second to first",
     }
     assert [turn.parent_id for turn in run.all("agent")].count(root.id) == 2
 

@@ -40,17 +40,13 @@ from __future__ import annotations
 
 from becausal.instrument import Hooks
 from becausal.recorder import Recorder
+from becausal_integrations.autogen import doors
 from becausal_integrations.autogen.chat import Chat
-from becausal_integrations.autogen.hooking import noticed, request_around
 from becausal_integrations.autogen.insides import Insides
 from becausal_integrations.autogen.ledger import Ledger
-from becausal_integrations.autogen.runtime import Runtime
 from becausal_integrations.autogen.state import States
-from becausal_integrations.patch import notice, observe, replace
 
 __all__ = ["AutoGenAdapter"]
-
-RUNTIME = "autogen_core._single_threaded_agent_runtime"
 
 
 class AutoGenAdapter:
@@ -64,24 +60,6 @@ class AutoGenAdapter:
         """Hook every place, each noted in `hooks` with what undoes it."""
         ledger = Ledger(recorder)
         states = States(recorder)
-        _hook_runtime(recorder, hooks, Runtime(recorder, ledger, states), states)
+        doors.install(recorder, hooks, ledger, states)
         Chat(recorder, ledger).hook(hooks)
         Insides(recorder, ledger).hook(hooks)
-
-
-def _hook_runtime(recorder: Recorder, hooks: Hooks, runtime: Runtime, states: States) -> None:
-    doors = f"{RUNTIME}:SingleThreadedAgentRuntime"
-    # The request around the sending: what is sent from outside belongs to the request that it starts.
-    sends = request_around(recorder, noticed(recorder, runtime.direct), runtime.direct_request)
-    replace(hooks, f"{doors}.send_message", sends)
-    publishes = request_around(recorder, noticed(recorder, runtime.broadcast), runtime.broadcast_request)
-    replace(hooks, f"{doors}.publish_message", publishes)
-    notice(recorder, hooks, f"{RUNTIME}:get_telemetry_envelope_metadata", runtime.packed)
-    notice(recorder, hooks, f"{doors}._process_send", runtime.unpacked)
-    notice(recorder, hooks, f"{doors}._process_publish", runtime.distributed)
-    notice(recorder, hooks, f"{doors}._process_response", runtime.unpacked)
-    observe(recorder, hooks, "autogen_core._base_agent:BaseAgent.on_message", runtime.delivery)
-    for name in ("save_state", "agent_save_state"):
-        observe(recorder, hooks, f"{doors}.{name}", states.saving)
-    for name in ("load_state", "agent_load_state"):
-        observe(recorder, hooks, f"{doors}.{name}", states.loading)

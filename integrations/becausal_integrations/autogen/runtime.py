@@ -1,18 +1,28 @@
-"""The in-process runtime: where messages are sent, and where each arrives."""
+"""A runtime, whichever it is: where messages are sent, where each arrives, and where its answer comes back."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
+from becausal import semconv
 from becausal.context import current, with_step
 from becausal.recorder import NOTHING, Observation, Opening, Recorder, Sealed
-from becausal.step import OpenStep, StepRef
+from becausal.step import OpenStep, Status, StepRef
 from becausal_integrations.autogen import describe
-from becausal_integrations.autogen.ledger import ByIdentity, Ledger, Notes, cause
+from becausal_integrations.autogen.carrier import (
+    Carrier,
+    arriving,
+    arriving_in,
+    sending,
+    standing_clear,
+    with_arriving,
+    with_sending,
+)
+from becausal_integrations.autogen.deliveries import ERROR, UNHANDLED, Deliveries
+from becausal_integrations.autogen.ledger import ByIdentity, Ledger, Notes, cause, notes_of
 from becausal_integrations.autogen.state import States
 from becausal_integrations.patch import Notice
 
@@ -22,59 +32,40 @@ if TYPE_CHECKING:
 
 __all__ = ["Carrier", "Runtime", "arriving"]
 
-_SENDING = otel_context.create_key("becausal-autogen-sending")
-_ARRIVING = otel_context.create_key("becausal-autogen-arriving")
 
-DESTINATION = "messaging.destination.name"
-"""OpenTelemetry's name for a topic."""
+class Turn(Notes):
+    """What is noted of a turn that a message brought about."""
 
+    __slots__ = ("carrier",)
 
-@dataclass(slots=True)
-class Carrier:
-    """What goes with a message through the runtime's queue, where every context is lost."""
-
-    context: Context
-    """The sender's."""
-    step: StepRef | None
-    """The sender's."""
-    stage: StepRef | None = None
-    """Under which step a broadcast is received: not under the sender's, which may be over by then."""
-    sender: str = ""
-    sent: Sealed | None = None
-    """None: of a team; its chat messages are sealed one by one."""
-    handoff: OpenStep | None = None
-    """Of a direct message."""
-    route: OpenStep | None = None
-    """The choice that it carries out: whose turn it is."""
-    topic: str | None = None
-    arrivals: int = 0
-
-
-def arriving() -> Carrier | None:
-    """Return the carrier of the message whose handler runs here; None deeper inside, in a step of its own."""
-    carrier = _carrier(_ARRIVING)
-    return carrier if carrier is not None and carrier.step is current() else None
-
-
-def _carrier(key: str, context: Context | None = None) -> Carrier | None:
-    return otel_context.get_value(key, context)  # type: ignore[return-value]
+    def __init__(self, agent: object, within: StepRef | None, carrier: Carrier | None) -> None:
+        super().__init__(agent, within)
+        self.carrier = carrier
+        """Until the turn is over: or each turn would hold the message before, back to the first."""
 
 
 class Runtime:
-    """Describes what passes through the runtime."""
+    """Describes what passes through a runtime."""
 
-    def __init__(self, recorder: Recorder, ledger: Ledger, states: States) -> None:
+    def __init__(self, recorder: Recorder, ledger: Ledger, states: States, deliveries: Deliveries) -> None:
         self._recorder, self._ledger, self._states = recorder, ledger, states
+        self._deliveries = deliveries
         self._of_teams: ByIdentity[bool] = ByIdentity()
         """Whether an agent's class belongs to the workings of teams: they get most of the messages."""
+        self._numbers = count(1)
         self.direct_request = Observation(self._direct_request)
         self.broadcast_request = Observation(self._broadcast_request, lambda step, result: NOTHING)
-        self.direct = Notice(scope=self._direct)
-        self.broadcast = Notice(scope=self._broadcast)
+        self.direct = Notice(self.addressed, self.sent, within=with_sending)
+        self.broadcast = Notice(self.published, within=with_sending)
         self.packed = Notice(after=self._packed)
-        self.unpacked = Notice(scope=self._unpacked)
+        self.delivered = Notice(scope=self._unpacked)
         self.distributed = Notice(lambda _, envelope: envelope, self._distributed, self._unpacked)
-        self.delivery = Observation(self._delivery)
+        self.answered = Notice(self._coming_back, self._came_back, self._unpacked)
+        self.stopping = Notice(
+            lambda runtime: self._deliveries.discarded(list(runtime._message_queue._queue))
+        )
+        self.unhandled = Notice(self._unhandled)
+        self.delivery = Observation(self._delivery, self._handled, self._failed)
 
     # A message from outside every chain is a request
 
@@ -91,54 +82,102 @@ class Runtime:
 
     # Sending
 
-    def _direct(
-        self, runtime: Any, message: Any, recipient: AgentId, *, sender: AgentId | None = None, **__: Any
-    ) -> Context | None:
-        carrier = self._sending(runtime, message, sender)
-        if carrier is None or carrier.sent is None:
-            return _with(_SENDING, carrier)
-        carrier.handoff = self._recorder.handoff(
-            carrier.sender,
-            recipient.type,
-            carrier.sent,
-            sent_by=carrier.step,
-            cause=_sent_by(carrier, "direct message"),
-        )
-        return _with(_SENDING, carrier)
+    def addressed(
+        self,
+        runtime: Any,
+        message: Any,
+        recipient: AgentId,
+        *,
+        sender: AgentId | None = None,
+        message_id: str | None = None,
+        **_: Any,
+    ) -> Carrier | None:
+        """Open the handoff of a direct message."""
+        carrier = self._sending(runtime, message, sender, message_id)
+        if carrier is not None and carrier.sent is not None:
+            carrier.handoff = self._recorder.handoff(
+                carrier.sender,
+                recipient.type,
+                carrier.sent,
+                sent_by=carrier.step,
+                cause=carrier.cause("direct message"),
+            )
+        return carrier
 
-    def _broadcast(
-        self, runtime: Any, message: Any, topic_id: TopicId, *, sender: AgentId | None = None, **__: Any
-    ) -> Context | None:
-        carrier = self._sending(runtime, message, sender)
+    def published(
+        self,
+        runtime: Any,
+        message: Any,
+        topic_id: TopicId,
+        *,
+        sender: AgentId | None = None,
+        message_id: str | None = None,
+        **_: Any,
+    ) -> Carrier | None:
+        """Seal a broadcast; who gets it is not known yet."""
+        carrier = self._sending(runtime, message, sender, message_id)
         if carrier is not None:
             carrier.topic = topic_id.type
-        return _with(_SENDING, carrier)
+        return carrier
 
-    def _sending(self, runtime: Any, message: Any, sender: AgentId | None) -> Carrier | None:
+    def sent(self, carrier: Carrier | None, _: Any, error: BaseException | None) -> None:
+        """End the handoff of a direct message that could not be delivered: the sender was told so.
+
+        Not where the sender stopped waiting: the message is still on its way.
+        """
+        if carrier is not None and carrier.handoff is not None and isinstance(error, Exception):
+            self._deliveries.lost(carrier, f"{type(error).__qualname__} at the sender", None)
+
+    def _sending(
+        self, runtime: Any, message: Any, sender: AgentId | None, message_id: str | None
+    ) -> Carrier | None:
         step = current()
         if step is None:
             return None
         if sender is None:  # from outside: what the runtime's agents are later comes from this
             self._states.worked(runtime, step)
-        former = _carrier(_ARRIVING)
-        # Without the carrier that brought us here: or each would hold the one before, back to the first.
-        context = (
-            otel_context.set_value(_ARRIVING, None) if former is not None else otel_context.get_current()
-        )
-        carrier = Carrier(context, step, (former.stage if former is not None else None) or step)
+        former = arriving_in(None)
+        carrier = Carrier(standing_clear(), step, (former.stage if former is not None else None) or step)
         if describe.is_of_a_team(message):
             for chat_message in describe.chat_messages(message):
                 self._ledger.origin(chat_message, step)
             carrier.route = self._ledger.routes.find(str(sender)) if sender is not None else None
-        else:
-            carrier.sender = describe.agent_name(sender, step.agent)
-            carrier.sent = self._ledger.keep(step, message)
+            return carrier
+        carrier.sender = describe.agent_name(sender, step.agent)
+        carrier.source = None if sender is None else str(sender)
+        carrier.sent = self._ledger.keep(step, message)
+        carrier.as_it_left = carrier.sent.payload.digest
+        carrier.number, carrier.message_id = next(self._numbers), message_id
         return carrier
 
     def _packed(self, _: None, metadata: EnvelopeMetadata, error: BaseException | None) -> None:
-        if metadata is not None:
-            carrier = _carrier(_SENDING) or Carrier(otel_context.get_current(), current())
-            metadata._becausal = carrier  # type: ignore[attr-defined]  # lives and dies with the envelope
+        if metadata is None:
+            return
+        carrier = sending() or self._answering()
+        metadata._becausal = carrier  # type: ignore[attr-defined]  # lives and dies with the envelope
+
+    def _answering(self) -> Carrier:
+        """Return the carrier of what is sent without a sending: the answer to a direct message."""
+        carrier = Carrier(standing_clear(), current())
+        request = arriving_in(None)
+        if request is not None and request.answer is not None:
+            carrier.sender = request.answer[0].agent or ""
+            carrier.handoff = self.answer(request)
+        return carrier
+
+    def answer(self, request: Carrier) -> OpenStep | None:
+        """Open the handoff of an answer, from the agent that a direct message went to back to its sender."""
+        if request.answer is None:
+            return None
+        turn, produced = request.answer
+        return self._recorder.handoff(
+            turn.agent,
+            request.sender,
+            Sealed(produced.payload),  # its body went with the turn
+            sent_by=turn,
+            parent=request.stage if request.is_remote else request.step,
+            cause=cause(turn, "transfer", "answer"),
+        )
 
     # Arriving
 
@@ -146,15 +185,14 @@ class Runtime:
         carrier = _of_envelope(message_envelope)
         if carrier is None or carrier.step is None:
             return None
+        self._deliveries.passed(carrier, message_envelope)
         # The sender's span, not AutoGen's own one for the sending: or each message would nest one deeper.
-        return _with(_ARRIVING, carrier, with_step(carrier.step, carrier.context))
+        return with_arriving(carrier, with_step(carrier.step, carrier.context))
 
     def _distributed(self, envelope: Any, _: None, error: BaseException | None) -> None:
         carrier = _of_envelope(envelope)
         if carrier is not None and carrier.sent is not None and not carrier.arrivals:
-            lost = self._transfer(carrier, None, "no subscriber")
-            if lost is not None:
-                self._recorder.end(lost)
+            self._deliveries.lost(carrier, "no subscriber", envelope.message)
 
     def _delivery(self, agent: Any, message: Any, ctx: MessageContext) -> Opening | None:
         carrier = arriving()
@@ -166,49 +204,100 @@ class Runtime:
             self._of_teams.put(type(agent), of_team)
         if of_team:
             return None
-        name = agent.id.type
-        handoff = None if carrier is None else self._arrived(carrier, name, message, ctx)
+        name, received = agent.id.type, self._recorder.seal(message)
+        handoff = None if carrier is None else self._arrived(carrier, agent, received, ctx)
         if describe.is_unhandled(agent, message):
-            if handoff is not None:
-                self._recorder.end(handoff)
+            if carrier is not None and handoff is not None:
+                carrier.handoff = handoff
+                self._deliveries.lost(carrier, f"no handler for {type(message).__name__}", message)
             return None
+        stands_apart = carrier is not None and (carrier.topic is not None or carrier.is_remote)
         return Opening(
             "agent",
             name,
             agent=name,
-            received=message,
-            parent=carrier.stage if carrier is not None and carrier.topic is not None else None,
+            received=received,
+            parent=carrier.stage if carrier is not None and stands_apart else None,
             arrivals=[handoff] if handoff is not None else (),
-            attributes=Notes(agent, current()),
+            attributes=Turn(agent, current(), carrier),
         )
 
-    def _arrived(self, carrier: Carrier, receiver: str, message: Any, ctx: MessageContext) -> OpenStep | None:
-        if carrier.handoff is None:
-            return self._transfer(carrier, receiver, f"message {ctx.message_id}", message)
+    def _arrived(
+        self, carrier: Carrier, agent: Any, received: Sealed, ctx: MessageContext
+    ) -> OpenStep | None:
         handoff, carrier.handoff = carrier.handoff, None
+        if handoff is None:
+            handoff = self._deliveries.transfer(carrier, agent.id.type, f"message {ctx.message_id}", received)
+        if handoff is not None:
+            self._deliveries.arrived(carrier, handoff, str(agent.id), received)
         return handoff
 
-    def _transfer(
-        self, carrier: Carrier, receiver: str | None, evidence: str, message: object = None
-    ) -> OpenStep | None:
-        return self._recorder.handoff(
-            carrier.sender or "team",
-            receiver,
-            message if carrier.sent is None else carrier.sent,
-            sent_by=carrier.step,
-            parent=carrier.stage,
-            cause=_sent_by(carrier, evidence),
-            attributes={DESTINATION: carrier.topic} if carrier.topic is not None else None,
-        )
+    # The turn that a message brought about
+
+    def _handled(self, step: OpenStep, result: Any) -> object:
+        carrier = _released(step)
+        if carrier is None:
+            return result
+        carrier.ended.append(step.id)
+        if result is None or carrier.topic is not None:
+            return result
+        produced = self._recorder.seal(result)
+        carrier.answer = step, produced
+        return produced
+
+    def _failed(self, step: OpenStep, error: BaseException) -> Status | None:
+        agent: Any = step.attributes.owner if isinstance(step.attributes, Turn) else None
+        carrier = _released(step)
+        if carrier is not None:
+            carrier.ended.append(step.id)
+            if carrier.topic is not None:  # nobody waits for an answer: the runtime logs it and goes on
+                ignores = getattr(agent.runtime, "_ignore_unhandled_handler_exceptions", True)
+                step.attributes[ERROR] = "swallowed" if ignores else "raised later"
+        return None
+
+    def _unhandled(self, agent: Any, *_: Any, **__: Any) -> None:
+        """Note that a handler's own condition (`match=`) did not hold, so that no handler ran."""
+        here = current()
+        notes = notes_of(here)
+        if notes is not None and notes.owner is agent:
+            notes[UNHANDLED] = True
+
+    # The answer to a direct message
+
+    def _coming_back(self, _: Any, envelope: Any) -> tuple[Carrier | None, Any, Sealed | None]:
+        carrier = _of_envelope(envelope)
+        handoff = None if carrier is None else carrier.handoff
+        return carrier, envelope.future, None if handoff is None else self._recorder.seal(envelope.message)
+
+    def _came_back(
+        self, coming: tuple[Carrier | None, Any, Sealed | None], _: None, error: BaseException | None
+    ) -> None:
+        carrier, future, received = coming
+        if carrier is None or carrier.handoff is None or received is None:
+            return
+        if future.cancelled():
+            self._deliveries.lost(carrier, "the sender stopped waiting", None)
+            return
+        handoff, carrier.handoff = carrier.handoff, None
+        handoff.attributes.update(carrier.notes)
+        self.back(handoff, received, carrier.step)
+
+    def back(self, handoff: OpenStep, received: Sealed, sender: StepRef | None) -> None:
+        """End the handoff of an answer at whoever asked."""
+        if handoff.received is not None:
+            handoff.attributes[semconv.TRANSFER_EQUAL] = handoff.received.digest == received.payload.digest
+        if sender is not None:
+            handoff.attributes[semconv.TRANSFER_RECEIVED_BY] = sender.id
+        self._recorder.end(handoff, received)
 
 
-def _sent_by(carrier: Carrier, evidence: str) -> Any:
-    return None if carrier.step is None else cause(carrier.step, "transfer", evidence)
+def _released(step: OpenStep) -> Carrier | None:
+    notes = step.attributes
+    if not isinstance(notes, Turn):
+        return None
+    carrier, notes.carrier = notes.carrier, None
+    return carrier
 
 
 def _of_envelope(envelope: Any) -> Carrier | None:
     return getattr(envelope.metadata, "_becausal", None)
-
-
-def _with(key: str, carrier: Carrier | None, base: Context | None = None) -> Context | None:
-    return None if carrier is None else otel_context.set_value(key, carrier, base)

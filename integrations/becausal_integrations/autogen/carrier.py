@@ -1,0 +1,101 @@
+"""What goes with a message through a runtime's queue, or over its wire, where every context is lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+
+from becausal.context import current
+from becausal.recorder import Sealed
+from becausal.step import Attribute, Cause, OpenStep, StepRef
+from becausal_integrations.autogen.ledger import cause
+
+__all__ = ["Carrier", "arriving", "arriving_in", "sending", "standing_clear", "with_arriving", "with_sending"]
+
+_SENDING = otel_context.create_key("becausal-autogen-sending")
+_ARRIVING = otel_context.create_key("becausal-autogen-arriving")
+
+
+@dataclass(slots=True)
+class Carrier:
+    """What is to be known of a message where it arrives."""
+
+    context: Context
+    """The sender's."""
+    step: StepRef | None
+    """The sender's."""
+    stage: StepRef | None = None
+    """Under which step a broadcast is received: not under the sender's, which may be over by then."""
+    sender: str = ""
+    source: str | None = None
+    """The sender's agent id; None: the world outside."""
+    sent: Sealed | None = None
+    """None: of a team; its chat messages are sealed one by one."""
+    handoff: OpenStep | None = None
+    """Of a direct message, or of the answer to one, until it has arrived."""
+    is_remote: bool = False
+    """Whether another process sent it."""
+    route: StepRef | None = None
+    """The choice that it carries out: whose turn it is."""
+    topic: str | None = None
+    number: int = 0
+    """In which order this process sent it; 0: not told."""
+    message_id: str | None = None
+    """One that the app gave, or that came over a wire: it may come again."""
+    notes: dict[str, Attribute] = field(default_factory=dict)
+    """What befell it on its way; goes to each of its handoffs."""
+    as_it_left: str | None = None
+    """The digest that all recipients are to see; None: whatever the first one sees."""
+    receivers: dict[str, OpenStep] = field(default_factory=dict)
+    """Which agents got it, in order, with the handoff of each."""
+    ended: list[str] = field(default_factory=list)
+    """The turns that were over with it since its content was last found unchanged."""
+    edited: tuple[str, str] | None = None
+    """A digest that it was found with, and the step that is taken to have edited it."""
+    answer: tuple[OpenStep, Sealed] | None = None
+    """Of a direct message that was handled: the turn, and what it answered."""
+    wire: str = ""
+    """What another process is to know of it, as text."""
+    arrivals: int = 0
+
+    def cause(self, evidence: str) -> Cause | None:
+        """Return the sending as a cause."""
+        return None if self.step is None else cause(self.step, "transfer", evidence)
+
+
+def arriving() -> Carrier | None:
+    """Return the carrier of the message whose handler runs here; None deeper inside, in a step of its own."""
+    carrier = arriving_in(None)
+    return carrier if carrier is not None and carrier.step is current() else None
+
+
+def arriving_in(context: Context | None) -> Carrier | None:
+    """Return the carrier of the message that brought a context about, the current one by default."""
+    return otel_context.get_value(_ARRIVING, context)  # type: ignore[return-value]
+
+
+def sending() -> Carrier | None:
+    """Return the carrier of the message that is being sent here."""
+    return otel_context.get_value(_SENDING)  # type: ignore[return-value]
+
+
+def with_sending(carrier: Carrier | None) -> Context | None:
+    """Return the context in which a message is sent."""
+    return None if carrier is None else otel_context.set_value(_SENDING, carrier)
+
+
+def with_arriving(carrier: Carrier, base: Context) -> Context:
+    """Return the context in which a message is handled."""
+    return otel_context.set_value(_ARRIVING, carrier, base)
+
+
+def standing_clear() -> Context:
+    """Return the current context without the carrier that brought us here.
+
+    Or each carrier would hold the one before, back to the first.
+    """
+    if arriving_in(None) is None:
+        return otel_context.get_current()
+    return otel_context.set_value(_ARRIVING, None)

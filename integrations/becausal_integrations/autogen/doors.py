@@ -1,0 +1,60 @@
+"""Where the runtimes of autogen-core and autogen-ext are hooked; see the package for why there."""
+
+from __future__ import annotations
+
+import functools
+
+from becausal.instrument import Hooks
+from becausal.recorder import Recorder
+from becausal_integrations.autogen.deliveries import Deliveries
+from becausal_integrations.autogen.hooking import noticed, request_around
+from becausal_integrations.autogen.ledger import Ledger
+from becausal_integrations.autogen.runtime import Runtime
+from becausal_integrations.autogen.state import States
+from becausal_integrations.patch import Notice, family, notice, observe, replace
+
+__all__ = ["install"]
+
+CORE = "autogen_core._single_threaded_agent_runtime"
+
+
+def install(recorder: Recorder, hooks: Hooks, ledger: Ledger, states: States) -> None:
+    """Hook the runtimes."""
+    deliveries = Deliveries(recorder)
+    runtime = Runtime(recorder, ledger, states, deliveries)
+    observe(recorder, hooks, "autogen_core._base_agent:BaseAgent.on_message", runtime.delivery)
+    notice(recorder, hooks, "autogen_core._routed_agent:RoutedAgent.on_unhandled_message", runtime.unhandled)
+    _hook_in_process(recorder, hooks, runtime, deliveries)
+    for name in ("save_state", "agent_save_state"):
+        observe(recorder, hooks, f"{CORE}:SingleThreadedAgentRuntime.{name}", states.saving)
+    for name in ("load_state", "agent_load_state"):
+        observe(recorder, hooks, f"{CORE}:SingleThreadedAgentRuntime.{name}", states.loading)
+
+
+def _hook_in_process(recorder: Recorder, hooks: Hooks, runtime: Runtime, deliveries: Deliveries) -> None:
+    doors = f"{CORE}:SingleThreadedAgentRuntime"
+    _hook_doors(recorder, hooks, doors, runtime, runtime.direct, runtime.broadcast)
+    notice(recorder, hooks, f"{CORE}:get_telemetry_envelope_metadata", runtime.packed)
+    notice(recorder, hooks, f"{doors}._process_next", deliveries.next)
+    notice(recorder, hooks, "autogen_core._queue:Queue._get", deliveries.taken)
+    notice(recorder, hooks, f"{doors}._process_send", runtime.delivered)
+    notice(recorder, hooks, f"{doors}._process_publish", runtime.distributed)
+    notice(recorder, hooks, f"{doors}._process_response", runtime.answered)
+    notice(recorder, hooks, f"{doors}.stop", runtime.stopping)
+    judged = noticed(recorder, deliveries.intervention)
+    family(
+        hooks,
+        "autogen_core._intervention:InterventionHandler",
+        {"on_send": judged, "on_publish": judged, "on_response": judged},
+    )
+
+
+def _hook_doors(
+    recorder: Recorder, hooks: Hooks, doors: str, runtime: Runtime, direct: Notice, broadcast: Notice
+) -> None:
+    # The request around the sending: what is sent from outside belongs to the request that it starts.
+    around = functools.partial(request_around, recorder)
+    replace(hooks, f"{doors}.send_message", around(noticed(recorder, direct), runtime.direct_request))
+    replace(
+        hooks, f"{doors}.publish_message", around(noticed(recorder, broadcast), runtime.broadcast_request)
+    )
