@@ -22,7 +22,7 @@ from becausal.doctor import diagnose
 from becausal.errors import BecausalError
 from becausal.run import Run, Runs
 from becausal.settings import Settings
-from becausal.views import checkup, text
+from becausal.views import checkup, memory, text
 from becausal.views import json as jsons
 
 __all__ = ["main"]
@@ -95,6 +95,19 @@ def _tools(options: argparse.Namespace) -> Answer:
     return Answer(lambda: text.tools(run), lambda: jsons.tools(run))
 
 
+def _memory(options: argparse.Namespace) -> Answer:
+    runs = _open(options)
+    found = memory.look_up(
+        runs,
+        options.key,
+        run=options.run,
+        at=options.at,
+        only_last=options.blame,
+        readers=options.readers,
+    )
+    return Answer(lambda: memory.text(found), lambda: memory.json(found))
+
+
 def _doctor(options: argparse.Namespace) -> Answer:
     found = diagnose(_store(options))
     return Answer(lambda: checkup.text(found), lambda: checkup.json(found))
@@ -142,6 +155,22 @@ def _parser() -> argparse.ArgumentParser:
     blame.add_argument("--of", metavar="STEP", help="ask about another step than the output's")
     _command(commands, "handoffs", _handoffs, "list a run's handoffs and what changed on the way")
     _command(commands, "tools", _tools, "list a run's tool calls")
+    held = _command(
+        commands,
+        "memory",
+        _memory,
+        "show what a key of a shared memory held, version by version, and who wrote and read it",
+        takes_run=False,
+    )
+    held.add_argument(
+        "key", nargs="?", metavar="KEY", help="a key, or memory/key (default: what every key holds)"
+    )
+    held.add_argument(
+        "--run", metavar="RUN", help="what one run tells, state channels included (default: all runs)"
+    )
+    held.add_argument("--at", type=int, metavar="SEQ", help="as it stood at a causal sequence number")
+    held.add_argument("--blame", action="store_true", help="only who wrote what it holds")
+    held.add_argument("--readers", action="store_true", help="also who read it")
     _command(
         commands,
         "doctor",

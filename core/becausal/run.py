@@ -25,6 +25,7 @@ from becausal.graph.edge import Edge
 from becausal.handoff import Handoff
 from becausal.instrument import active_store, flush, store_url_in_use
 from becausal.lineage import Lineage
+from becausal.memory_view import MemoryView
 from becausal.payload import Payload
 from becausal.settings import store_url
 from becausal.step import Status, Step
@@ -111,6 +112,11 @@ class Run:
     def decisions(self) -> tuple[Decision, ...]:
         """Every decision, in the order of the steps that took them."""
         return tuple(Decision(step, choice) for step in self.steps for choice in step.choices)
+
+    @cached_property
+    def memory(self) -> MemoryView:
+        """What agents shared in this run, version by version: state channels, stores, memories."""
+        return MemoryView(self.graph)
 
     def step(self, id: str) -> Step:
         """Return a step by its id or by the beginning of it.

@@ -1,0 +1,225 @@
+"""What the memories of one run held, and when: `run.memory`.
+
+Whatever agents share is a memory here: the channels of a LangGraph state, a `BaseStore`, AutoGen's memories, a
+`becausal.Memory`. Each is told by the steps that wrote and read it, so this needs nothing but the run. What other runs
+wrote is in the store's log: `becausal memory KEY`, or `becausal.Memory`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from becausal import semconv
+from becausal.delta import Delta, delta
+from becausal.errors import MemoryKeyError
+from becausal.graph import Graph
+from becausal.memory_event import Operation
+from becausal.step import Step
+
+__all__ = ["Held", "MemoryView", "Moment"]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One version of one key, as a step wrote it."""
+
+    memory: str
+    """The memory's name; of a state channel, the graph's."""
+    key: str
+    version: int
+    """As it was counted in the run: a channel's by LangGraph, a memory's by becausal."""
+    operation: Operation
+    step: Step
+    """Which step wrote it."""
+    is_channel: bool = False
+
+    @property
+    def seq(self) -> int:
+        """The causal sequence number of the write."""
+        return self.step.seq
+
+    @property
+    def agent(self) -> str | None:
+        """Who wrote it."""
+        return self.step.agent
+
+    @property
+    def name(self) -> str:
+        """The memory and the key."""
+        return f"{self.memory}/{self.key}"
+
+    def value(self) -> object:
+        """Return what was written, as plain data; None where it was deleted or its body not kept."""
+        payload = self.step.produced if self.is_channel else self.step.received
+        if payload is None or not payload.is_kept:
+            return None
+        value = payload.value()
+        # A node produces an update: a dict by channel, where it writes more than one.
+        return value.get(self.key, value) if self.is_channel and isinstance(value, Mapping) else value
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version} {self.operation} by {self.agent or 'nobody named'}"
+
+
+class Moment(Mapping[str, Held]):
+    """What every key held at one moment, by `memory/key`."""
+
+    def __init__(self, held: Mapping[str, Held]) -> None:
+        self._held = dict(held)
+
+    def __getitem__(self, name: str) -> Held:
+        return self._held[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __repr__(self) -> str:
+        return f"<Moment: {', '.join(map(str, self._held.values())) or 'nothing held'}>"
+
+
+class MemoryView:
+    """The shared memories of one run."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def keys(self) -> tuple[str, ...]:
+        """Return every key that was written, as `memory/key`, in the order of the first write."""
+        return tuple(self._histories)
+
+    def history(self, key: str) -> tuple[Held, ...]:
+        """Return every version of a key, in causal order.
+
+        Args:
+            key: `memory/key`, or the key alone where only one memory has it.
+
+        Raises:
+            MemoryKeyError: no memory of this run has it, or several have.
+        """
+        return tuple(self._histories[self._name(key)])
+
+    def blame(self, key: str) -> Held:
+        """Return who last changed a key; `run.why(held.step)` tells on what evidence.
+
+        Raises:
+            MemoryKeyError: as for `history`.
+        """
+        return self.history(key)[-1]
+
+    def at(self, seq: int) -> Moment:
+        """Return what each key held at a causal sequence number, a step's `seq` for one."""
+        return Moment(
+            {
+                name: last
+                for name, versions in self._histories.items()
+                if (last := _last(versions, seq)) is not None and last.operation != "delete"
+            }
+        )
+
+    def diff(self, before: int, after: int) -> dict[str, Delta]:
+        """Return what changed between two causal sequence numbers, by `memory/key`; what did not is left out."""
+        old, new = self.at(before), self.at(after)
+        changes = {}
+        for name in dict.fromkeys((*old, *new)):
+            was, is_now = old.get(name), new.get(name)
+            if was is None or is_now is None or was.step.id != is_now.step.id:
+                change = delta(
+                    None if was is None else was.value(), None if is_now is None else is_now.value()
+                )
+                if change:
+                    changes[name] = change
+        return changes
+
+    def readers(self, key: str, seq: int | None = None) -> tuple[Step, ...]:
+        """Return the steps that read a key, or, with a `seq`, the version that it held then; in causal order.
+
+        Raises:
+            MemoryKeyError: as for `history`.
+        """
+        name = self._name(key)
+        version = None
+        if seq is not None:
+            held = _last(self._histories[name], seq)
+            if held is None:
+                return ()
+            version = held.version
+        return tuple(step for step, read, number in self._reads if read == name and version in (None, number))
+
+    def __repr__(self) -> str:
+        return (
+            f"<MemoryView: {len(self._histories)} keys, {sum(map(len, self._histories.values()))} versions>"
+        )
+
+    # Inside
+
+    @cached_property
+    def _histories(self) -> dict[str, list[Held]]:
+        found: dict[str, list[Held]] = {}
+        for step in self._graph.nodes:
+            for held in self._written(step):
+                found.setdefault(held.name, []).append(held)
+        for versions in found.values():
+            versions.sort(key=lambda held: (held.version, held.seq))
+        return found
+
+    @cached_property
+    def _reads(self) -> list[tuple[Step, str, int | None]]:
+        return [(step, name, version) for step in self._graph.nodes for name, version in self._read(step)]
+
+    def _written(self, step: Step) -> Iterator[Held]:
+        said = step.attributes
+        key, version = said.get(semconv.MEMORY_RECORD), said.get(semconv.MEMORY_VERSION)
+        if step.kind == "memory_write" and step.status == "ok" and isinstance(key, str):
+            operation: Operation = "delete" if step.received is None else "write"
+            number = version if isinstance(version, int) else 0
+            yield Held(str(said.get(semconv.MEMORY_STORE, "")), key, number, operation, step)
+        for channel, number_ in _numbered(said.get(semconv.STATE_WRITTEN)):
+            yield Held(self._graph_of(step), channel, number_ or 0, "write", step, is_channel=True)
+
+    def _read(self, step: Step) -> Iterator[tuple[str, int | None]]:
+        said = step.attributes
+        if step.kind == "memory_read":
+            memory, key = said.get(semconv.MEMORY_STORE, ""), said.get(semconv.MEMORY_RECORD)
+            version = said.get(semconv.MEMORY_VERSION)
+            if isinstance(key, str):
+                yield f"{memory}/{key}", version if isinstance(version, int) else None
+            for seen, number in _numbered(said.get(semconv.MEMORY_SEEN)):
+                yield f"{memory}/{seen}", number
+        for channel, number in _numbered(said.get(semconv.STATE_READ)):
+            yield f"{self._graph_of(step)}/{channel}", number
+
+    def _graph_of(self, step: Step) -> str:
+        """Return the name of the graph whose state a step shares."""
+        within = self._graph.parent(step)
+        while within is not None and within.kind != "workflow":
+            within = self._graph.parent(within)
+        return "state" if within is None else within.name
+
+    def _name(self, key: str) -> str:
+        if key in self._histories:
+            return key
+        matches = [name for name, versions in self._histories.items() if versions[0].key == key]
+        if len(matches) == 1:
+            return matches[0]
+        there = ", ".join(matches or self._histories) or "nothing"
+        if matches:
+            raise MemoryKeyError(
+                f"several memories of this run have {key!r}: {there}; name the one that you mean"
+            )
+        raise MemoryKeyError(f"no memory of this run has {key!r}; it has: {there}")
+
+
+def _last(versions: Iterable[Held], seq: int) -> Held | None:
+    return max((held for held in versions if held.seq <= seq), key=lambda held: held.version, default=None)
+
+
+def _numbered(said: object) -> Iterator[tuple[str, int | None]]:
+    """Yield what `key@version` texts say; a version that is not known is None."""
+    for one in said if isinstance(said, tuple) else ():
+        key, _, version = str(one).rpartition("@")
+        yield key, int(version) if version.isdigit() else None

@@ -1,0 +1,312 @@
+"""A key of a memory, version by version: from the store's log, or from one run where only that has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypedDict
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from becausal.errors import MemoryKeyError, RunNotFoundError
+from becausal.memory_event import MemoryEvent, MemoryRead, value_at
+from becausal.memory_view import Held
+from becausal.run import Run, Runs
+from becausal.views.clean import head, styled
+from becausal.views.json import Json, plain
+
+__all__ = ["Asked", "Line", "Reader", "json", "look_up", "text"]
+
+WIDEST_VALUE = 60
+"""Characters of a value that a line shows."""
+
+
+_LEAST = {"step": 8, "version": 7, "run": 8}
+"""Columns that say nothing once they are cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One version of a key."""
+
+    name: str
+    version: int
+    operation: str
+    seq: int
+    at_ns: int | None
+    agent: str | None
+    chain_id: str | None
+    step_id: str | None
+    reason: str | None
+    value: object
+    is_kept: bool
+    holds: bool
+    """Whether it is what the key holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One reading of a key."""
+
+    name: str
+    version: int | None
+    agent: str | None
+    chain_id: str
+    step_id: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was found."""
+
+    lines: tuple[Line, ...]
+    readers: tuple[Reader, ...] | None
+    """None: nobody asked for them."""
+
+
+class LineJson(TypedDict):
+    """One version of a key."""
+
+    name: str
+    version: int
+    operation: str
+    seq: int
+    at_ns: int | None
+    agent: str | None
+    chain_id: str | None
+    step_id: str | None
+    reason: str | None
+    value: Json
+    kept: bool
+    holds: bool
+
+
+class ReaderJson(TypedDict):
+    """One reading of a key."""
+
+    name: str
+    version: int | None
+    agent: str | None
+    chain_id: str
+    step_id: str
+    seq: int
+
+
+class MemoryJson(TypedDict):
+    """A key's history, in causal order, and who read it."""
+
+    versions: list[LineJson]
+    readers: list[ReaderJson] | None
+
+
+def look_up(
+    runs: Runs, key: str | None, *, run: str | None, at: int | None, only_last: bool, readers: bool
+) -> Asked:
+    """Return what is known of a key; without one, what every key holds.
+
+    Args:
+        key: `memory/key`, or the key alone.
+        run: a chain id, the beginning of one or `last`: what this run tells, state channels included. None: the log
+            of all runs, else the newest run.
+        at: what was written at this causal sequence number or before.
+        only_last: what the key holds alone.
+
+    Raises:
+        MemoryKeyError: nothing is known of this key.
+    """
+    lines, read = _from_log(runs, key, at) if run is None else ([], [])
+    if not lines and (run is not None or key is not None):
+        lines, read = _from_run(_run(runs, run, key), key, at)
+    if key is None or only_last:
+        lines = [line for line in lines if line.holds]
+    if not lines and key is not None:
+        raise MemoryKeyError(f"{key!r} was written by nobody" + ("" if at is None else f" at {at} or before"))
+    versions = {(line.name, line.version) for line in lines}
+    if at is not None or only_last:  # who read what is shown
+        read = [one for one in read if (one.name, one.version) in versions]
+    return Asked(tuple(lines), tuple(read) if readers else None)
+
+
+def text(asked: Asked) -> RenderableType:
+    """Return a table of versions, and one of readers where they were asked for."""
+    if not asked.lines:
+        return Text("No memory has been written here yet.")
+    table = _table("key", "version", "", "by", "value", "seq", "when", "step", "run")
+    for line in asked.lines:
+        table.add_row(
+            styled(line.name, "bold" if line.holds else "dim"),
+            Text(str(line.version)),
+            Text(line.operation, style="" if line.operation == "write" else "yellow"),
+            styled(line.agent or "?"),
+            _value(line),
+            Text(str(line.seq)),
+            Text(_when(line.at_ns)),
+            styled((line.step_id or "")[:8], "dim"),
+            styled((line.chain_id or "")[:16], "dim"),
+        )
+    return table if asked.readers is None else Group(table, Text(), _readers(asked.readers))
+
+
+def json(asked: Asked) -> MemoryJson:
+    """Return what was found, for programs."""
+    return MemoryJson(
+        versions=[
+            LineJson(
+                name=line.name,
+                version=line.version,
+                operation=line.operation,
+                seq=line.seq,
+                at_ns=line.at_ns,
+                agent=line.agent,
+                chain_id=line.chain_id,
+                step_id=line.step_id,
+                reason=line.reason,
+                value=plain(line.value),
+                kept=line.is_kept,
+                holds=line.holds,
+            )
+            for line in asked.lines
+        ],
+        readers=None
+        if asked.readers is None
+        else [
+            ReaderJson(
+                name=one.name,
+                version=one.version,
+                agent=one.agent,
+                chain_id=one.chain_id,
+                step_id=one.step_id,
+                seq=one.seq,
+            )
+            for one in asked.readers
+        ],
+    )
+
+
+# Inside
+
+
+def _from_log(runs: Runs, key: str | None, at: int | None) -> tuple[list[Line], list[Reader]]:
+    events = [event for event in runs.store.memory_events() if _is(key, event.memory, event.key)]
+    by_name: dict[str, list[MemoryEvent]] = {}
+    for event in sorted(events, key=lambda event: (event.seq, event.version)):
+        if at is None or event.seq <= at:
+            by_name.setdefault(f"{event.memory}/{event.key}", []).append(event)
+    lines = [
+        _line(name, event, holds=event is value_at(versions))
+        for name, versions in by_name.items()
+        for event in versions
+    ]
+    reads = [_reader(read) for read in runs.store.memory_reads() if _is(key, read.memory, read.key)]
+    return lines, reads
+
+
+def _from_run(run: Run, key: str | None, at: int | None) -> tuple[list[Line], list[Reader]]:
+    names = run.memory.keys() if key is None else list(dict.fromkeys(h.name for h in run.memory.history(key)))
+    lines, readers = [], []
+    for name in names:
+        versions = [held for held in run.memory.history(name) if at is None or held.seq <= at]
+        last = versions[-1:]
+        lines += [_held(held, holds=[held] == last and held.operation != "delete") for held in versions]
+        for held in versions:
+            readers += [
+                Reader(name, held.version, step.agent, step.chain_id, step.id, step.seq)
+                for step in run.memory.readers(name, held.seq)
+            ]
+    return lines, list(dict.fromkeys(readers))
+
+
+def _run(runs: Runs, run: str | None, key: str | None) -> Run:
+    try:
+        return runs.last() if run in (None, "last") else runs.get(run or "")
+    except RunNotFoundError:
+        if run is None:
+            raise MemoryKeyError(
+                f"{key!r} was written by nobody: no run has been recorded here yet"
+            ) from None
+        raise
+
+
+def _is(key: str | None, memory: str, its_key: str) -> bool:
+    return key is None or key in (its_key, f"{memory}/{its_key}")
+
+
+def _line(name: str, event: MemoryEvent, *, holds: bool) -> Line:
+    payload = event.payload
+    is_kept = payload is not None and payload.is_kept
+    return Line(
+        name,
+        event.version,
+        event.operation if event.of is None else f"{event.operation} {event.of}",
+        event.seq,
+        event.at_ns,
+        event.agent,
+        event.chain_id,
+        event.step_id,
+        event.reason,
+        payload.value() if payload is not None and is_kept else None,
+        is_kept,
+        holds,
+    )
+
+
+def _held(held: Held, *, holds: bool) -> Line:
+    payload = held.step.produced if held.is_channel else held.step.received
+    return Line(
+        held.name,
+        held.version,
+        held.operation,
+        held.seq,
+        held.step.ended_ns,
+        held.agent,
+        held.step.chain_id,
+        held.step.id,
+        None,
+        held.value(),
+        payload is not None and payload.is_kept,
+        holds,
+    )
+
+
+def _reader(read: MemoryRead) -> Reader:
+    return Reader(
+        f"{read.memory}/{read.key}", read.version, read.agent, read.chain_id, read.step_id, read.seq
+    )
+
+
+def _readers(readers: Sequence[Reader]) -> RenderableType:
+    if not readers:
+        return Text("Nobody has read it.")
+    table = _table("read by", "version", "seq", "step", "run")
+    for one in readers:
+        table.add_row(
+            styled(one.agent or "?"),
+            Text("?" if one.version is None else str(one.version)),
+            Text(str(one.seq)),
+            styled(one.step_id[:8], "dim"),
+            styled(one.chain_id[:16], "dim"),
+        )
+    return table
+
+
+def _value(line: Line) -> Text:
+    if line.is_kept:
+        return styled(head(line.value, WIDEST_VALUE))
+    if line.operation.startswith(("write", "supersede")):
+        return styled("(not kept)", "yellow")
+    return styled(line.reason or "", "dim")
+
+
+def _when(at_ns: int | None) -> str:
+    return "" if at_ns is None else datetime.fromtimestamp(at_ns / 1e9).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=_LEAST.get(column))
+    return table
