@@ -52,6 +52,9 @@ class StreamingModel(PureModel):
         for index, word in enumerate(words):
             text = word if index == len(words) - 1 else word + " "
             chunk = AIMessageChunk(content=text, tool_call_chunks=calls if index == 0 else [], id="m-stream")
+            if index == len(words) - 1:  # as providers do: what is to be said of the whole comes last
+                chunk.usage_metadata = message.usage_metadata
+                chunk.response_metadata = message.response_metadata
             yield ChatGenerationChunk(message=chunk)
 
     async def _astream(
@@ -59,6 +62,13 @@ class StreamingModel(PureModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         for chunk in self._stream(messages):
             yield chunk
+
+
+class StructuredModel(PureModel):
+    """The same, and it keeps what it is bound with beside the tools, as providers' models do."""
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+        return self.bind(tools=[getattr(tool, "__name__", str(tool)) for tool in tools], **kwargs)
 
 
 def tool_call(name: str, call_id: str = "call-1", **arguments: Any) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from tests.integrations.fakes_langchain import PureModel, StreamingModel, echo, 
 import becausal
 from becausal.step import Step
 from becausal_integrations.langchain import describe
-from becausal_integrations.langchain.tools import Deciders
+from becausal_integrations.langchain.calls import Calls
+from becausal_integrations.langchain.decisions import choice_of
 
 QUESTION: list[BaseMessage] = [SystemMessage("Be brief."), HumanMessage("hello there")]
 
@@ -278,11 +279,11 @@ def test_a_tool_call_is_caused_by_the_model_call_that_asked_for_it(recording: Re
 
 
 def test_which_model_call_asked_is_forgotten_beyond_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("becausal_integrations.langchain.tools.MAX_CALLS", 2)
-    deciders, step = Deciders(), becausal.step.RemoteStep("0" * 16, "chain", 1)
-    deciders.note(step, ["a", "b", "c"])
+    monkeypatch.setattr("becausal_integrations.langchain.calls.MAX_CALLS", 2)
+    calls, step = Calls(), becausal.step.RemoteStep("0" * 16, "chain", 1)
+    calls.decided(step, ["a", "b", "c"])
 
-    assert [deciders.of("chain", name) for name in "abc"] == [None, step, step]
+    assert [calls.decider("chain", name) for name in "abc"] == [None, step, step]
 
 
 # Descriptions, without a framework at work
@@ -297,7 +298,7 @@ def test_a_conclusion_runs_no_code_of_the_app_s_classes() -> None:
         "", tool_calls=[tool_call("find", thing=Loud(), many=list(range(20)), who={"a": None})]
     )
 
-    assert describe.choice_of(message, ()).conclusion == (
+    assert choice_of(message, ()).conclusion == (
         "call find(thing=<Loud>, many=[0, 1, 2, 3, 4, 5, 6, 7, …], who={a: None})"
     )
 
@@ -312,7 +313,7 @@ def test_premises_are_what_is_new_since_the_model_s_last_answer() -> None:
 
 def test_confidence_comes_from_the_tokens_probabilities() -> None:
     logprobs = {"content": [{"token": "a", "logprob": -0.1}, {"token": "b", "logprob": -0.3}]}
-    choice = describe.choice_of(AIMessage("ab", response_metadata={"logprobs": logprobs}), ())
+    choice = choice_of(AIMessage("ab", response_metadata={"logprobs": logprobs}), ())
 
     assert choice.method == "logprobs"
     assert choice.score == pytest.approx(0.8187, abs=1e-4)
@@ -321,7 +322,7 @@ def test_confidence_comes_from_the_tokens_probabilities() -> None:
 def test_reasoning_is_the_stated_reason() -> None:
     content: list[Any] = [{"type": "reasoning", "reasoning": "Because."}, {"type": "text", "text": "Yes."}]
 
-    choice = describe.choice_of(AIMessage(content), ())
+    choice = choice_of(AIMessage(content), ())
     assert (choice.conclusion, choice.reason) == ("answer: Yes.", "Because.")
 
 

@@ -1,22 +1,24 @@
-"""From LangChain's values to ours: names, attributes and decisions. Pure, and without importing LangChain."""
+"""From LangChain's values to ours: names, attributes and answers. Pure, and without importing LangChain."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from becausal import semconv
 from becausal.recorder import NOTHING
-from becausal.step import Attribute, Choice, Status
+from becausal.step import Attribute, Status
 
 __all__ = [
     "answer",
     "answer_attributes",
-    "choice_of",
+    "answer_of",
+    "generations_of",
     "head",
+    "mapping",
     "model_name",
     "outcome",
+    "partial_answer",
     "premises_of",
     "request_attributes",
     "text_of_content",
@@ -27,9 +29,6 @@ HEAD = 200
 """Characters of a premise or a conclusion; the whole stands in the payload."""
 
 TOOL_CALL_IDS = "becausal.tool_call.ids"
-
-REASONING = ("reasoning", "thinking", "reasoning_content")
-"""The types of the content blocks in which providers return a model's reasoning."""
 
 
 def outcome(error: BaseException) -> Status | None:
@@ -72,21 +71,46 @@ def premises_of(messages: object) -> tuple[str, ...]:
     return tuple(text for text in reversed(new) if text)
 
 
+def generations_of(response: Any) -> list[Any]:
+    """Return the candidates of a call's answer, each with a message or a text."""
+    return [item for group in getattr(response, "generations", ())[:1] for item in group]
+
+
+def answer_of(generation: Any) -> Any:
+    """Return what a candidate says: a chat model's message, a text model's text."""
+    return getattr(generation, "message", None) or generation.text
+
+
 def answer(response: Any) -> Any:
     """Return what a model answered: its message, its text, or the list of them; `NOTHING` for none."""
-    generations = [item for group in getattr(response, "generations", ())[:1] for item in group]
-    answers = [getattr(generation, "message", None) or generation.text for generation in generations]
+    answers = [answer_of(generation) for generation in generations_of(response)]
     return NOTHING if not answers else answers[0] if len(answers) == 1 else answers
 
 
-def answer_attributes(message: Any) -> dict[str, Attribute]:
-    """Return what an answer says of itself: tokens, why it ended, which tool calls it asks for."""
-    told = _mapping(message, "response_metadata")
-    usage = _mapping(message, "usage_metadata")
+def partial_answer(response: Any) -> Any:
+    """Return what had come of a stream that was left or broke off; `NOTHING` for nothing."""
+    came = [item for item in generations_of(response)[:1] if type(item).__name__.endswith("Chunk")]
+    return answer_of(came[0]) if came else NOTHING
+
+
+def answer_attributes(generation: Any, llm_output: Mapping[str, Any] | None = None) -> dict[str, Attribute]:
+    """Return what an answer says of itself: tokens, why it ended, which tool calls it asks for.
+
+    Args:
+        generation: one candidate, with its message or text.
+        llm_output: what the provider says of the whole call; a chat model's is in its message already.
+    """
+    message = getattr(generation, "message", None)
+    told = {
+        **(llm_output or {}),
+        **mapping(generation, "generation_info"),
+        **mapping(message, "response_metadata"),
+    }
+    usage = mapping(message, "usage_metadata") or _usage(told)
     ended = told.get("finish_reason") or told.get("stop_reason") or told.get("done_reason")
     said = {
-        semconv.INPUT_TOKENS: usage.get("input_tokens"),
-        semconv.OUTPUT_TOKENS: usage.get("output_tokens"),
+        semconv.INPUT_TOKENS: _counted(usage, "input_tokens", "prompt_tokens"),
+        semconv.OUTPUT_TOKENS: _counted(usage, "output_tokens", "completion_tokens"),
         semconv.RESPONSE_MODEL: told.get("model_name") or told.get("model"),
         semconv.RESPONSE_ID: getattr(message, "id", None),
         semconv.FINISH_REASONS: (str(ended),) if ended else None,
@@ -95,23 +119,14 @@ def answer_attributes(message: Any) -> dict[str, Attribute]:
     return {key: value for key, value in said.items() if value is not None}
 
 
+def _usage(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    counts = (told.get(name) for name in ("token_usage", "usage"))
+    return next((count for count in counts if isinstance(count, Mapping)), {})
+
+
 def tool_call_ids(message: Any) -> tuple[str, ...]:
     """Return the ids of the tool calls that a message asks for."""
     return tuple(call["id"] for call in getattr(message, "tool_calls", ()) if call.get("id"))
-
-
-def choice_of(message: Any, premises: tuple[str, ...]) -> Choice:
-    """Return the decision that an answer is: to call tools, or to answer."""
-    text = message if isinstance(message, str) else text_of_content(getattr(message, "content", ""))
-    calls = getattr(message, "tool_calls", ())
-    score = _probability(message)
-    return Choice(
-        "call " + ", ".join(map(_shown_call, calls)) if calls else f"answer: {head(text)}",
-        premises,
-        (head(text) if calls and text else None) or _reasoning(message),
-        score,
-        None if score is None else "logprobs",
-    )
 
 
 def text_of_content(content: object) -> str:
@@ -128,47 +143,11 @@ def head(text: str, most: int = HEAD) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _mapping(message: Any, name: str) -> Mapping[str, Any]:
+def mapping(message: Any, name: str) -> Mapping[str, Any]:
+    """Return what a message keeps under a name, where that is a mapping; else an empty one."""
     value = getattr(message, name, None)
     return value if isinstance(value, Mapping) else {}
 
 
-def _reasoning(message: Any) -> str | None:
-    content = getattr(message, "content", None)
-    blocks: Iterable[Any] = content if isinstance(content, list) else ()
-    for block in blocks:
-        if isinstance(block, dict) and block.get("type") in REASONING:
-            text = next((block[key] for key in REASONING if isinstance(block.get(key), str)), None)
-            if text:
-                return head(text)
-    beside = _mapping(message, "additional_kwargs").get("reasoning_content")
-    return head(beside) if isinstance(beside, str) and beside else None
-
-
-def _probability(message: Any) -> float | None:
-    """Return the mean probability of the answer's tokens (their geometric mean), where the provider gives it."""
-    logprobs = _mapping(message, "response_metadata").get("logprobs")
-    tokens = logprobs.get("content") if isinstance(logprobs, Mapping) else None
-    values = [token["logprob"] for token in tokens or () if isinstance(token.get("logprob"), int | float)]
-    return min(1.0, math.exp(sum(values) / len(values))) if values else None
-
-
-def _shown_call(call: Mapping[str, Any]) -> str:
-    arguments = call.get("args")
-    pairs = arguments.items() if isinstance(arguments, Mapping) else ()
-    return f"{call.get('name')}({', '.join(f'{key}={_shown(value)}' for key, value in pairs)})"
-
-
-def _shown(value: object) -> str:
-    """Return an argument as Python writes it, without running code of the app's classes."""
-    match value:
-        case str():
-            return repr(head(value, 80))
-        case None | bool() | int() | float():
-            return repr(value)
-        case list() | tuple():
-            return f"[{', '.join(map(_shown, value[:8]))}{', …' if len(value) > 8 else ''}]"
-        case dict():
-            return "{" + ", ".join(f"{key!s}: {_shown(item)}" for key, item in list(value.items())[:8]) + "}"
-        case _:
-            return f"<{type(value).__name__}>"
+def _counted(told: Mapping[str, Any], *names: str) -> int | None:
+    return next((told[name] for name in names if isinstance(told.get(name), int)), None)

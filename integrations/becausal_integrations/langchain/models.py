@@ -11,23 +11,30 @@ from uuid import UUID
 
 from opentelemetry.context import Context
 
-from becausal.context import with_step
+from becausal import semconv
+from becausal.context import current, with_step
 from becausal.recorder import NOTHING, Opening, Recorder, Sealed
 from becausal.step import OpenStep
+from becausal_integrations.langchain.attempts import Attempts
+from becausal_integrations.langchain.calls import Calls
+from becausal_integrations.langchain.decisions import choice_of
 from becausal_integrations.langchain.describe import (
     answer,
     answer_attributes,
-    choice_of,
+    answer_of,
+    generations_of,
+    mapping,
     model_name,
     outcome,
+    partial_answer,
     premises_of,
     request_attributes,
     tool_call_ids,
 )
-from becausal_integrations.langchain.tools import Deciders
+from becausal_integrations.langchain.runnables import Runnables
 
 if TYPE_CHECKING:
-    from langchain_core.outputs import LLMResult
+    from langchain_core.outputs import Generation
 
 __all__ = ["Models"]
 
@@ -36,11 +43,12 @@ MAX_RUNS = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """A batch of calls about to begin."""
 
     serialized: Mapping[str, Any]
     params: Mapping[str, Any]
+    is_structured: bool
     prompts: list[tuple[Sealed, tuple[str, ...]]]  # what is received, and the premises that it gives
 
 
@@ -50,15 +58,20 @@ class _Run:
 
     step: OpenStep
     premises: tuple[str, ...]
+    is_structured: bool
+    parent_run_id: UUID | None
 
 
 class Models:
     """Opens and closes a step for each model call, by LangChain's run id."""
 
-    def __init__(self, recorder: Recorder, deciders: Deciders) -> None:
-        self._recorder, self._deciders = recorder, deciders
+    def __init__(self, recorder: Recorder, calls: Calls, runnables: Runnables) -> None:
+        self._recorder, self._calls, self._runnables = recorder, calls, runnables
+        self._attempts = Attempts(recorder, runnables)
         self._runs: OrderedDict[UUID, _Run] = OrderedDict()
         self._lock = threading.Lock()
+
+    # -- a call
 
     def starting(
         self,
@@ -68,13 +81,15 @@ class Models:
         *__: Any,
         prompts: Sequence[str] = (),
         invocation_params: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
         **___: Any,
-    ) -> _Asked:
+    ) -> Asked:
         """Seal what each call of the batch received."""
         asked = [(self._recorder.seal(item), premises_of(item)) for item in (messages or prompts)]
-        return _Asked(serialized or {}, invocation_params or {}, asked)
+        is_structured = bool((options or {}).get("ls_structured_output_format"))
+        return Asked(serialized or {}, invocation_params or {}, is_structured, asked)
 
-    def started(self, asked: _Asked | None, managers: Sequence[Any] | None, _: BaseException | None) -> None:
+    def started(self, asked: Asked | None, managers: Sequence[Any] | None, _: BaseException | None) -> None:
         """Begin a step for each call, now that LangChain has given it a run id."""
         if asked is None or managers is None:
             return
@@ -82,33 +97,90 @@ class Models:
             metadata = manager.metadata or {}
             name = model_name(metadata, asked.params, asked.serialized)
             attributes = request_attributes(name, metadata)
-            step = self._recorder.begin(Opening("model", name, received=received, attributes=attributes))
+            parent_id = getattr(manager, "parent_run_id", None)
+            parent = None if current() is not None else self._runnables.step(parent_id)
+            step = self._recorder.begin(
+                Opening("model", name, received=received, parent=parent, attributes=attributes)
+            )
             if step is not None:
-                self._keep(manager.run_id, _Run(step, premises))
+                self._attempts.begun(step, parent_id, manager.tags or ())
+                self._keep(manager.run_id, _Run(step, premises, asked.is_structured, parent_id))
 
     def inside(self, *_: Any, run_manager: Any = None, **__: Any) -> Context | None:
         """Return the context in which a call's own work is to run."""
         run = None if run_manager is None else self._runs.get(run_manager.run_id)
         return None if run is None else with_step(run.step)
 
-    def ending(self, manager: Any, response: LLMResult, **_: Any) -> None:
+    def ending(self, manager: Any, response: Any, **_: Any) -> None:
         """End a call with its answer."""
         run = self._take(manager.run_id)
         if run is None:
             return
-        produced = answer(response)
-        if produced is not NOTHING:
-            for message in produced if isinstance(produced, list) else [produced]:
-                run.step.attributes |= answer_attributes(message)
-                self._recorder.decide(run.step, choice_of(message, run.premises))
-                self._deciders.note(run.step, tool_call_ids(message))
-        self._recorder.end(run.step, produced)
+        llm_output = mapping(response, "llm_output")
+        for generation in generations_of(response):
+            self._answered(run.step, run.premises, generation, llm_output, run.is_structured)
+        self._recorder.end(run.step, answer(response))
 
-    def failing(self, manager: Any, error: BaseException, **_: Any) -> None:
-        """End a call that failed, or whose stream was left."""
+    def failing(self, manager: Any, error: BaseException, response: Any = None, **_: Any) -> None:
+        """End a call that failed, or whose stream was left, with what had come of it."""
         run = self._take(manager.run_id)
-        if run is not None:
-            self._recorder.end(run.step, error=error, status=outcome(error))
+        if run is None:
+            return
+        status = outcome(error)
+        self._recorder.end(run.step, partial_answer(response), error=error, status=status)
+        if run.step.status == "error":
+            self._attempts.failed(run.step, run.parent_run_id)
+
+    def _answered(
+        self,
+        step: OpenStep,
+        premises: tuple[str, ...],
+        generation: Any,
+        llm_output: Mapping[str, Any],
+        is_structured: bool = False,
+    ) -> None:
+        said = answer_of(generation)
+        step.attributes |= answer_attributes(generation, llm_output)
+        information = mapping(generation, "generation_info")
+        self._recorder.decide(
+            step, choice_of(said, premises, information=information, is_structured=is_structured)
+        )
+        self._calls.decided(step, tool_call_ids(said))
+
+    # -- the cache of answers
+
+    def found(self, *_: Any, **__: Any) -> None:
+        """Note that a chat model's answer comes from the cache; the look-up is part of the call."""
+        step = current()
+        if isinstance(step, OpenStep) and step.kind == "model":
+            step.attributes[semconv.CACHED] = True
+
+    def looking_up_prompts(
+        self, params: Mapping[str, Any], prompts: Sequence[str], *_: Any, **__: Any
+    ) -> tuple[Mapping[str, Any], Sequence[str]]:
+        """Keep what a text model is asked."""
+        return params, prompts
+
+    def looked_up_prompts(self, token: Any, found: Any, _: BaseException | None) -> None:
+        """Tell each of a text model's answers that came from the cache: LangChain tells nobody of such a call."""
+        if token is None or found is None or not found[0]:
+            return
+        params, prompts = token
+        name = model_name({}, params, {"name": params.get("_type")})
+        cached: Mapping[int, Sequence[Generation]] = found[0]
+        for index, generations in cached.items():
+            prompt = prompts[index]
+            attributes = request_attributes(name, {})
+            step = self._recorder.begin(Opening("model", name, received=prompt, attributes=attributes))
+            if step is None:
+                continue
+            step.attributes[semconv.CACHED] = True
+            for generation in generations:
+                self._answered(step, premises_of(prompt), generation, {})
+            said = [answer_of(generation) for generation in generations]
+            self._recorder.end(step, said[0] if len(said) == 1 else said or NOTHING)
+
+    # -- inside
 
     def _keep(self, run_id: UUID, run: _Run) -> None:
         with self._lock:

@@ -1,71 +1,61 @@
-"""Tool calls as steps, with the model call that decided on each."""
+"""Tool calls as steps, with the model call that decided on each and the earlier tries of it."""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
 from becausal.context import current
 from becausal.recorder import NOTHING, Opening, Recorder
-from becausal.step import Attribute, Cause, OpenStep, Status, StepRef
-from becausal_integrations.langchain.describe import head, outcome
+from becausal.step import Attribute, Cause, OpenStep, Status
+from becausal_integrations.langchain.arguments import own_arguments
+from becausal_integrations.langchain.attempts import attempt_after
+from becausal_integrations.langchain.calls import Calls
+from becausal_integrations.langchain.describe import head, outcome, text_of_content
+from becausal_integrations.langchain.runnables import Runnables
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
-__all__ = ["Deciders", "Tools"]
-
-MAX_CALLS = 10_000
-"""Tool calls that are decided on and not yet made; the oldest is forgotten beyond so many."""
+__all__ = ["Tools"]
 
 HAS_ARTIFACT = "becausal.tool.artifact"
-
-
-class Deciders:
-    """Which model step asked for which tool call, within a chain."""
-
-    def __init__(self) -> None:
-        self._steps: OrderedDict[tuple[str, str], StepRef] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def note(self, step: StepRef, tool_call_ids: Iterable[str]) -> None:
-        """Remember that a model step asked for these calls."""
-        for tool_call_id in tool_call_ids:
-            with self._lock:
-                self._steps[step.chain_id, tool_call_id] = step
-                if len(self._steps) > MAX_CALLS:
-                    self._steps.popitem(last=False)
-
-    def of(self, chain_id: str, tool_call_id: str) -> StepRef | None:
-        """Return the model step that asked for a call, if it is known."""
-        return self._steps.get((chain_id, tool_call_id))
 
 
 class Tools:
     """Says what `BaseTool.run` and its helpers mean."""
 
-    def __init__(self, recorder: Recorder, deciders: Deciders) -> None:
-        self._recorder, self._deciders = recorder, deciders
+    def __init__(self, recorder: Recorder, calls: Calls, runnables: Runnables) -> None:
+        self._recorder, self._calls, self._runnables = recorder, calls, runnables
 
     def opened(
-        self, tool: BaseTool, tool_input: Any = None, *_: Any, tool_call_id: str | None = None, **__: Any
+        self,
+        tool: BaseTool,
+        tool_input: Any = None,
+        *args: Any,
+        tool_call_id: str | None = None,
+        callbacks: Any = None,
+        **_: Any,
     ) -> Opening:
         """Tell a call of `BaseTool.run`: received are the arguments that the model gave."""
-        attributes: dict[str, Attribute] = {}
-        causes: list[Cause] = []
+        here = current()
+        callbacks = args[3] if len(args) > 3 else callbacks
+        parent = None if here is not None else self._runnables.enclosing(callbacks)
+        opening = Opening("tool", tool.name, received=own_arguments(tool, tool_input), parent=parent)
+        holder = here or parent
         if tool_call_id is not None:
-            attributes[semconv.TOOL_CALL_ID] = tool_call_id
-            here = current()
-            decider = None if here is None else self._deciders.of(here.chain_id, tool_call_id)
-            if decider is not None:
-                evidence = f"tool call id {tool_call_id}"
-                causes.append(Cause(decider.id, "data", "observed", evidence, decider.span_context))
-        return Opening(
-            "tool", tool.name, received=own_arguments(tool, tool_input), causes=causes, attributes=attributes
+            self._identify(opening, None if holder is None else holder.chain_id, tool_call_id)
+        before = self._runnables.tried_before(
+            getattr(callbacks, "parent_run_id", None), getattr(callbacks, "tags", ())
         )
+        if before is not None and not any(cause.source_id == before.id for cause in opening.causes):
+            opening.attributes[semconv.ATTEMPT] = attempt_after(before)
+            evidence = f"after {getattr(before, 'name', 'a call')} had failed"
+            opening.causes = [
+                *opening.causes,
+                Cause(before.id, "retry", "observed", evidence, before.span_context),
+            ]
+        return opening
 
     def answered(self, content: Any, artifact: Any, tool_call_id: str | None, name: str, status: str) -> None:
         """Seal a tool's raw answer, before it becomes a message."""
@@ -78,21 +68,82 @@ class Tools:
         if status == "error":  # a ToolException that the tool was told to answer with
             step.error = head(content) if isinstance(content, str) else None
             step.attributes[semconv.ERROR_TYPE] = "ToolException"
+        elif getattr(content, "status", None) == "error":  # a message of the tool's own making says so
+            step.error = head(text_of_content(getattr(content, "content", "")))
+            step.attributes[semconv.ERROR_TYPE] = "ToolMessage"
 
     def closed(self, step: OpenStep, result: Any) -> Any:
         """Tell the end of a call; the raw answer was sealed by `answered`."""
+        self._calls.made(step)
         if semconv.ERROR_TYPE in step.attributes:
             self._recorder.end(step, status="error")
         return NOTHING if step.produced is not None else result
 
-    def failed(self, _: OpenStep, error: BaseException) -> Status | None:
+    def failed(self, step: OpenStep, error: BaseException) -> Status | None:
         """Tell an interrupt inside a tool from a failure."""
+        self._calls.made(step)
         return outcome(error)
 
+    def erring(self, manager: Any, *_: Any, **__: Any) -> None:
+        """Note a call that fails, for `with_retry` and `with_fallbacks`; called while the tool's step is current."""
+        step = current()
+        if isinstance(step, OpenStep) and step.kind == "tool":
+            self._runnables.failed(manager.parent_run_id, step)
 
-def own_arguments(tool: BaseTool, tool_input: Any) -> Any:
-    """Return the arguments of a call without those that LangChain injects (state, store, runtime)."""
-    without_injected = getattr(tool, "_filter_injected_args", None)  # since langchain-core 1.0
-    if isinstance(tool_input, dict) and without_injected is not None:
-        return without_injected(tool_input)
-    return tool_input
+    # -- what a `ToolNode` makes of a call
+
+    def asking(self, _: Any, call: Any, *__: Any, **___: Any) -> tuple[dict[str, Any], int] | None:
+        """Keep which call a `ToolNode` is about to make, and how often it was made before."""
+        here = current()
+        if here is None or not isinstance(call, dict):
+            return None
+        return call, self._calls.last(here.chain_id, str(call.get("id")))[0]
+
+    def told(
+        self, token: tuple[dict[str, Any], int] | None, answer: Any, error: BaseException | None
+    ) -> None:
+        """Complete a call's step by what the model is told of it; make it, where no tool was run.
+
+        A `ToolNode` answers by itself for a tool that it does not have, and a middleware may answer in its place.
+        """
+        here = current()
+        if token is None or here is None or (error is not None and outcome(error) is not None):
+            return
+        call, made_before = token
+        made, last = self._calls.last(here.chain_id, str(call.get("id")))
+        if made == made_before:
+            self._tell(call, here.chain_id, answer, error)
+        elif last is not None and last.status == "error" and last.produced is None and error is None:
+            self._recorder.produce(last, _said(answer))  # what the failure was told as
+            self._recorder.write(last)
+
+    def _tell(self, call: dict[str, Any], chain_id: str, answer: Any, error: BaseException | None) -> None:
+        opening = Opening("tool", str(call.get("name")), received=call.get("args"))
+        if call.get("id") is not None:
+            self._identify(opening, chain_id, str(call["id"]))
+        step = self._recorder.begin(opening)
+        if step is None:
+            return
+        is_error = error is None and getattr(answer, "status", None) == "error"
+        if is_error:
+            step.error = head(text_of_content(getattr(answer, "content", "")))
+            step.attributes[semconv.ERROR_TYPE] = "ToolMessage"
+        produced = NOTHING if error is not None else _said(answer)
+        self._recorder.end(step, produced, error=error, status="error" if is_error else None)
+        self._calls.made(step)
+
+    def _identify(self, opening: Opening, chain_id: str | None, tool_call_id: str) -> None:
+        """Say which of the model's calls a step makes, and for which time."""
+        attributes: dict[str, Attribute] = opening.attributes
+        attributes[semconv.TOOL_CALL_ID] = tool_call_id
+        if chain_id is None:
+            return
+        opening.causes = self._calls.causes(chain_id, tool_call_id)
+        _, before = self._calls.last(chain_id, tool_call_id)
+        if before is not None and before.status != "interrupted":
+            attributes[semconv.ATTEMPT] = attempt_after(before)
+
+
+def _said(answer: Any) -> Any:
+    """Return what a tool's message says; a `Command` as it is."""
+    return getattr(answer, "content", answer)

@@ -1,0 +1,206 @@
+"""Runs of runnables, by LangChain's own run ids: which run belongs to which step, and what was tried again.
+
+Most runs of runnables are no steps. Inside a graph or a chain of the app's own, the step that is current says all, and
+little is kept here. Three things need the run ids:
+
+- A bare chain (`prompt | model | parser`, outside everything) is one run: its outermost runnable is a `workflow` step.
+- `batch` starts one run for each of its inputs and then works step by step over all of them, in threads: only the run
+  id says whose an inner call is.
+- `with_retry` and `with_fallbacks` try one thing after the other below one run.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from opentelemetry import context as otel_context
+
+from becausal.context import current, with_step
+from becausal.recorder import NOTHING, Opening, Recorder
+from becausal.step import OpenStep, StepRef
+from becausal_integrations.langchain.describe import outcome
+
+__all__ = ["Runnables"]
+
+MAX_RUNS = 4096
+"""Runs that are under way at a time; a stream that nobody finished is given up beyond so many, oldest first."""
+
+IN_TURN = frozenset({"RunnableWithFallbacks", "RunnableSequence"})
+"""Whose parts run one after another: a part that starts after one that failed is another try. By the name that their
+runs have where the app gave none."""
+
+RETRY = "retry:attempt:"
+"""How the tag begins that `with_retry` gives to the second and every later try."""
+
+MAX_FAILED = 1024
+"""Failed calls that are remembered, in case they are tried again."""
+
+SMALL = frozenset({"prompt", "parser", "llm", "retriever", "tool"})
+"""The `run_type`s of runnables that are not worth a run when they are called alone."""
+
+PLACEHOLDER = {"input": ""}
+"""What a streamed runnable says of its input when it begins (langchain-core 1.7.2, `_transform_stream_with_config`)."""
+
+
+@dataclass(slots=True)
+class _Run:
+    parent: _Run | None
+    name: str
+    inputs: object = NOTHING  # of an outermost one, until its step begins
+    step: StepRef | None = None  # what work below belongs to
+    own: OpenStep | None = None  # the step that it is
+    in_turn: bool = False
+    before: StepRef | None = None  # the call that this is another try of
+
+
+class Runnables:
+    """Says what `on_chain_start` and its fellows mean."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._runs: OrderedDict[UUID, _Run] = OrderedDict()
+        self._failed: OrderedDict[UUID, StepRef] = OrderedDict()  # the last failed call below a run
+        self._lock = threading.RLock()
+
+    # -- the callback managers
+
+    def starting(
+        self,
+        manager: Any,
+        serialized: Any = None,
+        inputs: object = None,
+        *_: Any,
+        name: str | None = None,
+        run_type: str | None = None,
+        **__: Any,
+    ) -> _Run | None:
+        """Decide whether a run has to be known by its id."""
+        parent_id = manager.parent_run_id
+        parent = None if parent_id is None else self._runs.get(parent_id)
+        in_turn = name in IN_TURN
+        if current() is not None:
+            is_known = in_turn or parent_id in self._failed or (parent is not None and parent.in_turn)
+            return _Run(parent, str(name), in_turn=in_turn) if is_known else None
+        if parent is not None:
+            return _Run(parent, str(name), step=self._step_of(parent), in_turn=in_turn)
+        if parent_id is None and run_type not in SMALL:
+            return _Run(None, str(name or "chain"), inputs=inputs, in_turn=in_turn)
+        return None
+
+    def started(self, run: _Run | None, manager: Any, _: BaseException | None) -> None:
+        """Keep a run, now that LangChain has given it an id."""
+        if run is None or manager is None:
+            return
+        run.before = self._failed_before(run.parent, manager.parent_run_id, manager.tags)
+        with self._lock:
+            self._runs[manager.run_id] = run
+            oldest = self._runs.popitem(last=False)[1] if len(self._runs) > MAX_RUNS else None
+        if oldest is not None and oldest.own is not None:
+            self._recorder.end(oldest.own, status="abandoned")
+
+    def inside(self, config: Mapping[str, Any]) -> None:
+        """Make a bare chain's step current where its parts run: in a copy of the context that LangChain throws away.
+
+        Called in that copy, so nothing leaks to the app and nothing has to be put back.
+        """
+        if not self._runs or current() is not None:
+            return
+        step = self.enclosing(config.get("callbacks"))
+        if step is not None:
+            otel_context.attach(with_step(step))
+
+    def ending(self, manager: Any, outputs: object = NOTHING, **told: Any) -> None:
+        """End the step of a bare chain with its output."""
+        run = self._take(manager.run_id)
+        if self._failed:
+            self._failed.pop(manager.run_id, None)
+            self._failed.pop(manager.parent_run_id, None)  # made good
+        if run is not None and run.own is not None:
+            self._complete(run.own, told)
+            self._recorder.end(run.own, outputs)
+
+    def failing(self, manager: Any, error: BaseException, **told: Any) -> None:
+        """End the step of a bare chain that failed; what failed in it, failed for what it is part of."""
+        run = self._take(manager.run_id)
+        failed = self._failed.pop(manager.run_id, None)
+        if failed is not None:
+            self.failed(manager.parent_run_id, failed)
+        if run is not None and run.own is not None:
+            self._complete(run.own, told)
+            self._recorder.end(run.own, error=error, status=outcome(error))
+
+    # -- what models and tools ask
+
+    def enclosing(self, callbacks: Any) -> StepRef | None:
+        """Return the step that a call belongs to by its callbacks, where no step is current."""
+        return self.step(getattr(callbacks, "parent_run_id", None))
+
+    def step(self, run_id: UUID | None) -> StepRef | None:
+        """Return the step that a run belongs to; that of a bare chain begins with its first part."""
+        run = None if run_id is None else self._runs.get(run_id)
+        return None if run is None else self._step_of(run)
+
+    def failed(self, parent_run_id: UUID | None, step: StepRef) -> None:
+        """Note that a call failed below a run."""
+        if parent_run_id is None:
+            return
+        with self._lock:
+            self._failed[parent_run_id] = step
+            if len(self._failed) > MAX_FAILED:
+                self._failed.popitem(last=False)
+
+    def tried_before(self, parent_run_id: UUID | None, tags: Sequence[str]) -> StepRef | None:
+        """Return the failed call that a call which begins now is another try of."""
+        run = None if parent_run_id is None else self._runs.get(parent_run_id)
+        before = self._failed_before(run, parent_run_id, tags)
+        while before is None and run is not None:
+            before, run.before = run.before, None
+            run = run.parent
+        return before
+
+    # -- inside
+
+    def _failed_before(
+        self, parent: _Run | None, parent_id: UUID | None, tags: Sequence[str] | None
+    ) -> StepRef | None:
+        if parent_id is None or parent_id not in self._failed:
+            return None
+        is_next = (parent is not None and parent.in_turn) or any(tag.startswith(RETRY) for tag in tags or ())
+        return self._failed.pop(parent_id, None) if is_next else None
+
+    def _step_of(self, run: _Run) -> StepRef | None:
+        if run.inputs is not NOTHING:
+            with self._lock:  # parts of one run may begin in several threads
+                inputs, run.inputs = run.inputs, NOTHING
+                if inputs is not NOTHING:
+                    received = NOTHING if _is_placeholder(inputs) else inputs
+                    run.own = self._recorder.begin(Opening("workflow", run.name, received=received))
+                    run.step = run.own
+        return run.step
+
+    def _complete(self, step: OpenStep, told: Mapping[str, Any]) -> None:
+        """Seal a streamed chain's input, which LangChain tells only when the stream is over."""
+        if step.received is None:
+            inputs = told.get("inputs")
+            self._recorder.receive(step, PLACEHOLDER if inputs is None else inputs)
+
+    def _take(self, run_id: UUID) -> _Run | None:
+        if run_id not in self._runs:
+            return None
+        with self._lock:
+            return self._runs.pop(run_id, None)
+
+
+def _is_placeholder(inputs: object) -> bool:
+    # Without `==`: the values are the app's.
+    return (
+        isinstance(inputs, dict)
+        and list(inputs) == ["input"]
+        and isinstance(inputs["input"], str)
+        and not inputs["input"]
+    )
