@@ -42,9 +42,15 @@ from becausal.instrument import Hooks
 from becausal.recorder import Recorder
 from becausal_integrations.autogen import doors
 from becausal_integrations.autogen.chat import Chat
-from becausal_integrations.autogen.insides import Insides
+from becausal_integrations.autogen.contexts import Contexts
 from becausal_integrations.autogen.ledger import Ledger
+from becausal_integrations.autogen.memories import Memories
+from becausal_integrations.autogen.models import Models
+from becausal_integrations.autogen.orchestrator import Orchestrator
+from becausal_integrations.autogen.selection import Selection
 from becausal_integrations.autogen.state import States
+from becausal_integrations.autogen.teams import Teams
+from becausal_integrations.autogen.tools import Tools
 
 __all__ = ["AutoGenAdapter"]
 
@@ -61,5 +67,11 @@ class AutoGenAdapter:
         ledger = Ledger(recorder)
         states = States(recorder)
         doors.install(recorder, hooks, ledger, states)
-        Chat(recorder, ledger).hook(hooks)
-        Insides(recorder, ledger).hook(hooks)
+        teams = Teams(recorder, ledger, states)
+        selection = Selection(recorder, ledger, teams)
+        teams.hook(hooks)
+        selection.hook(hooks)
+        Orchestrator(recorder, ledger, teams, selection).hook(hooks)
+        Chat(recorder, ledger, states).hook(hooks)
+        for part in (Models, Contexts, Tools, Memories):
+            part(recorder, ledger).hook(hooks)

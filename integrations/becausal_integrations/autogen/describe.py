@@ -5,10 +5,10 @@ AutoGen is imported within the functions: what they are given shows that it is l
 
 from __future__ import annotations
 
-import functools
+import contextlib
+import json
 import math
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
@@ -22,27 +22,44 @@ __all__ = [
     "agent_name",
     "chat_messages",
     "choices",
+    "conversion",
+    "cut",
+    "has_tool",
     "head",
     "heads",
-    "inside",
     "is_create_result",
     "is_of_a_team",
+    "is_of_tools",
     "is_response",
     "is_task_result",
     "is_team_agent",
     "is_unhandled",
+    "manager_kind",
+    "manager_name",
     "memories",
+    "memory_key",
     "memory_name",
+    "mentioned",
     "model_name",
+    "progress",
+    "server_conversion",
     "task_messages",
     "usage",
+    "wording",
 ]
 
 EVENTS = "autogen_agentchat.teams._group_chat"
 """Where the messages that teams are run by are defined."""
 
-MOST_LEVELS = 4
-"""So deep `inside` looks."""
+MOST_PARSED = 65_536
+"""Characters of a text that is tried as JSON."""
+
+_MANAGERS = {
+    "SelectorGroupChatManager": "selector",
+    "SwarmGroupChatManager": "swarm",
+    "GraphFlowManager": "graph",
+    "RoundRobinGroupChatManager": "order",
+}
 
 HEAD = 200
 """Characters of a text that stand for it in a decision."""
@@ -130,6 +147,54 @@ def model_name(client: object) -> str:
     return name if isinstance(name, str) else type(client).__name__
 
 
+def is_of_tools(message: object) -> bool:
+    """Return whether a message only tells of tool calls: Magentic-One shows its model none of these."""
+    from autogen_agentchat.messages import ToolCallExecutionEvent, ToolCallRequestEvent
+
+    return isinstance(message, ToolCallRequestEvent | ToolCallExecutionEvent)
+
+
+def manager_kind(manager: object) -> str | None:
+    """Return by what a group chat manager chooses; None of the app's own kinds."""
+    kinds = (_MANAGERS.get(base.__name__) for base in type(manager).__mro__)
+    return next((kind for kind in kinds if kind is not None), None)
+
+
+def mentioned(manager: object, text: str) -> list[str]:
+    """Return the participants that a selector's model named, by AutoGen's own reading of its answer."""
+    from autogen_agentchat.teams._group_chat._selector_group_chat import SelectorGroupChatManager
+
+    if not isinstance(manager, SelectorGroupChatManager):
+        return []
+    return list(SelectorGroupChatManager._mentioned_agents(manager, text, manager._participant_names))
+
+
+def progress(text: str) -> dict[str, Any] | None:
+    """Return the progress ledger that a text of Magentic-One's model holds; None where it holds none."""
+    from autogen_core.utils import extract_json_from_str
+
+    with contextlib.suppress(ValueError):
+        found = extract_json_from_str(text)
+        if found and all(
+            isinstance(found[0].get(key), dict) for key in ("is_request_satisfied", "next_speaker")
+        ):
+            return dict(found[0])
+    return None
+
+
+def manager_name(team: object) -> str | None:
+    """Return the name of a team's group chat manager; None of what is no such team."""
+    name = getattr(team, "__dict__", {}).get("_group_chat_manager_name")
+    return name if isinstance(name, str) else None
+
+
+def memory_key(content: Any) -> str | None:
+    """Return the key that the app gave a memory's content; None where it gave none."""
+    metadata = getattr(content, "metadata", None)
+    given = [metadata.get(name) for name in ("key", "id")] if isinstance(metadata, dict) else []
+    return next((key for key in given if isinstance(key, str) and key), None)
+
+
 def memory_name(memory: object) -> str:
     """Return the name that a memory was given, else its class."""
     name = getattr(memory, "__dict__", {}).get("_name")
@@ -142,13 +207,48 @@ def memories(result: Any) -> list[Any]:
     return list(getattr(found, "results", ()))
 
 
+def has_tool(workbench: Any, name: str) -> bool:
+    """Return whether a workbench has a tool of this name that tells its calls itself."""
+    from autogen_core.tools import StaticWorkbench
+
+    if not isinstance(workbench, StaticWorkbench):
+        return False
+    own = workbench._override_name_to_original.get(name, name)
+    return any(tool.name == own for tool in workbench._tools)
+
+
+def conversion(value: object, text: object) -> str | None:
+    """Return how a tool's raw value became the text that was passed on; None where nothing is lost by that."""
+    if not isinstance(text, str) or type(value) in (int, float, bool):
+        return None
+    if isinstance(value, str):
+        return "str to other text" if value != text else None
+    return f"{type(value).__qualname__} to {'json' if _is_json(text) else 'text'}"
+
+
+def server_conversion(answer: Any) -> str | None:
+    """Return what of an MCP server's answer AutoGen leaves out or makes text of (`McpWorkbench.call_tool`)."""
+    if getattr(answer, "structuredContent", None) is not None:
+        return f"{type(answer).__qualname__} without structuredContent"
+    kinds = [type(content).__qualname__ for content in getattr(answer, "content", ())]
+    return "EmbeddedResource to json" if "EmbeddedResource" in kinds else None
+
+
+def wording(message: Any) -> str | None:
+    """Return what a message of a model's context says, in short: equal for two that say the same."""
+    content = getattr(message, "content", None)
+    if isinstance(content, list):
+        content = "\n".join(map(_part, content))
+    return f"{hash((type(message).__name__, content)):x}" if isinstance(content, str) else None
+
+
 def usage(result: CreateResult) -> dict[str, Attribute]:
     """Return the attributes that a model's result gives."""
     return {
         semconv.INPUT_TOKENS: result.usage.prompt_tokens,
         semconv.OUTPUT_TOKENS: result.usage.completion_tokens,
         semconv.FINISH_REASONS: (result.finish_reason,),
-        "becausal.model.cached": result.cached,
+        semconv.CACHED: result.cached,
     }
 
 
@@ -174,74 +274,32 @@ def head(message: Any) -> str:
         content = " ".join(
             part.content for part in content if isinstance(getattr(part, "content", None), str)
         )
-    return _cut(content) if isinstance(content, str) else ""
+    return cut(content) if isinstance(content, str) else ""
 
 
-def inside(message: object) -> list[object] | None:
-    """Return all that a chat message consists of; None where that cannot be told cheaply.
+def _part(part: Any) -> str:
+    match part:
+        case str():
+            return part
+        case _ if type(part).__name__ == "Image":
+            return "<image>"  # as AutoGen writes it for a model that sees no pictures
+    said = [getattr(part, name, "") for name in ("id", "call_id", "name", "arguments", "content")]
+    return " ".join(map(str, said))
 
-    As long as each of these is the very object that it was, the message says what it said: all of them are immutable,
-    types and ends included. Told of AutoGen's own classes alone, whose fields are all that they are.
-    """
-    found: list[object] = []
-    return found if _gather(message, found, MOST_LEVELS) else None
 
-
-def _gather(value: Any, found: list[object], levels: int) -> bool:
-    kind = type(value)
-    if id(kind) in _LEAVES:
-        found.append(value)
-        return True
-    if kind is datetime:
-        found.append(value)
-        return value.tzinfo is None or type(value.tzinfo) is timezone
-    if not levels:
+def _is_json(text: str) -> bool:
+    if text[:1] not in ("{", "[") or len(text) > MOST_PARSED:
         return False
-    found.append(kind)
-    if kind is list:
-        told = all(_gather(item, found, levels - 1) for item in value.copy())
-    elif kind is dict:
-        told = _gather_fields(value, found, levels)
-    else:
-        told = (
-            id(kind) in _own_classes()
-            and getattr(value, "__pydantic_extra__", None) is None
-            and _gather_fields(value.__dict__, found, levels)
-        )
-    found.append(_END)
-    return told
-
-
-def _gather_fields(fields: dict[Any, Any], found: list[object], levels: int) -> bool:
-    for key, value in fields.copy().items():
-        if type(key) is not str:
-            return False
-        found.append(key)
-        if not _gather(value, found, levels - 1):
-            return False
-    return True
-
-
-# By identity: a class of the app's may have a metaclass that defines `__hash__`.
-_LEAVES = frozenset(map(id, (str, int, float, bool, bytes, type(None))))
-
-_END = object()
-"""Ends what one container consists of."""
-
-
-@functools.cache
-def _own_classes() -> frozenset[int]:
-    from autogen_agentchat import messages
-    from autogen_core import FunctionCall, models
-
-    own = messages.TextMessage, messages.StopMessage, messages.ToolCallSummaryMessage, messages.HandoffMessage
-    return frozenset(map(id, (*own, FunctionCall, models.FunctionExecutionResult, models.RequestUsage)))
+    with contextlib.suppress(ValueError):
+        json.loads(text)
+        return True
+    return False
 
 
 def _conclusions(content: Any) -> list[str]:
     if isinstance(content, str):
-        return [f"answer: {_cut(content)}"]
-    return [f"call {call.name}({_cut(call.arguments)})" for call in content]
+        return [f"answer: {cut(content)}"]
+    return [f"call {call.name}({cut(call.arguments)})" for call in content]
 
 
 def _score(logprobs: Sequence[Any] | None) -> float | None:
@@ -249,5 +307,6 @@ def _score(logprobs: Sequence[Any] | None) -> float | None:
     return min(1.0, math.exp(sum(token.logprob for token in logprobs) / len(logprobs))) if logprobs else None
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """Return so much of a text as stands for it in a decision."""
     return text if len(text) <= HEAD else text[: HEAD - 1] + "…"

@@ -1,55 +1,96 @@
 """Who made which message, and who has read it: what the causes of a turn and of a model call are known by.
 
 A chat message is known by its id, which survives every envelope, buffer and saved state. A message of a model's
-context has no id and is known by being the same object. Nothing here keeps an app's object alive longer than the step
-that it is at work in, and nothing grows without bound.
+context has no id and is known by being the same object; a copy of it (of a loaded state, without its pictures) by
+saying the same. Nothing here keeps an app's object alive, nor a step longer than it is open, and nothing grows without
+bound.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import is_
 from typing import Any, Generic, TypeVar
 
 from becausal.recorder import Recorder, Sealed
-from becausal.step import Attribute, Cause, EdgeKind, OpenStep, StepRef
+from becausal.step import Attribute, Cause, EdgeKind, Grade, OpenStep, RemoteStep, StepRef
+from becausal.versions import Version
 from becausal_integrations.autogen import describe
+from becausal_integrations.autogen.unchanged import inside
 
-__all__ = ["ByIdentity", "Ledger", "Notes", "Origin", "Recent", "Tag", "cause", "notes_of", "owns"]
+__all__ = [
+    "ByIdentity",
+    "Ledger",
+    "Notes",
+    "Origin",
+    "Recent",
+    "Tag",
+    "View",
+    "cause",
+    "notes_of",
+    "owns",
+    "remote",
+]
 
 T = TypeVar("T")
 
 MOST_MESSAGES = 20_000
 """Messages that are remembered. Each costs a few hundred bytes; the forgotten one is the longest unread."""
 
+MOST_CONTENTS = 20_000
+"""Messages of models' contexts that are known by what they say."""
+
 MOST_ROUTES = 1_000
 """Group chat managers whose last choice is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a model context showed of what it holds."""
+
+    stored: int
+    seen: int
+    evicted: tuple[str, ...]
+    """What this agent's model could still see the time before: where each message came from, `step id evidence`."""
 
 
 class Notes(dict[str, Attribute]):
     """A step's attributes, and what the adapter must know of the step as long as it is current."""
 
-    __slots__ = ("content", "decided", "done", "owner", "premises", "within")
+    __slots__ = ("_owner", "content", "decided", "done", "earlier", "premises", "said", "view", "within")
 
     def __init__(
         self, owner: object, within: StepRef | None, attributes: Mapping[str, Attribute] | None = None
     ):
         super().__init__(attributes or {})
-        self.owner = owner
-        """The app's object at work: the agent, the team, the tool, the client."""
+        # Weakly: a step is kept for as long as anything may be caused by it, which is longer than the app needs it.
+        self._owner: Callable[[], object] = (
+            weakref.ref(owner) if type(owner).__weakrefoffset__ else lambda: owner
+        )
         self.within = within
         """The step that it was called in."""
-        self.decided: dict[str, OpenStep] = {}
+        self.decided: dict[str, StepRef] = {}
         """Of a turn: the model call that decided on a tool call, by call id."""
-        self.done: dict[str, OpenStep] = {}
+        self.done: dict[str, StepRef] = {}
         """Of a turn: the tool's step, by call id."""
+        self.said: list[tuple[StepRef, str]] = []
+        """Of a choice of speaker, or of a team: the model calls made for it, and what each answered in words."""
+        self.earlier: list[Cause] = []
+        """Of a team's run: what it goes on from, until its first choice of a speaker has taken that up."""
         self.premises: tuple[str, ...] = ()
         """Of a model call: what its agent's model had not seen before."""
+        self.view: View | None = None
+        """Of a turn: what the model context showed last, until the model is called with it."""
         self.content: object = None
-        """Of a memory write: what was written."""
+        """Of a tool call: its result as text. Of a load: the state. Of a plan: what it says."""
+
+    @property
+    def owner(self) -> object:
+        """The app's object at work: the agent, the team, the tool, the client; None once that is gone."""
+        return self._owner()
 
 
 def notes_of(step: StepRef | None) -> Notes | None:
@@ -67,9 +108,16 @@ def owns(step: StepRef | None, thing: object) -> bool:
     return notes is not None and notes.owner is thing
 
 
-def cause(step: StepRef, kind: EdgeKind, evidence: str) -> Cause:
-    """Return a cause that was seen: the same object, the same id."""
-    return Cause(step.id, kind, "observed", evidence, step.span_context)
+def cause(step: StepRef, kind: EdgeKind, evidence: str, grade: Grade = "observed") -> Cause:
+    """Return a cause that was seen (the same object, the same id), or known by another grade of evidence."""
+    return Cause(step.id, kind, grade, evidence, step.span_context)
+
+
+def remote(step: StepRef) -> RemoteStep:
+    """Return what must be known of a step once it is over, without what it holds alive."""
+    if isinstance(step, RemoteStep):
+        return step
+    return RemoteStep(step.id, step.chain_id, step.seq, step.hop, step.agent, step.span_context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +138,8 @@ class Tag:
     """Steps, and what shows each."""
     readers: set[str] = field(default_factory=set)
     """The agents whose model has seen it."""
+    losers: frozenset[str] = frozenset()
+    """The agents whose model context no longer shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +148,7 @@ class Seal:
 
     sealed: Sealed
     inside: list[object]
-    """What it consisted of; see `describe.inside`."""
+    """What it consisted of; see `unchanged.inside`."""
 
 
 class ByIdentity(Generic[T]):
@@ -161,17 +211,23 @@ class Ledger:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self.messages: Recent[Origin] = Recent(MOST_MESSAGES)
-        self.routes: Recent[OpenStep] = Recent(MOST_ROUTES)
+        self.routes: Recent[RemoteStep] = Recent(MOST_ROUTES)
         """The last choice of a group chat manager, by its agent id."""
         self.seals: ByIdentity[Seal] = ByIdentity()
         """The chat messages that are still about: each reader finds them sealed, unless somebody changed them."""
         self.tags: ByIdentity[Tag] = ByIdentity()
-        self.models: ByIdentity[OpenStep] = ByIdentity()
+        self.contents: Recent[Tag] = Recent(MOST_CONTENTS)
+        """What the messages of models' contexts say; see `describe.wording`."""
+        self.models: ByIdentity[RemoteStep] = ByIdentity()
         """An agent's last model call."""
+        self.runs: ByIdentity[RemoteStep] = ByIdentity()
+        """A team's last run, whose state it carries on."""
+        self.memories: ByIdentity[Version] = ByIdentity()
+        """The write that a memory's content came with."""
         self.threads: ByIdentity[int] = ByIdentity()
         """How much of its thread a group chat manager has judged."""
-        self.memories: ByIdentity[OpenStep] = ByIdentity()
-        """The write that a memory's content came with."""
+        self.transcribed: ByIdentity[int] = ByIdentity()
+        """How much of its thread a group chat manager has put before its model."""
 
     def origin(self, message: Any, here: StepRef | None) -> Origin | None:
         """Return where a chat message comes from; one that is new comes from the step in which it was first seen.
@@ -185,18 +241,24 @@ class Ledger:
 
     def produce(self, message: Any, step: StepRef, sender: str, sealed: Sealed | None = None) -> Origin:
         """Note who made a chat message, and what it says now."""
-        origin = Origin(step, sender, self.keep(step, self.seal(message) if sealed is None else sealed))
+        origin = Origin(
+            remote(step), sender, self.keep(step, self.seal(message) if sealed is None else sealed)
+        )
         self.messages.put(message.id, origin)
         return origin
 
     def seal(self, message: object) -> Sealed:
         """Fix a chat message as it is now; one that is what it was is not encoded again."""
-        inside = describe.inside(message)
-        if inside is None:
+        consists_of = inside(message)
+        if consists_of is None:
             return self._recorder.seal(message)
         former = self.seals.get(message)
-        if former is None or len(former.inside) != len(inside) or not all(map(is_, former.inside, inside)):
-            former = Seal(self._recorder.seal(message), inside)
+        if (
+            former is None
+            or len(former.inside) != len(consists_of)
+            or not all(map(is_, former.inside, consists_of))
+        ):
+            former = Seal(self._recorder.seal(message), consists_of)
             self.seals.put(message, former)
         return former.sealed
 
@@ -211,4 +273,16 @@ class Ledger:
     def tag(self, message: object, *sources: tuple[StepRef, str]) -> None:
         """Note where a message of a model's context comes from, unless that is known."""
         if self.tags.get(message) is None:
-            self.tags.put(message, Tag(sources))
+            tag = Tag(tuple([(remote(step), evidence) for step, evidence in sources]))
+            self.tags.put(message, tag)
+            if sources and (wording := describe.wording(message)) is not None:
+                self.contents.put(wording, tag)
+
+    def known(self, message: object) -> tuple[Tag, Grade] | None:
+        """Return where a message of a model's context comes from: the same object, else one that says the same."""
+        tag = self.tags.get(message)
+        if tag is not None:
+            return tag, "observed"
+        wording = describe.wording(message)
+        tag = None if wording is None else self.contents.find(wording)
+        return None if tag is None else (tag, "matched")

@@ -1,0 +1,127 @@
+"""Model calls: what the model saw, and what it decided on that (autogen-core).
+
+What an agent's model has seen before is told by one cause, the agent's call before: or a conversation of n turns would
+have n² causes. What comes from another run of the same conversation, or from a state that was loaded, is a cause of
+kind `memory`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from becausal import semconv
+from becausal.context import current
+from becausal.instrument import Hooks
+from becausal.recorder import Observation, Opening, Recorder
+from becausal.step import Cause, Grade, OpenStep, Status, StepRef
+from becausal_integrations.autogen import describe
+from becausal_integrations.autogen.hooking import observed
+from becausal_integrations.autogen.ledger import Ledger, Notes, View, cause, notes_of, owns, remote
+from becausal_integrations.patch import family
+
+if TYPE_CHECKING:
+    from autogen_core.models import CreateResult
+
+__all__ = ["Models"]
+
+
+class Models:
+    """Describes the calls of models."""
+
+    def __init__(self, recorder: Recorder, ledger: Ledger) -> None:
+        self._recorder, self._ledger = recorder, ledger
+        self._call = Observation(self._asked, self._decided, self._refused, describe.is_create_result)
+
+    def hook(self, hooks: Hooks) -> None:
+        """Hook every model client, those of the app's own making included."""
+        seen = functools.partial(observed, self._recorder)
+        family(
+            hooks,
+            "autogen_core.models._model_client:ChatCompletionClient",
+            {"create": seen(self._call), "create_stream": seen(self._call)},
+        )
+
+    def _asked(self, client: Any, messages: Sequence[Any] = (), *_: Any, **__: Any) -> Opening | None:
+        here = current()
+        if self._recorder.level == "boundaries" or owns(here, client):
+            return None
+        turn = notes_of(here)
+        agent = None if turn is None or here is None else here.agent or describe.manager_name(turn.owner)
+        notes = Notes(client, here)
+        causes = self._seen(here, agent, messages, notes)
+        if turn is not None and turn.view is not None:
+            notes.update(_of_view(turn.view))
+            turn.view = None
+        name = describe.model_name(client)
+        return Opening("model", name, agent, received=list(messages), causes=causes, attributes=notes)
+
+    def _seen(
+        self, here: StepRef | None, agent: str | None, messages: Sequence[Any], notes: Notes
+    ) -> list[Cause]:
+        reader = agent or ""
+        causes: dict[str, Cause] = {}
+        new: list[object] = []
+        seen_before = 0
+        for message in messages:
+            known = self._ledger.known(message)
+            if known is None:
+                continue
+            tag, grade = known
+            if reader in tag.readers:
+                seen_before += 1
+                continue
+            tag.readers.add(reader)
+            new.append(message)
+            for source, evidence in tag.sources:
+                if here is None or source.id != here.id:
+                    causes[source.id] = _from(source, here, evidence, grade)
+        notes.premises = tuple(describe.heads(new))
+        turn = notes_of(here)
+        former = self._ledger.models.get(turn.owner) if turn is not None and seen_before else None
+        if former is not None:
+            causes[former.id] = _from(former, here, f"messages that it had seen before: {seen_before}")
+        return list(causes.values())
+
+    def _decided(self, step: OpenStep, result: CreateResult) -> object:
+        notes = step.attributes
+        if isinstance(notes, Notes):
+            self._was_asked(step, notes)
+            turn = notes_of(notes.within)
+            if turn is not None:
+                _to_turn(turn, remote(step), result)
+            for choice in describe.choices(result, notes.premises):
+                self._recorder.decide(step, choice)
+        step.attributes.update(describe.usage(result))
+        return result
+
+    def _refused(self, step: OpenStep, error: BaseException) -> Status | None:
+        if isinstance(step.attributes, Notes):
+            self._was_asked(step, step.attributes)
+        return None
+
+    def _was_asked(self, step: OpenStep, notes: Notes) -> None:
+        turn = notes_of(notes.within)
+        if turn is not None and turn.owner is not None:
+            self._ledger.models.put(turn.owner, remote(step))
+
+
+def _to_turn(turn: Notes, step: StepRef, result: CreateResult) -> None:
+    if isinstance(result.content, str):
+        turn.said.append((step, result.content))
+    else:
+        turn.decided.update((call.id, step) for call in result.content)
+
+
+def _from(source: StepRef, here: StepRef | None, evidence: str, grade: Grade = "observed") -> Cause:
+    if here is None or source.chain_id == here.chain_id:
+        return cause(source, "data", evidence, grade)
+    return cause(source, "memory", f"{evidence}, of an earlier run", grade)
+
+
+def _of_view(view: View) -> dict[str, Any]:
+    told: dict[str, Any] = {semconv.CONTEXT_STORED: view.stored, semconv.CONTEXT_SEEN: view.seen}
+    if view.evicted:
+        told[semconv.CONTEXT_EVICTED] = view.evicted
+    return told
