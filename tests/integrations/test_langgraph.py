@@ -743,7 +743,9 @@ async def test_streams_events_and_checkpoints_are_the_same_with_and_without(
 
 
 def test_taking_the_hooks_out_restores_every_place(store: str) -> None:
-    places = [hook.place for hook in installed_hooks(store) if hook.state == "hooked"]
+    # Families of classes (`BaseStore.{get,…}`) have a test of their own.
+    hooks = (hook for hook in installed_hooks(store) if hook.state == "hooked")
+    places = [hook.place for hook in hooks if "{" not in hook.place]
     before = {place: standing(place) for place in places}
     becausal.instrument(store=store)
     during = {place: standing(place) for place in places}

@@ -20,10 +20,12 @@ Hooked places, and why these
 `ChannelWrite.do_write`, `BranchSpec._finish`
     What a node returned, before it is cut to the graph's schema; what a conditional edge decided.
 
+Stores are hooked in `stores`: each operation is a step.
+
 Inside a prebuilt agent (`langchain.agents.create_agent`, `create_react_agent`) all nodes are one agent's work: what
 passes between them is an edge of kind `transfer`, no handoff.
 
-Not seen: `RemoteGraph`, LangGraph Platform's own executors, reads in the middle of a node, stores, checkpointers.
+Not seen: `RemoteGraph`, LangGraph Platform's own executors, reads in the middle of a node, checkpointers.
 
 Checked against langgraph 0.6.11 to 1.2.22 (source: `pregel/_loop.py`, `pregel/_runner.py`, `pregel/_algo.py`).
 """
@@ -36,6 +38,7 @@ from typing import Any
 
 from becausal.instrument import Hooks
 from becausal.recorder import Observation, Recorder
+from becausal_integrations.langgraph import stores
 from becausal_integrations.langgraph.graphs import Graphs
 from becausal_integrations.langgraph.ledger import Register
 from becausal_integrations.langgraph.nodes import Nodes
@@ -84,6 +87,7 @@ class LangGraphAdapter:
         replace(hooks, f"{RUNNER}:arun_with_retry", run)
         put("langgraph.pregel._write:ChannelWrite.do_write", Notice(nodes.writing))
         put("langgraph.graph._branch:BranchSpec._finish", Notice(nodes.routing))
+        stores.install(recorder, hooks)
 
 
 def _noticing(recorder: Recorder, noticed: Notice, original: Callable[..., Any]) -> Callable[..., Any]:
