@@ -32,7 +32,7 @@ Hooked places, and why these
     What the model is told of a failure; and the calls that no tool answers (unregistered, denied by middleware).
 
 Not seen: the provider's spans inside a stream, whose pieces run in their reader's context; and that the reader of a
-bare chain's sync stream left it (LangChain tells it as ended): its model's step says so, its workflow's does not.
+bare chain's sync stream left it, since LangChain then reads it to its end and tells it as ended.
 
 Checked against langchain-core 0.3.86 to 1.7 (source: `callbacks/manager.py`, `language_models/chat_models.py`,
 `language_models/llms.py`, `runnables/config.py`, `tools/base.py`) and langgraph-prebuilt (`tool_node.py`).
