@@ -17,6 +17,7 @@ import json
 import os
 import sqlite3
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -50,7 +51,7 @@ class SQLiteStore:
         self._path = None if place == MEMORY else Path(place).expanduser().absolute()
         self._read_only = read_only
         self._closed = False
-        if self._path is not None:
+        if self._path is not None and not _is_open_here(self._path):
             if create and not read_only:
                 file.prepare(self._path)
             file.check(self._path)
@@ -226,6 +227,19 @@ class SQLiteStore:
 _of_the_parent: list[_Session] = []
 
 
+_sessions: weakref.WeakSet[_Session] = weakref.WeakSet()
+
+
+def _is_open_here(path: Path) -> bool:
+    """Return whether this process has a connection to a file: then it is one of ours, and must not be opened again.
+
+    Closing any other descriptor of it drops the locks of SQLite's. The next process to leave takes itself for the last
+    one, and removes the WAL that this one writes to (sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    mine = [session for session in list(_sessions) if session.pid == os.getpid() and session.is_open]
+    return any(session.path == path for session in mine) and path.exists()
+
+
 class _Session:
     """The connections of one process to one file, opened when they are first needed."""
 
@@ -235,24 +249,30 @@ class _Session:
         self.write_lock = threading.RLock()
         # In memory both are the same connection, so both are the same lock.
         self.read_lock = self.write_lock if path is None else threading.RLock()
-        self._path = path
+        self.path = path
         self._reader: sqlite3.Connection | None = None
         self._writing: sqlite3.Connection | None = None
         self._writer: Writer | None = None
+        self._is_closed = False
+        _sessions.add(self)
+
+    @property
+    def is_open(self) -> bool:
+        return not self._is_closed and (self._reader is not None or self._writing is not None)
 
     def writer(self) -> Writer:
         if self._writer is None:
-            self._writing = file.in_memory() if self._path is None else file.open_writer(self._path)
+            self._writing = file.in_memory() if self.path is None else file.open_writer(self.path)
             self._writer = Writer(self._writing)
         return self._writer
 
     def reader(self) -> sqlite3.Connection:
-        if self._path is None:
+        if self.path is None:
             self.writer()
             assert self._writing is not None
             return self._writing
         if self._reader is None:
-            self._reader = file.open_reader(self._path)
+            self._reader = file.open_reader(self.path)
         return self._reader
 
     def close(self) -> None:
@@ -267,6 +287,7 @@ class _Session:
                     self._writing.execute("PRAGMA wal_checkpoint(PASSIVE)")
                     self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._writing.close()
+            self._is_closed = True
 
 
 class _BodyCache:
