@@ -22,10 +22,11 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext
 from becausal import clock, semconv
 from becausal.step import OpenStep, RemoteStep, StepRef
 
-__all__ = ["RemoteContext", "Scope", "current", "extract", "inject", "span_parent", "with_step"]
+__all__ = ["RemoteContext", "Scope", "current", "extract", "inject", "span_parent", "succeed", "with_step"]
 
 _KEY = otel_context.create_key("becausal-step")
 _SCOPE = otel_context.create_key("becausal-scope")
+_HEIR = otel_context.create_key("becausal-heir")
 
 
 def current() -> StepRef | None:
@@ -60,8 +61,38 @@ class Scope:
         otel_context.attach(self._mine)
 
     def __exit__(self, *_: object) -> None:
-        if otel_context.get_current() is self._mine:
+        now = otel_context.get_current()
+        if now is self._mine or _is_heir(now, self._mine):
             otel_context.attach(self._former)
+
+
+class _Heir:
+    """Marks the context that took another's place; by id, since a context must not hold itself."""
+
+    __slots__ = ("context_id", "of")
+
+    def __init__(self, of: Context) -> None:
+        self.of = of
+        self.context_id = 0
+
+
+def succeed(step: StepRef) -> None:
+    """Make a step current in the place of the one that is, until the scope in which that one stands ends.
+
+    For work that turns into another step halfway, in a frame that is not ours: a retry, within the loop that retries.
+    """
+    here = otel_context.get_current()
+    former = otel_context.get_value(_HEIR, here)
+    is_heir = isinstance(former, _Heir) and former.context_id == id(here)
+    heir = _Heir(former.of if isinstance(former, _Heir) and is_heir else here)
+    context = with_step(step, otel_context.set_value(_HEIR, heir, here))
+    heir.context_id = id(context)
+    otel_context.attach(context)
+
+
+def _is_heir(context: Context, of: Context) -> bool:
+    heir = otel_context.get_value(_HEIR, context)
+    return isinstance(heir, _Heir) and heir.of is of and heir.context_id == id(context)
 
 
 class RemoteContext(Context):

@@ -46,7 +46,7 @@ from becausal.recorder import Recorder
 from becausal.step import Step
 from becausal.telemetry import Telemetry
 from becausal_integrations.langgraph import LangGraphAdapter
-from becausal_integrations.langgraph.ledger import Register
+from becausal_integrations.langgraph.register import Register
 
 INPUT: Any = {"question": "how many?", "log": []}
 
@@ -303,7 +303,10 @@ def test_a_conditional_edge_is_a_decision_of_its_node(recording: Recording) -> N
     graph.compile().invoke(INPUT)
 
     steps = recording.last()
-    assert [choice.conclusion for choice in only(steps, "planner").choices] == ["route to writer"]
+    (route,) = (step for step in steps if step.kind == "route")
+    assert route.parent_id == only(steps, "planner").id
+    assert route.agent == "planner"
+    assert [choice.conclusion for choice in route.choices] == ["route to writer"]
     assert handoffs(steps) == ["planner to writer"]
 
 
@@ -322,7 +325,9 @@ def test_a_conditional_entry_is_a_decision_of_the_graph_and_works_in_its_chain(r
     graph.compile().invoke(INPUT)
 
     steps = recording.last()
-    assert [choice.conclusion for choice in steps[0].choices] == ["route to writer"]
+    route = only(steps, "enter", "route")
+    assert route.parent_id == steps[0].id
+    assert [choice.conclusion for choice in route.choices] == ["route to writer"]
     assert only(steps, "look", "tool").parent_id == steps[0].id
 
 
@@ -440,7 +445,7 @@ def test_a_hit_in_the_cache_is_told_as_one(recording: Recording) -> None:
     assert handoffs(recording.runs()[0]) == ["planner to writer"]
 
 
-def test_the_attempt_that_succeeded_is_numbered(recording: Recording) -> None:
+def test_every_attempt_is_kept_and_numbered(recording: Recording) -> None:
     tries = []
 
     def flaky(_: State) -> dict[str, Any]:
@@ -455,7 +460,9 @@ def test_the_attempt_that_succeeded_is_numbered(recording: Recording) -> None:
     graph.add_edge(START, "flaky")
     graph.compile().invoke(INPUT)
 
-    assert only(recording.last(), "flaky").attributes["becausal.attempt"] == 3
+    attempts = named(recording.last(), "flaky")
+    assert [step.attributes["becausal.attempt"] for step in attempts] == [1, 2, 3]
+    assert [step.status for step in attempts] == ["error", "error", "ok"]
 
 
 def test_an_error_handler_is_caused_by_the_node_that_failed(recording: Recording) -> None:

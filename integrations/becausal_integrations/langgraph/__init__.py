@@ -17,8 +17,16 @@ Hooked places, and why these
 `langgraph.pregel._runner.run_with_retry`, `arun_with_retry`
     One call for each task, in the thread or asyncio task where the node runs: the agent step.
 
-`ChannelWrite.do_write`, `BranchSpec._finish`
-    What a node returned, before it is cut to the graph's schema; what a conditional edge decided.
+`_retry._should_retry_on`
+    What LangGraph asks after each failure of a node that may be tried again, in the frame of the attempts: there the
+    step of one attempt ends and that of the next begins.
+
+`ChannelWrite.do_write`, `_algo.local_read`, `BranchSpec._finish`
+    What a node returned, before it is cut to the graph's schema; the state that a conditional edge reads, and what it
+    decided. Not `BranchSpec._route`, of which a compiled graph holds the bound method.
+
+`Pregel.bulk_update_state`, `abulk_update_state`
+    What somebody writes into a thread's state from outside; `update_state` passes here too.
 
 Stores are hooked in `stores`: each operation is a step.
 
@@ -39,9 +47,13 @@ from typing import Any
 from becausal.instrument import Hooks
 from becausal.recorder import Observation, Recorder
 from becausal_integrations.langgraph import stores
+from becausal_integrations.langgraph.attempts import Attempts
 from becausal_integrations.langgraph.graphs import Graphs
-from becausal_integrations.langgraph.ledger import Register
 from becausal_integrations.langgraph.nodes import Nodes
+from becausal_integrations.langgraph.register import Register
+from becausal_integrations.langgraph.resume import Resumptions
+from becausal_integrations.langgraph.routes import Routes
+from becausal_integrations.langgraph.state import States
 from becausal_integrations.patch import Notice, notice, noticing, observing, replace
 
 __all__ = ["LangGraphAdapter"]
@@ -59,8 +71,10 @@ class LangGraphAdapter:
 
     def install(self, recorder: Recorder, hooks: Hooks) -> None:
         """Hook the loop, its tasks, and what they write."""
-        register = Register()
-        graphs, nodes = Graphs(recorder, register), Nodes(recorder, register)
+        register, states = Register(), States(recorder)
+        routes, resumptions = Routes(recorder, register), Resumptions(recorder, register)
+        graphs = Graphs(recorder, register, states, resumptions)
+        nodes, attempts = Nodes(recorder, register, states, routes), Attempts(recorder, register, routes)
         put = functools.partial(notice, recorder, hooks)
 
         enter, leave = Notice(graphs.entering, graphs.entered), Notice(graphs.leaving, graphs.left)
@@ -86,7 +100,12 @@ class LangGraphAdapter:
         replace(hooks, f"{RUNNER}:run_with_retry", run)
         replace(hooks, f"{RUNNER}:arun_with_retry", run)
         put("langgraph.pregel._write:ChannelWrite.do_write", Notice(nodes.writing))
-        put("langgraph.graph._branch:BranchSpec._finish", Notice(nodes.routing))
+        put("langgraph.pregel._retry:_should_retry_on", Notice(attempts.asking, attempts.asked))
+        put("langgraph.pregel._algo:local_read", Notice(routes.reading, routes.read))
+        put("langgraph.graph._branch:BranchSpec._finish", Notice(routes.routing))
+        edit = Notice(resumptions.editing, resumptions.edited)
+        put("langgraph.pregel.main:Pregel.bulk_update_state", edit)
+        put("langgraph.pregel.main:Pregel.abulk_update_state", edit)
         stores.install(recorder, hooks)
 
 

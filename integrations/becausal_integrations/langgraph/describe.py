@@ -19,17 +19,21 @@ if TYPE_CHECKING:
     from langgraph.types import PregelExecutableTask
 
 __all__ = [
+    "DROPPED_KEYS",
     "GOTO",
+    "ROUTING",
     "TASKS",
     "agent_name",
-    "attempt_of",
+    "asked_by",
     "decision",
     "destinations",
+    "dropped_keys",
     "graph_attributes",
     "graph_name",
     "how_left",
     "is_hidden",
     "is_of",
+    "premises",
     "returned_value",
     "route",
     "task_attributes",
@@ -56,7 +60,11 @@ MODEL_NODES = ("model", "agent")
 
 GOTO = "langgraph.goto"
 
+DROPPED_KEYS = "langgraph.dropped_keys"
+"""Keys of what a node returned that the graph's state does not have: LangGraph drops them without a word."""
+
 HIDDEN = "langsmith:hidden"
+PARENT = "__parent__"
 LEFT: dict[str, Status] = {"out_of_steps": "error", "draining": "interrupted"}
 
 
@@ -166,10 +174,24 @@ def update_of(writes: Iterable[tuple[str, Any]]) -> Any:
     return update
 
 
-def attempt_of(config: Mapping[str, Any]) -> int:
-    """Return which try of its node a task's configuration is for, from 1."""
-    runtime = config.get("configurable", {}).get("__pregel_runtime")
-    return int(getattr(getattr(runtime, "execution_info", None), "node_attempt", None) or 1)
+def dropped_keys(entries: Iterable[Any], value: Any, channels: frozenset[str]) -> tuple[str, ...]:
+    """Return the keys of a node's update that its graph's state does not have. Source: `graph/state.py`."""
+    if "__root__" in channels or not any(is_of(entry, "ChannelWriteTupleEntry") for entry in entries):
+        return ()
+    updates = value if isinstance(value, list | tuple) else (value,)
+    keys: list[str] = []
+    for update in updates:
+        if is_of(update, "Command"):
+            update = None if update.graph == PARENT else update.update
+        if isinstance(update, dict):
+            keys += [str(key) for key in update if key not in channels]
+    return tuple(dict.fromkeys(keys))
+
+
+def asked_by(interrupt: BaseException) -> Any:
+    """Return what an interrupt asks for: its value, the list of them, or `NOTHING` for a breakpoint."""
+    asked = [item.value for item in (interrupt.args[0] if interrupt.args else ()) if hasattr(item, "value")]
+    return NOTHING if not asked else asked[0] if len(asked) == 1 else asked
 
 
 # What a node decided
@@ -193,21 +215,21 @@ def route(ends: Mapping[Any, str] | None, result: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(_place, places)))
 
 
-def decision(verb: str, places: Sequence[str], received: Any) -> Choice:
-    """Return the decision to go somewhere, on what the node had received."""
-    return Choice(f"{verb} {', '.join(places)}", _premises(received))
+def decision(verb: str, places: Sequence[str], premises: tuple[str, ...]) -> Choice:
+    """Return the decision to go somewhere."""
+    return Choice(f"{verb} {', '.join(places)}", premises)
 
 
-def _place(target: Any) -> str:
-    return str(target.node) if is_of(target, "Send") else str(target)
-
-
-def _premises(received: Any) -> tuple[str, ...]:
+def premises(state: Any) -> tuple[str, ...]:
     """Return the heads of the texts in a state: its own strings, and the last message of each list."""
-    values = received.values() if isinstance(received, Mapping) else (received,)
+    values = state.values() if isinstance(state, Mapping) else (state,)
     texts = []
     for value in values:
         last = value[-1] if isinstance(value, list) and value else value
         text = last if isinstance(last, str) else text_of_content(getattr(last, "content", None))
         texts.append(head(text))
     return tuple(text for text in texts if text)[:8]
+
+
+def _place(target: Any) -> str:
+    return str(target.node) if is_of(target, "Send") else str(target)

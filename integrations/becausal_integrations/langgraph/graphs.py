@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from becausal import semconv
 from becausal.context import current
 from becausal.recorder import NOTHING, Opening, Recorder, Sealed
 from becausal.step import Cause, OpenStep, StepRef
+from becausal_integrations.langgraph.channels import next_version, versioned
 from becausal_integrations.langgraph.describe import (
     TASKS,
     agent_name,
@@ -16,7 +19,10 @@ from becausal_integrations.langgraph.describe import (
     how_left,
     is_hidden,
 )
-from becausal_integrations.langgraph.ledger import Arrival, GraphRecord, Ledger, Paused, Register, TaskRecord
+from becausal_integrations.langgraph.ledger import Arrival, Ledger, Superstep
+from becausal_integrations.langgraph.register import GraphRecord, Register, TaskRecord
+from becausal_integrations.langgraph.resume import Origin, Resumptions
+from becausal_integrations.langgraph.state import States
 
 if TYPE_CHECKING:
     from langgraph.pregel._loop import PregelLoop
@@ -30,30 +36,48 @@ PUSH = "__pregel_push"
 class Graphs:
     """Says what the methods of a `PregelLoop` mean."""
 
-    def __init__(self, recorder: Recorder, register: Register) -> None:
+    def __init__(
+        self, recorder: Recorder, register: Register, states: States, resumptions: Resumptions
+    ) -> None:
         self._recorder, self._register = recorder, register
+        self._states, self._resumptions = states, resumptions
 
     # -- a run
 
-    def entering(self, loop: PregelLoop, *_: Any) -> tuple[PregelLoop, Sealed]:
+    def entering(self, loop: PregelLoop, *_: Any) -> tuple[PregelLoop, Any, Sealed]:
         """Seal the input as it was given: entering a loop puts ids into messages."""
-        return loop, self._recorder.seal(loop.input)
+        return loop, loop.input, self._recorder.seal(loop.input)
 
-    def entered(self, token: tuple[PregelLoop, Sealed] | None, _: Any, error: BaseException | None) -> None:
+    def entered(
+        self, token: tuple[PregelLoop, Any, Sealed] | None, _: Any, error: BaseException | None
+    ) -> None:
         """Begin the workflow step, now that it is known which checkpoint the run goes on from."""
         if token is None:
             return
-        loop, received = token
-        paused = None if error is not None else self._register.paused(loop.checkpoint["id"])
-        workflow = self._begin(loop, received, paused)
+        loop, given, received = token
+        origin = Origin() if error is not None else self._resumptions.origin(loop, given)
+        agent, here = agent_name(_graph(loop), loop.nodes, current()), current()
+        opening = self._opening(loop, received, origin, agent, here)
+        calling = _calling(here, agent)
+        if calling is not None:
+            evidence = f"call of {calling.name}"
+            cause = Cause(calling.id, "transfer", "observed", evidence, calling.span_context)
+            handoff = self._recorder.handoff(
+                calling.agent, agent, received, sent_by=calling, parent=calling, cause=cause
+            )
+            opening.arrivals = [handoff] if handoff is not None else []
+        workflow = self._recorder.begin(opening)
         if workflow is None:
             return
         if error is not None:
             self._recorder.end(workflow, error=error, status=how_left(loop, error))
             return
-        graph = GraphRecord(workflow, agent_name(_graph(loop), loop.nodes, current()), Ledger())
-        if paused is not None:
-            graph.ledger, graph.resumed = paused.ledger, paused.steps
+        branches: Mapping[str, Any] = getattr(getattr(_graph(loop), "builder", None), "branches", {})
+        graph = GraphRecord(workflow, agent, Ledger(), frozenset(loop.specs), branches)
+        graph.is_saved, graph.calling = loop.checkpointer is not None, calling
+        self._resumptions.go_on(graph, origin)
+        if not origin.is_resumption:
+            self._resumptions.saved(graph, loop)
         self._register.graphs[loop] = graph
 
     def leaving(self, loop: PregelLoop, *raised: Any) -> tuple[PregelLoop, BaseException | None]:
@@ -72,43 +96,56 @@ class Graphs:
             return
         raised = error or raised
         status = how_left(loop, raised)
-        if status == "interrupted":
-            self._register.pause(loop.checkpoint["id"], graph)
+        self._resumptions.stopped(graph, loop, is_over=status == "ok")
         if str(loop.status) == "out_of_steps":
             graph.workflow.error = (
                 f"GraphRecursionError: recursion limit of {loop.config['recursion_limit']} reached"
             )
-        produced = NOTHING if loop.output is None and status != "ok" else loop.output
+        produced: Any = NOTHING if loop.output is None and status != "ok" else loop.output
         self._register.finish_superstep(graph)
+        if graph.calling is not None and status == "ok":
+            produced = self._recorder.seal(produced)
+            self._hand_back(graph, graph.calling, produced)
         self._recorder.end(graph.workflow, produced, error=raised, status=status)
 
-    def _begin(self, loop: PregelLoop, received: Sealed, paused: Paused | None) -> OpenStep | None:
-        here = current()
-        name = graph_name(_graph(loop), loop.config)
+    def _opening(
+        self, loop: PregelLoop, received: Sealed, origin: Origin, agent: str | None, here: StepRef | None
+    ) -> Opening:
         opening = Opening(
             "workflow",
-            name,
-            agent=agent_name(_graph(loop), loop.nodes, here),
+            graph_name(_graph(loop), loop.config),
+            agent=agent,
             received=received,
             parent=self._caller(loop, here),
-            attributes=graph_attributes(loop),
+            attributes=graph_attributes(loop) | origin.attributes(),
         )
-        if paused is not None:
-            before = paused.workflow
-            evidence = f"checkpoint {loop.checkpoint['id']}"
-            opening.causes = [Cause(before.id, "resume", "observed", evidence, before.span_context)]
-            if here is None:
-                opening.chain_id = before.chain_id
-        return self._recorder.begin(opening)
+        cause = origin.cause()
+        if cause is not None and origin.left is not None:
+            opening.causes = [cause]
+            if origin.is_resumption and here is None and opening.parent is None:
+                opening.chain_id = origin.left.workflow.chain_id
+        return opening
+
+    def _hand_back(self, graph: GraphRecord, caller: OpenStep, produced: Sealed) -> None:
+        """Tell the answer of an agent that a tool has called: the tool's caller has it."""
+        workflow = graph.workflow
+        evidence = f"answer to {caller.name}"
+        cause = Cause(workflow.id, "transfer", "observed", evidence, workflow.span_context)
+        handoff = self._recorder.handoff(
+            graph.agent, caller.agent, produced, sent_by=workflow, parent=caller, cause=cause
+        )
+        if handoff is not None:
+            handoff.attributes[semconv.TRANSFER_RECEIVED_BY] = caller.id
+            handoff.attributes[semconv.TRANSFER_EQUAL] = True
+            self._recorder.end(handoff, produced)
 
     def _caller(self, loop: PregelLoop, here: StepRef | None) -> StepRef | None:
         """Return the task that a nested graph runs in, where what is current does not know of it."""
         task_id = loop.config.get("configurable", {}).get("__pregel_task_id")
-        if task_id is None:
+        if task_id is None or here is not None:
             return None
         callers = (record.step for record in list(self._register.steps.values()) if record.id == task_id)
-        step = None if here is not None else next(callers, None)
-        return step
+        return next(callers, None)
 
     # -- a superstep
 
@@ -126,21 +163,29 @@ class Graphs:
             if TASKS in loop.channels and loop.channels[TASKS].is_available()
             else []
         )
+        self._resumptions.look_up(graph, loop)
+        graph.next_version = next_version(loop.checkpoint["channel_versions"])
         for task in loop.tasks.values():
             if task.id not in graph.tasks:
                 self._register.add(_planned(loop, graph, task, sends), task)
 
-    def applying(self, loop: PregelLoop, *_: Any) -> tuple[PregelLoop, dict[str, Any]]:
-        """Keep the channels' versions from before a superstep's writes."""
-        return loop, dict(loop.checkpoint["channel_versions"])
+    def applying(self, loop: PregelLoop, *_: Any) -> tuple[GraphRecord, Superstep] | None:
+        """Keep the tasks that are done, and how the channels stand before their writes."""
+        graph = self._register.graphs.get(loop)
+        return None if graph is None else (graph, Superstep.of(loop, graph.tasks))
 
-    def applied(self, token: tuple[PregelLoop, dict[str, Any]] | None, *_: Any) -> None:
+    def applied(
+        self, token: tuple[GraphRecord, Superstep] | None, _: Any, error: BaseException | None
+    ) -> None:
         """Note who wrote what; also when LangGraph then interrupts."""
-        graph = None if token is None else self._register.graphs.get(token[0])
-        if token is None or graph is None:
+        if token is None:
             return
-        graph.ledger.apply(token[0], graph.tasks, token[1])
-        self._register.finish_superstep(graph)
+        graph, done = token
+        is_applied = error is None or how_left(done.loop, error) == "interrupted"
+        graph.ledger.apply(done, self._states.merged(graph, done) if is_applied else {})
+        if is_applied:
+            self._resumptions.saved(graph, done.loop)
+            self._register.finish_superstep(graph)
 
 
 def _graph(loop: PregelLoop) -> Any:
@@ -148,24 +193,34 @@ def _graph(loop: PregelLoop) -> Any:
     return getattr(loop._migrate_checkpoint, "__self__", None)
 
 
+def _calling(here: StepRef | None, agent: str | None) -> OpenStep | None:
+    """Return the tool in which an agent's graph is run for another agent."""
+    is_tool = isinstance(here, OpenStep) and here.kind == "tool"
+    return here if isinstance(here, OpenStep) and is_tool and None is not agent != here.agent else None
+
+
 def _planned(loop: PregelLoop, graph: GraphRecord, task: PregelExecutableTask, sends: Any) -> TaskRecord:
     record = TaskRecord(weakref.ref(task), task.id, graph.agent or task.name, graph, is_hidden(task))
+    is_pushed = task.path[0] == PUSH
+    if not is_pushed:
+        record.fired = _fired(loop, task)
+        channels = loop.nodes[task.name].channels
+        record.reads = (channels,) if isinstance(channels, str) else tuple(channels)
+        record.seen = versioned(record.reads, loop.checkpoint["channel_versions"])
     before = graph.resumed.get(task.id)
     if before is not None:
         # The state was handed over when the task first ran. A task that finished then runs no more.
-        record.step = before if task.writes else None
+        record.resumes = before
         record.causes = [Cause(before.id, "resume", "observed", f"task {task.id}", before.span_context)]
         return record
-    if task.path[0] == PUSH:
+    if is_pushed:
         index = task.path[1]
         if isinstance(index, int) and index < len(sends):
-            record.arrivals = graph.ledger.sent(sends[index], index)
+            record.arrivals, record.causes = graph.ledger.sent(sends[index], index)
     else:
-        record.fired = _fired(loop, task)
         record.arrivals = graph.ledger.triggered_by(record.fired)
-        channels = loop.nodes[task.name].channels
-        record.reads = (channels,) if isinstance(channels, str) else tuple(channels)
-        record.causes = graph.ledger.read_from(record.reads, record.arrivals)
+        record.causes = graph.ledger.routed_by(record.fired)
+        record.causes += graph.ledger.read_from(loop, record.reads, record.arrivals)
     if graph.agent is not None:
         record.causes += map(_passed_on, record.arrivals)
         record.arrivals = []

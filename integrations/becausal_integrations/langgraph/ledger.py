@@ -1,136 +1,192 @@
-"""Who wrote what a task reads: the bookkeeping of one run of a graph, by channel and version.
-
-No strong reference leads from here to LangGraph's loop or its tasks: LangGraph frees a loop by its reference count
-(its own `test_pregel_loop_refcount`), and what is kept of it here goes with it.
-"""
+"""Who wrote what a task reads: the bookkeeping of one run of a graph, by channel and version."""
 
 from __future__ import annotations
 
-import threading
-import weakref
-from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from becausal.recorder import Sealed
-from becausal.step import Cause, OpenStep
+from becausal.step import Cause, OpenStep, StepRef
+from becausal_integrations.langgraph.channels import Rule, Standing, is_state, rule_of, value_of
 from becausal_integrations.langgraph.describe import TASKS, is_of, version_number
 
 if TYPE_CHECKING:
     from langgraph.pregel._loop import PregelLoop
     from langgraph.types import PregelExecutableTask
 
-__all__ = ["Arrival", "GraphRecord", "Ledger", "Register", "TaskRecord"]
+    from becausal_integrations.langgraph.register import TaskRecord
 
-MAX_CONTRIBUTORS = 32
-"""Earlier writers remembered for a channel that gathers, beyond those of the last superstep."""
+__all__ = ["MAX_CONTRIBUTORS", "Arrival", "Ledger", "Superstep", "Write"]
 
-MAX_PAUSED = 1024
-"""Interrupted runs that are remembered for their resumption, in this process."""
+MAX_CONTRIBUTORS = 64
+"""Earlier writers of a channel that gathers, beyond which one step stands for all of them."""
 
 
 @dataclass(slots=True)
 class Arrival:
     """State that comes to a task from the task that triggered it."""
 
-    sender: OpenStep
+    sender: StepRef
     evidence: str
     sent: Sealed | None = None  # what a `Send` carries; None: what the sender produced
 
 
-@dataclass(slots=True)
-class GraphRecord:
-    """One run of a graph."""
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A step wrote a channel."""
 
-    workflow: OpenStep
-    agent: str | None  # whose work all nodes are; None: each node is an agent
-    ledger: Ledger
-    tasks: dict[str, TaskRecord] = field(default_factory=dict)  # of this superstep, by task id
-    resumed: dict[str, OpenStep] = field(default_factory=dict)  # what ran before an interrupt, by task id
-
-
-@dataclass(slots=True)
-class TaskRecord:
-    """One task, from the moment that LangGraph prepares it."""
-
-    task: weakref.ref[PregelExecutableTask]
-    id: str
-    agent: str
-    graph: GraphRecord
-    is_hidden: bool = False
-    arrivals: list[Arrival] = field(default_factory=list)
-    causes: list[Cause] = field(default_factory=list)
-    caller: OpenStep | None = None  # the task that called this one (`@task`)
-    fired: tuple[str, ...] = ()  # the channels that triggered it
-    reads: tuple[str, ...] = ()
-    step: OpenStep | None = None
-    sends: list[tuple[Any, Sealed]] = field(default_factory=list)  # each `Send` and what it carried when sent
-
-
-@dataclass(slots=True)
-class _Write:
-    step: OpenStep
+    step: StepRef
     version: object
 
 
-class Ledger:
-    """Who wrote each channel last, and who sent what is on its way."""
+@dataclass(slots=True)
+class Superstep:
+    """A superstep whose tasks are done, and how the channels stood before their writes were applied."""
 
-    __slots__ = ("_sends", "_writers")
+    loop: PregelLoop
+    tasks: list[tuple[PregelExecutableTask, TaskRecord]]
+    versions: Mapping[str, Any]
+    standing: Mapping[str, Standing]
+
+    @classmethod
+    def of(cls, loop: PregelLoop, records: Mapping[str, TaskRecord]) -> Superstep:
+        """Return the superstep that a loop is about to finish."""
+        # Held here: LangGraph may prepare the next tasks before `after_tick` returns.
+        tasks = [(task, records[task.id]) for task in loop.tasks.values() if task.id in records]
+        written = {channel for task, _ in tasks for channel, _ in task.writes if is_state(channel)}
+        standing = {
+            channel: Standing.of(loop.channels[channel]) for channel in written if channel in loop.channels
+        }
+        return cls(loop, tasks, dict(loop.checkpoint["channel_versions"]), standing)
+
+    def version(self, channel: str) -> Any:
+        """Return the version of a channel that this superstep has changed; None for any other."""
+        version = self.loop.checkpoint["channel_versions"].get(channel)
+        return None if version == self.versions.get(channel) else version
+
+
+class Ledger:
+    """Who wrote each channel last, who sent what is on its way, and which conditional edge chose it."""
+
+    __slots__ = ("_changed", "_routes", "_sends", "_writers")
 
     def __init__(self) -> None:
-        self._writers: dict[str, dict[str, _Write]] = {}  # by channel, then by step id
+        self._writers: dict[str, dict[str, Write]] = {}  # by channel, then by step id
+        self._routes: dict[
+            str, list[OpenStep]
+        ] = {}  # by the channel through which the chosen task is triggered
         # By the id of the `Send`, which is kept so that the id stays its own.
-        self._sends: dict[int, tuple[Any, OpenStep, Sealed]] = {}
+        self._sends: dict[int, tuple[Any, StepRef | None, Sealed, list[OpenStep]]] = {}
+        # The object that a channel held when a task changed it in place, and the step that tells so.
+        self._changed: dict[str, tuple[Any, OpenStep]] = {}
+
+    def copy(self) -> Ledger:
+        """Return a ledger that goes on from here by itself."""
+        other = Ledger()
+        other._writers = {channel: dict(writes) for channel, writes in self._writers.items()}
+        other._routes = {channel: list(routes) for channel, routes in self._routes.items()}
+        other._sends, other._changed = dict(self._sends), dict(self._changed)
+        return other
 
     def triggered_by(self, channels: Iterable[str]) -> list[Arrival]:
         """Return one arrival for each step that wrote one of these channels."""
         return [Arrival(step, evidence) for step, evidence in self._sources(channels)]
 
-    def sent(self, send: Any, index: int) -> list[Arrival]:
-        """Return the arrival that a `Send` is."""
-        parcel = self._sends.get(id(send))
-        return [] if parcel is None else [Arrival(parcel[1], f"channel {TASKS}[{index}]", parcel[2])]
-
-    def read_from(self, channels: Iterable[str], arrivals: Iterable[Arrival]) -> list[Cause]:
-        """Return a cause for each step that wrote what is read, and does not hand its state over itself."""
-        senders = {arrival.sender.id for arrival in arrivals}
+    def routed_by(self, channels: Iterable[str]) -> list[Cause]:
+        """Return a cause for each conditional edge that chose what these channels trigger."""
         return [
-            Cause(step.id, "data", "observed", evidence, step.span_context)
+            Cause(route.id, "route", "observed", f"channel {channel}", route.span_context)
+            for channel in channels
+            for route in self._routes.get(channel, ())
+        ]
+
+    def sent(self, send: Any, index: int) -> tuple[list[Arrival], list[Cause]]:
+        """Return the arrival that a `Send` is, and who chose it."""
+        parcel = self._sends.get(id(send))
+        if parcel is None:
+            return [], []
+        evidence = f"channel {TASKS}[{index}]"
+        causes = [Cause(route.id, "route", "observed", evidence, route.span_context) for route in parcel[3]]
+        return [Arrival(parcel[1], evidence, parcel[2])] if parcel[1] is not None else [], causes
+
+    def read_from(
+        self, loop: PregelLoop, channels: Iterable[str], arrivals: Iterable[Arrival]
+    ) -> list[Cause]:
+        """Return a cause for each step that wrote what is read, and does not hand its state over itself."""
+        channels = tuple(channels)
+        senders = {arrival.sender.id for arrival in arrivals}
+        causes = [
+            Cause(step.id, _kind_of(step), "observed", evidence, step.span_context)
             for step, evidence in self._sources(channels)
             if step.id not in senders
         ]
+        for channel in channels if self._changed else ():
+            value, step = self._changed.get(channel, (None, None))
+            if step is not None and value_of(loop.channels.get(channel)) is value:
+                evidence = f"channel {channel}, changed in place"
+                causes.append(Cause(step.id, "memory", "observed", evidence, step.span_context))
+        return causes
 
-    def apply(self, loop: PregelLoop, tasks: dict[str, TaskRecord], before: dict[str, Any]) -> None:
-        """Note the writes of a superstep that LangGraph has applied; `before` are the versions until then."""
-        versions, channels = loop.checkpoint["channel_versions"], loop.channels
-        written: dict[str, dict[str, _Write]] = {}
+    def writers(self, channel: str) -> list[StepRef]:
+        """Return the steps of which a channel's value is made, as far as no later one stands for them."""
+        return [write.step for write in self._writers.get(channel, {}).values()]
+
+    def written(self) -> Mapping[str, Mapping[str, Write]]:
+        """Return the last writes of all channels, by step id."""
+        return self._writers
+
+    def wrote(self, channel: str, step: StepRef, version: object) -> None:
+        """Let one step stand for all that a channel holds."""
+        self._writers[channel] = {step.id: Write(step, version)}
+
+    def restore(self, channel: str, writes: Iterable[Write]) -> None:
+        """Take over from another process who wrote a channel."""
+        self._writers[channel] = {write.step.id: write for write in writes}
+
+    def changed_in_place(self, channel: str, value: Any, step: OpenStep) -> None:
+        """Note that a task changed what a channel holds without writing it."""
+        self._changed[channel] = (value, step)
+
+    def apply(self, done: Superstep, merged: Mapping[str, StepRef]) -> None:
+        """Note the writes of a superstep that LangGraph has applied; `merged` says who stands for a channel's."""
+        channels = done.loop.channels
+        written: dict[str, dict[str, Write]] = {}
         covering: set[str] = set()  # channels whose former content a writer had read or replaced
         self._sends = {}
-        for task in loop.tasks.values():
-            record = tasks.get(task.id)
-            if record is None:
-                continue
-            for channel in record.fired:
-                if _rule(type(channels[channel])) == "unite":
-                    self._writers.pop(channel, None)
-            if record.step is None:
-                continue
-            for channel, value in task.writes:
-                if versions.get(channel) != before.get(channel):
-                    write = _Write(record.step, versions[channel])
-                    written.setdefault(channel, {})[record.step.id] = write
+        self._consume(done)
+        for task, record in done.tasks:
+            self._choose(record)
+            writer = record.writer
+            for channel, value in task.writes if writer is not None else ():
+                version = done.version(channel)
+                if writer is not None and version is not None:
+                    written.setdefault(channel, {})[writer.id] = Write(writer, version)
                     if channel in record.reads or is_of(value, "Overwrite"):
                         covering.add(channel)
             for send, sealed in record.sends:
-                self._sends[id(send)] = (send, record.step, sealed)
+                chosen = [route for route, places in record.routes if send.node in places]
+                self._sends[id(send)] = (send, writer, sealed, chosen)
         for channel, writes in written.items():
-            if channel in channels:
-                self._note(channel, _rule(type(channels[channel])), writes, channel in covering)
+            if channel in merged:
+                self.wrote(channel, merged[channel], next(iter(writes.values())).version)
+            elif channel in channels:
+                self._note(channel, rule_of(type(channels[channel])), writes, channel in covering)
 
-    def _note(self, channel: str, rule: _Rule, writes: dict[str, _Write], is_covered: bool) -> None:
+    def _consume(self, done: Superstep) -> None:
+        """Forget what has triggered the tasks that are done."""
+        for _, record in done.tasks:
+            for channel in record.fired:
+                self._routes.pop(channel, None)
+                if rule_of(type(done.loop.channels[channel])) == "unite":
+                    self._writers.pop(channel, None)
+
+    def _choose(self, record: TaskRecord) -> None:
+        for route, places in record.routes:
+            for place in places:
+                self._routes.setdefault(f"branch:to:{place}", []).append(route)
+
+    def _note(self, channel: str, rule: Rule, writes: dict[str, Write], is_covered: bool) -> None:
         if rule == "unite":
             self._writers.setdefault(channel, {}).update(writes)
         elif rule == "replace" or is_covered:
@@ -140,9 +196,9 @@ class Ledger:
             earlier = list(self._writers.get(channel, {}).items())[-MAX_CONTRIBUTORS:]
             self._writers[channel] = {**dict(earlier), **writes}
 
-    def _sources(self, channels: Iterable[str]) -> list[tuple[OpenStep, str]]:
+    def _sources(self, channels: Iterable[str]) -> list[tuple[StepRef, str]]:
         """Return the steps that wrote these channels, each once, with the evidence."""
-        found: dict[str, tuple[OpenStep, list[str]]] = {}
+        found: dict[str, tuple[StepRef, list[str]]] = {}
         for channel in channels:
             for step_id, write in self._writers.get(channel, {}).items():
                 said = f"{channel}@{version_number(write.version)}"
@@ -150,73 +206,5 @@ class Ledger:
         return [(step, f"channel {', '.join(said)}") for step, said in found.values()]
 
 
-_Rule = Literal["replace", "unite", "gather"]
-
-RULES: dict[str, _Rule] = {
-    # Their writers may come in different supersteps; all of them count until the channel has triggered.
-    "NamedBarrierValue": "unite",
-    "NamedBarrierValueAfterFinish": "unite",
-    "LastValueAfterFinish": "unite",
-    # Their value is made of all writes.
-    "BinaryOperatorAggregate": "gather",
-    "DeltaChannel": "gather",
-    "Topic": "gather",
-}
-
-
-@lru_cache(256)
-def _rule(channel: type) -> _Rule:
-    return next((RULES[cls.__name__] for cls in channel.__mro__ if cls.__name__ in RULES), "replace")
-
-
-@dataclass(slots=True)
-class Paused:
-    """An interrupted run, for the one that resumes it."""
-
-    workflow: OpenStep
-    ledger: Ledger
-    steps: dict[str, OpenStep]
-
-
-class Register:
-    """What is under way in this process."""
-
-    def __init__(self) -> None:
-        self.graphs: weakref.WeakKeyDictionary[PregelLoop, GraphRecord] = weakref.WeakKeyDictionary()
-        self.steps: dict[str, TaskRecord] = {}
-        """The tasks that run now, by step id."""
-        self._tasks: dict[int, TaskRecord] = {}
-        self._paused: OrderedDict[str, Paused] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def add(self, record: TaskRecord, task: PregelExecutableTask) -> None:
-        """Note a task that LangGraph has prepared."""
-        record.graph.tasks[task.id] = record
-        self._tasks[id(task)] = record
-
-    def of(self, task: PregelExecutableTask) -> TaskRecord | None:
-        """Return what is known of a task; None for one from before we looked."""
-        record = self._tasks.get(id(task))
-        return record if record is not None and record.task() is task else None
-
-    def finish_superstep(self, graph: GraphRecord) -> None:
-        """Forget the tasks of a superstep."""
-        for record in graph.tasks.values():
-            task = record.task()
-            if task is not None:
-                self._tasks.pop(id(task), None)
-            if record.step is not None:
-                self.steps.pop(record.step.id, None)
-        graph.tasks = {}
-
-    def pause(self, checkpoint_id: str, graph: GraphRecord) -> None:
-        """Remember an interrupted run."""
-        steps = {record.id: record.step for record in graph.tasks.values() if record.step is not None}
-        with self._lock:
-            self._paused[checkpoint_id] = Paused(graph.workflow, graph.ledger, steps)
-            if len(self._paused) > MAX_PAUSED:
-                self._paused.popitem(last=False)
-
-    def paused(self, checkpoint_id: str) -> Paused | None:
-        """Return the run that was interrupted at a checkpoint, if it was in this process."""
-        return self._paused.get(checkpoint_id)
+def _kind_of(step: StepRef) -> Any:
+    return "memory" if getattr(step, "kind", None) == "memory_write" else "data"

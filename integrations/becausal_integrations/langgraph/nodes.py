@@ -14,22 +14,27 @@ from becausal.recorder import NOTHING, Opening, Recorder, Sealed
 from becausal.step import Cause, OpenStep, Status
 from becausal_integrations.langchain.describe import outcome
 from becausal_integrations.langgraph.describe import (
+    DROPPED_KEYS,
     GOTO,
     TASKS,
-    attempt_of,
+    asked_by,
     decision,
     destinations,
+    dropped_keys,
     is_hidden,
+    premises,
     returned_value,
-    route,
     task_attributes,
     unpacked,
     update_of,
 )
-from becausal_integrations.langgraph.ledger import Arrival, GraphRecord, Register, TaskRecord
+from becausal_integrations.langgraph.inplace import Entry
+from becausal_integrations.langgraph.ledger import Arrival
+from becausal_integrations.langgraph.register import GraphRecord, Register, TaskRecord
+from becausal_integrations.langgraph.routes import Routes
+from becausal_integrations.langgraph.state import States
 
 if TYPE_CHECKING:
-    from langgraph.graph._branch import BranchSpec
     from langgraph.pregel._loop import PregelLoop
     from langgraph.types import PregelExecutableTask
 
@@ -39,8 +44,9 @@ __all__ = ["Nodes"]
 class Nodes:
     """Says what the running of a task means, and what it writes."""
 
-    def __init__(self, recorder: Recorder, register: Register) -> None:
+    def __init__(self, recorder: Recorder, register: Register, states: States, routes: Routes) -> None:
         self._recorder, self._register = recorder, register
+        self._states, self._routes = states, routes
 
     # -- a task's run
 
@@ -49,46 +55,76 @@ class Nodes:
         record = self._register.of(task)
         if is_hidden(task):
             return None
-        opening = Opening("agent", task.name, task.name, task.input, attributes=task_attributes(task))
+        received = self._recorder.seal(task.input)
+        opening = Opening("agent", task.name, task.name, received, attributes=task_attributes(task))
         if record is not None:
+            record.entry = Entry(received, task.input)
             opening.agent = record.agent
             opening.parent = record.caller or record.graph.workflow
             opening.causes = record.causes
             handoffs = (self._handed_over(arrival, record) for arrival in record.arrivals)
             opening.arrivals = [handoff for handoff in handoffs if handoff is not None]
+            if record.seen:
+                opening.attributes[semconv.STATE_READ] = record.seen
         return opening
 
     def begun(self, task: PregelExecutableTask, *_: Any, **__: Any) -> None:
         """Note which step a task is; called inside the step's scope."""
         record, step = self._register.of(task), current()
-        if record is not None and not record.is_hidden and isinstance(step, OpenStep):
+        if record is None:
+            return
+        if record.is_hidden:
+            self._register.steps[record.graph.workflow.id] = record
+        elif isinstance(step, OpenStep):
             record.step = step
             self._register.steps[step.id] = record
+            if record.resumes is not None:
+                step.hop = max(step.hop, record.resumes.hop)
 
     def scope(self, task: PregelExecutableTask, *_: Any, **__: Any) -> Context | None:
         """Return the context for a hidden task: what runs in it (a conditional entry) is the graph's own work."""
         record = self._register.of(task)
         return with_step(record.graph.workflow) if record is not None and record.is_hidden else None
 
-    def closed(self, step: OpenStep, _: Any) -> Any:
+    def closed(self, first: OpenStep, _: Any) -> Any:
         """Seal what a task sends on; what it returned was sealed when it was written."""
-        record = self._register.steps.pop(step.id, None)
+        record = self._register.steps.pop(first.id, None)
         task = None if record is None else record.task()
-        if record is None or task is None:
+        if record is None or task is None or record.step is None:
             return NOTHING
         record.sends = [
             (send, self._recorder.seal(send.arg)) for channel, send in task.writes if channel == TASKS
         ]
-        return update_of(task.writes) if step.produced is None else NOTHING
-
-    def failed(self, step: OpenStep, error: BaseException) -> Status | None:
-        """Tell an interrupt or a jump to the parent graph from a failure."""
+        step = record.step
+        self._states.written(record, task, step)
+        self._states.changed_in_place(record, task, step)
+        produced = update_of(task.writes) if step.produced is None else NOTHING
+        if step is first:
+            return produced
         self._register.steps.pop(step.id, None)
-        return outcome(error)
+        self._recorder.end(
+            step, produced
+        )  # of the attempt that succeeded; the first has ended as what it was
+        return NOTHING
+
+    def failed(self, first: OpenStep, error: BaseException) -> Status | None:
+        """Tell an interrupt or a jump to the parent graph from a failure; an interrupt produces what it asks for."""
+        record = self._register.steps.pop(first.id, None)
+        step = first if record is None or record.step is None else record.step
+        status = outcome(error)
+        if record is not None:
+            self._routes.left(record, error=error)
+        if status == "interrupted" and (asked := asked_by(error)) is not NOTHING:
+            self._recorder.produce(step, asked)
+        if step is not first:
+            self._register.steps.pop(step.id, None)
+            self._recorder.end(step, error=error, status=status)
+        return status
 
     def _handed_over(self, arrival: Arrival, receiver: TaskRecord) -> OpenStep | None:
         sender = arrival.sender
-        sent = arrival.sent or (NOTHING if sender.produced is None else Sealed(sender.produced))
+        produced = getattr(sender, "produced", None)  # of a step of another process it is not at hand
+        sent = arrival.sent or (NOTHING if produced is None else Sealed(produced))
         return self._recorder.handoff(
             sender.agent,
             receiver.agent,
@@ -102,42 +138,20 @@ class Nodes:
 
     def writing(self, config: Mapping[str, Any], writes: Sequence[Any], *_: Any, **__: Any) -> None:
         """Seal what a node returned, before it is cut to the graph's schema."""
-        step, record = self._running(config)
-        if step is None or record is None:
+        record = self._register.running()
+        step = None if record is None else record.step
+        if record is None or step is None or config["configurable"].get("__pregel_task_id") != record.id:
             return
         task = record.task()
         value = returned_value(writes)
         if value is NOTHING or task is None or (task.writes and step.produced is not None):
             return
         self._recorder.produce(step, unpacked(value))
-        if (attempt := attempt_of(config)) > 1:
-            step.attributes[semconv.ATTEMPT] = attempt
+        if dropped := dropped_keys(writes, value, record.graph.channels):
+            step.attributes[DROPPED_KEYS] = dropped
         if places := destinations(value):
-            self._decide(step, "hand over to", places, task.input)
-
-    def routing(self, branch: BranchSpec, _: Any, __: Any, result: Any, config: Mapping[str, Any]) -> None:
-        """Note what a conditional edge decided; a prebuilt agent's own wiring decides nothing."""
-        step, record = self._running(config)
-        if step is None or (record is not None and record.graph.agent is not None):
-            return
-        task = None if record is None else record.task()
-        self._decide(step, "route to", route(branch.ends, result), None if task is None else task.input)
-
-    def _running(self, config: Mapping[str, Any]) -> tuple[OpenStep | None, TaskRecord | None]:
-        """Return the step and the task that are writing; the workflow's step for a hidden task."""
-        step = current()
-        if not isinstance(step, OpenStep):
-            return None, None
-        if step.kind == "workflow":
-            return step, None
-        record = self._register.steps.get(step.id)
-        if record is None or config.get("configurable", {}).get("__pregel_task_id") != record.id:
-            return None, None
-        return step, record
-
-    def _decide(self, step: OpenStep, verb: str, places: tuple[str, ...], received: Any) -> None:
-        self._recorder.decide(step, decision(verb, places, received))
-        step.attributes[GOTO] = places
+            self._recorder.decide(step, decision("hand over to", places, premises(task.input)))
+            step.attributes[GOTO] = places
 
     # -- tasks that come about otherwise
 
@@ -194,4 +208,5 @@ class Nodes:
             opening.attributes[semconv.CACHED] = True
             record.step = self._recorder.begin(opening)
             if record.step is not None:
+                self._states.written(record, task, record.step)
                 self._recorder.end(record.step, update_of(task.writes))

@@ -1,0 +1,76 @@
+"""Whether a value has been changed in place since it was sealed.
+
+Encoding a long conversation twice for each node would be felt, so a big value is compared by identity: its own items,
+and what is in these. A change deeper inside of a big value is not seen. No code of the app's classes runs.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from becausal.recorder import Recorder, Sealed
+
+__all__ = ["Entry"]
+
+SCALARS = (str, bytes, int, float, bool, type(None))
+
+SMALL = 4096
+"""Bytes of a canonical form that is cheap enough to be made again."""
+
+
+class Entry:
+    """What a task received, as it was when the task began."""
+
+    __slots__ = ("_objects", "sealed")
+
+    def __init__(self, sealed: Sealed, value: Any) -> None:
+        self.sealed = sealed
+        self._objects = None if sealed.payload.size <= SMALL else _objects_of(value)
+
+    def now(self, recorder: Recorder, value: Any) -> Sealed | None:
+        """Return what the same object is now, where it says something else; None where it does not."""
+        if _cannot_change(value):
+            return None
+        if self._objects is not None and _same(self._objects, _objects_of(value)):
+            return None
+        sealed = recorder.seal(value)
+        # By what it says: ids that a framework puts into messages are no change of the app's.
+        return None if sealed.payload.belief == self.sealed.payload.belief else sealed
+
+
+def _cannot_change(value: Any) -> bool:
+    """Return whether nothing in a task's input can be changed so that others see it."""
+    values = value.values() if type(value) is dict else (value,)
+    return all(type(item) in SCALARS for item in values)
+
+
+def _objects_of(value: Any) -> list[Any]:
+    """Return the objects that a value is made of, two levels deep; of a message its content."""
+    objects: list[Any] = []
+    for field in _items_of(value):
+        objects.append(field)
+        if type(field) is list:
+            objects += field
+            objects += [_content_of(item) for item in field]
+        elif type(field) not in SCALARS:
+            objects += _items_of(field)
+    return objects
+
+
+def _items_of(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    if isinstance(value, list | tuple | set):
+        return list(value)
+    fields = getattr(value, "__dict__", None)
+    return list(fields.values()) if type(fields) is dict else [value]
+
+
+def _content_of(item: Any) -> Any:
+    fields = item if type(item) is dict else getattr(item, "__dict__", None)
+    return fields.get("content") if type(fields) is dict else None
+
+
+def _same(objects: list[Any], others: list[Any]) -> bool:
+    return len(objects) == len(others) and all(map(operator.is_, objects, others))
