@@ -35,6 +35,10 @@ class Carrier:
     """None: of a team; its chat messages are sealed one by one."""
     handoff: OpenStep | None = None
     """Of a direct message, or of the answer to one, until it has arrived."""
+    receiver: str = ""
+    """Of a direct message."""
+    asked_by: str = ""
+    """The id of a direct message's handoff, which names what is answered."""
     is_remote: bool = False
     """Whether another process sent it."""
     route: StepRef | None = None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     pass
 
 __all__ = [
+    "ANSWER_TO",
     "DUPLICATE",
     "EDITED_BY",
     "ERROR",
@@ -58,6 +59,10 @@ UNHANDLED = "autogen.unhandled"
 
 ERROR = "autogen.error"
 """What became of a handler's exception: `swallowed`, or `raised later`, when the runtime is stopped."""
+
+ANSWER_TO = "autogen.answer_to"
+"""The id of the handoff that an answer was really given to, where another one's sender got it: the gRPC host tells
+answers apart by the number of the request alone, and every worker counts from 1 (autogen-ext 0.7)."""
 
 MOST_WAYS = 10_000
 """Pairs of a sender and a receiver whose last message is remembered, and ids that the app gave."""
@@ -181,8 +186,6 @@ class Deliveries:
         return False
 
     def _compared(self, carrier: Carrier, handoff: OpenStep, digest: str) -> None:
-        if carrier.is_remote:
-            return
         if carrier.as_it_left is None or digest == carrier.as_it_left:
             carrier.as_it_left = digest
             carrier.ended.clear()

@@ -7,6 +7,7 @@ import functools
 from becausal.instrument import Hooks
 from becausal.recorder import Recorder
 from becausal_integrations.autogen.deliveries import Deliveries
+from becausal_integrations.autogen.grpc import Wire
 from becausal_integrations.autogen.hooking import noticed, request_around
 from becausal_integrations.autogen.ledger import Ledger
 from becausal_integrations.autogen.runtime import Runtime
@@ -14,6 +15,8 @@ from becausal_integrations.autogen.state import States
 from becausal_integrations.patch import Notice, family, notice, observe, replace
 
 __all__ = ["install"]
+
+GRPC = "autogen_ext.runtimes.grpc"
 
 CORE = "autogen_core._single_threaded_agent_runtime"
 
@@ -25,6 +28,7 @@ def install(recorder: Recorder, hooks: Hooks, ledger: Ledger, states: States) ->
     observe(recorder, hooks, "autogen_core._base_agent:BaseAgent.on_message", runtime.delivery)
     notice(recorder, hooks, "autogen_core._routed_agent:RoutedAgent.on_unhandled_message", runtime.unhandled)
     _hook_in_process(recorder, hooks, runtime, deliveries)
+    _hook_grpc(recorder, hooks, runtime, Wire(recorder, runtime, deliveries))
     for name in ("save_state", "agent_save_state"):
         observe(recorder, hooks, f"{CORE}:SingleThreadedAgentRuntime.{name}", states.saving)
     for name in ("load_state", "agent_load_state"):
@@ -47,6 +51,20 @@ def _hook_in_process(recorder: Recorder, hooks: Hooks, runtime: Runtime, deliver
         "autogen_core._intervention:InterventionHandler",
         {"on_send": judged, "on_publish": judged, "on_response": judged},
     )
+
+
+def _hook_grpc(recorder: Recorder, hooks: Hooks, runtime: Runtime, wire: Wire) -> None:
+    worker = f"{GRPC}._worker_runtime"
+    doors = f"{worker}:GrpcWorkerAgentRuntime"
+    _hook_doors(recorder, hooks, doors, runtime, wire.direct, wire.broadcast)
+    notice(recorder, hooks, f"{worker}:get_telemetry_grpc_metadata", wire.answering)
+    notice(recorder, hooks, f"{doors}._send_message", wire.put)
+    notice(recorder, hooks, f"{doors}._process_request", wire.request)
+    notice(recorder, hooks, f"{doors}._process_event", wire.event)
+    notice(recorder, hooks, f"{doors}._process_response", wire.response)
+    host = f"{GRPC}._worker_runtime_host_servicer:GrpcWorkerAgentRuntimeHostServicer"
+    notice(recorder, hooks, f"{host}._process_request", wire.hosted_request)
+    notice(recorder, hooks, f"{host}._process_event", wire.hosted_event)
 
 
 def _hook_doors(

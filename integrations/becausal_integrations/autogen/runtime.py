@@ -102,6 +102,10 @@ class Runtime:
                 sent_by=carrier.step,
                 cause=carrier.cause("direct message"),
             )
+            carrier.receiver, carrier.asked_by = (
+                recipient.type,
+                "" if carrier.handoff is None else carrier.handoff.id,
+            )
         return carrier
 
     def published(
@@ -159,7 +163,7 @@ class Runtime:
     def _answering(self) -> Carrier:
         """Return the carrier of what is sent without a sending: the answer to a direct message."""
         carrier = Carrier(standing_clear(), current())
-        request = arriving_in(None)
+        request = arriving()
         if request is not None and request.answer is not None:
             carrier.sender = request.answer[0].agent or ""
             carrier.handoff = self.answer(request)
