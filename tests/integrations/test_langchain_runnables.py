@@ -352,7 +352,7 @@ def test_a_loop_of_the_app_s_own_that_asks_again_is_known_by_its_messages(record
 def test_a_part_beside_one_that_failed_is_no_other_try(recording: Recording) -> None:
     beside = RunnableParallel(a=PureModel(answer=broken), b=PureModel(answer=echo, model="second"))
     with pytest.raises(ConnectionError):
-        (RunnablePassthrough() | beside).invoke("x", {"max_concurrency": 1})
+        (RunnablePassthrough[Any]() | beside).invoke("x", {"max_concurrency": 1})
 
     assert all(step.causes == () for step in Kinds(recording.last()).all("model"))
 
