@@ -144,7 +144,10 @@ def instrument(
     global _active
     with _lock:
         known = adapters()
-        chosen = _chosen([name.lower() for name in frameworks], known)
+        asked = [
+            name.lower().replace("-", "_") for name in frameworks
+        ]  # `agent-framework`, as its package is called
+        chosen = _chosen(asked, known)
         settings = Settings.read(store=store, level=level, capture=capture)
         is_first = _active is None
         if _active is None:
@@ -160,7 +163,7 @@ def instrument(
         try:
             for name in chosen:
                 if name not in _active.hooks:
-                    _install(name, known[name], _active, was_named=name in frameworks)
+                    _install(name, known[name], _active, was_named=name in asked)
         except BaseException:
             if is_first:  # nothing, rather than a half
                 uninstrument()

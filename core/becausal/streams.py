@@ -20,7 +20,7 @@ from opentelemetry.context import Context
 
 from becausal.step import Status
 
-__all__ = ["AsyncStream", "SyncStream", "Telling", "status_of"]
+__all__ = ["AsyncStream", "Pieces", "SyncStream", "Telling", "status_of"]
 
 
 class Telling(Protocol):
@@ -169,6 +169,27 @@ class AsyncStream(_Stream):
         finally:
             self._self_context = otel_context.get_current()
             otel_context.attach(former)
+
+
+class Pieces(AsyncStream):
+    """Tells the life of a stream that is no generator: who hooks its methods runs each call of them through here.
+
+    For a framework's own stream class, whose objects the app must get as they are.
+    """
+
+    def __init__(self, telling: Telling) -> None:
+        super().__init__(None, telling)
+
+    async def run(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        """Await a call that brings the next piece, or the rest, in the stream's own context."""
+        return await self._piece(function, *args)
+
+    async def leave(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        """Await the call with which the reader closes the stream."""
+        self._self_begun = True  # closed unread: it never runs
+        result = await self._run(function, *args)
+        self._self_telling.end("closed")
+        return result
 
 
 def status_of(error: BaseException) -> Status:

@@ -94,7 +94,7 @@ def family(hooks: Hooks, place: str, made: dict[str, Make]) -> None:
 
     def put_in() -> None:
         owner, name = _owner(sys.modules[module_name], path)
-        base = getattr(owner, name, None) if owner is not None else None
+        base = inspect.getattr_static(owner, name, None)
         if not inspect.isclass(base):
             hook.state = "gone"
             log.warning("becausal: this version has no %s; what it shows is not recorded", place)
@@ -223,7 +223,7 @@ def _owner(module: Any, path: str) -> tuple[Any, str]:
     *owners, name = path.split(".")
     owner: Any = module
     for step in owners:
-        owner = getattr(owner, step, None)
+        owner = inspect.getattr_static(owner, step, None)  # a module's own `__getattr__` may warn of what is old
     return owner, name
 
 
