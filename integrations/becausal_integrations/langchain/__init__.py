@@ -31,6 +31,8 @@ Hooked places, and why these
 `ToolNode._run_one`, `_arun_one` (langgraph-prebuilt)
     What the model is told of a failure; and the calls that no tool answers (unregistered, denied by middleware).
 
+Retrievers are hooked in `retrievers`: each retrieval is a step of kind `tool`.
+
 Not seen: the provider's spans inside a stream, whose pieces run in their reader's context; and that the reader of a
 bare chain's sync stream left it, since LangChain then reads it to its end and tells it as ended.
 
@@ -44,6 +46,7 @@ import functools
 
 from becausal.instrument import Hooks
 from becausal.recorder import Observation, Recorder
+from becausal_integrations.langchain import retrievers
 from becausal_integrations.langchain.calls import Calls
 from becausal_integrations.langchain.models import Models
 from becausal_integrations.langchain.runnables import Runnables
@@ -81,6 +84,7 @@ class LangChainAdapter:
             put(f"{MANAGERS}:{manager}ForChainRun.on_chain_end", Notice(runnables.ending))
             put(f"{MANAGERS}:{manager}ForChainRun.on_chain_error", Notice(runnables.failing))
         put("langchain_core.runnables.config:_set_config_context", Notice(runnables.inside))
+        retrievers.install(recorder, hooks, runnables)
 
 
 def _hook_models(recorder: Recorder, hooks: Hooks, models: Models) -> None:
