@@ -54,8 +54,6 @@ class Carrier:
     """The digest that all recipients are to see; None: whatever the first one sees."""
     receivers: dict[str, OpenStep] = field(default_factory=dict)
     """Which agents got it, in order, with the handoff of each."""
-    ended: list[str] = field(default_factory=list)
-    """The turns that were over with it since its content was last found unchanged."""
     edited: tuple[str, str] | None = None
     """A digest that it was found with, and the step that is taken to have edited it."""
     answer: tuple[OpenStep, Sealed] | None = None

@@ -188,7 +188,6 @@ class Deliveries:
     def _compared(self, carrier: Carrier, handoff: OpenStep, digest: str) -> None:
         if carrier.as_it_left is None or digest == carrier.as_it_left:
             carrier.as_it_left = digest
-            carrier.ended.clear()
             return
         if carrier.edited is None or carrier.edited[0] != digest:
             editor = _last_holder(carrier)
@@ -239,13 +238,14 @@ DESTINATION = "messaging.destination.name"
 
 
 def _last_holder(carrier: Carrier) -> str | None:
-    """Return whoever had the message last: the recipient whose turn ended last, or the one that still has it."""
-    if carrier.ended:
-        return carrier.ended[-1]
-    for handoff in reversed(carrier.receivers.values()):
-        turn = handoff.attributes.get(semconv.TRANSFER_RECEIVED_BY)
-        if isinstance(turn, str):
-            return turn
+    """Return whoever had the message last: the recipient before this one, or the sender.
+
+    The runtime brings a message to its recipients one after another, and each runs up to where it first waits.
+    """
+    last = next(reversed(carrier.receivers.values()), None)
+    turn = None if last is None else last.attributes.get(semconv.TRANSFER_RECEIVED_BY)
+    if isinstance(turn, str):
+        return turn
     return None if carrier.step is None else carrier.step.id
 
 

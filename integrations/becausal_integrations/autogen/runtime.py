@@ -240,10 +240,7 @@ class Runtime:
 
     def _handled(self, step: OpenStep, result: Any) -> object:
         carrier = _released(step)
-        if carrier is None:
-            return result
-        carrier.ended.append(step.id)
-        if result is None or carrier.topic is not None:
+        if carrier is None or result is None or carrier.topic is not None:
             return result
         produced = self._recorder.seal(result)
         carrier.answer = step, produced
@@ -252,11 +249,11 @@ class Runtime:
     def _failed(self, step: OpenStep, error: BaseException) -> Status | None:
         agent: Any = step.attributes.owner if isinstance(step.attributes, Turn) else None
         carrier = _released(step)
-        if carrier is not None:
-            carrier.ended.append(step.id)
-            if carrier.topic is not None:  # nobody waits for an answer: the runtime logs it and goes on
-                ignores = getattr(agent.runtime, "_ignore_unhandled_handler_exceptions", True)
-                step.attributes[ERROR] = "swallowed" if ignores else "raised later"
+        if (
+            carrier is not None and carrier.topic is not None
+        ):  # nobody waits for it: the runtime logs it and goes on
+            ignores = getattr(agent.runtime, "_ignore_unhandled_handler_exceptions", True)
+            step.attributes[ERROR] = "swallowed" if ignores else "raised later"
         return None
 
     def _unhandled(self, agent: Any, *_: Any, **__: Any) -> None:
