@@ -69,8 +69,14 @@ class Telemetry:
         self._tracer = trace.get_tracer(
             "becausal", _version(), tracer_provider=tracer_provider, schema_url=semconv.SCHEMA_URL
         )
+        self._provider = tracer_provider
         self.wants_content = content_on_spans()
         """Whether spans are to tell what went in and out: then payloads need their bodies until they have ended."""
+
+    @property
+    def is_global(self) -> bool:
+        """Whether spans go where those of everybody go who named no provider."""
+        return self._provider is None or self._provider is trace.get_tracer_provider()
 
     def open(self, step: OpenStep, parent: Context | None) -> None:
         """Start a step's span under the span that is current in `parent`; None means what is current now."""

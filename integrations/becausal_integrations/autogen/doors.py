@@ -6,6 +6,7 @@ import functools
 
 from becausal.instrument import Hooks
 from becausal.recorder import Recorder
+from becausal_integrations.autogen import native
 from becausal_integrations.autogen.deliveries import Deliveries
 from becausal_integrations.autogen.grpc import Wire
 from becausal_integrations.autogen.hooking import noticed, request_around
@@ -28,6 +29,7 @@ def install(recorder: Recorder, hooks: Hooks, ledger: Ledger, states: States) ->
     observe(recorder, hooks, "autogen_core._base_agent:BaseAgent.on_message", runtime.delivery)
     notice(recorder, hooks, "autogen_core._routed_agent:RoutedAgent.on_unhandled_message", runtime.unhandled)
     _hook_in_process(recorder, hooks, runtime, deliveries)
+    native.install(recorder, hooks)
     _hook_grpc(recorder, hooks, runtime, Wire(recorder, runtime, deliveries))
     for name in ("save_state", "agent_save_state"):
         observe(recorder, hooks, f"{CORE}:SingleThreadedAgentRuntime.{name}", states.saving)

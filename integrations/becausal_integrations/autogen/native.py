@@ -1,0 +1,88 @@
+"""AutoGen's own spans: one span for one event, and each of the rest under its right parent.
+
+AutoGen makes spans of the GenAI conventions for an agent's turn (`invoke_agent`) and a tool call (`execute_tool`), with
+a name and no content. Ours are of the same conventions and say more. Where both would go to the same place, ours stands
+for both and takes over what AutoGen's would have said beside. AutoGen's stay where ours is not made or goes elsewhere:
+a tracer that the app passed, a provider that `becausal.instrument(tracer_provider=…)` was given for ours alone, a level
+that leaves tools out, a call outside every chain. `create_agent` stays: nothing of ours says that.
+
+The spans of the runtimes (`autogen create`, `send`, `publish`, `process`, `ack`) are of the provider that the app gave
+the runtime and stay. Their parents come right by the context in which each message is handled;
+`AUTOGEN_DISABLE_RUNTIME_TRACING` turns them off, as ever.
+
+The names are imported where they are used, so they are hooked there.
+
+Source: autogen-core 0.7.5, `_telemetry/_genai.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.trace import Span
+
+from becausal import semconv
+from becausal.context import current
+from becausal.guard import guarded
+from becausal.instrument import Hooks
+from becausal.recorder import Recorder
+from becausal.step import OpenStep
+from becausal_integrations.patch import Make, replace
+
+__all__ = ["install"]
+
+TOOLS = ("autogen_core.tools._base", "autogen_ext.tools.mcp._workbench")
+AGENTS = (
+    "autogen_agentchat.agents._base_chat_agent",
+    "autogen_agentchat.teams._group_chat._chat_agent_container",
+)
+
+
+def install(recorder: Recorder, hooks: Hooks) -> None:
+    """Hook the two places of each sort where AutoGen makes a span that ours stands for."""
+    for module in TOOLS:
+        replace(hooks, f"{module}:trace_tool_span", _unless_ours(recorder, _tool_span))
+    for module in AGENTS:
+        replace(hooks, f"{module}:trace_invoke_agent_span", _unless_ours(recorder, _turn_span))
+
+
+def _unless_ours(recorder: Recorder, ours: Callable[..., Span | None]) -> Make:
+    """Return what makes a stand-in that gives our span where there is one, else AutoGen's."""
+    find = guarded(ours)
+
+    def make(original: Callable[..., AbstractContextManager[Span]]) -> Any:
+        @functools.wraps(original)
+        def spanned(*args: Any, **kwargs: Any) -> AbstractContextManager[Span]:
+            explicit = kwargs.get("tracer") is not None or kwargs.get("parent") is not None
+            elsewhere = explicit or not recorder.active or not recorder.makes_global_spans
+            span = None if elsewhere else find(*args, **kwargs)
+            return original(*args, **kwargs) if span is None else contextlib.nullcontext(span)
+
+        return spanned
+
+    return make
+
+
+def _tool_span(
+    tool_name: str, *, tool_description: str | None = None, tool_call_id: str | None = None, **_: Any
+) -> Span | None:
+    """Return the span of the tool call that runs here, with what AutoGen's own would have said."""
+    step = current()
+    if not isinstance(step, OpenStep) or step.kind != "tool" or step.name != tool_name or step.span is None:
+        return None
+    told = {semconv.TOOL_DESCRIPTION: tool_description, semconv.TOOL_CALL_ID: tool_call_id}
+    for key, value in told.items():
+        if value is not None:
+            step.attributes.setdefault(key, value)
+    return step.span
+
+
+def _turn_span(*_: Any, **__: Any) -> Span | None:
+    """Return the span around the turn that is about to begin, which will have one of ours; None outside every chain."""
+    step = current()
+    return trace.get_current_span() if step is not None and step.span_context is not None else None
