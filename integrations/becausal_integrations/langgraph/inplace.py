@@ -28,9 +28,12 @@ class Entry:
         self.sealed = sealed
         self._objects = None if sealed.payload.size <= SMALL else _objects_of(value)
 
-    def now(self, recorder: Recorder, value: Any) -> Sealed | None:
-        """Return what the same object is now, where it says something else; None where it does not."""
-        if _cannot_change(value):
+    def now(self, recorder: Recorder, value: Any, *, is_copy: bool) -> Sealed | None:
+        """Return what the same object is now, where it says something else; None where it does not.
+
+        A node reads a copy of its own, in which only what others hold too can be changed for them.
+        """
+        if is_copy and _cannot_change(value):
             return None
         if self._objects is not None and _same(self._objects, _objects_of(value)):
             return None

@@ -100,8 +100,8 @@ class Register:
         self.graphs: weakref.WeakKeyDictionary[PregelLoop, GraphRecord] = weakref.WeakKeyDictionary()
         self.steps: dict[str, TaskRecord] = {}
         """The tasks that run now, by step id; LangGraph's own by their workflow's."""
-        self.threads: OrderedDict[tuple[str, str], RemoteStep] = OrderedDict()
-        """The last run of each thread and namespace."""
+        self.threads: OrderedDict[tuple[str, str], tuple[StepRef, str]] = OrderedDict()
+        """The last run of each thread and namespace, and the checkpoint that it left behind."""
         self._tasks: dict[int, TaskRecord] = {}
         self._paused: OrderedDict[str, Left] = OrderedDict()
         self._saved: OrderedDict[str, RemoteStep] = OrderedDict()
@@ -148,10 +148,10 @@ class Register:
             if len(self._paused) > MAX_PAUSED:
                 self._paused.popitem(last=False)
 
-    def ran(self, thread: tuple[str, str], step: StepRef) -> None:
+    def ran(self, thread: tuple[str, str], step: StepRef, checkpoint_id: str) -> None:
         """Remember the last run of a thread."""
         with self._lock:
-            self.threads[thread] = _light(step)
+            self.threads[thread] = _light(step), checkpoint_id
             self.threads.move_to_end(thread)
             if len(self.threads) > MAX_PAUSED:
                 self.threads.popitem(last=False)

@@ -133,7 +133,7 @@ class Resumptions:
             graph.workflow.anchors.append(name)
         thread = loop.config["configurable"].get("thread_id")
         namespace = loop.config["configurable"].get("checkpoint_ns") or ""
-        self._register.ran((str(thread), str(namespace)), graph.workflow)
+        self._register.ran((str(thread), str(namespace)), graph.workflow, checkpoint_id)
         if is_over:
             self._register.saved(checkpoint_id, graph.workflow)
             return
@@ -175,17 +175,27 @@ class Resumptions:
         given, sealed, names, keys = token
         said = config.get("configurable", {})
         thread = (str(said.get("thread_id")), str(said.get("checkpoint_ns") or ""))
-        before = self._register.threads.get(thread)
+        before, last_id = self._register.threads.get(thread, (None, None))
         checkpoint_id = said.get("checkpoint_id")
         if before is None or checkpoint_id is None:
             return
-        step = self._edit(before, sealed, names, keys, given.get("configurable", {}).get("checkpoint_id"))
+        parent_id = given.get("configurable", {}).get("checkpoint_id") or last_id
+        step = self._edit(before, sealed, names, keys, parent_id)
         if step is None:
             return
         step.anchors.append(_checkpoint(checkpoint_id))
         step.attributes[CHECKPOINT_ID] = str(checkpoint_id)
         self._recorder.end(step)
-        self._register.saved(str(checkpoint_id), step)
+        left = self._register.left(str(parent_id))
+        if left is None or left.ledger is None:
+            self._register.saved(str(checkpoint_id), step)
+            return
+        # Who wrote what the edit left alone is as it was; its tasks are others, since their ids come of the checkpoint.
+        ledger = left.ledger.copy()
+        for channel in keys:
+            ledger.wrote(str(channel), step, "edited")
+        self._register.paused(str(checkpoint_id), Left(step, ledger))
+        self._register.ran(thread, before, str(checkpoint_id))
 
     def _edit(
         self, before: StepRef, sealed: Sealed, names: list[str], keys: list[Any], parent: Any

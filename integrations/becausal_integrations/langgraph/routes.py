@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
-from becausal.context import succeed
-from becausal.recorder import Opening, Recorder
+from becausal.context import current, succeed
+from becausal.recorder import NOTHING, Opening, Recorder
 from becausal.step import Attribute, OpenStep
 from becausal_integrations.langgraph.describe import GOTO, decision, is_of, premises, route
 from becausal_integrations.langgraph.register import Register, TaskRecord
@@ -91,10 +91,9 @@ class Routes:
         step, record.routing = record.routing, None
         if step is None:
             return
-        self._recorder.end(step, places, error=error) if places is not None else self._recorder.end(
-            step, error=error
-        )
-        if self._register.steps.pop(step.id, None) is not None and record.step is not None:
+        self._recorder.end(step, NOTHING if places is None else places, error=error)
+        self._register.steps.pop(step.id, None)
+        if current() is step and record.step is not None:
             succeed(record.step)
 
     def _begin(self, record: TaskRecord, name: str, state: Any, parent: OpenStep | None) -> OpenStep | None:

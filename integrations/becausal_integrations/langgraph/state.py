@@ -49,10 +49,11 @@ class States:
     def changed_in_place(self, record: TaskRecord, task: PregelExecutableTask, step: OpenStep) -> None:
         """Note that a task changed what it had received, where others see it and no write tells of it."""
         entry = record.entry
-        now = None if entry is None else entry.now(self._recorder, task.input)
+        is_copy = bool(record.fired)  # else it is a `Send`'s or a called task's: the sender's own object
+        now = None if entry is None else entry.now(self._recorder, task.input, is_copy=is_copy)
         if entry is None or now is None:
             return
-        if not record.fired and not record.reads:  # a `Send`'s or a called task's: the sender's own object
+        if not is_copy:
             step.attributes[semconv.MUTATED] = True
             return
         channels = _channels_of(task)
