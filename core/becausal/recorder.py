@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import threading
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ from becausal.store import Store
 from becausal.streams import AsyncStream, SyncStream, status_of
 from becausal.telemetry import Telemetry
 from becausal.telling import StreamTelling
+from becausal.validators import Validators
 from becausal.writer import Writer
 
 __all__ = ["NOTHING", "Observation", "Opening", "Recorder", "Sealed"]
@@ -66,6 +68,7 @@ class Recorder:
         # Spans are the app's provider's: where that fails, the step is kept all the same.
         self._open_span, self._close_span = guarded(telemetry.open), guarded(telemetry.close)
         self._link_span = guarded(telemetry.link)
+        self._validators = Validators(lambda step: self.write(_as_it_is(step)), self.count_gap)
 
     # -- the seam: what is the app's may have any name, so ours are given by position alone
 
@@ -174,6 +177,7 @@ class Recorder:
             finally:
                 step.span = None  # the span's context is enough for links
                 self.write(step)
+                self._validators.ended(step)
 
     def handoff(
         self,
@@ -263,6 +267,7 @@ class Recorder:
 
     def produce(self, step: OpenStep, value: object) -> None:
         """Seal what a step produced."""
+        self._validators.produced(step, value)
         sealed = self.seal(value)
         step.produced = sealed.payload
         step.bodies.extend(sealed.bodies)
@@ -300,11 +305,13 @@ class Recorder:
         """Make durable all that was recorded so far, steps still open included; False when the time was up."""
         if self._writer is None:
             return True
+        deadline = time.monotonic() + timeout
+        self._validators.wait(timeout)
         with self._open_lock:
             still_open = list(self._open.values())
         for step in still_open:
             self._writer.put(_as_it_is(step))
-        return self._writer.flush(timeout)
+        return self._writer.flush(max(0.0, deadline - time.monotonic()))
 
     def close(self, timeout: float) -> bool:
         """End what is open as `unfinished`, flush, and stop."""
@@ -316,6 +323,7 @@ class Recorder:
     def forget_after_fork(self) -> None:
         """Drop what the parent process holds open: it is the parent's to end."""
         self._open, self._open_lock = {}, threading.RLock()
+        self._validators.forget()
         self.encoder.forget()
 
     def count_gap(self, reason: str) -> None:
