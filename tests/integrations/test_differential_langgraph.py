@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from tests.integrations.graphs import GRAPHS, Case
-from tests.integrations.graphs.plays import ends, played, ways_of
+from tests.integrations.graphs.doings import DOINGS
+from tests.integrations.graphs.plays import done, ends, played, ways_of
 
 import becausal
 from becausal import guard
@@ -43,6 +44,19 @@ def test_a_graph_is_the_same_with_and_without(case: Case, tmp_path: Path) -> Non
 @pytest.mark.filterwarnings("ignore")
 def test_a_graph_ends_as_its_row_says(case: Case) -> None:
     assert ends(case) == ({case.raises} if case.raises else set())
+
+
+@pytest.mark.parametrize("name", DOINGS)
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_done_from_outside_is_the_same_with_and_without(name: str, tmp_path: Path) -> None:
+    without = done(*DOINGS[name])
+    becausal.instrument(store=tmp_path / "becausal.db")
+    try:
+        with_becausal = done(*DOINGS[name])
+    finally:
+        becausal.uninstrument()
+
+    assert with_becausal == without
 
 
 def test_there_are_at_least_forty_graphs_each_of_a_name_of_its_own() -> None:

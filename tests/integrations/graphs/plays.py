@@ -23,7 +23,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from tests.integrations.graphs.case import Case
 from tests.integrations.graphs.exact import exact, without_order
 
-__all__ = ["MODES", "ends", "played", "ways_of"]
+__all__ = ["MODES", "done", "ends", "played", "ways_of"]
 
 MODES = ("values", "updates", "messages", "custom", "tasks", "checkpoints", "debug")
 ALL_MODES = list(MODES)
@@ -102,6 +102,14 @@ def played(case: Case, way: str) -> Any:
         return without_order(told) if case.is_parallel else exact(told)
 
 
+def done(app_of: Callable[[], Any], doing: Callable[[Any, dict[str, Any]], Any]) -> Any:
+    """Return all that can be seen of something done to a new build of a graph, from outside."""
+    with without_chance(), asyncio.Runner() as runner:
+        app, thread = app_of(), {"configurable": {"thread_id": "1"}}
+        runner.get_loop().set_default_executor(concurrent.futures.ThreadPoolExecutor(1))
+        return exact([runner.run(doing(app, thread)), saved(app)])
+
+
 async def attempt(way: Way, app: Any, given: Any, config: dict[str, Any], options: dict[str, Any]) -> Any:
     """Return what one turn gave: its result or its pieces, and the exception that ended it."""
     pieces: list[Any] = []
@@ -140,12 +148,13 @@ class Listener(BaseCallbackHandler):
     """A handler of the app's own: what LangChain tells it, in order."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[str, str]] = []
+        self.heard: list[Any] = []
 
 
 def _hearing(event: str) -> Callable[..., None]:
     def hear(self: Listener, *args: Any, **kwargs: Any) -> None:
-        self.heard.append((event, str(kwargs.get("name") or "")))
+        told = exact(args) if event == "llm_end" else kwargs.get("name")
+        self.heard.append((event, told))
 
     return hear
 
