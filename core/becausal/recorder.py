@@ -318,7 +318,11 @@ class Recorder:
         self.active = False
         while self._open:
             self._give_up_oldest()
-        return True if self._writer is None else self._writer.close(timeout)
+        if self._writer is None:
+            return True
+        deadline = time.monotonic() + timeout
+        self._validators.wait(timeout)
+        return self._writer.close(max(0.0, deadline - time.monotonic()))
 
     def forget_after_fork(self) -> None:
         """Drop what the parent process holds open: it is the parent's to end."""

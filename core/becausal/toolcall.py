@@ -60,8 +60,8 @@ class ToolCall:
 
     @property
     def checks(self) -> tuple[str, ...]:
-        """Names of the checks that its response failed."""
-        checks = self.step.attributes.get("becausal.checks", ())
+        """What the app's own validators found wrong with its response."""
+        checks = self.step.attributes.get(semconv.CHECKS, ())
         return checks if isinstance(checks, tuple) else ()
 
 
