@@ -352,11 +352,12 @@ def test_the_app_s_own_spans_nest_under_the_attempt_in_which_they_began(store: s
 
 
 async def test_a_called_task_is_tried_again_as_an_attempt_of_its_own(recording: Recording) -> None:
-    then = failing(1, 2)
+    then: Any = failing(1, 2)
+    retried: Any = task(retry_policy=AT_ONCE)
 
-    @task(retry_policy=AT_ONCE)
+    @retried  # type: ignore[untyped-decorator]
     def flaky(number: int) -> int:
-        return int(then({})) + number  # type: ignore[arg-type, typeddict-item]
+        return int(then({})) + number
 
     @task
     def other(number: int) -> int:

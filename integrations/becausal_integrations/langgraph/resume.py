@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from becausal import semconv
+from becausal import clock, semconv
 from becausal.context import current
 from becausal.recorder import Opening, Recorder, Sealed
 from becausal.step import Attribute, Cause, OpenStep, StepRef
@@ -80,7 +80,9 @@ class Resumptions:
                 return Origin(saved, parent, found_id, left, resumes)
         for found_id in (saved, parent):
             step = None if found_id is None else self._recorder.anchored(_checkpoint(found_id))
-            if step is not None:
+            if step is not None and found_id is not None:
+                last = self._recorder.anchored(_last(found_id)) if resumes else None
+                clock.witness((last or step).seq)  # what goes on comes after all that there was
                 return Origin(saved, parent, found_id, Left(step), resumes, is_elsewhere=True)
         return Origin(saved, parent, None, None, resumes)
 
@@ -155,6 +157,8 @@ class Resumptions:
                 if isinstance(write.step, OpenStep):
                     write.step.anchors.append(_channel(checkpoint_id, channel, next(numbers)))
                     named[write.step.id] = write.step
+        if named:
+            max(named.values(), key=lambda step: step.seq).anchors.append(_last(checkpoint_id))
         for step in named.values():
             if step.ended_ns is not None:
                 self._recorder.write(step)
@@ -222,6 +226,10 @@ class Resumptions:
 
 def _checkpoint(checkpoint_id: str) -> str:
     return f"langgraph checkpoint {checkpoint_id}"
+
+
+def _last(checkpoint_id: str) -> str:
+    return f"langgraph last before {checkpoint_id}"
 
 
 def _task(task_id: str) -> str:
