@@ -766,6 +766,8 @@ def test_taking_the_hooks_out_restores_every_place(store: str) -> None:
 def installed_hooks(store: str) -> list[Any]:
     becausal.instrument("langgraph", store=store)
     hooks = [hook for report in hooks_report() for hook in report.hooks if report.name.startswith("lang")]
+    for hook in hooks:  # a place is hooked once its module is there
+        importlib.import_module(hook.place.partition(":")[0])
     hooks = [type(hook)(hook.place, hook.state) for hook in hooks]
     becausal.uninstrument()
     return hooks
