@@ -347,6 +347,8 @@ async def test_two_processes_make_one_chain_and_one_connected_graph(recording: R
     )
     root = run.one("request")
     assert all(root.id in run.upstream(turn) for turn in run.all("agent"))
+    assert all(source.seq < step.seq for step in run.steps for source in run.causes(step))
+    assert {cause.grade for step in run.steps for cause in step.causes} == {"observed"}
     graph = becausal.open(recording.store).get(root.chain_id).graph
     assert graph.roots == (root,)
     assert graph.missing == ()

@@ -202,7 +202,6 @@ def _read(text: str) -> tuple[Sent, Said] | None:
 
 def _brought(sent: Sent, said: Said) -> Carrier:
     """Return the carrier of a message that another process sent."""
-    clock.witness(sent.handoff.seq)
     context, told_by = extract(said), sent.handoff
     stage = RemoteStep(
         sent.parent_id or told_by.id,

@@ -3,8 +3,8 @@
 AutoGen makes spans of the GenAI conventions for an agent's turn (`invoke_agent`) and a tool call (`execute_tool`), with
 a name and no content. Ours are of the same conventions and say more. Where both would go to the same place, ours stands
 for both and takes over what AutoGen's would have said beside. AutoGen's stay where ours is not made or goes elsewhere:
-a tracer that the app passed, a provider that `becausal.instrument(tracer_provider=…)` was given for ours alone, a level
-that leaves tools out, a call outside every chain. `create_agent` stays: nothing of ours says that.
+a provider that `becausal.instrument(tracer_provider=…)` was given for ours alone, a level that leaves tools out, a call
+outside every chain, a call of these functions by the app. `create_agent` stays: nothing of ours says that.
 
 The spans of the runtimes (`autogen create`, `send`, `publish`, `process`, `ack`) are of the provider that the app gave
 the runtime and stay. Their parents come right by the context in which each message is handled;
@@ -58,9 +58,8 @@ def _unless_ours(recorder: Recorder, ours: Callable[..., Span | None]) -> Make:
     def make(original: Callable[..., AbstractContextManager[Span]]) -> Any:
         @functools.wraps(original)
         def spanned(*args: Any, **kwargs: Any) -> AbstractContextManager[Span]:
-            explicit = kwargs.get("tracer") is not None or kwargs.get("parent") is not None
-            elsewhere = explicit or not recorder.active or not recorder.makes_global_spans
-            span = None if elsewhere else find(*args, **kwargs)
+            stands_here = recorder.active and recorder.makes_global_spans
+            span = find(*args, **kwargs) if stands_here else None
             return original(*args, **kwargs) if span is None else contextlib.nullcontext(span)
 
         return spanned
@@ -73,7 +72,7 @@ def _tool_span(
 ) -> Span | None:
     """Return the span of the tool call that runs here, with what AutoGen's own would have said."""
     step = current()
-    if not isinstance(step, OpenStep) or step.kind != "tool" or step.name != tool_name or step.span is None:
+    if not isinstance(step, OpenStep) or step.kind != "tool" or step.name != tool_name:
         return None
     told = {semconv.TOOL_DESCRIPTION: tool_description, semconv.TOOL_CALL_ID: tool_call_id}
     for key, value in told.items():
