@@ -16,7 +16,7 @@ __all__ = ["Entry"]
 SCALARS = (str, bytes, int, float, bool, type(None))
 
 SMALL = 4096
-"""Bytes of a canonical form that is cheap enough to be made again."""
+"""Bytes of a canonical form that is cheap enough to be made again; so is any of scalars and lists of scalars."""
 
 
 class Entry:
@@ -26,7 +26,8 @@ class Entry:
 
     def __init__(self, sealed: Sealed, value: Any) -> None:
         self.sealed = sealed
-        self._objects = None if sealed.payload.size <= SMALL else _objects_of(value)
+        is_cheap = sealed.payload.size <= SMALL or all(map(_is_flat, _items_of(value)))
+        self._objects = None if is_cheap else _objects_of(value)
 
     def now(self, recorder: Recorder, value: Any, *, is_copy: bool) -> Sealed | None:
         """Return what the same object is now, where it says something else; None where it does not.
@@ -55,10 +56,14 @@ def _objects_of(value: Any) -> list[Any]:
         objects.append(field)
         if type(field) is list:
             objects += field
-            objects += [_content_of(item) for item in field]
+            objects += () if _is_flat(field) else map(_content_of, field)
         elif type(field) not in SCALARS:
             objects += _items_of(field)
     return objects
+
+
+def _is_flat(field: Any) -> bool:
+    return type(field) in SCALARS or (type(field) is list and (not field or type(field[0]) in SCALARS))
 
 
 def _items_of(value: Any) -> list[Any]:
