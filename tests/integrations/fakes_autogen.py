@@ -120,3 +120,41 @@ def speaker(name: str, answer: Answer | None = None, **options: Any) -> Assistan
     """Return an assistant whose model is a pure function."""
     client = PureClient(answer or adds(name))
     return AssistantAgent(name, client, system_message=None, description=f"The agent {name}.", **options)
+
+
+def ledger(
+    is_done: Callable[[str], bool],
+    speaker: Callable[[str], str],
+    progress: Callable[[str], bool] = lambda said: True,
+) -> Answer:
+    """Return a model of Magentic-One's orchestrator, which judges by all that was said."""
+
+    def answer(messages: Sequence[LLMMessage]) -> str:
+        asked = text_of(messages[-1])
+        if "pure JSON" not in asked:
+            return next(said for word, said in PLANNING.items() if word in asked)
+        said = " ".join(map(text_of, messages[:-1]))
+        flags: dict[str, Any] = {
+            "is_request_satisfied": is_done(said),
+            "is_in_loop": False,
+            "is_progress_being_made": progress(said),
+            "next_speaker": speaker(said),
+            "instruction_or_question": "say it",
+        }
+        return json.dumps(
+            {key: {"reason": f"because {key}", "answer": value} for key, value in flags.items()}
+        )
+
+    return answer
+
+
+PLANNING = {
+    "pre-survey": "the facts",
+    "please rewrite the following fact sheet": "the facts, again",
+    "bullet-point plan": "the plan",
+    "new plan": "the plan, again",
+    "finalize": "the answer",
+    "final": "the answer",
+    "": "something",
+}
+"""What the orchestrator's model answers, by a word of what it is asked."""

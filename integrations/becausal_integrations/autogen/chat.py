@@ -13,7 +13,7 @@ from becausal.recorder import Observation, Opening, Recorder
 from becausal.step import Choice, OpenStep, RemoteStep, StepRef
 from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.hooking import noticed, observed, request_around
-from becausal_integrations.autogen.ledger import Ledger, Notes, cause, owns
+from becausal_integrations.autogen.ledger import Ledger, Notes, cause, notes_of, owns
 from becausal_integrations.autogen.state import States
 from becausal_integrations.autogen.teams import messages_of, turn_given
 from becausal_integrations.patch import Notice, family
@@ -57,6 +57,7 @@ class Chat:
         here = current()
         if here is None or owns(here, agent):
             return None
+        here = _stage(here)
         causes, hop = turn_given(), 0
         for message in messages:
             handoff = self._passed_on(message, agent.name, here)
@@ -112,6 +113,14 @@ class Chat:
     def _reset(self, agent: Any, _: None, error: BaseException | None) -> None:
         if error is None:
             self._ledger.models.pop(agent)
+
+
+def _stage(here: StepRef) -> StepRef:
+    """Return the step that a turn stands in: not in the choice that gave it, which may send its messages itself."""
+    notes = notes_of(here)
+    while notes is not None and notes.within is not None and semconv.ROUTE_CANDIDATES in notes:
+        here, notes = notes.within, notes_of(notes.within)
+    return here
 
 
 def _request(agent: Any, *, task: Any = None, **_: Any) -> Opening | None:

@@ -19,6 +19,7 @@ from becausal.instrument import Hooks
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.step import Choice, OpenStep
 from becausal_integrations.autogen import describe
+from becausal_integrations.autogen.carrier import arriving
 from becausal_integrations.autogen.hooking import noticed, observed
 from becausal_integrations.autogen.ledger import Ledger, Notes, cause, notes_of, owns, remote
 from becausal_integrations.autogen.selection import Selection, stage_of
@@ -68,9 +69,11 @@ class Orchestrator:
         asked = outer.said[-2:] if outer is not None else []
         if outer is not None and owns(here, manager):
             outer.content = "a new plan"
+            _count(outer, manager)  # as it is now: the next turns begin within this one
         self._ledger.threads.put(manager, 0)  # its thread begins anew
         self._ledger.transcribed.put(manager, 0)
-        notes = Notes(manager, here, {STALLS: manager._n_stalls})
+        stage = stage_of(manager, here)
+        notes = Notes(manager, stage, {STALLS: manager._n_stalls})
         made = {"facts": manager._facts, "plan": manager._plan}
         notes.content = self._recorder.seal({"task": manager._task, **made})
         return Opening(
@@ -78,9 +81,10 @@ class Orchestrator:
             manager._name,
             agent=manager._name,
             received=made,
-            parent=stage_of(manager, here),
+            parent=stage,
             causes=[
                 *self._teams.taken_up(here),
+                *([cause(stage, "data", "the task")] if stage is not None else []),
                 *(cause(step, "data", "its own answer") for step, _ in asked),
             ],
             attributes=notes,
@@ -92,15 +96,16 @@ class Orchestrator:
         here = current()
         if _is_within(manager, "route"):
             return None
+        stage = stage_of(manager, here)
         new = self._selection.newly_said(manager, manager._message_thread)
         return Opening(
             "route",
             manager._name,
             agent=manager._name,
             received=describe.heads(new),
-            parent=stage_of(manager, here),
+            parent=stage,
             causes=list(self._selection.said(new)),
-            attributes=Notes(manager, here, {semconv.ROUTE_CANDIDATES: tuple(manager._participant_names)}),
+            attributes=Notes(manager, stage, {semconv.ROUTE_CANDIDATES: tuple(manager._participant_names)}),
         )
 
     def _judged(self, step: OpenStep, _: None) -> object:
@@ -108,7 +113,8 @@ class Orchestrator:
         if not isinstance(notes, Notes):
             return NOTHING
         manager: Any = notes.owner
-        notes[STALLS], notes[ROUND] = manager._n_stalls, manager._n_rounds
+        if STALLS not in notes:
+            _count(notes, manager)
         progress = next(filter(None, (describe.progress(text) for _, text in reversed(notes.said))), None)
         if isinstance(notes.content, str):
             satisfied = None if progress is None else progress["is_request_satisfied"]
@@ -146,15 +152,16 @@ class Orchestrator:
         outer = notes_of(here)
         if outer is not None and owns(here, manager):
             outer.content = "the final answer"
+        stage = stage_of(manager, here)
         read = manager._message_thread[-MOST_READ:]
         return Opening(
             "agent",
             manager._name,
             agent=manager._name,
             received=list(read),
-            parent=stage_of(manager, here),
+            parent=stage,
             causes=list(self._selection.said(read)),
-            attributes=Notes(manager, here),
+            attributes=Notes(manager, stage),
         )
 
     def _answered(self, step: OpenStep, _: None) -> object:
@@ -167,10 +174,18 @@ def _as_planned(step: OpenStep, _: None) -> object:
     return step.attributes.content if isinstance(step.attributes, Notes) else NOTHING
 
 
+def _count(notes: Notes, manager: Any) -> None:
+    notes[STALLS], notes[ROUND] = manager._n_stalls, manager._n_rounds
+
+
 def _is_within(manager: object, kind: str) -> bool:
-    """Return whether a method calls the one that it overrides: the same work."""
+    """Return whether a method calls the one that it overrides: the same work.
+
+    A message that was sent in a turn of the orchestrator's brings that turn's context along; that is no call.
+    """
     here = current()
-    return owns(here, manager) and isinstance(here, OpenStep) and here.kind == kind
+    is_own = owns(here, manager) and isinstance(here, OpenStep) and here.kind == kind
+    return is_own and arriving() is None
 
 
 def _reason(entry: object) -> str | None:
