@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 # Before the function of the same name: a module imported later would take its place.
 import becausal.handoff as _module_of_handoffs  # noqa: F401
+from becausal.callback import callback
 from becausal.context import extract, inject
 from becausal.errors import (
     AdapterError,
@@ -51,6 +52,7 @@ __all__ = [
     "StoreError",
     "StoreFormatError",
     "agent",
+    "callback",
     "chain",
     "decide",
     "extract",

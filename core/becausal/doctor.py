@@ -13,17 +13,19 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from becausal import semconv
 from becausal.errors import BecausalError, BecausalWarning, StoreError
 from becausal.instrument import (
     AdapterReport,
     active_recorder,
     hooks_report,
     instrument,
+    is_listening,
     store_url_in_use,
     uninstrument,
 )
 from becausal.settings import store_url
-from becausal.store import StoreInfo, open_store
+from becausal.store import Store, StoreInfo, open_store
 
 __all__ = ["Diagnosis", "Foreign", "diagnose", "foreign_instrumentors"]
 
@@ -51,6 +53,8 @@ class Diagnosis:
     """Why the store cannot be read."""
     gaps: Mapping[str, int]
     """How much could not be recorded, by reason."""
+    by_callback: bool = False
+    """Whether this process, or the newest run in the store, is recorded by `becausal.callback()`, which sees less."""
 
 
 def diagnose(store: str | os.PathLike[str] | None = None) -> Diagnosis:
@@ -61,7 +65,7 @@ def diagnose(store: str | os.PathLike[str] | None = None) -> Diagnosis:
         store: a URL or a path; None for the one that would be used.
     """
     url = store_url_in_use() if store is None else store_url(os.fspath(store))
-    info, gaps, trouble = _store(url)
+    info, gaps, trouble, by_callback = _store(url)
     return Diagnosis(
         adapters=tuple(_hooked()),
         foreign=foreign_instrumentors(_installed(_NAMES), _instrumentors()),
@@ -70,6 +74,7 @@ def diagnose(store: str | os.PathLike[str] | None = None) -> Diagnosis:
         store=info,
         store_trouble=trouble,
         gaps=gaps,
+        by_callback=by_callback or is_listening("langchain"),
     )
 
 
@@ -137,17 +142,23 @@ def _import_places(report: AdapterReport) -> None:
             continue  # an optional part of the framework that is not installed: it stays `waiting`
 
 
-def _store(url: str) -> tuple[StoreInfo | None, Mapping[str, int], str | None]:
+def _store(url: str) -> tuple[StoreInfo | None, Mapping[str, int], str | None, bool]:
     try:
         store = open_store(url, read_only=True)
     except StoreError as refusal:
-        return None, {}, str(refusal)
+        return None, {}, str(refusal), False
     try:
-        return store.describe(), store.gaps(), None
+        return store.describe(), store.gaps(), None, _is_by_callback(store)
     except StoreError as trouble:
-        return None, {}, str(trouble)
+        return None, {}, str(trouble), False
     finally:
         store.close()
+
+
+def _is_by_callback(store: Store) -> bool:
+    """Return whether the newest run was recorded by callbacks."""
+    steps = (step for chain in store.chains(limit=1) for step in store.load(chain.chain_id))
+    return any(step.attributes.get(semconv.RECORDED_BY) == "callback" for step in steps)
 
 
 def _installed(names: tuple[str, ...]) -> dict[str, str]:

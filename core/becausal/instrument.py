@@ -14,7 +14,7 @@ import importlib.metadata
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -41,6 +41,9 @@ __all__ = [
     "flush",
     "hooks_report",
     "instrument",
+    "is_hooked",
+    "is_listening",
+    "listen",
     "store_url_in_use",
     "uninstrument",
 ]
@@ -111,6 +114,7 @@ class _Active:
     tracer_provider: TracerProvider | None
     recorder: Recorder
     hooks: dict[str, Hooks] = field(default_factory=dict)
+    listening: set[str] = field(default_factory=set)  # frameworks that tell by callbacks
 
 
 _active: _Active | None = None
@@ -141,33 +145,36 @@ def instrument(
             warned of instead, and spans alone are made.
         SettingsError: a level or a capture that does not exist.
     """
-    global _active
     with _lock:
         known = adapters()
-        asked = [
-            name.lower().replace("-", "_") for name in frameworks
-        ]  # `agent-framework`, as its package is called
+        asked = [_called(name.lower(), known) for name in frameworks]
         chosen = _chosen(asked, known)
         settings = Settings.read(store=store, level=level, capture=capture)
-        is_first = _active is None
-        if _active is None:
-            _active = _Active(settings, tracer_provider, _recorder(settings, tracer_provider))
-            _flush_in_pool_workers()
-        elif _differs(settings, _active, store=store, level=level, capture=capture, provider=tracer_provider):
-            warnings.warn(
-                f"becausal records to {_active.settings.store} at level {_active.settings.level!r} already; "
-                "call becausal.uninstrument() before you instrument with other settings",
-                BecausalWarning,
-                stacklevel=2,
-            )
+        active, is_first = _start(
+            settings, tracer_provider, {"store": store, "level": level, "capture": capture}
+        )
         try:
             for name in chosen:
-                if name not in _active.hooks:
-                    _install(name, known[name], _active, was_named=name in asked)
+                if name not in active.hooks:
+                    _install(name, known[name], active, was_named=name in asked)
         except BaseException:
             if is_first:  # nothing, rather than a half
                 uninstrument()
             raise
+
+
+def listen(
+    framework: str,
+    *,
+    store: str | os.PathLike[str] | None = None,
+    capture: str | None = None,
+    tracer_provider: TracerProvider | None = None,
+) -> None:
+    """Record what a framework's callbacks tell, from now on; nothing is hooked. See `becausal.callback`."""
+    with _lock:
+        settings = Settings.read(store=store, capture=capture)
+        active, _ = _start(settings, tracer_provider, {"store": store, "capture": capture})
+        active.listening.add(framework)
 
 
 def uninstrument() -> None:
@@ -190,6 +197,16 @@ def flush(timeout: float = 5.0) -> bool:
 def active_recorder() -> Recorder | None:
     """Return the recorder that is at work, or None before `instrument()`."""
     return None if _active is None else _active.recorder
+
+
+def is_hooked(adapter: str) -> bool:
+    """Return whether an adapter's hooks are in."""
+    return _active is not None and adapter in _active.hooks
+
+
+def is_listening(framework: str) -> bool:
+    """Return whether a framework's callbacks are recorded in this process."""
+    return _active is not None and framework in _active.listening
 
 
 def active_store() -> Store | None:
@@ -236,6 +253,30 @@ def hooks_report() -> list[AdapterReport]:
         )
         for name, adapter in adapters().items()
     ]
+
+
+def _start(
+    settings: Settings, tracer_provider: TracerProvider | None, given: Mapping[str, object]
+) -> tuple[_Active, bool]:
+    """Return what is at work, and whether it has only just begun. Called with the lock held."""
+    global _active
+    if _active is None:
+        _active = _Active(settings, tracer_provider, _recorder(settings, tracer_provider))
+        _flush_in_pool_workers()
+        return _active, True
+    if _differs(settings, _active, provider=tracer_provider, **given):
+        warnings.warn(
+            f"becausal records to {_active.settings.store} at level {_active.settings.level!r} already; "
+            "call becausal.uninstrument() before you instrument with other settings",
+            BecausalWarning,
+            stacklevel=3,
+        )
+    return _active, False
+
+
+def _called(name: str, known: dict[str, Adapter]) -> str:
+    """Return the name of the adapter that somebody means: a framework may be called as its package is."""
+    return name if name in known else name.replace("-", "_")
 
 
 def _chosen(frameworks: Sequence[str], known: dict[str, Adapter]) -> list[str]:
@@ -303,7 +344,7 @@ def _recorder(settings: Settings, tracer_provider: TracerProvider | None) -> Rec
         if settings.store_was_named:
             raise
         warnings.warn(
-            f"{refusal}. Until then becausal makes spans and keeps no runs.", BecausalWarning, stacklevel=3
+            f"{refusal}. Until then becausal makes spans and keeps no runs.", BecausalWarning, stacklevel=4
         )
     else:
         _last_store = settings.store

@@ -106,3 +106,13 @@ def test_other_instrumentors_are_named_with_the_way_to_leave_one_out() -> None:
     assert [other.name for other in found] == ["mlflow", langchain]
     assert "mlflow.langchain.autolog()" in found[0].advice
     assert "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=langchain" in found[1].advice
+
+
+def test_it_says_what_recording_by_callbacks_misses() -> None:
+    by_callback = Diagnosis((), (), None, "sqlite:///x.db", None, "x.db does not exist", {}, by_callback=True)
+
+    assert "becausal.callback() is in use" in shown(by_callback)
+    assert "what truly triggered a node" in shown(by_callback)
+    assert len(checkup.json(by_callback)["missed_by_callback"]) > 5
+    assert "becausal.callback() is not in use" in shown(found_with())
+    assert checkup.json(found_with())["missed_by_callback"] == []

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from becausal.callback import MISSES
 from becausal.doctor import Diagnosis
 from becausal.instrument import AdapterReport
 from becausal.views.clean import styled
@@ -57,6 +58,8 @@ class DiagnosisJson(TypedDict):
     opentelemetry_sdk: str | None
     store: StoreJson
     gaps: dict[str, int]
+    by_callback: bool
+    missed_by_callback: list[str]
 
 
 def text(found: Diagnosis) -> RenderableType:
@@ -64,6 +67,8 @@ def text(found: Diagnosis) -> RenderableType:
     return Group(
         styled("adapters", "bold"),
         _adapters(found),
+        styled("callbacks", "bold"),
+        *_callbacks(found.by_callback),
         styled("other instrumentors", "bold"),
         *([styled(f"  {other.name} {other.version}: {other.advice}", "yellow") for other in found.foreign]
           or [Text("  none that records the same calls")]),
@@ -95,6 +100,8 @@ def json(found: Diagnosis) -> DiagnosisJson:
             bodies=None if store is None else store.bodies,
         ),
         gaps=dict(found.gaps),
+        by_callback=found.by_callback,
+        missed_by_callback=list(MISSES) if found.by_callback else [],
     )
 
 
@@ -125,6 +132,13 @@ def _places(report: AdapterReport) -> list[Text]:
     said = ", ".join(f"{count} places {state}" for state, count in counts.items() if count)
     gone = [styled(f"gone: {hook.place}", "bold red") for hook in report.hooks if hook.state == "gone"]
     return [*([Text(said)] if said else []), *gone]
+
+
+def _callbacks(in_use: bool) -> list[RenderableType]:
+    if not in_use:
+        return [Text("  becausal.callback() is not in use")]
+    says = "  becausal.callback() is in use. becausal.instrument() sees more; by callbacks nobody can tell:"
+    return [styled(says, "yellow"), *(styled(f"  - {missed}") for missed in MISSES)]
 
 
 def _sdk(version: str | None) -> Text:

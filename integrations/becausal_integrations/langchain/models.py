@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from opentelemetry.context import Context
 from becausal import semconv
 from becausal.context import current, with_step
 from becausal.recorder import NOTHING, Opening, Recorder, Sealed
-from becausal.step import OpenStep
+from becausal.step import OpenStep, StepRef
 from becausal_integrations.langchain.attempts import Attempts
 from becausal_integrations.langchain.calls import Calls
 from becausal_integrations.langchain.decisions import choice_of
@@ -42,6 +42,10 @@ MAX_RUNS = 4096
 """Model calls that can be open at a time: a stream that nobody finished is given up beyond so many, oldest first."""
 
 
+ParentOf = Callable[[UUID | None], StepRef | None]
+"""Returns the step that a call under a run belongs to; None for the one that is current."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A batch of calls about to begin."""
@@ -65,8 +69,11 @@ class _Run:
 class Models:
     """Opens and closes a step for each model call, by LangChain's run id."""
 
-    def __init__(self, recorder: Recorder, calls: Calls, runnables: Runnables) -> None:
-        self._recorder, self._calls, self._runnables = recorder, calls, runnables
+    def __init__(
+        self, recorder: Recorder, calls: Calls, runnables: Runnables, parent_of: ParentOf | None = None
+    ) -> None:
+        self._recorder, self._calls = recorder, calls
+        self._parent_of = parent_of or runnables.above
         self._attempts = Attempts(recorder, runnables)
         self._runs: OrderedDict[UUID, _Run] = OrderedDict()
         self._lock = threading.Lock()
@@ -98,7 +105,7 @@ class Models:
             name = model_name(metadata, asked.params, asked.serialized)
             attributes = request_attributes(name, metadata)
             parent_id = getattr(manager, "parent_run_id", None)
-            parent = None if current() is not None else self._runnables.step(parent_id)
+            parent = self._parent_of(parent_id)
             step = self._recorder.begin(
                 Opening("model", name, received=received, parent=parent, attributes=attributes)
             )

@@ -140,6 +140,10 @@ class Runnables:
         """Return the step that a call belongs to by its callbacks, where no step is current."""
         return self.step(getattr(callbacks, "parent_run_id", None))
 
+    def above(self, run_id: UUID | None) -> StepRef | None:
+        """Return the step that a call under a run belongs to; None where that is the one that is current."""
+        return None if current() is not None else self.step(run_id)
+
     def step(self, run_id: UUID | None) -> StepRef | None:
         """Return the step that a run belongs to; that of a bare chain begins with its first part."""
         run = None if run_id is None else self._runs.get(run_id)
