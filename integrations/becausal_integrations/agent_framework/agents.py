@@ -190,16 +190,16 @@ class Agents:
             return None
         opening = _memory("memory_read", provider, None, told(list(context.input_messages)))
         if opening is not None and isinstance(opening.attributes, Notes):
-            opening.attributes.made = [(context, None), (len(context.instructions), None)]
+            opening.attributes.made = [(context, None), (len(_instructions(context)), None)]
         return opening
 
     def _given(self, step: OpenStep, _: None) -> object:
         notes = notes_of(step)
         if notes is None or not notes.made:
             return NOTHING
-        (context, _none), (known, _none) = notes.made
-        found = list(context.context_messages.get(notes.owner.source_id, ()))  # type: ignore[attr-defined]
-        return told([*context.instructions[known:], *found])  # type: ignore[attr-defined]
+        context: Any = notes.made[0][0]
+        known: Any = notes.made[1][0]
+        return told([*_instructions(context)[known:], *context.context_messages.get(step.name, ())])
 
     def _taking_in(self, provider: Any, *_: Any, context: Any = None, **__: Any) -> Opening | None:
         if context is None or _is_history(provider) or not _overrides(provider, "after_run"):
@@ -244,6 +244,10 @@ def _memory(
     notes = Notes(provider, attributes)
     notes.made = [(message, None) for message in last]
     return Opening(kind, name, received=received, attributes=notes)
+
+
+def _instructions(context: Any) -> list[str]:
+    return list(getattr(context, "instructions", ()))
 
 
 def _key(notes: Notes) -> str:

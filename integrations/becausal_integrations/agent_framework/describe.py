@@ -1,4 +1,4 @@
-"""From Agent Framework's values to ours. Pure: each takes a value of the framework's and is tested without a run.
+"""From Agent Framework's values to ours. Each takes a value of the framework's and is tested without a run.
 
 A message is told in the plain form that every framework's messages share: role, name, content, tool calls. Left out is
 what says the same again (`raw_representation`, the provider's own object) and the fields of `Content` that its type
@@ -12,10 +12,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from operator import is_
 from typing import Any
 
 from becausal import semconv
 from becausal.step import Attribute, Choice
+from becausal_integrations.agent_framework.ledger import ByIdentity
 
 __all__ = [
     "agent_name",
@@ -121,7 +123,47 @@ def _forms() -> dict[type, int]:
     }
 
 
+# A conversation is told again each turn: a message that is what it was is not put together anew. Known by its first
+# content, since the framework copies messages, and copies share what they hold.
+_known: ByIdentity[tuple[list[object], dict[str, Any]]] = ByIdentity()
+
+_TOLD = ("type", "text", "call_id", "name", "arguments", "result", "exception")
+"""The fields of a content that its message is told by, of the types that most consist of."""
+
+
+_PLAIN = frozenset((str, type(None)))
+_PLAIN_TYPES = frozenset(("text", "function_call", "function_result"))
+
+
 def _message(message: Any) -> dict[str, Any]:
+    inside = _inside(message)
+    if inside is None:
+        return _put_together(message)
+    first = message.contents[0]
+    known = _known.get(first)
+    if known is None or len(known[0]) != len(inside) or not all(map(is_, known[0], inside)):
+        known = inside, _put_together(message)
+        _known.put(first, known)
+    return known[1]
+
+
+def _inside(message: Any) -> list[object] | None:
+    """Return all that a message of text and tool calls consists of, each immutable; None for any other."""
+    inside = [message.role, message.author_name, message.message_id]
+    for content in message.contents:
+        inside += map(vars(content).get, _TOLD)
+    more = message.additional_properties
+    is_plain = _PLAIN.issuperset(map(type, inside)) and _PLAIN_TYPES.issuperset(inside[3::7])
+    has_notes_alone = not more or all(map(_is_own_note, more))
+    return inside if len(inside) > 3 and is_plain and has_notes_alone else None
+
+
+def _is_own_note(key: str) -> bool:
+    """Return whether the framework notes something on a message for itself."""
+    return key.startswith("_")
+
+
+def _put_together(message: Any) -> dict[str, Any]:
     said: dict[str, Any] = {"role": _plain(message.role)}
     if message.author_name:
         said["name"] = message.author_name
@@ -140,10 +182,8 @@ def _message(message: Any) -> dict[str, Any]:
         ]
     if message.message_id:
         said["message_id"] = message.message_id
-    # What the framework notes on a message for itself begins with an underscore.
-    more = {
-        key: value for key, value in (message.additional_properties or {}).items() if not key.startswith("_")
-    }
+    properties = message.additional_properties or {}
+    more = {key: value for key, value in properties.items() if not _is_own_note(key)}
     return said | {"additional_properties": more} if more else said
 
 

@@ -101,10 +101,13 @@ class Streams:
             return result
         if kwargs.get("stream"):
             return self._arrived(result, seen, args, kwargs)
-        function: Callable[..., Awaitable[Any]] = lambda *_, **__: result  # noqa: E731
+        function: Callable[..., Any] = _Given(result)
         for observation in reversed(seen):
             function = functools.partial(self._recorder.acall, observation, function)
-        return function(*args, **kwargs)
+        call = function(*args, **kwargs)
+        if inspect.iscoroutine(result):  # Python names it where nobody awaits it
+            call.__name__, call.__qualname__ = result.__name__, result.__qualname__
+        return call
 
     async def _arrived(
         self, result: Awaitable[Any], seen: Sequence[Observation], args: Sequence[Any], kwargs: dict[str, Any]
@@ -149,6 +152,22 @@ class _Telling:
             if status == "ok" and stream is not None and stream._finalized:
                 telling.item(stream._final_result)
             telling.end(status, error)
+
+
+class _Given:
+    """Gives an awaitable that is there already, once; one that nobody came for is closed with what was to come."""
+
+    def __init__(self, awaitable: Awaitable[Any]) -> None:
+        self._awaitable: Awaitable[Any] | None = awaitable
+
+    def __call__(self, *_: Any, **__: Any) -> Awaitable[Any]:
+        awaitable, self._awaitable = self._awaitable, None
+        assert awaitable is not None
+        return awaitable
+
+    def __del__(self) -> None:
+        if inspect.iscoroutine(self._awaitable):
+            self._awaitable.close()
 
 
 class _Awaiting:
