@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 import becausal.handoff as _module_of_handoffs  # noqa: F401
 from becausal.callback import callback
 from becausal.context import extract, inject
+from becausal.contracts import contract
 from becausal.errors import (
     AdapterError,
     BecausalError,
     BecausalWarning,
+    ContractError,
     EnvelopeError,
     MemoryConflictError,
     MemoryKeyError,
@@ -32,6 +34,7 @@ from becausal.errors import (
 )
 from becausal.instrument import flush, instrument, uninstrument
 from becausal.own import agent, chain, decide, handoff, receive, returned, tool
+from becausal.validators import validator
 
 if TYPE_CHECKING:
     from becausal.memory import Memory
@@ -41,6 +44,7 @@ __all__ = [
     "AdapterError",
     "BecausalError",
     "BecausalWarning",
+    "ContractError",
     "EnvelopeError",
     "Memory",
     "MemoryConflictError",
@@ -54,6 +58,7 @@ __all__ = [
     "agent",
     "callback",
     "chain",
+    "contract",
     "decide",
     "extract",
     "flush",
@@ -66,6 +71,7 @@ __all__ = [
     "returned",
     "tool",
     "uninstrument",
+    "validator",
 ]
 
 _LOOKING = {"Memory": "becausal.memory", "last_run": "becausal.run", "open": "becausal.run"}

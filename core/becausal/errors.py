@@ -9,6 +9,7 @@ __all__ = [
     "AdapterError",
     "BecausalError",
     "BecausalWarning",
+    "ContractError",
     "EnvelopeError",
     "MemoryConflictError",
     "MemoryKeyError",
@@ -51,6 +52,10 @@ class StepNotFoundError(BecausalError, LookupError):
 
 class EnvelopeError(BecausalError, ValueError):
     """What `receive` was given is no envelope that `handoff` made."""
+
+
+class ContractError(BecausalError, ValueError):
+    """A contract asks for what cannot be checked."""
 
 
 class MemoryConflictError(BecausalError, RuntimeError):

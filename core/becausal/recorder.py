@@ -20,8 +20,10 @@ from typing import Any
 from opentelemetry import context as otel_context
 
 from becausal import clock, semconv
+from becausal.afterwards import Afterwards
 from becausal.canonical import Encoder, digest_text, encode
 from becausal.context import Scope, span_parent, step_of, with_step
+from becausal.contracts import Contracts
 from becausal.errors import StoreError
 from becausal.guard import guarded
 from becausal.observation import NOTHING, Observation, Opening, Sealed
@@ -42,6 +44,10 @@ BOUNDARY_KINDS: frozenset[StepKind] = frozenset({"request", "workflow", "agent",
 
 MAX_OPEN = 20_000
 """Steps that never end (a stream nobody finished) are given up as `unfinished` beyond so many, oldest first."""
+
+
+FLUSH_S = 5.0
+"""How long a check waits for what it is to check to be in the store."""
 
 
 class Recorder:
@@ -68,7 +74,9 @@ class Recorder:
         # Spans are the app's provider's: where that fails, the step is kept all the same.
         self._open_span, self._close_span = guarded(telemetry.open), guarded(telemetry.close)
         self._link_span = guarded(telemetry.link)
-        self._validators = Validators(lambda step: self.write(_as_it_is(step)), self.count_gap)
+        self._afterwards = Afterwards(self._rewrite, self.count_gap)
+        self._validators = Validators(self._afterwards, self.count_gap)
+        self._contracts = Contracts(self._afterwards, self._kept_value)
 
     # -- the seam: what is the app's may have any name, so ours are given by position alone
 
@@ -177,7 +185,6 @@ class Recorder:
             finally:
                 step.span = None  # the span's context is enough for links
                 self.write(step)
-                self._validators.ended(step)
 
     def handoff(
         self,
@@ -288,6 +295,7 @@ class Recorder:
         """Bring a step that has ended to the store; what is there of the same id is completed by it."""
         if self._writer is not None:
             self._writer.put(step)
+            self._have_checked(step)
 
     def anchored(self, name: str) -> RemoteStep | None:
         """Return the step that was given a name to go on from, by whichever process wrote to this store.
@@ -306,7 +314,7 @@ class Recorder:
         if self._writer is None:
             return True
         deadline = time.monotonic() + timeout
-        self._validators.wait(timeout)
+        self._afterwards.wait(timeout)
         with self._open_lock:
             still_open = list(self._open.values())
         for step in still_open:
@@ -321,12 +329,13 @@ class Recorder:
         if self._writer is None:
             return True
         deadline = time.monotonic() + timeout
-        self._validators.wait(timeout)
+        self._afterwards.wait(timeout)
         return self._writer.close(max(0.0, deadline - time.monotonic()))
 
     def forget_after_fork(self) -> None:
         """Drop what the parent process holds open: it is the parent's to end."""
         self._open, self._open_lock = {}, threading.RLock()
+        self._afterwards.forget()
         self._validators.forget()
         self.encoder.forget()
 
@@ -366,6 +375,25 @@ class Recorder:
             self.end(step, error=error)
             raise
         self.end(step, error=error, status=status)
+
+    def _rewrite(self, step: OpenStep) -> None:
+        if self._writer is not None:
+            self._writer.put(step)
+
+    @guarded
+    def _have_checked(self, step: OpenStep) -> None:
+        if step.kind == "tool":
+            self._validators.ended(step)
+        elif step.kind == "handoff":
+            self._contracts.ended(step)
+
+    def _kept_value(self, payload: Payload) -> object:
+        """Return a payload's value from the store, once it is there; not for the app's threads."""
+        if self._writer is None or not self._keeps_bodies:
+            raise LookupError("bodies are not kept")
+        self._writer.flush(FLUSH_S)
+        store = self._writer.store
+        return dataclasses.replace(payload, bodies=store).value()
 
     def _give_up_oldest(self) -> None:
         with self._open_lock:

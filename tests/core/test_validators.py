@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Recording
 
 import becausal
-from becausal import validators
+from becausal import afterwards, validators
 from becausal.toolcall import ToolCall
 
 
@@ -77,14 +77,14 @@ def test_a_validator_that_fails_or_answers_nonsense_is_told_of_and_the_app_goes_
 
     assert search("bolts") == {"hits": ["bolts"]}
     failed, answered = checks_of(recording)
-    assert failed == "validator failing failed: KeyError: 'no such field'"
-    assert answered.startswith("validator nonsense answered int; it is to answer None")
+    assert failed == "check failing failed: KeyError: 'no such field'"
+    assert answered.startswith("check nonsense answered int; it is to answer None")
 
 
 def test_a_validator_that_blocks_is_given_up_and_not_asked_again(
     recording: Recording, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(validators, "MOST_SECONDS", 0.01)
+    monkeypatch.setattr(afterwards, "MOST_SECONDS", 0.01)
     never, asked = threading.Event(), []
 
     @becausal.validator("search")
@@ -98,7 +98,7 @@ def test_a_validator_that_blocks_is_given_up_and_not_asked_again(
 
     tools = [ToolCall(step) for step in recording.last() if step.kind == "tool"]
     never.set()
-    assert [tool.checks for tool in tools] == [("validator blocking did not answer within 0 s",), ()]
+    assert [tool.checks for tool in tools] == [("check blocking did not answer within 0 s",), ()]
     assert len(asked) == 1
     assert "is not asked again" in caplog.text
 
