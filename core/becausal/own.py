@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, overload
 
 from becausal import canonical, clock, context, guard
+from becausal.afterwards import Check
 from becausal.envelope import Sent, payload_of, send
 from becausal.instrument import active_recorder
 from becausal.payload import text_of
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.standin import FunctionStandIn
 from becausal.step import Choice, OpenStep
+from becausal.validators import validator
 
 __all__ = ["OpenTurn", "agent", "chain", "decide", "handoff", "receive", "returned", "tool"]
 
@@ -93,21 +95,29 @@ def agent(name: str, *, received: object = NOTHING) -> Iterator[OpenTurn]:
 @overload
 def tool(function: F, /) -> F: ...
 @overload
-def tool(*, name: str | None = None) -> Callable[[F], F]: ...
-def tool(function: F | None = None, /, *, name: str | None = None) -> F | Callable[[F], F]:
+def tool(*, name: str | None = None, validate: Iterable[Check] = ()) -> Callable[[F], F]: ...
+def tool(
+    function: F | None = None, /, *, name: str | None = None, validate: Iterable[Check] = ()
+) -> F | Callable[[F], F]:
     """Record every call of a function as a tool call: a function, a coroutine, a generator or an async generator.
 
     The function stays what it is under `inspect`. Arguments are kept by name, as they were given.
+
+    Args:
+        name: what its calls are to be called; else the function's name.
+        validate: checks of what it answers; see `becausal.validator`.
     """
     if function is None:
-        return lambda undecorated: tool_named(undecorated, name)
-    return tool_named(function, name)
+        return lambda undecorated: tool_named(undecorated, name, validate)
+    return tool_named(function, name, validate)
 
 
-def tool_named(function: F, name: str | None) -> F:
+def tool_named(function: F, name: str | None, validate: Iterable[Check] = ()) -> F:
     """Return a function that records its calls under a tool name."""
     seam = _seam_for(function)
     called = str(name or getattr(function, "__name__", type(function).__name__))
+    for check in validate:
+        validator(called)(check)
     named: dict[bool, Naming] = {}  # by whether it is bound: the parameters are the same every time
 
     def observed(wrapped: Any, instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

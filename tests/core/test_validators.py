@@ -138,6 +138,16 @@ def test_a_validator_that_calls_a_tool_records_it_in_no_run_of_the_apps(recordin
     assert [step.name for step in run if step.kind == "tool"] == ["search"]
 
 
+def test_a_tool_brings_its_own_validators(recording: Recording) -> None:
+    @becausal.tool(name="count", validate=[lambda answer: None if answer > 0 else "not positive"])
+    def count() -> int:
+        return 0
+
+    count()
+
+    assert checks_of(recording) == ("not positive",)
+
+
 def test_the_name_of_the_tool_must_be_given() -> None:
     with pytest.raises(TypeError, match=r"@becausal\.validator\('search'\)"):
         becausal.validator(search)  # type: ignore[arg-type]
