@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,11 @@ def asked(folder: Path, *question: str) -> Any:
     [
         ("quickstart.py", ["tools to researcher", "researcher to analyst", "analyst to writer"]),
         ("autogen_team.py", ["researcher to writer"]),
+        pytest.param(
+            "agent_framework_workflow.py",
+            ["researcher to writer"],
+            marks=pytest.mark.skipif(find_spec("agent_framework") is None, reason="is not installed"),
+        ),
     ],
 )
 def test_the_wrong_figure_is_led_back_to_the_tool_over_every_hop(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import inspect
 import re
+import warnings
+import weakref
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -278,6 +281,57 @@ async def test_what_is_refused_is_refused_at_once(store: str) -> None:
     try:
         with pytest.raises(ValueError, match="Must provide"):
             chain(Adds("one"), Ends("two")).run()
+    finally:
+        becausal.uninstrument()
+
+
+async def test_a_run_that_is_closed_unawaited_frees_its_workflow_without_a_word(store: str) -> None:
+    becausal.instrument("agent-framework", store=store)
+    try:
+        workflow = chain(Adds("one"), Ends("two"))
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            abandoned: Any = workflow.run("go")
+            abandoned.close()
+            del abandoned
+            gc.collect()
+        result = await workflow.run("go")
+    finally:
+        becausal.uninstrument()
+
+    assert [str(warning.message) for warning in heard if "never awaited" in str(warning.message)] == []
+    assert result.get_outputs() == ["two(one(go))"]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+async def test_a_run_that_nobody_awaits_is_warned_of_by_its_own_name(store: str) -> None:
+    def warned_of() -> list[str]:
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            speaker("writer").run("go")
+            gc.collect()
+        return [str(w.message) for w in heard if "never awaited" in str(w.message)]
+
+    without = warned_of()
+    becausal.instrument("agent-framework", store=store)
+    with_it = warned_of()
+    becausal.uninstrument()
+
+    assert with_it == without
+
+
+async def test_nothing_of_the_app_is_kept_alive(store: str) -> None:
+    becausal.instrument("agent-framework", store=store)
+    try:
+        workflow, agent = chain(guide(), speaker("writer")), speaker("alone")
+        stream = agent.run("one two", stream=True)
+        answer = await stream.get_final_response()
+        left = [*map(weakref.ref, (workflow, agent, stream, answer.messages[0], agent.client))]
+        await workflow.run("go")
+        del workflow, agent, stream, answer
+        gc.collect()
+
+        assert [ref() for ref in left] == [None] * 5
     finally:
         becausal.uninstrument()
 

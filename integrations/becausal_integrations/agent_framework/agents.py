@@ -12,7 +12,7 @@ from becausal.step import Attribute, Cause, OpenStep, Status, StepRef
 from becausal.versions import Version
 from becausal_integrations.agent_framework import describe
 from becausal_integrations.agent_framework.describe import told
-from becausal_integrations.agent_framework.ledger import Ledger, Notes, cause, notes_of, owns
+from becausal_integrations.agent_framework.ledger import Ledger, Notes, cause, forget_made, notes_of, owns
 from becausal_integrations.patch import Notice
 
 __all__ = ["Agents"]
@@ -32,8 +32,8 @@ class Agents:
         self.tool = Observation(self._called, self._returned, _interrupted)
         self.raw_result = Notice(after=self._raw)
         self.history_read = Observation(self._reading, self._read)
-        self.history_write = Observation(self._saving, self._saved)
-        self.provided = Observation(self._providing, self._given)
+        self.history_write = Observation(self._saving, self._saved, forget_made)
+        self.provided = Observation(self._providing, self._given, forget_made)
         self.taken_in = Observation(self._taking_in)
 
     # Agents
@@ -173,9 +173,10 @@ class Agents:
 
     def _saved(self, step: OpenStep, _: None) -> object:
         notes = notes_of(step)
-        if notes is not None and notes.made:
-            last = notes.made[0][0]
-            version = self._ledger.versions.wrote(notes.owner, _key(notes), self._digest(last), step)
+        made = [] if notes is None else notes.take_made()
+        if notes is not None and made:
+            digest = self._digest(made[0][0])
+            version = self._ledger.versions.wrote(notes.owner, _key(notes), digest, step)
             step.attributes[semconv.MEMORY_VERSION] = version.number
         return NOTHING
 
@@ -195,10 +196,10 @@ class Agents:
 
     def _given(self, step: OpenStep, _: None) -> object:
         notes = notes_of(step)
-        if notes is None or not notes.made:
+        made: list[Any] = [] if notes is None else [value for value, _ in notes.take_made()]
+        if not made:
             return NOTHING
-        context: Any = notes.made[0][0]
-        known: Any = notes.made[1][0]
+        context, known = made
         return told([*_instructions(context)[known:], *context.context_messages.get(step.name, ())])
 
     def _taking_in(self, provider: Any, *_: Any, context: Any = None, **__: Any) -> Opening | None:

@@ -24,6 +24,7 @@ from becausal_integrations.agent_framework.ledger import (
     Notes,
     cause,
     farther,
+    forget_made,
     notes_of,
 )
 from becausal_integrations.agent_framework.workflows import request_name
@@ -55,7 +56,7 @@ class Executors:
 
     def __init__(self, recorder: Recorder, ledger: Ledger) -> None:
         self._recorder, self._ledger = recorder, ledger
-        self.execution = Observation(self._begun, self._ended)
+        self.execution = Observation(self._begun, self._ended, forget_made)
         self.sending = Notice(self._sending)
         self.yielding = Notice(self._yielding)
         self.delivery = Notice(
@@ -95,18 +96,20 @@ class Executors:
 
     def _ended(self, step: OpenStep, _: None) -> object:
         notes = notes_of(step)
-        if notes is None:
+        agent = None if notes is None else notes.owner
+        if notes is None or agent is None:
             return NOTHING
+        made = notes.take_made()
         if notes.has_run:
-            for earlier in self._ledger.kept.pop(notes.owner, ()):
+            for earlier in self._ledger.kept.pop(agent, ()):
                 self._recorder.cause(step, cause(earlier, "data", "kept for the turn"))
-        elif not notes.made and describe.is_agent(notes.owner):
-            self._ledger.kept.setdefault(notes.owner, []).append(step)
-        if not notes.made:
+        elif not made and describe.is_agent(agent):
+            self._ledger.kept.setdefault(agent, []).append(step)
+        if not made:
             return NOTHING
-        sealed = notes.made[0][1]
-        is_all = len(notes.made) == 1 and sealed is not None and not notes.has_run
-        return sealed if is_all else describe.produced_by([made for made, _ in notes.made])
+        sealed = made[0][1]
+        is_all = len(made) == 1 and sealed is not None and not notes.has_run
+        return sealed if is_all else describe.produced_by([value for value, _ in made])
 
     def _asked_before(self, message: Any) -> list[Cause]:
         """Return the step that asked for the answer which a message brings from outside."""

@@ -13,10 +13,22 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from becausal.observation import Sealed
-from becausal.step import Attribute, Cause, EdgeKind, OpenStep, RemoteStep, StepRef
+from becausal.step import Attribute, Cause, EdgeKind, OpenStep, RemoteStep, Status, StepRef
 from becausal.versions import Versions
 
-__all__ = ["ByIdentity", "Carrier", "Ledger", "Notes", "Recent", "cause", "farther", "notes_of", "owns"]
+__all__ = [
+    "ByIdentity",
+    "Carrier",
+    "Checkpoint",
+    "Ledger",
+    "Notes",
+    "Recent",
+    "cause",
+    "farther",
+    "forget_made",
+    "notes_of",
+    "owns",
+]
 
 T = TypeVar("T")
 
@@ -29,18 +41,27 @@ MOST_CHECKPOINTS = 1_000
 class Notes(dict[str, Attribute]):
     """A step's attributes, and what the adapter must know of the step as long as it is current."""
 
-    __slots__ = ("has_run", "made", "owner", "premises")
+    __slots__ = ("_owner", "has_run", "made", "premises")
 
     def __init__(self, owner: object, attributes: Mapping[str, Attribute] | None = None) -> None:
         super().__init__(attributes or {})
-        self.owner = owner
-        """The app's object at work: the agent, the client, the tool, the workflow."""
+        self._owner = weakref.ref(owner)  # steps are remembered longer than their run lasts
         self.premises: tuple[str, ...] = ()
         """Of a model call: what was new to it."""
         self.made: list[tuple[object, Sealed | None]] = []
         """Of an executor: what it sent and gave out so far."""
         self.has_run = False
         """Of an agent in a workflow: whether it took its turn, and did not just keep a message for later."""
+
+    @property
+    def owner(self) -> object:
+        """The app's object at work: the agent, the client, the tool, the workflow; None once it is gone."""
+        return self._owner()
+
+    def take_made(self) -> list[tuple[object, Sealed | None]]:
+        """Return what was made, and forget it."""
+        made, self.made = self.made, []
+        return made
 
 
 def notes_of(step: StepRef | None) -> Notes | None:
@@ -56,6 +77,14 @@ def owns(step: StepRef | None, thing: object) -> bool:
     """
     notes = notes_of(step)
     return notes is not None and notes.owner is thing
+
+
+def forget_made(step: OpenStep, _: BaseException) -> Status | None:
+    """Forget what a step that failed has made so far; what an `Observation` is told by."""
+    notes = notes_of(step)
+    if notes is not None:
+        notes.take_made()
+    return None
 
 
 def cause(step: StepRef, kind: EdgeKind, evidence: str) -> Cause:
