@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -12,7 +13,16 @@ from becausal.recorder import Sealed
 from becausal.step import Attribute, Cause, OpenStep, StepRef
 from becausal_integrations.autogen.ledger import cause
 
-__all__ = ["Carrier", "arriving", "arriving_in", "sending", "standing_clear", "with_arriving", "with_sending"]
+__all__ = [
+    "Carrier",
+    "arriving",
+    "arriving_in",
+    "carrier_of",
+    "sending",
+    "standing_clear",
+    "with_arriving",
+    "with_sending",
+]
 
 _SENDING = otel_context.create_key("becausal-autogen-sending")
 _ARRIVING = otel_context.create_key("becausal-autogen-arriving")
@@ -56,6 +66,8 @@ class Carrier:
     """Which agents got it, in order, with the handoff of each."""
     edited: tuple[str, str] | None = None
     """A digest that it was found with, and the step that is taken to have edited it."""
+    is_answer: bool = False
+    """Whether it is the answer to a direct message, which has a handoff where it says something."""
     answer: tuple[OpenStep, Sealed] | None = None
     """Of a direct message that was handled: the turn, and what it answered."""
     wire: str = ""
@@ -65,6 +77,11 @@ class Carrier:
     def cause(self, evidence: str) -> Cause | None:
         """Return the sending as a cause."""
         return None if self.step is None else cause(self.step, "transfer", evidence)
+
+
+def carrier_of(envelope: Any) -> Carrier | None:
+    """Return the carrier that an envelope of the in-process runtime holds."""
+    return getattr(envelope.metadata, "_becausal", None)
 
 
 def arriving() -> Carrier | None:

@@ -7,17 +7,13 @@ nobody got is told as what it is; whether that is a fault depends on the app.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-from opentelemetry import context as otel_context
-from opentelemetry.context import Context
+from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
 from becausal.recorder import Recorder, Sealed
 from becausal.step import Attribute, Cause, OpenStep
-from becausal_integrations.autogen.carrier import Carrier
+from becausal_integrations.autogen.carrier import Carrier, carrier_of
 from becausal_integrations.autogen.ledger import Recent
-from becausal_integrations.patch import Notice
 
 if TYPE_CHECKING:
     pass
@@ -27,23 +23,14 @@ __all__ = [
     "DUPLICATE",
     "EDITED_BY",
     "ERROR",
-    "INTERVENTION",
     "OVERTAKEN",
     "UNDELIVERED",
-    "UNDONE",
     "UNHANDLED",
     "Deliveries",
 ]
 
 UNDELIVERED = "autogen.undelivered"
 """Why nobody received a message."""
-
-INTERVENTION = "autogen.intervention"
-"""The classes of the intervention handlers that changed, dropped or refused a message."""
-
-UNDONE = "autogen.intervention.undone"
-"""Those whose changed copy was not delivered: a later handler is given the original again, and its result counts
-(autogen-core 0.7, `_process_next`)."""
 
 DUPLICATE = "autogen.duplicate"
 """The agent had got this message already."""
@@ -67,27 +54,6 @@ answers apart by the number of the request alone, and every worker counts from 1
 MOST_WAYS = 10_000
 """Pairs of a sender and a receiver whose last message is remembered, and ids that the app gave."""
 
-_JUDGING = otel_context.create_key("becausal-autogen-judging")
-
-
-class Verdict(NamedTuple):
-    """What one intervention handler did to a message."""
-
-    handler: str
-    at: int
-    """Its place among the handlers that ran."""
-    what: str
-    """`edited` in place, `replaced` by another, `dropped`, or `raised` and the exception's type."""
-
-
-class Judging:
-    """A message that intervention handlers are looking at."""
-
-    def __init__(self) -> None:
-        self.envelope: Any = None
-        self.verdicts: list[Verdict] = []
-        self.ran = 0
-
 
 class Deliveries:
     """Tells what befell messages on their way."""
@@ -96,65 +62,6 @@ class Deliveries:
         self._recorder = recorder
         self._last: Recent[int] = Recent(MOST_WAYS)
         self._given: Recent[bool] = Recent(MOST_WAYS)
-        self.next = Notice(self._judging, self._judged, within=_with_judging)
-        self.taken = Notice(after=_taken)
-        self.intervention = Notice(self._shown, self._decided)
-
-    # Intervention handlers: the runtime asks each in turn, in a task in which no sender's context is left
-
-    def _judging(self, runtime: Any) -> Judging | None:
-        return Judging() if runtime._intervention_handlers else None
-
-    def _shown(self, handler: Any, message: Any, *_: Any, **__: Any) -> tuple[str, Any, Sealed] | None:
-        judging = _judging_here()
-        if judging is None:
-            return None
-        judging.ran += 1
-        return type(handler).__name__, message, self._recorder.seal(message)
-
-    def _decided(
-        self, shown: tuple[str, Any, Sealed] | None, result: Any, error: BaseException | None
-    ) -> None:
-        judging = _judging_here()
-        if shown is None or judging is None:
-            return
-        what = self._what(shown[1], shown[2].payload.digest, result, error)
-        if what:
-            judging.verdicts.append(Verdict(shown[0], judging.ran, what))
-
-    def _what(self, message: Any, digest: str, result: Any, error: BaseException | None) -> str:
-        from autogen_core import DropMessage
-
-        if error is not None:
-            return f"raised {type(error).__qualname__}"
-        if result is DropMessage or isinstance(result, DropMessage):
-            return "dropped"
-        if self._recorder.seal(message).payload.digest != digest:
-            return "edited"
-        replaced = result is not message and self._recorder.seal(result).payload.digest != digest
-        return "replaced" if replaced else ""
-
-    def _judged(self, judging: Judging | None, _: None, error: BaseException | None) -> None:
-        """Tell of a message that no handler let through: it never gets to what would deliver it."""
-        if judging is None or judging.envelope is None or not judging.verdicts:
-            return
-        last = judging.verdicts[-1]
-        if last.what == "dropped" or last.what.startswith("raised"):
-            carrier = judging.envelope.metadata._becausal
-            carrier.notes[INTERVENTION] = (last.handler,)
-            self.lost(carrier, f"{last.what} by an intervention handler", judging.envelope.message)
-
-    def passed(self, carrier: Carrier, envelope: Any) -> None:
-        """Note on a message what the handlers that let it through did to it."""
-        judging = _judging_here()
-        if judging is None or judging.envelope is not envelope or not judging.verdicts:
-            return
-        undone = [v.handler for v in judging.verdicts if v.what == "replaced" and v.at < judging.ran]
-        done = [v.handler for v in judging.verdicts if v.what == "edited" or v.at == judging.ran]
-        for name, handlers in ((INTERVENTION, done), (UNDONE, undone)):
-            if handlers:
-                carrier.notes[name] = tuple(dict.fromkeys(handlers))
-        carrier.as_it_left = None
 
     # Arriving
 
@@ -203,7 +110,7 @@ class Deliveries:
     def lost(self, carrier: Carrier, why: str, message: object) -> None:
         """End the handoff of a message that nobody received; one that stands for it where there was none yet."""
         handoff, carrier.handoff = carrier.handoff, None
-        if handoff is None:
+        if handoff is None and not carrier.is_answer:
             handoff = self.transfer(carrier, None, why, message)
         if handoff is not None:
             handoff.attributes.update(carrier.notes)
@@ -228,7 +135,7 @@ class Deliveries:
     def discarded(self, envelopes: Sequence[Any]) -> None:
         """Tell of the messages that a runtime throws away as it is stopped."""
         for envelope in envelopes:
-            carrier = getattr(envelope.metadata, "_becausal", None)
+            carrier = carrier_of(envelope)
             if carrier is not None and carrier.step is not None:
                 self.lost(carrier, "the runtime was stopped", envelope.message)
 
@@ -247,18 +154,3 @@ def _last_holder(carrier: Carrier) -> str | None:
     if isinstance(turn, str):
         return turn
     return None if carrier.step is None else carrier.step.id
-
-
-def _judging_here() -> Judging | None:
-    return otel_context.get_value(_JUDGING)  # type: ignore[return-value]
-
-
-def _with_judging(judging: Judging | None) -> Context | None:
-    return None if judging is None else otel_context.set_value(_JUDGING, judging)
-
-
-def _taken(_: None, envelope: Any, error: BaseException | None) -> None:
-    """Note which message the handlers are about to look at: the runtime takes it from its queue and tells nobody."""
-    judging = _judging_here()
-    if judging is not None and error is None:
-        judging.envelope = envelope

@@ -7,9 +7,11 @@ import functools
 from becausal.instrument import Hooks
 from becausal.recorder import Recorder
 from becausal_integrations.autogen import native
+from becausal_integrations.autogen.answers import Answers
 from becausal_integrations.autogen.deliveries import Deliveries
 from becausal_integrations.autogen.grpc import Wire
 from becausal_integrations.autogen.hooking import noticed, request_around
+from becausal_integrations.autogen.interventions import Interventions
 from becausal_integrations.autogen.ledger import Ledger
 from becausal_integrations.autogen.runtime import Runtime
 from becausal_integrations.autogen.state import States
@@ -25,29 +27,33 @@ CORE = "autogen_core._single_threaded_agent_runtime"
 def install(recorder: Recorder, hooks: Hooks, ledger: Ledger, states: States) -> None:
     """Hook the runtimes."""
     deliveries = Deliveries(recorder)
-    runtime = Runtime(recorder, ledger, states, deliveries)
+    interventions = Interventions(recorder, deliveries.lost)
+    answers = Answers(recorder, deliveries)
+    runtime = Runtime(recorder, ledger, states, deliveries, interventions, answers)
     observe(recorder, hooks, "autogen_core._base_agent:BaseAgent.on_message", runtime.delivery)
     notice(recorder, hooks, "autogen_core._routed_agent:RoutedAgent.on_unhandled_message", runtime.unhandled)
-    _hook_in_process(recorder, hooks, runtime, deliveries)
+    _hook_in_process(recorder, hooks, runtime, interventions)
     native.install(recorder, hooks)
-    _hook_grpc(recorder, hooks, runtime, Wire(recorder, runtime, deliveries))
+    _hook_grpc(recorder, hooks, runtime, Wire(recorder, runtime, deliveries, answers))
     for name in ("save_state", "agent_save_state"):
         observe(recorder, hooks, f"{CORE}:SingleThreadedAgentRuntime.{name}", states.saving)
     for name in ("load_state", "agent_load_state"):
         observe(recorder, hooks, f"{CORE}:SingleThreadedAgentRuntime.{name}", states.loading)
 
 
-def _hook_in_process(recorder: Recorder, hooks: Hooks, runtime: Runtime, deliveries: Deliveries) -> None:
+def _hook_in_process(
+    recorder: Recorder, hooks: Hooks, runtime: Runtime, interventions: Interventions
+) -> None:
     doors = f"{CORE}:SingleThreadedAgentRuntime"
     _hook_doors(recorder, hooks, doors, runtime, runtime.direct, runtime.broadcast)
     notice(recorder, hooks, f"{CORE}:get_telemetry_envelope_metadata", runtime.packed)
-    notice(recorder, hooks, f"{doors}._process_next", deliveries.next)
-    notice(recorder, hooks, "autogen_core._queue:Queue._get", deliveries.taken)
+    notice(recorder, hooks, f"{doors}._process_next", interventions.next)
+    notice(recorder, hooks, "autogen_core._queue:Queue._get", interventions.taken)
     notice(recorder, hooks, f"{doors}._process_send", runtime.delivered)
     notice(recorder, hooks, f"{doors}._process_publish", runtime.distributed)
     notice(recorder, hooks, f"{doors}._process_response", runtime.answered)
     notice(recorder, hooks, f"{doors}.stop", runtime.stopping)
-    judged = noticed(recorder, deliveries.intervention)
+    judged = noticed(recorder, interventions.handler)
     family(
         hooks,
         "autogen_core._intervention:InterventionHandler",

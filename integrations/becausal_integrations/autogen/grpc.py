@@ -23,6 +23,7 @@ from becausal.context import extract, step_of, with_step
 from becausal.envelope import Sent, told
 from becausal.recorder import Recorder, Sealed
 from becausal.step import Cause, RemoteStep, StepRef
+from becausal_integrations.autogen.answers import Answers
 from becausal_integrations.autogen.carrier import Carrier, arriving, sending, with_arriving, with_sending
 from becausal_integrations.autogen.deliveries import ANSWER_TO, Deliveries
 from becausal_integrations.autogen.ledger import ByIdentity
@@ -53,8 +54,11 @@ class Coming(NamedTuple):
 class Wire:
     """Describes what passes between workers."""
 
-    def __init__(self, recorder: Recorder, runtime: Runtime, deliveries: Deliveries) -> None:
-        self._recorder, self._runtime, self._deliveries = recorder, runtime, deliveries
+    def __init__(
+        self, recorder: Recorder, runtime: Runtime, deliveries: Deliveries, answers: Answers
+    ) -> None:
+        self._recorder, self._runtime = recorder, runtime
+        self._deliveries, self._answers = deliveries, answers
         self._asked: ByIdentity[Carrier] = ByIdentity()
         """What was asked, by the future in which its answer is awaited."""
         self.direct = Notice(self._addressed, runtime.sent, within=with_sending)
@@ -129,7 +133,7 @@ class Wire:
         request = arriving()
         if metadata is None or request is None or request.answer is None or not request.is_remote:
             return
-        handoff = self._runtime.answer(request)
+        handoff = self._answers.handoff(request)
         if handoff is None or handoff.received is None:
             return
         text = told(
@@ -160,7 +164,7 @@ class Wire:
         if coming.asked is not None and answers and answers != coming.asked.asked_by:
             handoff.attributes[ANSWER_TO] = str(answers)
         received = self._recorder.seal(coming.future.result())
-        self._runtime.back(handoff, received, None if coming.asked is None else coming.asked.step)
+        self._answers.back(handoff, received, None if coming.asked is None else coming.asked.step)
 
     # The host: the one that knows that there is nobody
 

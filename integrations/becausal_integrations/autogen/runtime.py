@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 
-from becausal import semconv
 from becausal.context import current, with_step
 from becausal.recorder import NOTHING, Observation, Opening, Recorder, Sealed
 from becausal.step import OpenStep, Status, StepRef
 from becausal_integrations.autogen import describe
+from becausal_integrations.autogen.answers import Answers
 from becausal_integrations.autogen.carrier import (
     Carrier,
     arriving,
     arriving_in,
+    carrier_of,
     sending,
     standing_clear,
     with_arriving,
     with_sending,
 )
 from becausal_integrations.autogen.deliveries import ERROR, UNHANDLED, Deliveries
-from becausal_integrations.autogen.ledger import ByIdentity, Ledger, Notes, cause, notes_of
+from becausal_integrations.autogen.interventions import Interventions
+from becausal_integrations.autogen.ledger import ByIdentity, Ledger, Notes, notes_of
 from becausal_integrations.autogen.state import States
 from becausal_integrations.patch import Notice
 
@@ -47,9 +49,17 @@ class Turn(Notes):
 class Runtime:
     """Describes what passes through a runtime."""
 
-    def __init__(self, recorder: Recorder, ledger: Ledger, states: States, deliveries: Deliveries) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        ledger: Ledger,
+        states: States,
+        deliveries: Deliveries,
+        interventions: Interventions,
+        answers: Answers,
+    ) -> None:
         self._recorder, self._ledger, self._states = recorder, ledger, states
-        self._deliveries = deliveries
+        self._deliveries, self._interventions, self._answers = deliveries, interventions, answers
         self._of_teams: ByIdentity[bool] = ByIdentity()
         """Whether an agent's class belongs to the workings of teams: they get most of the messages."""
         self._numbers = count(1)
@@ -60,7 +70,7 @@ class Runtime:
         self.packed = Notice(after=self._packed)
         self.delivered = Notice(scope=self._unpacked)
         self.distributed = Notice(lambda _, envelope: envelope, self._distributed, self._unpacked)
-        self.answered = Notice(self._coming_back, self._came_back, self._unpacked)
+        self.answered = Notice(answers.coming_back, answers.came_back, self._unpacked)
         self.stopping = Notice(
             lambda runtime: self._deliveries.discarded(list(runtime._message_queue._queue))
         )
@@ -157,44 +167,21 @@ class Runtime:
     def _packed(self, _: None, metadata: EnvelopeMetadata, error: BaseException | None) -> None:
         if metadata is None:
             return
-        carrier = sending() or self._answering()
+        carrier = sending() or self._answers.carrier()
         metadata._becausal = carrier  # type: ignore[attr-defined]  # lives and dies with the envelope
-
-    def _answering(self) -> Carrier:
-        """Return the carrier of what is sent without a sending: the answer to a direct message."""
-        carrier = Carrier(standing_clear(), current())
-        request = arriving()
-        if request is not None and request.answer is not None:
-            carrier.sender = request.answer[0].agent or ""
-            carrier.handoff = self.answer(request)
-        return carrier
-
-    def answer(self, request: Carrier) -> OpenStep | None:
-        """Open the handoff of an answer, from the agent that a direct message went to back to its sender."""
-        if request.answer is None:
-            return None
-        turn, produced = request.answer
-        return self._recorder.handoff(
-            turn.agent,
-            request.sender,
-            Sealed(produced.payload),  # its body went with the turn
-            sent_by=turn,
-            parent=request.stage if request.is_remote else request.step,
-            cause=cause(turn, "transfer", "answer"),
-        )
 
     # Arriving
 
     def _unpacked(self, _: Any, message_envelope: Any) -> Context | None:
-        carrier = _of_envelope(message_envelope)
+        carrier = carrier_of(message_envelope)
         if carrier is None or carrier.step is None:
             return None
-        self._deliveries.passed(carrier, message_envelope)
+        self._interventions.passed(carrier, message_envelope)
         # The sender's span, not AutoGen's own one for the sending: or each message would nest one deeper.
         return with_arriving(carrier, with_step(carrier.step, carrier.context))
 
     def _distributed(self, envelope: Any, _: None, error: BaseException | None) -> None:
-        carrier = _of_envelope(envelope)
+        carrier = carrier_of(envelope)
         if carrier is not None and carrier.sent is not None and not carrier.arrivals:
             self._deliveries.lost(carrier, "no subscriber", envelope.message)
 
@@ -263,34 +250,6 @@ class Runtime:
         if notes is not None and notes.owner is agent:
             notes[UNHANDLED] = True
 
-    # The answer to a direct message
-
-    def _coming_back(self, _: Any, envelope: Any) -> tuple[Carrier | None, Any, Sealed | None]:
-        carrier = _of_envelope(envelope)
-        handoff = None if carrier is None else carrier.handoff
-        return carrier, envelope.future, None if handoff is None else self._recorder.seal(envelope.message)
-
-    def _came_back(
-        self, coming: tuple[Carrier | None, Any, Sealed | None], _: None, error: BaseException | None
-    ) -> None:
-        carrier, future, received = coming
-        if carrier is None or carrier.handoff is None or received is None:
-            return
-        if future.cancelled():
-            self._deliveries.lost(carrier, "the sender stopped waiting", None)
-            return
-        handoff, carrier.handoff = carrier.handoff, None
-        handoff.attributes.update(carrier.notes)
-        self.back(handoff, received, carrier.step)
-
-    def back(self, handoff: OpenStep, received: Sealed, sender: StepRef | None) -> None:
-        """End the handoff of an answer at whoever asked."""
-        if handoff.received is not None:
-            handoff.attributes[semconv.TRANSFER_EQUAL] = handoff.received.digest == received.payload.digest
-        if sender is not None:
-            handoff.attributes[semconv.TRANSFER_RECEIVED_BY] = sender.id
-        self._recorder.end(handoff, received)
-
 
 def _released(step: OpenStep) -> Carrier | None:
     notes = step.attributes
@@ -298,7 +257,3 @@ def _released(step: OpenStep) -> Carrier | None:
         return None
     carrier, notes.carrier = notes.carrier, None
     return carrier
-
-
-def _of_envelope(envelope: Any) -> Carrier | None:
-    return getattr(envelope.metadata, "_becausal", None)
