@@ -1,0 +1,122 @@
+"""The promise: what a tool, a contract or a guess got wrong is a finding, with where it entered and how far it came."""
+
+from __future__ import annotations
+
+from tests.core.builders import Record
+
+from becausal import semconv
+from becausal.finding import Finding
+from becausal.findings.confidence import of_confidence
+from becausal.findings.contract import of_contracts
+from becausal.findings.handoff import Scene
+from becausal.findings.tools import of_tools
+from becausal.run import Run
+
+
+def scene_of(record: Record) -> Scene:
+    run = Run(record.chain_id, record.steps())
+    return Scene(run.graph, run.handoffs)
+
+
+def kinds(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(finding.kind, finding.severity) for finding in findings]
+
+
+def asking(answer: object, *more: object) -> Record:
+    """A finder asks a tool, once or more often, and answers what it heard."""
+    record = Record()
+    with (
+        record.step("workflow", "team", received="how many?") as team,
+        record.step("agent", "finder") as finder,
+    ):
+        for one in (answer, *more):
+            record.did("tool", "count_bolts", {"bin": 7}, one)
+        finder.produces(str(more[-1] if more else answer))
+        team.produces(str(more[-1] if more else answer))
+    return record
+
+
+def test_a_wrong_answer_that_came_to_the_output_is_an_error_with_its_way() -> None:
+    (finding,) = of_tools(scene_of(asking("Error: the database is gone")))
+
+    assert (finding.kind, finding.severity, finding.tool) == ("tool.error_as_data", "error", "count_bolts")
+    assert finding.path[0].kind == "tool"
+    assert finding.path[-1].name == "team"
+
+
+def test_a_wrong_answer_that_was_made_up_for_is_a_note() -> None:
+    findings = list(of_tools(scene_of(asking("HTTP 502 Bad Gateway", {"bolts": 12}))))
+
+    assert kinds(findings) == [("tool.error_as_data", "note")]
+    assert "a later call made up for it" in findings[0].message
+
+
+def test_what_a_validator_found_is_a_finding() -> None:
+    record = asking({"bolts": -3})
+    for step in record.made:
+        if step.kind == "tool":
+            step.attributes[semconv.CHECKS] = ("fewer than none",)
+
+    (finding,) = of_tools(scene_of(record))
+    assert (finding.kind, finding.evidence) == ("tool.invalid", ("fewer than none",))
+
+
+def test_a_proper_run_has_no_finding() -> None:
+    scene = scene_of(asking({"bolts": 12}))
+
+    assert [*of_tools(scene), *of_contracts(scene), *of_confidence(scene)] == []
+
+
+def test_a_broken_contract_is_a_finding_of_its_handoff() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q", produced="done"):
+        with record.step("agent", "planner", produced={"x": 1}) as planner:
+            pass
+        handoff = record.handoff(
+            planner, "writer", {"x": 1}, attributes={semconv.CONTRACT_BREACHES: ("no order_id",)}
+        )
+        with record.step("agent", "writer", received={"x": 1}, produced="done", arrivals=[handoff]):
+            pass
+
+    (finding,) = of_contracts(scene_of(record))
+    assert (finding.kind, finding.agent, finding.step.kind) == ("contract.broken", "planner", "handoff")
+    assert finding.evidence == ("no order_id",)
+
+
+def two_agents(first: str, second: str, *, score: float | None = None) -> Record:
+    record = Record()
+    with record.step("workflow", "team", received="what did it cost?") as team:
+        with record.step("agent", "finder", received="what did it cost?", produced=first) as finder:
+            if score is not None:
+                finder.decides("answer: it", score=score)
+        handoff = record.handoff(finder, "writer", first)
+        with record.step("agent", "writer", received=first, produced=second, arrivals=[handoff]):
+            pass
+        team.produces(second)
+    return record
+
+
+def test_a_hedge_that_got_lost_is_told_where_it_was_lost() -> None:
+    scene = scene_of(two_agents("It probably cost $4,200 in May.", "It cost $4,200 in May."))
+
+    findings = list(of_confidence(scene))
+    assert findings
+    assert {finding.kind for finding in findings} == {"confidence.inflated"}
+    assert all(finding.agent == "writer" for finding in findings)
+    assert findings[0].path[0].name == "finder"
+
+
+def test_a_hedge_that_was_kept_is_fine() -> None:
+    assert (
+        list(of_confidence(scene_of(two_agents("It probably cost $4,200.", "The cost was probably $4,200."))))
+        == []
+    )
+    assert list(of_confidence(scene_of(two_agents("It cost $4,200.", "It cost $4,200.")))) == []
+
+
+def test_a_guess_that_is_told_as_certain_is_a_finding_of_whoever_guessed() -> None:
+    findings = list(of_confidence(scene_of(two_agents("It cost $4,200.", "It cost $4,200.", score=0.2))))
+
+    assert [(finding.kind, finding.agent) for finding in findings] == [("confidence.inflated", "finder")]
+    assert list(of_confidence(scene_of(two_agents("It cost $4,200.", "It cost $4,200.", score=0.9)))) == []
+    assert list(of_confidence(scene_of(two_agents("It cost $4,200.", "It was dear.", score=0.2)))) == []
