@@ -244,6 +244,17 @@ class Recorder:
         """Note a decision on a step."""
         step.choices.append(choice.without_content() if self._withholds else choice)
 
+    def fail(self, step: OpenStep, text: str, kind: str) -> None:
+        """Note that a step failed without an exception, as an answer says; end it with the status `error`.
+
+        Args:
+            step: the step.
+            text: what the answer says of it; kept only where content may be kept.
+            kind: what sort of error it is, in place of the exception's type.
+        """
+        step.attributes[semconv.ERROR_TYPE] = kind
+        step.error = kind if self._withholds or not text else text
+
     # -- payloads
 
     def seal(self, value: object) -> Sealed:

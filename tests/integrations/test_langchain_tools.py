@@ -451,3 +451,13 @@ def test_a_model_s_mind_is_not_needed_for_a_tool_node_to_be_told(recording: Reco
     assert answer(result["messages"][1:2]) == "it is 42"
     steps = Kinds(recording.last()).all("tool")
     assert sorted((step.name, step.status) for step in steps) == [("gone", "error"), ("plain", "ok")]
+
+
+def test_what_an_error_says_is_content_and_kept_only_where_content_is(store: str) -> None:
+    becausal.instrument(store=store, capture="digest")
+    asyncio.run(run(graph_of([plain], tool_call("secret_tool", query="my address")), False))
+    failing(handle_tool_error=True).invoke({"query": "my address"})
+    steps = [step for steps in Recording(store).runs() for step in steps if step.kind == "tool"]
+    becausal.uninstrument()
+
+    assert sorted(str(step.error) for step in steps) == ["ToolException", "ToolMessage"]

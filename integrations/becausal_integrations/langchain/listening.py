@@ -207,8 +207,7 @@ class Listening:
                 self._recorder.cause(step, cause)
         content, artifact = getattr(output, "content", output), getattr(output, "artifact", None)
         if status == "error":
-            step.error = head(text_of_content(content))
-            step.attributes[semconv.ERROR_TYPE] = "ToolMessage"
+            self._recorder.fail(step, head(text_of_content(content)), "ToolMessage")
         self._calls.made(step)
         produced = content if artifact is None else (content, artifact)
         self._recorder.end(step, produced, status="error" if status == "error" else None)

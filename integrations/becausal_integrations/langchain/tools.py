@@ -66,11 +66,9 @@ class Tools:
         if artifact is not None:
             step.attributes[HAS_ARTIFACT] = True
         if status == "error":  # a ToolException that the tool was told to answer with
-            step.error = head(content) if isinstance(content, str) else None
-            step.attributes[semconv.ERROR_TYPE] = "ToolException"
+            self._recorder.fail(step, head(text_of_content(content)), "ToolException")
         elif getattr(content, "status", None) == "error":  # a message of the tool's own making says so
-            step.error = head(text_of_content(getattr(content, "content", "")))
-            step.attributes[semconv.ERROR_TYPE] = "ToolMessage"
+            self._recorder.fail(step, head(text_of_content(getattr(content, "content", ""))), "ToolMessage")
 
     def closed(self, step: OpenStep, result: Any) -> Any:
         """Tell the end of a call; the raw answer was sealed by `answered`."""
@@ -126,8 +124,7 @@ class Tools:
             return
         is_error = error is None and getattr(answer, "status", None) == "error"
         if is_error:
-            step.error = head(text_of_content(getattr(answer, "content", "")))
-            step.attributes[semconv.ERROR_TYPE] = "ToolMessage"
+            self._recorder.fail(step, head(text_of_content(getattr(answer, "content", ""))), "ToolMessage")
         produced = NOTHING if error is not None else _said(answer)
         self._recorder.end(step, produced, error=error, status="error" if is_error else None)
         self._calls.made(step)
