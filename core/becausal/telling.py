@@ -91,7 +91,10 @@ class StreamTelling:
             if produced is not NOTHING:
                 self._recorder.produce(self._step, produced)
             self._has_result = True
+            self._items.clear()
             self._step.ended_ns = clock.now_ns()
+        elif type(item) in _IMMUTABLE and len(self._items) < MAX_ITEMS:
+            self._items.append(item)  # what a stream had said that breaks off before its result
 
     @guarded
     def end(self, status: Status, error: BaseException | None = None) -> None:
@@ -109,5 +112,7 @@ class StreamTelling:
                 produced = self._seen.closed(step, self._items)
                 if self._count > MAX_ITEMS:
                     step.attributes[semconv.STREAM_ITEMS] = self._count
+            elif self._items and not self._has_result:
+                produced = self._items
         finally:  # it ends, whatever became of its description
             self._recorder.end(step, produced, error=error, status=status)

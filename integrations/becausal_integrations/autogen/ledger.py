@@ -85,7 +85,7 @@ class Notes(dict[str, Attribute]):
         self.view: View | None = None
         """Of a turn: what the model context showed last, until the model is called with it."""
         self.content: object = None
-        """Of a tool call: its result as text. Of a load: the state. Of a plan: what it says."""
+        """Of a load: the state. Of a plan: what it says. Of a call of a server: its answer. Of a choice: what stood before."""
 
     @property
     def owner(self) -> object:

@@ -48,7 +48,7 @@ class Tools:
     def hook(self, hooks: Hooks) -> None:
         """Hook tools, workbenches, code executors, and what an assistant does with a call before it reaches any."""
         seen = functools.partial(observed, self._recorder)
-        worded = Notice(lambda tool, *_, **__: tool, _worded)
+        worded = Notice(lambda tool, value: (tool, value), _worded)
         family(
             hooks,
             "autogen_core.tools._base:BaseTool",
@@ -74,8 +74,8 @@ class Tools:
         notice(
             self._recorder,
             hooks,
-            "autogen_ext.tools.mcp._actor:McpSessionActor.call",
-            Notice(lambda _, type, *__, **___: type, _answered_by_server),
+            "mcp.client.session:ClientSession.call_tool",
+            Notice(after=_answered_by_server),
         )
 
     # A tool
@@ -106,11 +106,6 @@ class Tools:
 
     def _returned(self, step: OpenStep, result: object) -> object:
         _done(step)
-        notes = step.attributes
-        if isinstance(notes, Notes):
-            conversion = describe.conversion(result, notes.content)
-            if conversion is not None:
-                notes[semconv.TOOL_CONVERTED] = conversion
         return result
 
     def _failed(self, step: OpenStep, error: BaseException) -> Status | None:
@@ -175,10 +170,13 @@ def _done(step: OpenStep) -> None:
         turn.done[call_id] = remote(step)
 
 
-def _worded(tool: object, text: Any, error: BaseException | None) -> None:
+def _worded(made_of: tuple[object, object], text: Any, error: BaseException | None) -> None:
+    """Note what became of a tool's result; AutoGen makes text of it while the tool is still at work."""
+    tool, value = made_of
     notes = notes_of(current())
-    if notes is not None and notes.owner is tool:
-        notes.content = text
+    conversion = describe.conversion(value, text)
+    if conversion is not None and notes is not None and notes.owner is tool:
+        notes[semconv.TOOL_CONVERTED] = conversion
 
 
 def _before_execution(tool_call: FunctionCall, *_: Any, **__: Any) -> tuple[StepRef | None, StepRef | None]:
@@ -187,18 +185,11 @@ def _before_execution(tool_call: FunctionCall, *_: Any, **__: Any) -> tuple[Step
     return here, turn.done.get(tool_call.id) if turn is not None else None
 
 
-def _answered_by_server(kind: str, future: Any, error: BaseException | None) -> None:
-    """Keep what an MCP server answered, before the workbench makes text of it."""
+def _answered_by_server(_: None, answer: Any, error: BaseException | None) -> None:
+    """Keep what an MCP server answered, before the workbench that awaits it makes text of it."""
     notes = notes_of(current())
-    if kind != "call_tool" or notes is None or error is not None:
-        return
-
-    def answered(done: Any) -> None:
-        if not done.cancelled() and done.exception() is None:
-            notes.content = done.result()
-
-    # Added before the workbench awaits it, and so called before it goes on.
-    future.add_done_callback(answered)
+    if notes is not None and error is None:
+        notes.content = answer
 
 
 def _executed(executor: Any, code_blocks: Sequence[Any], *_: Any, **__: Any) -> Opening | None:
