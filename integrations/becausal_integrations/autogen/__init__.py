@@ -2,16 +2,8 @@
 
 Hooked places, and why these
 ----------------------------
-`SingleThreadedAgentRuntime.send_message`, `.publish_message`
-    The only doors into the runtime. What is sent is sealed here; a message from outside every chain starts one.
-
-`get_telemetry_envelope_metadata`, `SingleThreadedAgentRuntime._process_send`, `._process_publish`, `._process_response`
-    The two ends of the queue in which every context is lost. What AutoGen puts on each envelope carries the sender's
-    context; the handler runs in it. So everything on the way, AutoGen's own spans included, has its right parent.
-
-`BaseAgent.on_message`
-    The one place where a message arrives, whatever the agent. For an agent written on autogen-core alone this is a
-    turn; the agents that run teams only pass messages on.
+The runtimes, in process and over gRPC, and `BaseAgent.on_message`, where every message arrives
+    See `becausal_integrations.autogen.doors`.
 
 `Team.run`, `.run_stream`, `BaseChatAgent.on_messages`, `.on_messages_stream`, `.run`, `.run_stream` of every subclass
     Team runs and turns. A turn has one handoff for each message that it reads, from whoever made that message: sent as
@@ -28,9 +20,9 @@ Hooked places, and why these
 `BaseChatMessage.to_model_message`, `ChatCompletionContext.add_message` of every subclass
     How a chat message becomes part of what a model sees: known again as the same object at the model call.
 
-Not seen: the gRPC runtime; calls of a workbench that end at no `BaseTool` (MCP); which messages a model context held
+Not seen: calls of a workbench that end at no `BaseTool` (MCP); which messages a model context held
 back; the orchestrator of Magentic-One, which chooses without `select_speaker` (the messages that it writes are seen).
-AutoGen's own spans stay as they are, beside ours.
+AutoGen's own spans stay where ours say less; see `becausal_integrations.autogen.native`.
 
 Checked against autogen-core and autogen-agentchat 0.7.5 (`_single_threaded_agent_runtime.py`,
 `teams/_group_chat/_chat_agent_container.py`); the hooked code is the same since 0.7.0.
@@ -56,7 +48,7 @@ __all__ = ["AutoGenAdapter"]
 
 
 class AutoGenAdapter:
-    """Watches AutoGen's in-process runtime and the agents that talk over it."""
+    """Watches AutoGen's runtimes and the agents that talk over them."""
 
     watches: str | None = "autogen-core"
     supports = ">=0.7,<0.8"

@@ -1,4 +1,41 @@
-"""Where the runtimes of autogen-core and autogen-ext are hooked; see the package for why there."""
+"""Where the runtimes of autogen-core and autogen-ext are hooked, and why there.
+
+`SingleThreadedAgentRuntime.send_message`, `.publish_message`
+    The only doors into the runtime. What is sent is sealed here; a message from outside every chain starts one.
+
+`get_telemetry_envelope_metadata`, `SingleThreadedAgentRuntime._process_send`, `._process_publish`, `._process_response`
+    The two ends of the queue in which every context is lost. What AutoGen puts on each envelope carries the sender's
+    context; the handler runs in it. So everything on the way, AutoGen's own spans included, has its right parent. The
+    answer to a direct message is sealed where it is put on its envelope, and again where it is given to the asker.
+
+`SingleThreadedAgentRuntime._process_next`, `Queue._get`, `InterventionHandler.on_send`, `.on_publish`, `.on_response`
+    What intervention handlers do to a message, and which one it was. Patched, not joined: a handler of our own would
+    undo what the others changed, since the runtime gives each of them the original.
+
+`SingleThreadedAgentRuntime.stop`
+    What is in the queue then is thrown away.
+
+`SingleThreadedAgentRuntime.save_state`, `.load_state`, `.agent_save_state`, `.agent_load_state`
+    See `becausal_integrations.autogen.state`.
+
+`BaseAgent.on_message`, `RoutedAgent.on_unhandled_message`
+    The one place where a message arrives, whatever the agent and the runtime. For an agent written on autogen-core
+    alone this is a turn; the agents that run teams only pass messages on. Handlers themselves are held by each agent
+    from its making on, so hooking them would miss those that exist.
+
+`GrpcWorkerAgentRuntime.send_message`, `.publish_message`, `._send_message`, `._process_request`, `._process_event`,
+`._process_response`, `get_telemetry_grpc_metadata`
+    The same over a wire, with the last moment before an envelope leaves; see `becausal_integrations.autogen.grpc`.
+
+`GrpcWorkerAgentRuntimeHostServicer._process_request`, `._process_event`
+    The host alone knows that there is nobody to bring a message to. It need not be instrumented otherwise.
+
+Not seen: an intervention handler that has the methods without the base class is not named, though what it did shows;
+a message that the gRPC runtime lost on its way between two processes that are both well is a handoff without a
+receiver, or none where it was a broadcast.
+
+Checked against autogen-core and autogen-ext 0.7.5; the hooked code is the same since 0.7.0.
+"""
 
 from __future__ import annotations
 
