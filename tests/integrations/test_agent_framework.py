@@ -354,7 +354,7 @@ async def test_a_client_may_define_its_call_as_a_coroutine_function(recording: R
 
 
 def test_a_message_is_told_in_the_form_that_all_frameworks_share() -> None:
-    from becausal_integrations.agent_framework.describe import told
+    from becausal_integrations.agent_framework.messages import told
 
     asked = Message("assistant", ["let me see", call("weather", '{"city": "Oslo"}')])
     picture = Message("user", ["look", Content.from_uri("https://x.y/z.png", media_type="image/png")])

@@ -49,8 +49,10 @@ from typing import Any
 from becausal.instrument import Hooks
 from becausal.recorder import Observation, Recorder
 from becausal_integrations.agent_framework.agents import Agents
+from becausal_integrations.agent_framework.edges import Edges
 from becausal_integrations.agent_framework.executors import Executors
 from becausal_integrations.agent_framework.ledger import Ledger
+from becausal_integrations.agent_framework.memory import Memories
 from becausal_integrations.agent_framework.running import Streams
 from becausal_integrations.agent_framework.workflows import Workflows
 from becausal_integrations.patch import Make, Notice, family, notice, noticing, observe, observing, replace
@@ -73,8 +75,10 @@ class AgentFrameworkAdapter:
         ledger, streams = Ledger(), Streams(recorder)
         _hook_streams(hooks, streams)
         _hook_agents(recorder, hooks, Agents(recorder, ledger), streams)
+        _hook_memories(recorder, hooks, Memories(recorder, ledger))
         _hook_workflows(recorder, hooks, Workflows(recorder, ledger), streams)
         _hook_executors(recorder, hooks, Executors(recorder, ledger))
+        _hook_edges(recorder, hooks, Edges(recorder, ledger))
 
 
 def _hook_streams(hooks: Hooks, streams: Streams) -> None:
@@ -94,15 +98,19 @@ def _hook_agents(recorder: Recorder, hooks: Hooks, agents: Agents, streams: Stre
     family(hooks, "agent_framework._tools:FunctionTool", {"invoke": observed(agents.tool)})
     raw = "agent_framework._tools:FunctionTool._invoke_function"
     notice(recorder, hooks, raw, agents.raw_result, optional=True)
+
+
+def _hook_memories(recorder: Recorder, hooks: Hooks, memories: Memories) -> None:
+    observed = functools.partial(_observed, recorder)
     family(
         hooks,
         "agent_framework._sessions:HistoryProvider",
-        {"get_messages": observed(agents.history_read), "save_messages": observed(agents.history_write)},
+        {"get_messages": observed(memories.history_read), "save_messages": observed(memories.history_write)},
     )
     family(
         hooks,
         "agent_framework._sessions:ContextProvider",
-        {"before_run": observed(agents.provided), "after_run": observed(agents.taken_in)},
+        {"before_run": observed(memories.provided), "after_run": observed(memories.taken_in)},
     )
 
 
@@ -118,18 +126,21 @@ def _hook_workflows(recorder: Recorder, hooks: Hooks, workflows: Workflows, stre
 def _hook_executors(recorder: Recorder, hooks: Hooks, executors: Executors) -> None:
     observe(recorder, hooks, f"{WORKFLOWS}._executor:Executor.execute", executors.execution)
     notice(recorder, hooks, f"{CONTEXT}.send_message", executors.sending)
-    notice(recorder, hooks, f"{CONTEXT}.drain_messages", executors.drained)
     yields = f"{WORKFLOWS}._workflow_context:WorkflowContext.yield_output"
     notice(recorder, hooks, yields, executors.yielding)
-    edges = f"{WORKFLOWS}._edge_runner"
-    delivers = {"send_message": _noticed(recorder, executors.delivery)}
-    family(hooks, f"{edges}:EdgeRunner", delivers)
-    selects = f"{edges}:FanOutEdgeRunner._validate_selection_result"
-    notice(recorder, hooks, selects, executors.selection)
-    notice(recorder, hooks, f"{WORKFLOWS}._edge:Edge.should_route", executors.condition)
+
+
+def _hook_edges(recorder: Recorder, hooks: Hooks, edges: Edges) -> None:
+    notice(recorder, hooks, f"{CONTEXT}.drain_messages", edges.drained)
+    runners = f"{WORKFLOWS}._edge_runner"
+    delivers = {"send_message": _noticed(recorder, edges.delivery)}
+    family(hooks, f"{runners}:EdgeRunner", delivers)
+    selects = f"{runners}:FanOutEdgeRunner._validate_selection_result"
+    notice(recorder, hooks, selects, edges.selection)
+    notice(recorder, hooks, f"{WORKFLOWS}._edge:Edge.should_route", edges.condition)
     for runner in ("Runner", "RunnerImpl"):  # its name until 1.18, and since
         iteration = f"{WORKFLOWS}._runner:{runner}._run_iteration"
-        notice(recorder, hooks, iteration, executors.superstep, optional=True)
+        notice(recorder, hooks, iteration, edges.superstep, optional=True)
 
 
 def _observed(recorder: Recorder, seen: Observation) -> Make:

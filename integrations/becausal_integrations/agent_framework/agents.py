@@ -1,18 +1,25 @@
-"""Agents' runs, and what happens within one: model calls, tools, history and other context providers."""
+"""Agents' runs, and the model calls and tools within them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 from becausal import semconv
 from becausal.context import current
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.step import Attribute, Cause, OpenStep, Status, StepRef
-from becausal.versions import Version
 from becausal_integrations.agent_framework import describe
-from becausal_integrations.agent_framework.describe import told
-from becausal_integrations.agent_framework.ledger import Ledger, Notes, cause, forget_made, notes_of, owns
+from becausal_integrations.agent_framework.ledger import Ledger, Notes, cause, notes_of, owns
+from becausal_integrations.agent_framework.messages import (
+    call_ids,
+    head,
+    is_response,
+    messages_of,
+    new_messages,
+    result_ids,
+    told,
+)
 from becausal_integrations.patch import Notice
 
 __all__ = ["Agents"]
@@ -22,7 +29,7 @@ MOST_MESSAGES = 64
 
 
 class Agents:
-    """Says what the calls of agents, clients, tools and providers mean."""
+    """Says what the calls of agents, clients and tools mean."""
 
     def __init__(self, recorder: Recorder, ledger: Ledger) -> None:
         self._recorder, self._ledger = recorder, ledger
@@ -31,10 +38,6 @@ class Agents:
         self.model = Observation(self._asked, self._decided, keeps=_is_final)
         self.tool = Observation(self._called, self._returned, _interrupted)
         self.raw_result = Notice(after=self._raw)
-        self.history_read = Observation(self._reading, self._read)
-        self.history_write = Observation(self._saving, self._saved, forget_made)
-        self.provided = Observation(self._providing, self._given, forget_made)
-        self.taken_in = Observation(self._taking_in)
 
     # Agents
 
@@ -57,14 +60,14 @@ class Agents:
     def _heard(self, here: StepRef | None, messages: Any) -> list[Cause]:
         """Return the agents whose very messages are given to another."""
         sources: dict[str, StepRef] = {}
-        for message in describe.messages_of(messages)[-MOST_MESSAGES:]:
+        for message in messages_of(messages)[-MOST_MESSAGES:]:
             source = self._ledger.said.get(message)
             if source is not None and (here is None or source.id != here.id):
                 sources[source.id] = source
         return [cause(source, "data", "the same message object") for source in sources.values()]
 
     def _answered(self, step: OpenStep, response: Any) -> object:
-        for message in describe.messages_of(response):
+        for message in messages_of(response):
             self._ledger.said.put(message, step)
         return told(response)
 
@@ -82,8 +85,8 @@ class Agents:
         if isinstance(provider, str):
             attributes[semconv.PROVIDER_NAME] = provider
         notes = Notes(client, attributes)
-        new = describe.new_messages(messages)
-        notes.premises = tuple(filter(None, map(describe.head, new)))
+        new = new_messages(messages)
+        notes.premises = tuple(filter(None, map(head, new)))
         return Opening(
             "model", name, received=told(list(messages)), causes=self._answers(here, new), attributes=notes
         )
@@ -92,19 +95,17 @@ class Agents:
         """Return the tool calls whose results a model is told now."""
         if here is None:
             return []
-        done = [
-            (call_id, self._ledger.done.get(_call(here, call_id))) for call_id in describe.result_ids(new)
-        ]
+        done = [(call_id, self._ledger.done.get(_call(here, call_id))) for call_id in result_ids(new)]
         return [cause(step, "data", f"tool call {call_id}") for call_id, step in done if step is not None]
 
     def _decided(self, step: OpenStep, response: Any) -> object:
-        if not describe.is_response(response):
+        if not is_response(response):
             return told(response)
         step.attributes.update(describe.answer_attributes(response))
         notes = notes_of(step)
         for choice in describe.choices(response, () if notes is None else notes.premises):
             self._recorder.decide(step, choice)
-        for call_id in describe.call_ids(response):
+        for call_id in call_ids(response):
             self._ledger.decided.put(_call(step, call_id), step)
         return told(response)
 
@@ -147,67 +148,6 @@ class Agents:
             self._ledger.done.put(_call(step, call_id), step)
         return describe.result_of_tool(result) if step.produced is None else NOTHING
 
-    # History: a memory whose keys are sessions
-
-    def _reading(self, provider: Any, session_id: str | None = None, *_: Any, **__: Any) -> Opening | None:
-        return _memory("memory_read", provider, session_id, NOTHING)
-
-    def _read(self, step: OpenStep, found: Any) -> object:
-        notes = notes_of(step)
-        messages = describe.messages_of(found)
-        if notes is not None and messages:
-            version = self._version(notes, messages[-1])
-            if version is not None:
-                step.attributes[semconv.MEMORY_VERSION] = version.number
-                self._recorder.cause(step, version.cause())
-        return told(found)
-
-    def _version(self, notes: Notes, last: Any) -> Version | None:
-        """Return the write that a history ends with."""
-        return self._ledger.versions.read(notes.owner, _key(notes), self._digest(last))
-
-    def _saving(
-        self, provider: Any, session_id: str | None = None, messages: Sequence[Any] = (), *_: Any, **__: Any
-    ) -> Opening | None:
-        return _memory("memory_write", provider, session_id, told(list(messages)), tuple(messages[-1:]))
-
-    def _saved(self, step: OpenStep, _: None) -> object:
-        notes = notes_of(step)
-        made = [] if notes is None else notes.take_made()
-        if notes is not None and made:
-            digest = self._digest(made[0][0])
-            version = self._ledger.versions.wrote(notes.owner, _key(notes), digest, step)
-            step.attributes[semconv.MEMORY_VERSION] = version.number
-        return NOTHING
-
-    def _digest(self, message: Any) -> str:
-        # The meaning: a provider that stores text gives messages back with other ids.
-        return self._recorder.seal(told(message)).payload.belief
-
-    # Other context providers
-
-    def _providing(self, provider: Any, *_: Any, context: Any = None, **__: Any) -> Opening | None:
-        if context is None or _is_history(provider) or not _overrides(provider, "before_run"):
-            return None
-        opening = _memory("memory_read", provider, None, told(list(context.input_messages)))
-        if opening is not None and isinstance(opening.attributes, Notes):
-            opening.attributes.made = [(context, None), (len(_instructions(context)), None)]
-        return opening
-
-    def _given(self, step: OpenStep, _: None) -> object:
-        notes = notes_of(step)
-        made: list[Any] = [] if notes is None else [value for value, _ in notes.take_made()]
-        if not made:
-            return NOTHING
-        context, known = made
-        return told([*_instructions(context)[known:], *context.context_messages.get(step.name, ())])
-
-    def _taking_in(self, provider: Any, *_: Any, context: Any = None, **__: Any) -> Opening | None:
-        if context is None or _is_history(provider) or not _overrides(provider, "after_run"):
-            return None
-        answer = describe.messages_of(context.response)
-        return _memory("memory_write", provider, None, told([*context.input_messages, *answer]))
-
 
 def _requested(agent: Any, messages: Any = None, *_: Any, **__: Any) -> Opening | None:
     """A run of an agent from outside every chain."""
@@ -227,38 +167,3 @@ def _interrupted(_: OpenStep, error: BaseException) -> Status | None:
 
 def _call(step: StepRef, call_id: str) -> str:
     return f"{step.chain_id} {call_id}"
-
-
-def _memory(
-    kind: Literal["memory_read", "memory_write"],
-    provider: Any,
-    session_id: str | None,
-    received: object,
-    last: Sequence[Any] = (),
-) -> Opening | None:
-    if owns(current(), provider):
-        return None
-    name = str(getattr(provider, "source_id", None) or type(provider).__name__)
-    attributes: Mapping[str, Attribute] = {semconv.MEMORY_STORE: name}
-    if session_id is not None:
-        attributes = {**attributes, semconv.MEMORY_RECORD: session_id}
-    notes = Notes(provider, attributes)
-    notes.made = [(message, None) for message in last]
-    return Opening(kind, name, received=received, attributes=notes)
-
-
-def _instructions(context: Any) -> list[str]:
-    return list(getattr(context, "instructions", ()))
-
-
-def _key(notes: Notes) -> str:
-    return str(notes.get(semconv.MEMORY_RECORD, "-"))
-
-
-def _is_history(provider: Any) -> bool:
-    """Return whether a provider's own reads and writes are watched."""
-    return hasattr(type(provider), "get_messages")
-
-
-def _overrides(provider: Any, method: str) -> bool:
-    return not getattr(type(provider), method).__qualname__.startswith("ContextProvider.")

@@ -1,23 +1,19 @@
-"""Executors of a workflow, the messages between them, and the choices of its edges.
+"""Executors of a workflow, and the handoffs between them.
 
 A message is sealed when an executor sends it and again when another begins with it: each delivery is one handoff.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
-
-from opentelemetry import context as otel_context
-from opentelemetry.context import Context
 
 from becausal import semconv
 from becausal.context import current
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
-from becausal.step import Cause, Choice, OpenStep, StepRef
+from becausal.step import Cause, OpenStep, StepRef
 from becausal_integrations.agent_framework import describe
-from becausal_integrations.agent_framework.describe import told
+from becausal_integrations.agent_framework.edges import delivering
 from becausal_integrations.agent_framework.ledger import (
     Carrier,
     Ledger,
@@ -27,45 +23,24 @@ from becausal_integrations.agent_framework.ledger import (
     forget_made,
     notes_of,
 )
+from becausal_integrations.agent_framework.messages import told
 from becausal_integrations.agent_framework.workflows import request_name
 from becausal_integrations.patch import Notice
 
 __all__ = ["Executors"]
 
-_DELIVERING = otel_context.create_key("becausal-agent-framework-delivering")
-
 EXECUTOR = "agent_framework.executor.id"
 """Told of an executor whose agent has another name."""
 
-CONDITION = "agent_framework.edge.condition"
-"""The name of the condition that an edge stands under."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Delivery:
-    """A message on its way through one group of edges."""
-
-    runner: Any
-    message: Any
-    gathered: tuple[Any, ...]
-    """Of a fan-in: the messages that are there, this one included."""
-
 
 class Executors:
-    """Says what the methods of executors, edges and runners mean."""
+    """Says what an executor's turn means, and what it sends."""
 
     def __init__(self, recorder: Recorder, ledger: Ledger) -> None:
         self._recorder, self._ledger = recorder, ledger
         self.execution = Observation(self._begun, self._ended, forget_made)
         self.sending = Notice(self._sending)
         self.yielding = Notice(self._yielding)
-        self.delivery = Notice(
-            lambda runner, message, *_, **__: (runner, message), self._delivered, self._delivering
-        )
-        self.selection = Notice(self._selected)
-        self.condition = Notice(lambda edge, data: edge, self._judged)
-        self.drained = Notice(lambda context: context, self._under_way)
-        self.superstep = Notice(lambda runner: runner, self._over)
 
     # An executor's turn
 
@@ -135,7 +110,7 @@ class Executors:
 
     def _gather(self, opening: Opening, parts: Any, executor_id: str, here: StepRef) -> None:
         """Record one handoff for each message that a fan-in has put together."""
-        delivery: _Delivery | None = otel_context.get_value(_DELIVERING)  # type: ignore[assignment]
+        delivery = delivering()
         if delivery is None or not _are_parts(parts, delivery.gathered):
             return
         causes, hop = list(opening.causes), here.hop
@@ -168,90 +143,6 @@ class Executors:
         notes = notes_of(current())
         if notes is not None:
             notes.made.append((output, None))
-
-    # On the way
-
-    def _delivering(self, runner: Any, message: Any, *_: Any, **__: Any) -> Context:
-        waiting: dict[str, list[Any]] = getattr(runner, "_buffer", {})  # of a fan-in
-        gathered = {
-            edge.source_id: list(waiting.get(edge.source_id, ())) for edge in runner._edge_group.edges
-        }
-        gathered.setdefault(message.source_id, []).append(message)
-        parts = tuple(part for batch in gathered.values() for part in batch)
-        return otel_context.set_value(_DELIVERING, _Delivery(runner, message, parts))
-
-    def _delivered(self, token: Any, was_taken: Any, error: BaseException | None) -> None:
-        if token is None or error is not None:
-            return
-        runner, message = token
-        carrier = self._ledger.carriers.get(message)
-        if carrier is None:
-            return
-        if was_taken:
-            carrier.has_arrived = True  # delivered, kept for a fan-in, or held back by a condition
-        elif not any(runner._can_handle(edge.target_id, message) for edge in runner._edge_group.edges):
-            carrier.is_refused = True
-
-    def _under_way(self, context: Any, drained: Mapping[str, Sequence[Any]] | None, _: Any) -> None:
-        sent = [message for batch in (drained or {}).values() for message in batch]
-        carriers = [self._ledger.carriers.get(message) for message in sent]
-        self._ledger.under_way[context] = [carrier for carrier in carriers if carrier is not None]
-
-    def _over(self, runner: Any, _: None, error: BaseException | None) -> None:
-        """Tell of the messages of a superstep that no executor behind any edge takes."""
-        for carrier in self._ledger.under_way.pop(getattr(runner, "_ctx", None), ()):
-            if error is not None or carrier.has_arrived or not carrier.is_refused:
-                continue
-            lost = self._recorder.handoff(
-                carrier.sender,
-                None,
-                carrier.sent,
-                sent_by=carrier.step,
-                parent=current(),
-                cause=cause(carrier.step, "transfer", "no executor takes its type"),
-            )
-            if lost is not None:
-                self._recorder.end(lost)
-
-    # Which way
-
-    def _selected(self, runner: Any, targets: Sequence[str]) -> None:
-        """Record what the selection of a switch, or of a fan-out that selects, has chosen."""
-        delivery: _Delivery | None = otel_context.get_value(_DELIVERING)  # type: ignore[assignment]
-        if delivery is None or delivery.runner is not runner or runner._selection_func is None:
-            return
-        chosen = [str(target) for target in targets]
-        self._route(delivery.message, tuple(runner._target_ids), chosen, {})
-
-    def _judged(self, edge: Any, may_pass: bool | None, error: BaseException | None) -> None:
-        """Record what a condition on an edge has decided."""
-        delivery: _Delivery | None = otel_context.get_value(_DELIVERING)  # type: ignore[assignment]
-        if edge is None or edge._condition is None or delivery is None or error is not None:
-            return
-        attributes = {CONDITION: str(edge.condition_name)} if edge.condition_name else {}
-        self._route(delivery.message, (edge.target_id,), [edge.target_id] if may_pass else [], attributes)
-
-    def _route(
-        self, message: Any, candidates: tuple[str, ...], chosen: list[str], attributes: dict[str, str]
-    ) -> None:
-        carrier = self._ledger.carriers.get(message)
-        sender = carrier.sender if carrier is not None else message.source_id
-        step = self._recorder.begin(
-            Opening(
-                "route",
-                sender,
-                agent=sender,
-                received=NOTHING if carrier is None else carrier.sent,
-                causes=[] if carrier is None else [cause(carrier.step, "data", "message to be routed")],
-                attributes={semconv.ROUTE_CANDIDATES: candidates, **attributes},
-            )
-        )
-        if step is None:
-            return
-        self._recorder.decide(step, Choice(f"route to {', '.join(chosen) or 'nobody'}"))
-        self._recorder.end(step)
-        if carrier is not None:
-            carrier.routes.update(dict.fromkeys(chosen, step))
 
 
 def _chosen(carrier: Carrier, executor_id: str) -> list[Cause]:

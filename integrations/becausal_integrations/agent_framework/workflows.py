@@ -9,8 +9,8 @@ from becausal.context import current
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.step import OpenStep, StepRef
 from becausal_integrations.agent_framework import describe
-from becausal_integrations.agent_framework.describe import told
 from becausal_integrations.agent_framework.ledger import Checkpoint, Ledger, Notes, cause, owns
+from becausal_integrations.agent_framework.messages import told
 from becausal_integrations.patch import Notice
 
 __all__ = ["Workflows", "request_name"]
