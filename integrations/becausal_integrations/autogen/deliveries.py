@@ -23,6 +23,7 @@ __all__ = [
     "DUPLICATE",
     "EDITED_BY",
     "ERROR",
+    "MESSAGE_ID",
     "OVERTAKEN",
     "UNDELIVERED",
     "UNHANDLED",
@@ -50,6 +51,10 @@ ERROR = "autogen.error"
 ANSWER_TO = "autogen.answer_to"
 """The id of the handoff that an answer was really given to, where another one's sender got it: the gRPC host tells
 answers apart by the number of the request alone, and every worker counts from 1 (autogen-ext 0.7)."""
+
+MESSAGE_ID = "autogen.message_id"
+"""The id that the app gave a direct message, where its receiver is told another: the gRPC runtime tells it the number
+of the request (autogen-ext 0.7)."""
 
 MOST_WAYS = 10_000
 """Pairs of a sender and a receiver whose last message is remembered, and ids that the app gave."""

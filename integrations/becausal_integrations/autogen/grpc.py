@@ -25,7 +25,7 @@ from becausal.recorder import Recorder, Sealed
 from becausal.step import Cause, RemoteStep, StepRef
 from becausal_integrations.autogen.answers import Answers
 from becausal_integrations.autogen.carrier import Carrier, arriving, sending, with_arriving, with_sending
-from becausal_integrations.autogen.deliveries import ANSWER_TO, Deliveries
+from becausal_integrations.autogen.deliveries import ANSWER_TO, MESSAGE_ID, Deliveries
 from becausal_integrations.autogen.ledger import ByIdentity
 from becausal_integrations.autogen.runtime import Runtime
 from becausal_integrations.patch import Notice
@@ -107,8 +107,11 @@ class Wire:
         read = _read(request.metadata[KEY]) if KEY in request.metadata else None
         if read is None:
             return None
-        sent, _ = read
+        sent, said = read
         carrier, half = _brought(*read), sent.half()
+        given = said.get("message_id")
+        if isinstance(given, str) and given and given != request.request_id:
+            carrier.notes[MESSAGE_ID] = given
         # As the sender's half has it.
         half.causes = [Cause(sent.parent_id or half.id, "transfer", "observed", "direct message")]
         carrier.asked_by, carrier.handoff = half.id, self._recorder.take_up(half)
@@ -195,7 +198,8 @@ def _wire(carrier: Carrier, tells: StepRef, parent: StepRef, started_ns: int) ->
         return ""
     receiver = carrier.receiver
     text = told(tells, carrier.sent.payload, carrier.sender, receiver, parent.id, started_ns)
-    return json.dumps({**text, "source": carrier.source or "", "number": carrier.number})
+    own = {"source": carrier.source or "", "number": carrier.number, "message_id": carrier.message_id or ""}
+    return json.dumps({**text, **own})
 
 
 def _read(text: str) -> tuple[Sent, Said] | None:
