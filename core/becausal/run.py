@@ -16,10 +16,12 @@ from functools import cached_property
 from typing import overload
 
 import becausal.blame as blaming
+from becausal import findings as finding_out
 from becausal import lineage, semconv
 from becausal.blame import Blame
 from becausal.decision import Decision
 from becausal.errors import RunNotFoundError, StepNotFoundError
+from becausal.finding import Finding
 from becausal.graph import Graph
 from becausal.graph.edge import Edge
 from becausal.handoff import Handoff
@@ -117,6 +119,11 @@ class Run:
     def memory(self) -> MemoryView:
         """What agents shared in this run, version by version: state channels, stores, memories."""
         return MemoryView(self.graph)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong, in the order in which it entered."""
+        return finding_out.find(self.graph, self.handoffs)
 
     def step(self, id: str) -> Step:
         """Return a step by its id or by the beginning of it.

@@ -153,6 +153,8 @@ def test_a_denied_fact_is_another_one() -> None:
         ("1. first\n2. second", []),
         ("5-10 days", [("duration", ("time", Decimal(432_000))), ("duration", ("time", Decimal(864_000)))]),
         ("2020-2024", [("number", Decimal(2020)), ("number", Decimal(2024))]),
+        ("It takes 5 days.\n\nWe wait.", [("duration", ("time", Decimal(432_000)))]),
+        ("It takes 5 days.\n- We wait.", [("duration", ("time", Decimal(432_000)))]),
         ("order 2 pizzas", [("number", Decimal(2))]),
         ("one of them, no one", []),
         ("5 in the box", [("number", Decimal(5))]),

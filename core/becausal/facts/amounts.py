@@ -162,7 +162,13 @@ def _unit(scan: Scan, index: int) -> tuple[int, Unit] | None:
     # One letter is a unit only where nothing is spelled out behind it: `5 s` but not `5 d'Or`.
     if len(scan.texts[at]) == 1 and scan.glued(at) and scan.texts[end] in ("'", "’", "-", "/"):
         return None
-    if scan.texts[at].isalpha() and scan.texts[end] == "." and scan.glued(end - 1) and scan.glued(end):
+    inside = (
+        scan.texts[end] == "."
+        and scan.glued(end - 1)
+        and scan.glued(end)
+        and scan.classes[end + 1] != "break"
+    )
+    if inside and scan.texts[at].isalpha():
         return None
     return read
 

@@ -1,7 +1,7 @@
 """What one set of facts has that another has not: missing, added, changed, no longer hedged.
 
 A fact that is stated again counts once. A fact is still there if the other side states it in any wording, or more
-exactly than before: a year put to a date, a currency to a number.
+exactly than before: a year put to a date, a currency to a number. A number beside no currency may be of any.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from becausal.facts.fact import Fact, Key
 
-__all__ = ["added", "changed", "hedges_lost", "missing"]
+__all__ = ["WEAK", "added", "changed", "comparable", "hedges_lost", "missing"]
 
 WEAK: Final = frozenset(["name", "quote", "term", "id", "version", "code"])
 """Kinds that may stand in a text without being seen there as such: a name at the head of a sentence."""
@@ -32,6 +32,8 @@ class _Stated:
         self.dates: list[tuple[Any, ...]] = []
         self.clocks: dict[Hashable, set[Hashable]] = {}
         self.amounts: dict[str, list[Decimal]] = {}
+        self.bare: set[tuple[Hashable, bool]] = set()
+        """Numbers of nothing that is named, which may be of anything."""
         self.text = " ".join(text.casefold().split())
         for fact in facts:
             self._put(fact.kind, fact.value, fact.negated)
@@ -46,6 +48,8 @@ class _Stated:
             self.dates.append(value)
         elif kind == "time":
             self.clocks.setdefault(value[0], set()).add(value[1])
+        elif kind == "number":
+            self.bare.add((value, negated))
         elif kind in ("money", "percent"):
             self.keys.add(("number", value[0] if kind == "money" else value, negated))
         if kind in _AMOUNTS:
@@ -57,6 +61,8 @@ class _Stated:
             return True
         value: Any = fact.value
         match fact.kind:
+            case "money" if (value[0], fact.negated) in self.bare:
+                return True
             case "rule":
                 return self._has_rule(value[0], frozenset(value[1]))
             case "date":
@@ -163,7 +169,7 @@ def _candidates(fact: Fact, by_word: dict[object, list[Fact]]) -> list[Fact]:
 
 def _likeness(fact: Fact, other: Fact) -> float:
     """Return how sure it is that one fact stands in the place of the other, 0 if it does not."""
-    kinds = {_sort(fact), _sort(other)}
+    kinds = {comparable(fact), comparable(other)}
     if len(kinds) > 1:
         return 0.0
     words = len(fact.near | other.near)
@@ -174,7 +180,8 @@ def _likeness(fact: Fact, other: Fact) -> float:
     return alike + place + (0.5 if fact.kind == other.kind else 0.0)
 
 
-def _sort(fact: Fact) -> str:
+def comparable(fact: Fact) -> str:
+    """Return as what a fact can become another one: a limit as what it limits, money as any amount."""
     value: Any = fact.value
     kind = value[1] if fact.kind == "limit" else fact.kind
     if kind in _AMOUNTS:

@@ -109,6 +109,24 @@ WORDS = Words(
         "reservation tracking serial contract policy transaction payment shipment"
     ),
     id_links=_set("# : no . number nr id is"),
+    opposites=tuple(
+        (one, other)
+        for row in (
+            "approve reject", "approve deny", "approved rejected", "approved denied", "approved declined",
+            "accept reject", "accepted rejected", "accept decline", "accepted declined", "allow forbid",
+            "allowed forbidden", "allow deny", "grant deny", "granted denied", "yes no", "true false",
+            "increase decrease", "increased decreased", "increases decreases", "rise fall", "rose fell", "up down",
+            "higher lower", "high low", "more less", "buy sell", "pass fail", "passed failed", "success failure",
+            "succeeded failed", "enable disable", "enabled disabled", "include exclude", "included excluded",
+            "including excluding", "open closed", "start stop", "started stopped", "before after", "above below",
+            "always never", "all none", "safe dangerous", "safe unsafe", "profit loss", "gain loss", "paid unpaid",
+            "positive negative", "with without", "first last", "urgent optional", "mandatory optional",
+            "required optional", "public private", "confirmed cancelled", "keep delete", "keep remove", "add remove",
+            "won lost", "hot cold", "left right", "minimum maximum", "earliest latest", "buyer seller", "debit credit",
+        )
+        for one, other in [tuple(row.split())]
+    ),
+    denying=("un", "in", "im", "dis", "non", "not"),
     endings=("'s", "ings", "ing", "ies", "ed", "es", "s", "e", "y"),
     abbreviations=_set(
         "mr mrs ms dr prof st no nr vs approx ca inc ltd co corp fig e g i etc est dept jan feb mar apr jun "

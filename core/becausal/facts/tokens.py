@@ -19,6 +19,7 @@ END: Final = "end"
 """The class of what stands behind the last token."""
 
 _BEFORE = r"(?<![^\W_])"  # an underscore may be a mark of emphasis
+_DAY = r"(?:0[1-9]|[12]\d|3[01])"
 _END = r"(?![^\W_])"
 _GROUPED_BY: Final = {",": ",'’_\u00a0\u202f\u2009", ".": ".'’_\u00a0\u202f\u2009"}
 
@@ -33,7 +34,7 @@ _SHAPES: Final = (
     ("url", r"(?:https?|ftp|wss?|s3|gs|file)://[^\s<>\"'`|]++"),
     ("email", _BEFORE + r"[\w+-](?:[\w.+-]{0,63})@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}+"),
     ("uuid", _BEFORE + r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}" + _END),
-    ("isodate", _BEFORE + r"\d{4}(?P<iso>[-/])(?:0[1-9]|1[0-2])(?P=iso)(?:0[1-9]|[12]\d|3[01])(?:T(?=\d\d:)|(?!\w)|(?=_))"),
+    ("isodate", _BEFORE + r"\d{4}(?P<iso>[-/])(?:0[1-9]|1[0-2])(?P=iso)" + _DAY + r"(?:T(?=\d\d:)|(?![^\W_]))"),
     ("date", _BEFORE + r"\d{1,2}(?P<dated>[-/.])\d{1,2}(?P=dated)(?:\d{4}|\d\d)(?!/|\.\d)" + _END),
     ("clock", r"(?:(?<![^\W_]|[:.])|(?<=\dT))(?:[01]?\d|2[0-4]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,9})?)?(?![\d:])"),
     ("ip", _BEFORE + r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\w.]\d)"),

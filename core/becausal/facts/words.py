@@ -72,6 +72,10 @@ class Words:
     abbreviations: frozenset[str] = frozenset()
     """Words with a full stop that ends no sentence."""
     boundary_words: frozenset[str] = frozenset()
+    opposites: tuple[tuple[str, str], ...] = ()
+    """Words of which one denies the other."""
+    denying: Phrases = ()
+    """What makes a word its opposite, at its head."""
     endings: Phrases = ()
     """What a word may lose and be the same word; the longest first."""
     stop: frozenset[str] = frozenset()

@@ -1,0 +1,391 @@
+"""What is wrong with a handoff: the payload that was sent against the one that arrived.
+
+Digests first: equal means done. Else what was sent is looked for in what arrived (`becausal.findings.values`), then
+what its texts state (`becausal.findings.texts`), then what the app declared, then what the record says of the way:
+
+    a graph's state     what a node wrote is merged with what others wrote by rules of the app's; a field is judged only
+                        where its version shows that nobody else wrote it. A field that is in the state and that the
+                        receiver's schema leaves out was left out on purpose; one that never came into it was dropped.
+    a message           arrives as it was sent, and nothing is merged with it: what came in beside it is told as well,
+                        if it states anything that the run had not said before.
+
+The culprit is the step that the record names (an edit in place), else the way itself: then `agent` is None and the step
+is the handoff's own.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from becausal import facts as stating
+from becausal import semconv
+from becausal.facts import Fact
+from becausal.facts.fact import Key
+from becausal.finding import Finding, FindingKind, Severity
+from becausal.findings.loss import Loss, shown
+from becausal.findings.values import Budget, losses, mark_of
+from becausal.graph import Graph
+from becausal.handoff import Handoff
+from becausal.payload import Payload, text_of
+from becausal.step import Step
+
+__all__ = ["Scene", "judged", "noted"]
+
+DROPPED_KEYS: Final = "dropped_keys"
+EDITED_BY: Final = "edited_by"
+LARGEST: Final = 20_000_000
+"""Bytes of a payload beyond which it is not compared."""
+MOST_HANDOFFS: Final = 5_000
+"""So many handoffs of a run are compared."""
+MOST_LOSSES: Final = 20
+"""So many losses of one handoff are told."""
+
+KIND: Final[dict[str, FindingKind]] = {
+    "truncated": "handoff.truncated",
+    "dropped": "handoff.dropped",
+    "flattened": "handoff.flattened",
+    "reordered": "handoff.reordered",
+    "duplicated": "handoff.duplicated",
+    "injected": "handoff.injected",
+    "mutated": "handoff.mutated",
+}
+
+
+def noted(step: Step, name: str) -> Any:
+    """Return what an adapter noted of a step under a name of its framework's, `autogen.duplicate`; None if nothing."""
+    suffix = f".{name}"
+    return next((value for key, value in step.attributes.items() if key.endswith(suffix)), None)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A run, as far as a handoff's judge asks about it."""
+
+    graph: Graph
+    handoffs: Sequence[Handoff]
+
+    @cached_property
+    def output(self) -> str:
+        """What the run put out, as text."""
+        step = self.graph.output_step
+        if step is None or step.produced is None or step.produced.size > LARGEST:
+            return ""
+        return step.produced.text()
+
+    @cached_property
+    def output_facts(self) -> tuple[Fact, ...]:
+        """What the output states."""
+        return stating.facts(self.output)
+
+    @cached_property
+    def leads_to_output(self) -> frozenset[str]:
+        """The ids of the steps upstream of the output."""
+        step = self.graph.output_step
+        if step is None:
+            return frozenset()
+        return frozenset([step.id, *(other.id for other in self.graph.upstream(step))])
+
+    @cached_property
+    def first_said(self) -> Mapping[Key, int] | None:
+        """At which step each fact was stated first, handoffs apart; None for a run that says too much to be read."""
+        first: dict[Key, int] = {}
+        for step, payload in self.payloads:
+            for fact in stating.facts(payload.value()):
+                first.setdefault(fact.key, step.seq)
+        return first if self.payloads else None
+
+    @cached_property
+    def payloads(self) -> tuple[tuple[Step, Payload], ...]:
+        """What was received and produced, each content once and where it came first; nothing if it is too much."""
+        found: dict[str, tuple[Step, Payload]] = {}
+        size = 0
+        for step in self.graph.nodes:
+            for payload in (step.received, step.produced) if step.kind != "handoff" else ():
+                if payload is not None and payload.digest not in found and payload.is_kept:
+                    found[payload.digest] = step, payload
+                    size += payload.size
+        return tuple(found.values()) if size <= LARGEST else ()
+
+    @cached_property
+    def writers(self) -> Mapping[tuple[str, str], int]:
+        """How many steps wrote a version of a field of a state."""
+        return Counter(
+            version for step in self.graph.nodes for version in _versions(step, semconv.STATE_WRITTEN).items()
+        )
+
+
+def judged(handoff: Handoff, scene: Scene) -> list[Finding]:
+    """Return what is wrong with what a handoff brought; nothing where it is as it should be or cannot be told."""
+    sent, received = handoff.sent, handoff.received
+    if sent is None or received is None or handoff.intended:
+        return []
+    if sent.digest == received.digest or sent.belief == received.belief:
+        return []
+    if not sent.is_kept or not received.is_kept:
+        return []
+    if max(sent.size, received.size) > LARGEST:
+        return [_not_judged(handoff, f"{max(sent.size, received.size)} bytes")]
+    budget = Budget()
+    given, got = sent.value(), received.value()
+    found = list(_Judge(handoff, scene, budget).losses(given, got))
+    findings = [_finding(loss, handoff, scene) for loss in found[:MOST_LOSSES]]
+    if budget.is_spent:
+        findings.append(_not_judged(handoff, "more values than are compared"))
+    return findings
+
+
+class _Judge:
+    """One handoff, and what the record says of its way."""
+
+    def __init__(self, handoff: Handoff, scene: Scene, budget: Budget) -> None:
+        self.handoff, self.scene, self.budget = handoff, scene, budget
+        self.written = _versions(handoff.sent_by, semconv.STATE_WRITTEN)
+        self.read = _versions(handoff.received_by, semconv.STATE_READ)
+
+    def losses(self, sent: Any, received: Any) -> Iterator[Loss]:
+        is_state = bool(self.read) and isinstance(sent, Mapping) and isinstance(received, Mapping)
+        if is_state:
+            sent = self.settled(sent, received)
+        for loss in losses(sent, received, self.budget):
+            if loss.kind != "injected" or self.is_new(loss.facts, sent):
+                yield loss
+        if not is_state and not self.budget.is_spent:
+            yield from self.came_in(sent, received)
+
+    def settled(self, sent: Mapping[Any, Any], received: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Return the fields of an update that must have arrived as they were sent."""
+        dropped = (
+            frozenset(noted(self.handoff.sent_by, DROPPED_KEYS) or ())
+            if self.handoff.sent_by
+            else frozenset()
+        )
+        before = self.before()
+        kept: dict[Any, Any] = {}
+        for key, value in sent.items():
+            if key not in self.written and self.written:
+                if key in dropped or key not in received:
+                    kept[key] = value  # it never came into the state
+            elif key not in self.read:
+                continue  # it is in the state; the receiver's schema leaves it out
+            elif self.is_of_the_sender(str(key)) and not _is_merged(
+                before.get(key), value, received.get(key)
+            ):
+                kept[key] = value
+        return kept
+
+    def is_of_the_sender(self, key: str) -> bool:
+        """Say whether the version of a field that was read is the sender's, and nobody else's."""
+        version = self.written.get(key)
+        if version is None or self.read.get(key) != version:
+            return False
+        return self.scene.writers[key, version] == 1
+
+    def before(self) -> Mapping[Any, Any]:
+        """Return the state as the sender read it."""
+        step = self.handoff.sent_by
+        payload = None if step is None else step.received
+        if payload is None or not payload.is_kept or payload.size > LARGEST:
+            return {}
+        value = payload.value()
+        return value if isinstance(value, Mapping) else {}
+
+    def came_in(self, sent: Any, received: Any) -> Iterator[Loss]:
+        """Yield what arrived beside a message and was not sent: items and fields that state something new."""
+        for at, value in _beside(sent, received, self.budget):
+            stated = tuple(f for f in stating.facts(value) if f.kind not in ("name", "term", "time"))
+            words = len(text_of(value).split())
+            if stated and self.is_new(stated, sent):
+                yield Loss("injected", at, None, value, 0.8, stated)
+            elif not stated and words >= 4 and not self.was_said(value):
+                yield Loss("injected", at, None, value, 0.5)
+
+    def is_new(self, facts: tuple[Fact, ...], sent: object) -> bool:
+        """Say whether nobody stated these facts before they arrived."""
+        step, first = self.handoff.received_by or self.handoff.step, self.scene.first_said
+        if first is None:
+            return False
+        known = {fact.key for fact in stating.facts(sent)} | {("date", date, False) for date in _days(step)}
+        return any(fact.key not in known and first.get(fact.key, step.seq) >= step.seq for fact in facts)
+
+    def was_said(self, value: object) -> bool:
+        """Say whether somebody had said it before it arrived."""
+        text, step = " ".join(text_of(value).split()), self.handoff.received_by or self.handoff.step
+        rows = self.scene.payloads
+        return not rows or any(
+            other.seq < step.seq and text in " ".join(payload.text().split()) for other, payload in rows
+        )
+
+
+def _versions(step: Step | None, name: str) -> dict[str, str]:
+    """Return versions by channel, of `plan@3`."""
+    rows = step.attributes.get(name, ()) if step is not None else ()
+    if not isinstance(rows, tuple):
+        return {}
+    return {channel: version for channel, _, version in (row.rpartition("@") for row in rows)}
+
+
+def _is_merged(before: Any, sent: Any, received: Any) -> bool:
+    """Say whether a field is what a reducer made of what stood there and what was sent."""
+    if before is None or received is None:
+        return False
+    try:
+        if (
+            isinstance(sent, int | float)
+            and isinstance(before, int | float)
+            and isinstance(received, int | float)
+        ):
+            return received in (
+                before + sent,
+                max(before, sent),
+                min(before, sent),
+                before - sent,
+                before * sent,
+            )
+        if isinstance(sent, str) and isinstance(before, str) and isinstance(received, str):
+            return sent in received and before in received
+        if isinstance(sent, bool):
+            return received in (before or sent, before and sent)
+    except (TypeError, ArithmeticError):
+        return False
+    return False
+
+
+def _beside(sent: Any, received: Any, budget: Budget) -> Iterator[tuple[tuple[object, ...], Any]]:
+    """Yield the items and fields that only the second of two values of one shape has."""
+    todo: list[tuple[tuple[object, ...], Any, Any]] = [((), sent, received)]
+    while todo and not budget.is_spent:
+        at, a, b = todo.pop()
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            shared = [key for key in b if key in a]
+            if a and not shared:
+                continue
+            yield from (((*at, key), b[key]) for key in b if key not in a)
+            todo += [((*at, key), a[key], b[key]) for key in shared]
+        elif isinstance(a, list | tuple) and isinstance(b, list | tuple):
+            here = {mark_of(item, budget) for item in a}
+            new = [place for place, item in enumerate(b) if mark_of(item, budget) not in here]
+            # An item in the place of another one is that one, changed.
+            yield from (
+                ((*at, place), b[place]) for place in new[max(0, len(new) - max(0, len(b) - len(a))) :]
+            )
+        elif a is None and b is not None and at:
+            yield at, b
+
+
+def _days(step: Step) -> Iterator[tuple[int, int, int]]:
+    """Yield the days around a step: a date of today is what templates and clocks put in."""
+    day = dt.datetime.fromtimestamp(step.started_ns / 1e9, dt.UTC).date()
+    for shift in (-1, 0, 1):
+        other = day + dt.timedelta(days=shift) if day.year > 1 else day
+        yield other.year, other.month, other.day
+
+
+def _finding(loss: Loss, handoff: Handoff, scene: Scene) -> Finding:
+    culprit = _culprit(handoff, loss, scene)
+    step = culprit or handoff.step
+    where = f"from {handoff.sender or 'outside'} to {handoff.receiver or 'nobody'}"
+    return Finding(
+        kind=KIND[loss.kind],
+        severity=_severity(loss, handoff, scene),
+        confidence=loss.confidence,
+        step=step,
+        message=f"{_told(loss)} on the way {where}{_by(culprit)}.",
+        evidence=tuple(_evidence(loss)),
+        agent=None if culprit is None else culprit.agent,
+        key=loss.path,
+        path=tuple(s for s in (handoff.sent_by, handoff.step, handoff.received_by) if s is not None),
+    )
+
+
+def _culprit(handoff: Handoff, loss: Loss, scene: Scene) -> Step | None:
+    """Return who edited the payload in place, or whose output never came into the state, where the record says so."""
+    editor = noted(handoff.step, EDITED_BY)
+    if isinstance(editor, str) and editor in scene.graph:
+        return scene.graph.step(editor)
+    if loss.kind == "mutated" and loss.at and handoff.sent_by is not None and handoff.received_by is not None:
+        for step in reversed(scene.graph.nodes):
+            between = handoff.sent_by.seq < step.seq < handoff.received_by.seq
+            if between and step.kind == "memory_write" and _edits(step, loss.at[0]):
+                return scene.graph.parent(step) or step
+    sender = handoff.sent_by
+    if loss.kind != "dropped" or len(loss.at) != 1 or sender is None:
+        return None
+    return sender if loss.at[0] in (noted(sender, DROPPED_KEYS) or ()) else None
+
+
+def _edits(step: Step, key: object) -> bool:
+    """Say whether a step is an edit in place of a field of a state."""
+    name = str(step.attributes.get(semconv.MEMORY_RECORD, "")).partition("/")[0]
+    return step.attributes.get(semconv.MUTATED) is True and name == str(key)
+
+
+def _by(culprit: Step | None) -> str:
+    return "" if culprit is None else f", by {culprit.agent or culprit.name}"
+
+
+def _told(loss: Loss) -> str:
+    what = loss.path if loss.at else "the payload"
+    lost, new = _named(loss.facts), _named(loss.instead)
+    match loss.kind:
+        case "truncated":
+            return f"{what} was cut off" + (f" and lost {lost}" if lost else "")
+        case "dropped":
+            return f"{what} was dropped" if loss.after is None else f"{what} lost {lost}"
+        case "flattened":
+            return f"{what} lost its type ({loss.why})" + (f" and {lost}" if lost else "")
+        case "reordered":
+            return f"{what} came in another order"
+        case "duplicated":
+            return f"{what} came more often than it was sent"
+        case "injected":
+            return f"{what} came in that nobody had sent" + (f": {lost}" if lost else "")
+    return f"{what} was changed" + (f": {lost} became {new}" if lost and new else "")
+
+
+def _named(facts: Iterable[Fact]) -> str:
+    rows = list(dict.fromkeys(" ".join(fact.text.split()) for fact in facts))
+    return ", ".join(rows[:5]) + (", …" if len(rows) > 5 else "")
+
+
+def _evidence(loss: Loss) -> Iterator[str]:
+    if loss.why:
+        yield shown(loss.why)
+    for fact in (loss.facts or loss.instead)[:10]:
+        yield f"{'states' if loss.before is None else 'stated'}: {shown(fact.text)}"
+    for fact in loss.instead[:10]:
+        yield f"instead: {shown(fact.text)}"
+    if loss.before is not None:
+        yield f"before: {shown(loss.before)}"
+    if loss.after is not None:
+        yield f"after: {shown(loss.after)}"
+
+
+def _severity(loss: Loss, handoff: Handoff, scene: Scene) -> Severity:
+    """Return `error` where it reached the output: something false is in it, or something is missing from it."""
+    receiver = handoff.received_by
+    if receiver is None or receiver.id not in scene.leads_to_output:
+        return "warning"
+    if loss.kind in ("mutated", "injected"):
+        false = loss.instead or (loss.facts if loss.kind == "injected" else ())
+        there = {fact.key for fact in scene.output_facts}
+        return "error" if any(fact.key in there for fact in false) else "warning"
+    if loss.facts and stating.missing(loss.facts, scene.output_facts, text=scene.output):
+        return "error"
+    return "warning"
+
+
+def _not_judged(handoff: Handoff, why: str) -> Finding:
+    return Finding(
+        kind="run.anomaly",
+        severity="note",
+        confidence=0.0,
+        step=handoff.step,
+        message=f"The handoff from {handoff.sender} to {handoff.receiver} differs and was not judged: {why}.",
+        evidence=(f"not judged: {why}",),
+        path=tuple(s for s in (handoff.sent_by, handoff.step, handoff.received_by) if s is not None),
+    )
