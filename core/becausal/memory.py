@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from becausal import canonical, clock, semconv
@@ -34,7 +34,7 @@ from becausal.observation import NOTHING, Opening
 from becausal.payload import Payload
 from becausal.recorder import Recorder
 from becausal.settings import store_url
-from becausal.step import Cause, OpenStep, RemoteStep, StepKind, StepRef
+from becausal.step import Attribute, Cause, OpenStep, RemoteStep, StepKind, StepRef
 from becausal.store import Store, open_store
 
 __all__ = ["Memory", "MemorySnapshot"]
@@ -289,7 +289,7 @@ class Memory:
             raise MemoryValueError(f"a memory's key is a text that is not empty, not {key!r}")
         payload, bodies = (None, {}) if value is NOTHING else _kept_whole(self.name, key, value)
         recorder = active_recorder()
-        step = _begin(recorder, "memory_write", self.name, key, value)
+        step = _begin(recorder, "memory_write", self.name, key, value, {semconv.MEMORY_OPERATION: operation})
         writer = step or current()
         event = NewEvent(
             self.name,
@@ -327,7 +327,9 @@ class Memory:
 
     def _read(self, key: str, seq: int | None) -> MemoryEvent | None:
         recorder = active_recorder()
-        step = _begin(recorder, "memory_read", self.name, key, NOTHING)
+        # A reader that asks for a moment of the past knows that it is one.
+        asked: dict[str, Attribute] = {} if seq is None else {semconv.MEMORY_AS_OF: seq}
+        step = _begin(recorder, "memory_read", self.name, key, NOTHING, asked)
         try:
             event = value_at(self.history(key), seq)
         except BaseException as error:
@@ -394,11 +396,18 @@ def _kept_whole(name: str, key: str, value: object) -> tuple[Payload, dict[bytes
 
 
 @guarded
-def _begin(recorder: Recorder | None, kind: StepKind, name: str, key: str, value: object) -> OpenStep | None:
+def _begin(
+    recorder: Recorder | None,
+    kind: StepKind,
+    name: str,
+    key: str,
+    value: object,
+    attributes: Mapping[str, Attribute],
+) -> OpenStep | None:
     if recorder is None or current() is None:
         return None  # outside every chain: the event is kept, and there is no run for a step to stand in
-    attributes = {semconv.MEMORY_STORE: name, semconv.MEMORY_RECORD: key}
-    return recorder.begin(Opening(kind, name, received=value, attributes=dict(attributes)))
+    told = {semconv.MEMORY_STORE: name, semconv.MEMORY_RECORD: key, **attributes}
+    return recorder.begin(Opening(kind, name, received=value, attributes=told))
 
 
 @guarded

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import get_args
 
 from becausal import semconv
 from becausal.delta import Delta, delta
 from becausal.errors import MemoryKeyError
 from becausal.graph import Graph
 from becausal.memory_event import Operation
+from becausal.payload import Payload
 from becausal.step import Step
 
-__all__ = ["Held", "MemoryView", "Moment"]
+__all__ = ["Held", "MemoryView", "Moment", "content_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +30,15 @@ class Held:
     memory: str
     """The memory's name; of a state channel, the graph's."""
     key: str
-    version: int
-    """As it was counted in the run: a channel's by LangGraph, a memory's by becausal."""
+    version: int | None
+    """As it was counted in the run: a channel's by LangGraph, a memory's by becausal; None for a change in place, which
+    nobody counted."""
     operation: Operation
     step: Step
     """Which step wrote it."""
+    seq: int
+    """The causal sequence number from which on it holds: that of the last step within the one that wrote it."""
     is_channel: bool = False
-
-    @property
-    def seq(self) -> int:
-        """The causal sequence number of the write."""
-        return self.step.seq
 
     @property
     def agent(self) -> str | None:
@@ -52,7 +52,7 @@ class Held:
 
     def value(self) -> object:
         """Return what was written, as plain data; None where it was deleted or its body not kept."""
-        payload = self.step.produced if self.is_channel else self.step.received
+        payload = content_of(self.step)
         if payload is None or not payload.is_kept:
             return None
         value = payload.value()
@@ -60,7 +60,8 @@ class Held:
         return value.get(self.key, value) if self.is_channel and isinstance(value, Mapping) else value
 
     def __str__(self) -> str:
-        return f"{self.name}@{self.version} {self.operation} by {self.agent or 'nobody named'}"
+        version = "?" if self.version is None else self.version
+        return f"{self.name}@{version} {self.operation} by {self.agent or 'nobody named'}"
 
 
 class Moment(Mapping[str, Held]):
@@ -164,7 +165,7 @@ class MemoryView:
             for held in self._written(step):
                 found.setdefault(held.name, []).append(held)
         for versions in found.values():
-            versions.sort(key=lambda held: (held.version, held.seq))
+            versions.sort(key=lambda held: (held.seq, held.version or 0))
         return found
 
     @cached_property
@@ -175,11 +176,14 @@ class MemoryView:
         said = step.attributes
         key, version = said.get(semconv.MEMORY_RECORD), said.get(semconv.MEMORY_VERSION)
         if step.kind == "memory_write" and step.status == "ok" and isinstance(key, str):
-            operation: Operation = "delete" if step.received is None else "write"
-            number = version if isinstance(version, int) else 0
-            yield Held(str(said.get(semconv.MEMORY_STORE, "")), key, number, operation, step)
-        for channel, number_ in _numbered(said.get(semconv.STATE_WRITTEN)):
-            yield Held(self._graph_of(step), channel, number_ or 0, "write", step, is_channel=True)
+            memory, number = (
+                str(said.get(semconv.MEMORY_STORE, "")),
+                version if isinstance(version, int) else None,
+            )
+            yield Held(memory, key, number, _operation(step), step, self._last_seq(step))
+        for channel, number in _numbered(said.get(semconv.STATE_WRITTEN)):
+            memory, seq = self._graph_of(step), self._last_seq(step)
+            yield Held(memory, channel, number, "write", step, seq, is_channel=True)
 
     def _read(self, step: Step) -> Iterator[tuple[str, int | None]]:
         said = step.attributes
@@ -192,6 +196,15 @@ class MemoryView:
                 yield f"{memory}/{seen}", number
         for channel, number in _numbered(said.get(semconv.STATE_READ)):
             yield f"{self._graph_of(step)}/{channel}", number
+
+    def _last_seq(self, step: Step) -> int:
+        """Return the highest number of a step and of what it called."""
+        last, waiting = step.seq, [step]
+        while waiting:
+            inner = self._graph.children(waiting.pop())
+            last = max((last, *(one.seq for one in inner)))
+            waiting.extend(inner)
+        return last
 
     def _graph_of(self, step: Step) -> str:
         """Return the name of the graph whose state a step shares."""
@@ -214,8 +227,20 @@ class MemoryView:
         raise MemoryKeyError(f"no memory of this run has {key!r}; it has: {there}")
 
 
+def content_of(step: Step) -> Payload | None:
+    """Return what a write left: what a reducer made of it, else what was written; None for a deletion."""
+    return step.received if step.produced is None else step.produced
+
+
+def _operation(step: Step) -> Operation:
+    said = step.attributes.get(semconv.MEMORY_OPERATION)
+    if said in get_args(Operation):
+        return said  # type: ignore[return-value]
+    return "delete" if content_of(step) is None else "write"
+
+
 def _last(versions: Iterable[Held], seq: int) -> Held | None:
-    return max((held for held in versions if held.seq <= seq), key=lambda held: held.version, default=None)
+    return max((held for held in versions if held.seq <= seq), key=lambda held: held.seq, default=None)
 
 
 def _numbered(said: object) -> Iterator[tuple[str, int | None]]:

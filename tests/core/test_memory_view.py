@@ -72,7 +72,8 @@ def test_what_changed_between_two_moments_is_told_by_key(view: MemoryView) -> No
     first, second = view.history("team/size")
     changed = view.diff(first.seq, second.seq)
 
-    assert list(changed) == ["team/size", "facts/size"]
+    assert list(changed) == ["team/size"]
+    assert list(view.diff(0, first.seq)) == ["team/size", "team/note", "facts/size"]
     assert (changed["team/size"][0].before, changed["team/size"][0].after) == (20, 2)
     assert view.diff(second.seq, second.seq) == {}
 

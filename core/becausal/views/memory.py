@@ -13,7 +13,7 @@ from rich.text import Text
 
 from becausal.errors import MemoryKeyError, RunNotFoundError
 from becausal.memory_event import MemoryEvent, MemoryRead, value_at
-from becausal.memory_view import Held
+from becausal.memory_view import Held, content_of
 from becausal.run import Run, Runs
 from becausal.views.clean import head, styled
 from becausal.views.json import Json, plain
@@ -33,7 +33,7 @@ class Line:
     """One version of a key."""
 
     name: str
-    version: int
+    version: int | None
     operation: str
     seq: int
     at_ns: int | None
@@ -72,7 +72,7 @@ class LineJson(TypedDict):
     """One version of a key."""
 
     name: str
-    version: int
+    version: int | None
     operation: str
     seq: int
     at_ns: int | None
@@ -139,7 +139,7 @@ def text(asked: Asked) -> RenderableType:
     for line in asked.lines:
         table.add_row(
             styled(line.name, "bold" if line.holds else "dim"),
-            Text(str(line.version)),
+            Text("?" if line.version is None else str(line.version)),
             Text(line.operation, style="" if line.operation == "write" else "yellow"),
             styled(line.agent or "?"),
             _value(line),
@@ -255,7 +255,7 @@ def _line(name: str, event: MemoryEvent, *, holds: bool) -> Line:
 
 
 def _held(held: Held, *, holds: bool) -> Line:
-    payload = held.step.produced if held.is_channel else held.step.received
+    payload = content_of(held.step)
     return Line(
         held.name,
         held.version,

@@ -246,13 +246,16 @@ def _note_write(connection: sqlite3.Connection, step: OpenStep, body: Find) -> N
     )
     if known.fetchone() is not None:  # a batch that is tried again
         return
+    content = (
+        step.received if step.produced is None else step.produced
+    )  # of a reducer: what it made of the writes
     event = NewEvent(
         memory,
         key,
-        "delete" if step.received is None else "write",
+        "delete" if content is None else "write",
         step.seq,
         step.ended_ns or step.started_ns,
-        step.received,
+        content,
         chain_id=step.chain_id,
         step_id=step.id,
         agent=step.agent,
