@@ -133,6 +133,8 @@ def how_left(loop: PregelLoop, error: BaseException | None) -> Status | None:
 
 def version_number(version: object) -> str:
     """Return a channel version for people: savers write `00…03.0.718`, LangGraph itself `3`."""
+    if type(version) is int:
+        return str(version)
     return str(version).partition(".")[0].lstrip("0") or "0"
 
 

@@ -7,11 +7,15 @@ and what is in these. A change deeper inside of a big value is not seen. No code
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from becausal.recorder import Recorder, Sealed
 
 __all__ = ["Entry"]
+
+_CONTENT = operator.attrgetter("content")
 
 SCALARS = (str, bytes, int, float, bool, type(None))
 
@@ -56,7 +60,7 @@ def _objects_of(value: Any) -> list[Any]:
         objects.append(field)
         if type(field) is list:
             objects += field
-            objects += () if _is_flat(field) else map(_content_of, field)
+            objects += () if _is_flat(field) else _contents_of(field)
         elif type(field) not in SCALARS:
             objects += _items_of(field)
     return objects
@@ -73,6 +77,18 @@ def _items_of(value: Any) -> list[Any]:
         return list(value)
     fields = getattr(value, "__dict__", None)
     return list(fields.values()) if type(fields) is dict else [value]
+
+
+def _contents_of(items: list[Any]) -> Iterable[Any]:
+    if all(map(_is_message, set(map(type, items)))):
+        return map(_CONTENT, items)  # a conversation is long
+    return map(_content_of, items)
+
+
+@lru_cache(256)
+def _is_message(cls: type) -> bool:
+    bases = ((base.__module__, base.__name__) for base in cls.__mro__)
+    return ("langchain_core.messages.base", "BaseMessage") in bases
 
 
 def _content_of(item: Any) -> Any:
