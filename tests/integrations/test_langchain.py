@@ -279,11 +279,11 @@ def test_a_tool_call_is_caused_by_the_model_call_that_asked_for_it(recording: Re
 
 
 def test_which_model_call_asked_is_forgotten_beyond_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("becausal_integrations.langchain.calls.MAX_CALLS", 2)
+    monkeypatch.setattr("becausal_integrations.langchain.calls.MAX_IDS", 2)
     calls, step = Calls(), becausal.step.RemoteStep("0" * 16, "chain", 1)
     calls.decided(step, ["a", "b", "c"])
 
-    assert [calls.decider("chain", name) for name in "abc"] == [None, step, step]
+    assert [calls.call("chain", name, None) is not None for name in "abc"] == [False, True, True]
 
 
 # Descriptions, without a framework at work

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -20,10 +21,10 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import InjectedState, InjectedStore, ToolNode
 from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
-from langgraph.types import Command, interrupt
+from langgraph.types import Command, Send, interrupt
 from pydantic import BaseModel
 from tests.conftest import Recording
-from tests.integrations.fakes_langchain import PureModel, tool_call
+from tests.integrations.fakes_langchain import PureModel, State, tool_call
 from tests.integrations.kinds import Kinds
 
 import becausal
@@ -436,6 +437,42 @@ async def test_tries_of_a_tool_with_retry_are_numbered(recording: Recording, is_
     assert [first.status, second.status] == ["error", "ok"]
     assert second.attributes["becausal.attempt"] == 2
     assert run_.causes(second, "retry") == [first]
+
+
+def test_a_new_decision_is_no_other_try_though_its_id_is_the_same(recording: Recording) -> None:
+    model = asking(tool_call("plain", query="it"))
+    with becausal.chain("twice"):
+        for _ in range(2):
+            plain.invoke(model.invoke("go").tool_calls[0])
+
+    run_ = Kinds(recording.last())
+    calls, decided = run_.all("tool"), run_.all("model")
+    assert [run_.causes(step) for step in calls] == [decided[:1], decided[1:]]
+    assert ["becausal.attempt" in step.attributes for step in calls] == [False, False]
+
+
+def test_agents_beside_each_other_may_give_the_same_ids(recording: Recording) -> None:
+    meet = threading.Barrier(3)
+
+    def worker(state: Any) -> Any:
+        asked = asking(tool_call("plain", query=state["n"])).invoke("go")
+        meet.wait(10)  # all have decided before one acts
+        return {"log": [plain.invoke(asked.tool_calls[0]).content]}
+
+    def spread(_: Any) -> list[Send]:
+        return [Send("worker", {"n": f"q{index}"}) for index in range(3)]
+
+    graph = StateGraph(State).add_node("worker", worker).add_conditional_edges(START, spread, ["worker"])
+    compiled: Any = graph.compile()
+    compiled.invoke({"question": "x"})
+
+    run_ = Kinds(recording.last())
+    calls = run_.all("tool")
+    assert len(calls) == 3
+    for step in calls:
+        (decider,) = run_.causes(step)
+        assert decider.parent_id == step.parent_id
+        assert decider.choices[0].conclusion == f"call plain(query={value(step.received)['query']!r})"
 
 
 def test_a_model_s_mind_is_not_needed_for_a_tool_node_to_be_told(recording: Recording) -> None:

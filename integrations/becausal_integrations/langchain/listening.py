@@ -203,7 +203,7 @@ class Listening:
         tool_call_id = getattr(output, "tool_call_id", None)
         if isinstance(tool_call_id, str) and semconv.TOOL_CALL_ID not in step.attributes:
             step.attributes[semconv.TOOL_CALL_ID] = tool_call_id  # langchain-core 0.3 tells it only here
-            for cause in self._calls.causes(step.chain_id, tool_call_id):
+            for cause in self._causes(self._above(told), tool_call_id):
                 self._recorder.cause(step, cause)
         content, artifact = getattr(output, "content", output), getattr(output, "artifact", None)
         if status == "error":
@@ -227,11 +227,15 @@ class Listening:
         opening.parent = run.step
         if tool_call_id is not None:
             opening.attributes[semconv.TOOL_CALL_ID] = tool_call_id
-            if run.step is not None:
-                opening.causes = self._calls.causes(run.step.chain_id, tool_call_id)
+            opening.causes = self._causes(run, tool_call_id)
         run.own = self._recorder.begin(opening)
         run.step = run.own or run.step
         self._keep(told, run)
+
+    def _causes(self, run: _Run | None, tool_call_id: str) -> list[Cause]:
+        holder = None if run is None else run.step
+        call = None if holder is None else self._calls.call(holder.chain_id, tool_call_id, holder)
+        return [] if call is None else call.causes(tool_call_id)
 
     # -- runs
 

@@ -64,6 +64,7 @@ class _Run:
     premises: tuple[str, ...]
     is_structured: bool
     parent_run_id: UUID | None
+    holder: StepRef | None  # the step in whose course it is made
 
 
 class Models:
@@ -111,7 +112,8 @@ class Models:
             )
             if step is not None:
                 self._attempts.begun(step, parent_id, manager.tags or ())
-                self._keep(manager.run_id, _Run(step, premises, asked.is_structured, parent_id))
+                run = _Run(step, premises, asked.is_structured, parent_id, parent or current())
+                self._keep(manager.run_id, run)
 
     def inside(self, *_: Any, run_manager: Any = None, **__: Any) -> Context | None:
         """Return the context in which a call's own work is to run."""
@@ -125,7 +127,7 @@ class Models:
             return
         llm_output = mapping(response, "llm_output")
         for generation in generations_of(response):
-            self._answered(run.step, run.premises, generation, llm_output, run.is_structured)
+            self._answered(run, generation, llm_output)
         self._recorder.end(run.step, answer(response))
 
     def failing(self, manager: Any, error: BaseException, response: Any = None, **_: Any) -> None:
@@ -138,21 +140,13 @@ class Models:
         if run.step.status == "error":
             self._attempts.failed(run.step, run.parent_run_id)
 
-    def _answered(
-        self,
-        step: OpenStep,
-        premises: tuple[str, ...],
-        generation: Any,
-        llm_output: Mapping[str, Any],
-        is_structured: bool = False,
-    ) -> None:
+    def _answered(self, run: _Run, generation: Any, llm_output: Mapping[str, Any]) -> None:
         said = answer_of(generation)
-        step.attributes |= answer_attributes(generation, llm_output)
+        run.step.attributes |= answer_attributes(generation, llm_output)
         information = mapping(generation, "generation_info")
-        self._recorder.decide(
-            step, choice_of(said, premises, information=information, is_structured=is_structured)
-        )
-        self._calls.decided(step, tool_call_ids(said))
+        choice = choice_of(said, run.premises, information=information, is_structured=run.is_structured)
+        self._recorder.decide(run.step, choice)
+        self._calls.decided(run.step, tool_call_ids(said), run.holder)
 
     # -- the cache of answers
 
@@ -182,8 +176,9 @@ class Models:
             if step is None:
                 continue
             step.attributes[semconv.CACHED] = True
+            run = _Run(step, premises_of(prompt), False, None, current())
             for generation in generations:
-                self._answered(step, premises_of(prompt), generation, {})
+                self._answered(run, generation, {})
             said = [answer_of(generation) for generation in generations]
             self._recorder.end(step, said[0] if len(said) == 1 else said or NOTHING)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from becausal import semconv
 from becausal.context import current
 from becausal.recorder import NOTHING, Opening, Recorder
-from becausal.step import Attribute, Cause, OpenStep, Status
+from becausal.step import Cause, OpenStep, Status, StepRef
 from becausal_integrations.langchain.arguments import own_arguments
 from becausal_integrations.langchain.attempts import attempt_after
 from becausal_integrations.langchain.calls import Calls
@@ -42,9 +42,8 @@ class Tools:
         callbacks = args[3] if len(args) > 3 else callbacks
         parent = None if here is not None else self._runnables.enclosing(callbacks)
         opening = Opening("tool", tool.name, received=own_arguments(tool, tool_input), parent=parent)
-        holder = here or parent
         if tool_call_id is not None:
-            self._identify(opening, None if holder is None else holder.chain_id, tool_call_id)
+            self._identify(opening, here or parent, tool_call_id)
         before = self._runnables.tried_before(
             getattr(callbacks, "parent_run_id", None), getattr(callbacks, "tags", ())
         )
@@ -72,14 +71,14 @@ class Tools:
 
     def closed(self, step: OpenStep, result: Any) -> Any:
         """Tell the end of a call; the raw answer was sealed by `answered`."""
-        self._calls.made(step)
+        self._calls.made(step, current())
         if semconv.ERROR_TYPE in step.attributes:
             self._recorder.end(step, status="error")
         return NOTHING if step.produced is not None else result
 
     def failed(self, step: OpenStep, error: BaseException) -> Status | None:
         """Tell an interrupt inside a tool from a failure."""
-        self._calls.made(step)
+        self._calls.made(step, current())
         return outcome(error)
 
     def erring(self, manager: Any, *_: Any, **__: Any) -> None:
@@ -95,7 +94,8 @@ class Tools:
         here = current()
         if here is None or not isinstance(call, dict):
             return None
-        return call, self._calls.last(here.chain_id, str(call.get("id")))[0]
+        known = self._calls.call(here.chain_id, str(call.get("id")), here)
+        return call, 0 if known is None else known.made
 
     def told(
         self, token: tuple[dict[str, Any], int] | None, answer: Any, error: BaseException | None
@@ -108,17 +108,17 @@ class Tools:
         if token is None or here is None or (error is not None and outcome(error) is not None):
             return
         call, made_before = token
-        made, last = self._calls.last(here.chain_id, str(call.get("id")))
-        if made == made_before:
-            self._tell(call, here.chain_id, answer, error)
-        elif last is not None and last.status == "error" and last.produced is None and error is None:
+        known = self._calls.call(here.chain_id, str(call.get("id")), here)
+        if known is None or known.made == made_before:
+            self._tell(call, here, answer, error)
+        elif error is None and (last := known.last) is not None and _is_untold_failure(last):
             self._recorder.produce(last, _said(answer))  # what the failure was told as
             self._recorder.write(last)
 
-    def _tell(self, call: dict[str, Any], chain_id: str, answer: Any, error: BaseException | None) -> None:
+    def _tell(self, call: dict[str, Any], here: StepRef, answer: Any, error: BaseException | None) -> None:
         opening = Opening("tool", str(call.get("name")), received=call.get("args"))
         if call.get("id") is not None:
-            self._identify(opening, chain_id, str(call["id"]))
+            self._identify(opening, here, str(call["id"]))
         step = self._recorder.begin(opening)
         if step is None:
             return
@@ -127,18 +127,22 @@ class Tools:
             self._recorder.fail(step, head(text_of_content(getattr(answer, "content", ""))), "ToolMessage")
         produced = NOTHING if error is not None else _said(answer)
         self._recorder.end(step, produced, error=error, status="error" if is_error else None)
-        self._calls.made(step)
+        self._calls.made(step, here)
 
-    def _identify(self, opening: Opening, chain_id: str | None, tool_call_id: str) -> None:
+    def _identify(self, opening: Opening, holder: StepRef | None, tool_call_id: str) -> None:
         """Say which of the model's calls a step makes, and for which time."""
-        attributes: dict[str, Attribute] = opening.attributes
-        attributes[semconv.TOOL_CALL_ID] = tool_call_id
-        if chain_id is None:
+        opening.attributes[semconv.TOOL_CALL_ID] = tool_call_id
+        call = None if holder is None else self._calls.call(holder.chain_id, tool_call_id, holder)
+        if call is None:
             return
-        opening.causes = self._calls.causes(chain_id, tool_call_id)
-        _, before = self._calls.last(chain_id, tool_call_id)
+        opening.causes = call.causes(tool_call_id)
+        before = call.before()
         if before is not None and before.status != "interrupted":
-            attributes[semconv.ATTEMPT] = attempt_after(before)
+            opening.attributes[semconv.ATTEMPT] = attempt_after(before)
+
+
+def _is_untold_failure(step: OpenStep) -> bool:
+    return step.status == "error" and step.produced is None
 
 
 def _said(answer: Any) -> Any:
