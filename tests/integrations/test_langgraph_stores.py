@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import threading
 import weakref
@@ -12,8 +13,10 @@ from typing import Annotated, Any
 import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
+from langgraph.config import get_store
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import InjectedStore, ToolNode
+from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore, GetOp, PutOp, SearchOp
 from langgraph.store.base.batch import AsyncBatchedBaseStore
 from langgraph.store.memory import InMemoryStore
@@ -261,18 +264,17 @@ def test_what_one_thread_reads_of_another_s_unfinished_write_is_that_write(recor
 
         def put(self, *args: Any, **kwargs: Any) -> None:
             super().put(*args, **kwargs)
-            reader = threading.Thread(target=lambda: super(Slow, self).get(FACTS, "size"))
+            elsewhere = contextvars.Context()
+            reader = threading.Thread(target=lambda: elsewhere.run(self.get, FACTS, "size"))
             reader.start()
             reader.join()
 
     Slow().put(FACTS, "size", {"usd": 1})
 
     steps = all_steps(recording)
-    write, read = steps.one("memory_write"), steps.all("memory_read")
-    # In the writer's own context the read is part of the write; in a thread with a context of its own it is a step.
-    for step in read:
-        assert memory_causes(step) == [(write.id, "memory facts/market/size@1")]
-    assert versions([write, *read]) == [1] * (1 + len(read))
+    write, read = steps.one("memory_write"), steps.one("memory_read")
+    assert memory_causes(read) == [(write.id, "memory facts/market/size@1")]
+    assert versions([write, read]) == [1, 1]
 
 
 def test_a_slash_in_a_name_is_no_border() -> None:
@@ -299,6 +301,26 @@ def test_an_operation_stands_under_the_node_that_asked(recording: Recording) -> 
     assert read.parent_id == steps.one("agent", "reader").id
     assert (write.agent, read.agent) == ("writer", "reader")
     assert steps.causes(read, "memory") == [write]
+
+
+@pytest.mark.parametrize("through", ["runtime", "get_store"])
+async def test_the_store_is_seen_whichever_way_a_node_comes_by_it(recording: Recording, through: str) -> None:
+    def by_runtime(_: State, runtime: Runtime[None]) -> dict[str, str]:
+        assert runtime.store is not None
+        runtime.store.put(FACTS, "size", {"usd": 1})
+        return {"draft": "written"}
+
+    def by_get_store(_: State) -> dict[str, str]:
+        get_store().put(FACTS, "size", {"usd": 1})
+        return {"draft": "written"}
+
+    node = by_runtime if through == "runtime" else by_get_store
+    graph = chain_of(node, store=InMemoryStore())
+    graph.invoke({"question": "?", "log": []})
+    await graph.ainvoke({"question": "?", "log": []})
+
+    for run in map(Kinds, recording.runs()):
+        assert run.one("memory_write").parent_id == run.one("agent", f"by_{through}").id
 
 
 def test_a_tool_s_injected_store_is_seen(recording: Recording) -> None:
