@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
-from langchain.agents import create_agent
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -27,6 +26,11 @@ from typing_extensions import TypedDict
 import becausal
 from becausal.context import current
 from becausal.payload import Payload
+
+try:
+    from langchain.agents import create_agent
+except ImportError:  # langchain 1 needs langgraph 1
+    from langgraph.prebuilt import create_react_agent as create_agent  # type: ignore[assignment]
 
 INPUT: Any = {"question": "how many?", "log": []}
 
