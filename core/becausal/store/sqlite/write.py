@@ -26,7 +26,7 @@ from becausal.store.sqlite import file, memory, row
 
 __all__ = ["Writer"]
 
-REMEMBERED = 200_000
+REMEMBERED = 32_768
 """How many names, chains and digests are remembered, each."""
 
 CHUNK = 500
