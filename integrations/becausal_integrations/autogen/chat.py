@@ -10,8 +10,9 @@ from becausal import semconv
 from becausal.context import current
 from becausal.instrument import Hooks
 from becausal.recorder import Observation, Opening, Recorder
-from becausal.step import Choice, OpenStep, RemoteStep, StepRef
+from becausal.step import Choice, OpenStep, RemoteStep, Status, StepRef
 from becausal_integrations.autogen import describe
+from becausal_integrations.autogen.deliveries import DUPLICATE
 from becausal_integrations.autogen.hooking import noticed, observed, request_around
 from becausal_integrations.autogen.ledger import Ledger, Notes, cause, notes_of, owns
 from becausal_integrations.autogen.state import States
@@ -36,7 +37,7 @@ class Chat:
         seen = functools.partial(observed, self._recorder)
         run = seen(Observation(_request, messages_of, keeps=describe.is_task_result))
         alone = Observation(_bare, lambda _, response: response.chat_message, keeps=describe.is_response)
-        turn = Observation(self._turn, self._answered, keeps=describe.is_response)
+        turn = Observation(self._turn, self._answered, self._failed, describe.is_response)
         either = request_around(self._recorder, seen(turn), alone)
         reset = Notice(lambda agent, *_, **__: agent, self._reset)
         family(
@@ -59,11 +60,14 @@ class Chat:
             return None
         here = _stage(here)
         causes, hop = turn_given(), 0
+        unanswered = self._ledger.unanswered.pop(agent) or ()
         for message in messages:
-            handoff = self._passed_on(message, agent.name, here)
+            handoff = self._passed_on(message, agent.name, here, message.id in unanswered)
             if handoff is not None:
                 causes.append(cause(handoff, "transfer", f"message id {message.id}"))
                 hop = max(hop, handoff.hop)
+        notes = Notes(agent, here)
+        notes.content = [message.id for message in messages]
         return Opening(
             "agent",
             agent.name,
@@ -71,10 +75,12 @@ class Chat:
             received=list(messages),
             parent=_farther(here, hop),
             causes=causes,
-            attributes=Notes(agent, here),
+            attributes=notes,
         )
 
-    def _passed_on(self, message: BaseChatMessage, reader: str, here: StepRef) -> OpenStep | None:
+    def _passed_on(
+        self, message: BaseChatMessage, reader: str, here: StepRef, is_repeated: bool
+    ) -> OpenStep | None:
         """Record the passing of one message from whoever made it to an agent that reads it now."""
         origin = self._ledger.origin(message, here)
         if origin is None:
@@ -91,6 +97,8 @@ class Chat:
             return None
         read = self._ledger.seal(message)
         handoff.attributes[semconv.TRANSFER_EQUAL] = read.payload.digest == origin.sealed.payload.digest
+        if is_repeated:
+            handoff.attributes[DUPLICATE] = True
         self._recorder.end(handoff, read)
         # A HandoffMessage brings messages of its sender's model along.
         for item in getattr(message, "context", ()):
@@ -109,6 +117,13 @@ class Chat:
         if agent is not None:
             self._states.worked(agent, step)
         return sealed
+
+    def _failed(self, step: OpenStep, error: BaseException) -> Status | None:
+        notes = step.attributes
+        if isinstance(notes, Notes) and notes.owner is not None and isinstance(notes.content, list):
+            # A group chat gives an agent the messages again that it failed on (`_chat_agent_container.py`).
+            self._ledger.unanswered.put(notes.owner, frozenset(notes.content))
+        return None
 
     def _reset(self, agent: Any, _: None, error: BaseException | None) -> None:
         if error is None:

@@ -85,7 +85,8 @@ class Notes(dict[str, Attribute]):
         self.view: View | None = None
         """Of a turn: what the model context showed last, until the model is called with it."""
         self.content: object = None
-        """Of a load: the state. Of a plan: what it says. Of a call of a server: its answer. Of a choice: what stood before."""
+        """Of a load: the state. Of a plan: what it says. Of a choice: what stood before. Of a turn: its messages' ids.
+        Of a call of an MCP server: its answer."""
 
     @property
     def owner(self) -> object:
@@ -224,6 +225,8 @@ class Ledger:
         """A team's last run, whose state it carries on."""
         self.memories: ByIdentity[Version] = ByIdentity()
         """The write that a memory's content came with."""
+        self.unanswered: ByIdentity[frozenset[str]] = ByIdentity()
+        """The ids of the messages that an agent's last turn failed on."""
         self.threads: ByIdentity[int] = ByIdentity()
         """How much of its thread a group chat manager has judged."""
         self.transcribed: ByIdentity[int] = ByIdentity()

@@ -80,9 +80,17 @@ class Models:
         notes.premises = tuple(describe.heads(new))
         turn = notes_of(here)
         former = self._ledger.models.get(turn.owner) if turn is not None and seen_before else None
+        if seen_before and former is None:  # a call of this agent's that goes on at this moment has seen them
+            self._all(here, messages, causes)
         if former is not None:
             causes[former.id] = _from(former, here, f"messages that it had seen before: {seen_before}")
         return list(causes.values())
+
+    def _all(self, here: StepRef | None, messages: Sequence[Any], causes: dict[str, Cause]) -> None:
+        for _, tag in self._ledger.tags.among(messages):
+            for source, evidence in tag.sources:
+                if here is None or source.id != here.id:
+                    causes[source.id] = _from(source, here, evidence)
 
     def _decided(self, step: OpenStep, result: CreateResult) -> object:
         notes = step.attributes
