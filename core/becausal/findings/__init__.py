@@ -1,26 +1,42 @@
-"""What is wrong in a loaded run, with the evidence. Nothing here runs while the app does."""
+"""What is wrong in a loaded run, with the evidence. Nothing here runs while the app does.
+
+Each judge takes the scene and yields its findings; a judge of something else is a line in `JUDGES`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from becausal.finding import SEVERITIES, Finding
-from becausal.findings.delivery import delivered
-from becausal.findings.handoff import MOST_HANDOFFS, Scene, judged
+from becausal.findings.confidence import of_confidence
+from becausal.findings.contract import of_contracts
+from becausal.findings.delivery import of_deliveries
+from becausal.findings.handoff import of_handoffs
+from becausal.findings.scene import Scene
+from becausal.findings.tools import of_tools
 from becausal.graph import Graph
 from becausal.handoff import Handoff
 
 __all__ = ["find"]
 
+JUDGES: Final[tuple[Callable[[Scene], Iterable[Finding]], ...]] = (
+    of_deliveries,
+    of_handoffs,
+    of_contracts,
+    of_tools,
+    of_confidence,
+)
+
 
 def find(graph: Graph, handoffs: Sequence[Handoff]) -> tuple[Finding, ...]:
     """Return a run's findings, in the order in which they entered; the worst first where they entered at once."""
     scene = Scene(graph, handoffs)
-    found = delivered(scene)
-    for handoff in handoffs[:MOST_HANDOFFS]:
-        found += judged(handoff, scene)
+    found = [finding for judge in JUDGES for finding in judge(scene)]
     # One fault of one step, seen by each of its receivers, is told once.
     once = {(f.kind, f.step.id, f.key, f.evidence): f for f in reversed(found)}
-    return tuple(
-        sorted(once.values(), key=lambda f: (f.step.seq, -SEVERITIES.index(f.severity), -f.confidence))
-    )
+    return tuple(sorted(once.values(), key=_place))
+
+
+def _place(finding: Finding) -> tuple[int, int, float, str]:
+    return finding.step.seq, -SEVERITIES.index(finding.severity), -finding.confidence, finding.kind

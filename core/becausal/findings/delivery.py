@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from becausal.finding import Finding, FindingKind, Severity
-from becausal.findings.handoff import Scene, noted
+from becausal.findings.scene import Scene, noted
 from becausal.handoff import Handoff
 from becausal.step import Step
 
-__all__ = ["delivered"]
+__all__ = ["of_deliveries"]
 
 _ASKED_FOR: Final = re.compile(
     r"call (?:transfer|hand_?off|handover|delegate|route)_?(?:back_)?to_([\w-]+)\(", re.IGNORECASE
@@ -22,14 +22,12 @@ _ID_FIELDS: Final = ("id", "message_id", "call_id", "tool_call_id")
 _NO_FAULT: Final = frozenset(["cancelled", "interrupted", "closed", "abandoned", "error"])
 
 
-def delivered(scene: Scene) -> list[Finding]:
-    """Return what befell a run's handoffs as a whole."""
-    return [
-        *_lost(scene.handoffs),
-        *_twice(scene.handoffs),
-        *_late(scene.handoffs),
-        *_elsewhere(scene),
-    ]
+def of_deliveries(scene: Scene) -> Iterator[Finding]:
+    """Yield what befell a run's handoffs as a whole."""
+    yield from _lost(scene.handoffs)
+    yield from _twice(scene.handoffs)
+    yield from _late(scene.handoffs)
+    yield from _elsewhere(scene)
 
 
 def _lost(handoffs: Iterable[Handoff]) -> Iterator[Finding]:

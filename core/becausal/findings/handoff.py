@@ -16,30 +16,24 @@ is the handoff's own.
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from becausal import facts as stating
 from becausal import semconv
 from becausal.facts import Fact
-from becausal.facts.fact import Key
 from becausal.finding import Finding, FindingKind, Severity
 from becausal.findings.loss import Loss, shown
+from becausal.findings.scene import LARGEST, Scene, noted, versions
 from becausal.findings.values import Budget, losses, mark_of
-from becausal.graph import Graph
 from becausal.handoff import Handoff
-from becausal.payload import Payload, text_of
+from becausal.payload import text_of
 from becausal.step import Step
 
-__all__ = ["Scene", "judged", "noted"]
+__all__ = ["LARGEST", "Scene", "judged", "of_handoffs"]
 
 DROPPED_KEYS: Final = "dropped_keys"
 EDITED_BY: Final = "edited_by"
-LARGEST: Final = 20_000_000
-"""Bytes of a payload beyond which it is not compared."""
 MOST_HANDOFFS: Final = 5_000
 """So many handoffs of a run are compared."""
 MOST_LOSSES: Final = 20
@@ -56,67 +50,10 @@ KIND: Final[dict[str, FindingKind]] = {
 }
 
 
-def noted(step: Step, name: str) -> Any:
-    """Return what an adapter noted of a step under a name of its framework's, `autogen.duplicate`; None if nothing."""
-    suffix = f".{name}"
-    return next((value for key, value in step.attributes.items() if key.endswith(suffix)), None)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A run, as far as a handoff's judge asks about it."""
-
-    graph: Graph
-    handoffs: Sequence[Handoff]
-
-    @cached_property
-    def output(self) -> str:
-        """What the run put out, as text."""
-        step = self.graph.output_step
-        if step is None or step.produced is None or step.produced.size > LARGEST:
-            return ""
-        return step.produced.text()
-
-    @cached_property
-    def output_facts(self) -> tuple[Fact, ...]:
-        """What the output states."""
-        return stating.facts(self.output)
-
-    @cached_property
-    def leads_to_output(self) -> frozenset[str]:
-        """The ids of the steps upstream of the output."""
-        step = self.graph.output_step
-        if step is None:
-            return frozenset()
-        return frozenset([step.id, *(other.id for other in self.graph.upstream(step))])
-
-    @cached_property
-    def first_said(self) -> Mapping[Key, int] | None:
-        """At which step each fact was stated first, handoffs apart; None for a run that says too much to be read."""
-        first: dict[Key, int] = {}
-        for step, payload in self.payloads:
-            for fact in stating.facts(payload.value()):
-                first.setdefault(fact.key, step.seq)
-        return first if self.payloads else None
-
-    @cached_property
-    def payloads(self) -> tuple[tuple[Step, Payload], ...]:
-        """What was received and produced, each content once and where it came first; nothing if it is too much."""
-        found: dict[str, tuple[Step, Payload]] = {}
-        size = 0
-        for step in self.graph.nodes:
-            for payload in (step.received, step.produced) if step.kind != "handoff" else ():
-                if payload is not None and payload.digest not in found and payload.is_kept:
-                    found[payload.digest] = step, payload
-                    size += payload.size
-        return tuple(found.values()) if size <= LARGEST else ()
-
-    @cached_property
-    def writers(self) -> Mapping[tuple[str, str], int]:
-        """How many steps wrote a version of a field of a state."""
-        return Counter(
-            version for step in self.graph.nodes for version in _versions(step, semconv.STATE_WRITTEN).items()
-        )
+def of_handoffs(scene: Scene) -> Iterator[Finding]:
+    """Yield what is wrong with what a run's handoffs brought."""
+    for handoff in scene.handoffs[:MOST_HANDOFFS]:
+        yield from judged(handoff, scene)
 
 
 def judged(handoff: Handoff, scene: Scene) -> list[Finding]:
@@ -144,8 +81,8 @@ class _Judge:
 
     def __init__(self, handoff: Handoff, scene: Scene, budget: Budget) -> None:
         self.handoff, self.scene, self.budget = handoff, scene, budget
-        self.written = _versions(handoff.sent_by, semconv.STATE_WRITTEN)
-        self.read = _versions(handoff.received_by, semconv.STATE_READ)
+        self.written = versions(handoff.sent_by, semconv.STATE_WRITTEN)
+        self.read = versions(handoff.received_by, semconv.STATE_READ)
 
     def losses(self, sent: Any, received: Any) -> Iterator[Loss]:
         is_state = bool(self.read) and isinstance(sent, Mapping) and isinstance(received, Mapping)
@@ -219,14 +156,6 @@ class _Judge:
         return not rows or any(
             other.seq < step.seq and text in " ".join(payload.text().split()) for other, payload in rows
         )
-
-
-def _versions(step: Step | None, name: str) -> dict[str, str]:
-    """Return versions by channel, of `plan@3`."""
-    rows = step.attributes.get(name, ()) if step is not None else ()
-    if not isinstance(rows, tuple):
-        return {}
-    return {channel: version for channel, _, version in (row.rpartition("@") for row in rows)}
 
 
 def _is_merged(before: Any, sent: Any, received: Any) -> bool:

@@ -1,0 +1,94 @@
+"""A loaded run, as far as its judges ask about it: each answer is made once, when the first of them asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from becausal import facts as stating
+from becausal import semconv
+from becausal.facts import Fact
+from becausal.facts.fact import Key
+from becausal.graph import Graph
+from becausal.handoff import Handoff
+from becausal.payload import Payload
+from becausal.step import Step
+
+__all__ = ["LARGEST", "Scene", "noted", "versions"]
+
+LARGEST: Final = 20_000_000
+"""Bytes of a payload beyond which it is not compared."""
+
+
+def noted(step: Step, name: str) -> Any:
+    """Return what an adapter noted of a step under a name of its framework's, `autogen.duplicate`; None if nothing."""
+    suffix = f".{name}"
+    return next((value for key, value in step.attributes.items() if key.endswith(suffix)), None)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A run, as far as a handoff's judge asks about it."""
+
+    graph: Graph
+    handoffs: Sequence[Handoff]
+
+    @cached_property
+    def output(self) -> str:
+        """What the run put out, as text."""
+        step = self.graph.output_step
+        if step is None or step.produced is None or step.produced.size > LARGEST:
+            return ""
+        return step.produced.text()
+
+    @cached_property
+    def output_facts(self) -> tuple[Fact, ...]:
+        """What the output states."""
+        return stating.facts(self.output)
+
+    @cached_property
+    def leads_to_output(self) -> frozenset[str]:
+        """The ids of the steps upstream of the output."""
+        step = self.graph.output_step
+        if step is None:
+            return frozenset()
+        return frozenset([step.id, *(other.id for other in self.graph.upstream(step))])
+
+    @cached_property
+    def first_said(self) -> Mapping[Key, int] | None:
+        """At which step each fact was stated first, handoffs apart; None for a run that says too much to be read."""
+        first: dict[Key, int] = {}
+        for step, payload in self.payloads:
+            for fact in stating.facts(payload.value()):
+                first.setdefault(fact.key, step.seq)
+        return first if self.payloads else None
+
+    @cached_property
+    def payloads(self) -> tuple[tuple[Step, Payload], ...]:
+        """What was received and produced, each content once and where it came first; nothing if it is too much."""
+        found: dict[str, tuple[Step, Payload]] = {}
+        size = 0
+        for step in self.graph.nodes:
+            for payload in (step.received, step.produced) if step.kind != "handoff" else ():
+                if payload is not None and payload.digest not in found and payload.is_kept:
+                    found[payload.digest] = step, payload
+                    size += payload.size
+        return tuple(found.values()) if size <= LARGEST else ()
+
+    @cached_property
+    def writers(self) -> Mapping[tuple[str, str], int]:
+        """How many steps wrote a version of a field of a state."""
+        return Counter(
+            version for step in self.graph.nodes for version in versions(step, semconv.STATE_WRITTEN).items()
+        )
+
+
+def versions(step: Step | None, name: str) -> dict[str, str]:
+    """Return versions by channel, of `plan@3`."""
+    rows = step.attributes.get(name, ()) if step is not None else ()
+    if not isinstance(rows, tuple):
+        return {}
+    return {channel: version for channel, _, version in (row.rpartition("@") for row in rows)}
