@@ -20,14 +20,15 @@ from rich.console import Console, RenderableType
 from becausal import run as loading
 from becausal.doctor import diagnose
 from becausal.errors import BecausalError
+from becausal.finding import SEVERITIES
 from becausal.run import Run, Runs
 from becausal.settings import Settings
-from becausal.views import checkup, memory, text
+from becausal.views import checkup, findings, memory, text
 from becausal.views import json as jsons
 
 __all__ = ["main"]
 
-FINE, WRONG_USE = 0, 2
+FINE, FOUND, WRONG_USE = 0, 1, 2
 
 WIDTH_OF_A_PIPE = 160
 """Columns, where the output is no terminal."""
@@ -39,6 +40,8 @@ class Answer:
 
     shown: Callable[[], RenderableType]
     data: Callable[[], object]
+    run: Run | None = None
+    """Whose findings decide the exit status."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     answer: Callable[[argparse.Namespace], Answer] = options.answer
     try:
-        _print(answer(options), options)
+        answered = answer(options)
+        _print(answered, options)
+        return _status(answered, options)
     except BecausalError as refusal:
         sys.stderr.write(f"becausal: {refusal}\n")
         return WRONG_USE
@@ -71,7 +76,7 @@ def _runs(options: argparse.Namespace) -> Answer:
 
 def _show(options: argparse.Namespace) -> Answer:
     run = _run(options)
-    return Answer(lambda: text.run(run), lambda: jsons.run(run))
+    return Answer(lambda: text.run(run), lambda: jsons.run(run), run)
 
 
 def _why(options: argparse.Namespace) -> Answer:
@@ -108,9 +113,23 @@ def _memory(options: argparse.Namespace) -> Answer:
     return Answer(lambda: memory.text(found), lambda: memory.json(found))
 
 
+def _findings(options: argparse.Namespace) -> Answer:
+    run = _run(options)
+    return Answer(lambda: findings.text(run), lambda: findings.json(run), run)
+
+
 def _doctor(options: argparse.Namespace) -> Answer:
     found = diagnose(_store(options))
     return Answer(lambda: checkup.text(found), lambda: checkup.json(found))
+
+
+def _status(answer: Answer, options: argparse.Namespace) -> int:
+    """Return 1 where the run that was asked about has findings as bad as `--fail-on` says."""
+    if answer.run is None:
+        return FINE
+    least = SEVERITIES.index(options.fail_on)
+    bad = any(SEVERITIES.index(finding.severity) >= least for finding in answer.run.findings)
+    return FOUND if bad else FINE
 
 
 def _run(options: argparse.Namespace) -> Run:
@@ -142,12 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     runs = _command(commands, "runs", _runs, "list the recorded runs, newest first", takes_run=False)
     runs.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default: 20)")
     show = _command(commands, "show", _show, "show a run as a tree, with its handoffs and decisions")
-    show.add_argument(
-        "--fail-on",
-        choices=("note", "warning", "error"),
-        default="error",
-        help="exit with 1 if the run has findings of this severity or a worse one (default: error)",
-    )
+    _add_fail_on(show)
     why = _command(commands, "why", _why, "show everything that led to the output, or to a step")
     why.add_argument("step", nargs="?", metavar="STEP", help="a step's id or the beginning of it")
     blame = _command(commands, "blame", _blame, "show where the output, or a text in it, came in")
@@ -171,6 +185,17 @@ def _parser() -> argparse.ArgumentParser:
     held.add_argument("--at", type=int, metavar="SEQ", help="as it stood at a causal sequence number")
     held.add_argument("--blame", action="store_true", help="only who wrote what it holds")
     held.add_argument("--readers", action="store_true", help="also who read it")
+    found = _command(
+        commands, "findings", _findings, "list what is wrong in a run, with the evidence", takes_run=False
+    )
+    found.add_argument(
+        "run",
+        nargs="?",
+        default="last",
+        metavar="RUN",
+        help="a chain id, the beginning of one, or `last` (default)",
+    )
+    _add_fail_on(found)
     _command(
         commands,
         "doctor",
@@ -179,6 +204,15 @@ def _parser() -> argparse.ArgumentParser:
         takes_run=False,
     )
     return parser
+
+
+def _add_fail_on(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--fail-on",
+        choices=SEVERITIES,
+        default="error",
+        help="exit with 1 if the run has findings of this severity or a worse one (default: error)",
+    )
 
 
 def _command(

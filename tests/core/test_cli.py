@@ -13,8 +13,8 @@ from tests.core.builders import Record, research_team
 
 from becausal.cli import main
 
-COMMANDS = ["runs", "show", "why", "blame", "handoffs", "tools", "memory", "doctor"]
-ON_A_RUN = [command for command in COMMANDS if command not in ("runs", "memory", "doctor")]
+COMMANDS = ["runs", "show", "why", "blame", "handoffs", "tools", "findings", "memory", "doctor"]
+ON_A_RUN = [command for command in COMMANDS if command not in ("runs", "findings", "memory", "doctor")]
 
 
 @pytest.fixture
