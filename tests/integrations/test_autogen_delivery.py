@@ -100,6 +100,20 @@ async def test_a_broadcast_without_a_subscriber_says_so(recording: Recording) ->
     assert Kinds(recording.last()).one("handoff").attributes[UNDELIVERED] == "no subscriber"
 
 
+async def test_a_broadcast_whose_recipient_cannot_be_made_says_so(recording: Recording) -> None:
+    def fail() -> Agent:
+        raise ValueError("no")
+
+    runtime = await runtime_of()
+    await Agent.register(runtime, "a", fail)
+    await runtime.add_subscription(TypeSubscription("all", "a"))
+
+    await runtime.publish_message(Note("go"), ALL)
+    await runtime.stop_when_idle()
+
+    assert Kinds(recording.last()).one("handoff").attributes[UNDELIVERED] == "no recipient could be made"
+
+
 async def test_a_message_whose_type_has_no_handler_says_so_though_its_base_class_has_one(
     recording: Recording,
 ) -> None:

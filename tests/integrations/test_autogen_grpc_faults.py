@@ -1,4 +1,4 @@
-"""The promise: what the gRPC runtime loses, swallows or gives to another stands in the run, and costs the app nothing."""
+"""The promise: what the gRPC runtime loses, swallows or gives to another stands in the run."""
 
 from __future__ import annotations
 

@@ -47,6 +47,11 @@ class Refuses(DefaultInterventionHandler):
         raise ValueError("no")
 
 
+class Forgets(DefaultInterventionHandler):
+    async def on_publish(self, message: Any, *, message_context: MessageContext) -> Any:
+        pass
+
+
 class Looks(DefaultInterventionHandler):
     pass
 
@@ -133,3 +138,18 @@ async def test_an_answer_that_a_handler_replaced_shows_both_and_names_the_handle
     assert back.received is not None
     assert back.produced is not None
     assert (back.received.value(), back.produced.value()) == ({"text": "here"}, {"text": "other"})
+
+
+async def test_a_handler_that_forgets_to_return_the_message_is_named_where_it_got_to_nobody(
+    recording: Recording,
+) -> None:
+    # AutoGen 0.7.5 delivers the None.
+    runtime = await runtime_of({"intervention_handlers": [Forgets()]}, a=None)
+
+    await runtime.publish_message(Note("go"), ALL)
+    with pytest.warns(RuntimeWarning, match="returned None"):
+        await idle(runtime)
+
+    handoff = Kinds(recording.last()).one("handoff")
+    assert handoff.attributes[INTERVENTION] == ("Forgets",)
+    assert handoff.attributes[UNDELIVERED] == "no handler for NoneType"

@@ -9,7 +9,7 @@ from opentelemetry.context import Context
 
 from becausal.context import current, with_step
 from becausal.recorder import NOTHING, Observation, Opening, Recorder, Sealed
-from becausal.step import OpenStep, Status, StepRef
+from becausal.step import OpenStep
 from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.answers import Answers
 from becausal_integrations.autogen.carrier import (
@@ -22,10 +22,11 @@ from becausal_integrations.autogen.carrier import (
     with_arriving,
     with_sending,
 )
-from becausal_integrations.autogen.deliveries import ERROR, UNHANDLED, Deliveries
+from becausal_integrations.autogen.deliveries import Deliveries
 from becausal_integrations.autogen.interventions import Interventions
-from becausal_integrations.autogen.ledger import ByIdentity, Ledger, Notes, notes_of
+from becausal_integrations.autogen.ledger import ByIdentity, Ledger
 from becausal_integrations.autogen.state import States
+from becausal_integrations.autogen.turns import Turn, Turns
 from becausal_integrations.patch import Notice
 
 if TYPE_CHECKING:
@@ -33,17 +34,6 @@ if TYPE_CHECKING:
     from autogen_core._telemetry import EnvelopeMetadata
 
 __all__ = ["Carrier", "Runtime", "arriving"]
-
-
-class Turn(Notes):
-    """What is noted of a turn that a message brought about."""
-
-    __slots__ = ("carrier",)
-
-    def __init__(self, agent: object, within: StepRef | None, carrier: Carrier | None) -> None:
-        super().__init__(agent, within)
-        self.carrier = carrier
-        """Until the turn is over: or each turn would hold the message before, back to the first."""
 
 
 class Runtime:
@@ -60,6 +50,7 @@ class Runtime:
     ) -> None:
         self._recorder, self._ledger, self._states = recorder, ledger, states
         self._deliveries, self._interventions, self._answers = deliveries, interventions, answers
+        turns = Turns(recorder)
         self._of_teams: ByIdentity[bool] = ByIdentity()
         """Whether an agent's class belongs to the workings of teams: they get most of the messages."""
         self._numbers = count(1)
@@ -69,13 +60,13 @@ class Runtime:
         self.broadcast = Notice(self.published, within=with_sending)
         self.packed = Notice(after=self._packed)
         self.delivered = Notice(scope=self._unpacked)
-        self.distributed = Notice(lambda _, envelope: envelope, self._distributed, self._unpacked)
+        self.distributed = Notice(lambda *came: came, self._distributed, self._unpacked)
         self.answered = Notice(answers.coming_back, answers.came_back, self._unpacked)
         self.stopping = Notice(
             lambda runtime: self._deliveries.discarded(list(runtime._message_queue._queue))
         )
-        self.unhandled = Notice(self._unhandled)
-        self.delivery = Observation(self._delivery, self._handled, self._failed)
+        self.unhandled = Notice(turns.unhandled)
+        self.delivery = Observation(self._delivery, turns.handled, turns.failed)
 
     # A message from outside every chain is a request
 
@@ -180,10 +171,16 @@ class Runtime:
         # The sender's span, not AutoGen's own one for the sending: or each message would nest one deeper.
         return with_arriving(carrier, with_step(carrier.step, carrier.context))
 
-    def _distributed(self, envelope: Any, _: None, error: BaseException | None) -> None:
+    def _distributed(self, came: tuple[Any, Any], _: None, error: BaseException | None) -> None:
+        runtime, envelope = came
         carrier = carrier_of(envelope)
-        if carrier is not None and carrier.sent is not None and not carrier.arrivals:
-            self._deliveries.lost(carrier, "no subscriber", envelope.message)
+        if carrier is None or carrier.sent is None or carrier.arrivals:
+            return
+        found = runtime._subscription_manager._subscribed_recipients.get(envelope.topic_id, ())
+        # What goes wrong in making an agent is logged, and the message gets to nobody.
+        failed = any(agent != envelope.sender for agent in found)
+        why = "no recipient could be made" if failed else "no subscriber"
+        self._deliveries.lost(carrier, why, envelope.message)
 
     def _delivery(self, agent: Any, message: Any, ctx: MessageContext) -> Opening | None:
         carrier = arriving()
@@ -222,38 +219,3 @@ class Runtime:
         if handoff is not None:
             self._deliveries.arrived(carrier, handoff, str(agent.id), received)
         return handoff
-
-    # The turn that a message brought about
-
-    def _handled(self, step: OpenStep, result: Any) -> object:
-        carrier = _released(step)
-        if carrier is None or result is None or carrier.topic is not None:
-            return result
-        produced = self._recorder.seal(result)
-        carrier.answer = step, produced
-        return produced
-
-    def _failed(self, step: OpenStep, error: BaseException) -> Status | None:
-        agent: Any = step.attributes.owner if isinstance(step.attributes, Turn) else None
-        carrier = _released(step)
-        if (
-            carrier is not None and carrier.topic is not None
-        ):  # nobody waits for it: the runtime logs it and goes on
-            ignores = getattr(agent.runtime, "_ignore_unhandled_handler_exceptions", True)
-            step.attributes[ERROR] = "swallowed" if ignores else "raised later"
-        return None
-
-    def _unhandled(self, agent: Any, *_: Any, **__: Any) -> None:
-        """Note that a handler's own condition (`match=`) did not hold, so that no handler ran."""
-        here = current()
-        notes = notes_of(here)
-        if notes is not None and notes.owner is agent:
-            notes[UNHANDLED] = True
-
-
-def _released(step: OpenStep) -> Carrier | None:
-    notes = step.attributes
-    if not isinstance(notes, Turn):
-        return None
-    carrier, notes.carrier = notes.carrier, None
-    return carrier
