@@ -357,10 +357,19 @@ def test_a_part_beside_one_that_failed_is_no_other_try(recording: Recording) -> 
     assert all(step.causes == () for step in Kinds(recording.last()).all("model"))
 
 
-def test_what_follows_a_failure_that_was_made_good_is_no_other_try(recording: Recording) -> None:
-    made_good = PureModel(answer=broken).with_fallbacks([RunnableLambda(lambda _: AIMessage("no matter"))])
-    again: Any = RunnableLambda(lambda message: [message])
-    bare: Any = made_good | again | PureModel(answer=echo, model="next")
+class Silent(Runnable[Any, Any]):
+    """A runnable of the app's own that tells no callback of its run."""
+
+    def invoke(self, input: Any, config: Any = None, **_: Any) -> Any:
+        return "no matter"
+
+
+@pytest.mark.parametrize("second", [RunnableLambda(lambda _: "no matter"), Silent()])
+def test_what_follows_a_failure_that_was_made_good_is_no_other_try(
+    recording: Recording, second: Runnable[Any, Any]
+) -> None:
+    made_good = PureModel(answer=broken).with_fallbacks([second])
+    bare: Any = made_good | PureModel(answer=echo, model="next")
     bare.invoke("x")
 
     run = Kinds(recording.last())
