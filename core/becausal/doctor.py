@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from becausal import semconv
@@ -37,6 +38,8 @@ class Foreign:
     name: str
     version: str
     advice: str
+    is_at_work: bool = False
+    """Whether it instruments this very process, and not only could."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ def diagnose(store: str | os.PathLike[str] | None = None) -> Diagnosis:
     info, gaps, trouble, by_callback = _store(url)
     return Diagnosis(
         adapters=tuple(_hooked()),
-        foreign=foreign_instrumentors(_installed(_NAMES), _instrumentors()),
+        foreign=foreign_instrumentors(_installed(_NAMES), _switches(), _at_work()),
         opentelemetry_sdk=_installed(("opentelemetry-sdk",)).get("opentelemetry-sdk"),
         store_url=url,
         store=info,
@@ -79,24 +82,25 @@ def diagnose(store: str | os.PathLike[str] | None = None) -> Diagnosis:
 
 
 def foreign_instrumentors(
-    installed: Mapping[str, str], entry_points: Mapping[str, str]
+    installed: Mapping[str, str], switches: Mapping[str, str], at_work: Collection[str] = ()
 ) -> tuple[Foreign, ...]:
     """Return the instrumentors among installed distributions that record what becausal records.
 
     Args:
         installed: versions by distribution.
-        entry_points: distributions by the name under which OpenTelemetry's auto-instrumentation knows them.
+        switches: by distribution, the name under which OpenTelemetry's auto-instrumentation knows it.
+        at_work: the distributions that instrument this process now.
     """
-    names = {distribution: name for name, distribution in entry_points.items()}
     found = []
     for distribution, version in sorted(installed.items()):
         if distribution in _BY_CALL:
             advice = f"only if the app calls {_BY_CALL[distribution]}: leave that out"
         else:
-            name = names.get(distribution)
+            name = switches.get(distribution)
             switch = f", or set OTEL_PYTHON_DISABLED_INSTRUMENTATIONS={name}" if name else ""
             advice = f"leave one of the two out: do not call its instrument(){switch}"
-        found.append(Foreign(distribution, version, f"each call becomes two spans; {advice}"))
+        advice = f"each call becomes two spans; {advice}"
+        found.append(Foreign(distribution, version, advice, distribution in at_work))
     return tuple(found)
 
 
@@ -171,6 +175,25 @@ def _installed(names: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _instrumentors() -> dict[str, str]:
+def _instrumentors() -> dict[str, importlib.metadata.EntryPoint]:
+    """Return OpenTelemetry's instrumentors by distribution: several go by the name of `langchain`."""
     points = importlib.metadata.entry_points(group="opentelemetry_instrumentor")
-    return {point.name: point.dist.name for point in points if point.dist is not None}
+    return {point.dist.name: point for point in points if point.dist is not None}
+
+
+def _switches() -> dict[str, str]:
+    return {distribution: point.name for distribution, point in _instrumentors().items()}
+
+
+def _at_work() -> list[str]:
+    """Return the distributions whose instrumentor says so itself; nothing is imported to ask.
+
+    Source: opentelemetry-instrumentation 0.66b2, `instrumentor.py`: `BaseInstrumentor` is one object for each class.
+    """
+    found = []
+    for distribution, point in _instrumentors().items():
+        cls = getattr(sys.modules.get(point.module), point.attr, None)
+        one = getattr(cls, "_instance", None)
+        if getattr(one, "is_instrumented_by_opentelemetry", False) is True:
+            found.append(distribution)
+    return found

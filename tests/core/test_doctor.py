@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import sys
+import types
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from rich.console import Console
@@ -101,7 +104,7 @@ def test_without_the_sdk_it_says_that_runs_are_recorded_all_the_same() -> None:
 def test_other_instrumentors_are_named_with_the_way_to_leave_one_out() -> None:
     langchain = "openinference-instrumentation-langchain"
 
-    found = foreign_instrumentors({langchain: "0.1", "mlflow": "3.0"}, {"langchain": langchain})
+    found = foreign_instrumentors({langchain: "0.1", "mlflow": "3.0"}, {langchain: "langchain"})
 
     assert [other.name for other in found] == ["mlflow", langchain]
     assert "mlflow.langchain.autolog()" in found[0].advice
@@ -116,3 +119,40 @@ def test_it_says_what_recording_by_callbacks_misses() -> None:
     assert len(checkup.json(by_callback)["missed_by_callback"]) > 5
     assert "becausal.callback() is not in use" in shown(found_with())
     assert checkup.json(found_with())["missed_by_callback"] == []
+
+
+def test_two_that_go_by_the_same_name_are_both_told_how_to_be_left_out() -> None:
+    names = "openinference-instrumentation-langchain", "opentelemetry-instrumentation-langchain"
+
+    found = foreign_instrumentors(dict.fromkeys(names, "1"), dict.fromkeys(names, "langchain"), names[:1])
+
+    assert all("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=langchain" in other.advice for other in found)
+    assert [other.is_at_work for other in found] == [True, False]
+
+
+def test_one_that_is_at_work_in_this_process_is_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Instrumentor:
+        """As OpenTelemetry's base class makes them: one object, which knows whether it instruments."""
+
+        _instance: ClassVar[object] = types.SimpleNamespace(is_instrumented_by_opentelemetry=True)
+
+    name = "openinference-instrumentation-langchain"
+    folder = tmp_path / "openinference_instrumentation_langchain-0.1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
+    (folder / "entry_points.txt").write_text(
+        "[opentelemetry_instrumentor]\nlangchain = stand_in:Instrumentor\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    idle = diagnose(tmp_path / "none.db")
+    monkeypatch.setitem(sys.modules, "stand_in", types.SimpleNamespace(Instrumentor=Instrumentor))
+
+    found = diagnose(tmp_path / "none.db")
+
+    assert [other.is_at_work for other in idle.foreign if other.name == name] == [False]
+    assert [other.is_at_work for other in found.foreign if other.name == name] == [True]
+    assert f"{name} 0.1 is at work in this process beside becausal" in shown(found)
+    assert f"{name} 0.1: each call becomes two spans" in shown(idle)
+    assert '"is_at_work": true' in json.dumps(checkup.json(found))

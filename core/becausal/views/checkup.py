@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from becausal.callback import MISSES
-from becausal.doctor import Diagnosis
+from becausal.doctor import Diagnosis, Foreign
 from becausal.instrument import AdapterReport
 from becausal.views.clean import styled
 
@@ -35,6 +35,7 @@ class ForeignJson(TypedDict):
     name: str
     version: str
     advice: str
+    is_at_work: bool
 
 
 class StoreJson(TypedDict):
@@ -70,7 +71,7 @@ def text(found: Diagnosis) -> RenderableType:
         styled("callbacks", "bold"),
         *_callbacks(found.by_callback),
         styled("other instrumentors", "bold"),
-        *([styled(f"  {other.name} {other.version}: {other.advice}", "yellow") for other in found.foreign]
+        *([_foreign(other) for other in found.foreign]
           or [Text("  none that records the same calls")]),
         styled("OpenTelemetry", "bold"),
         _sdk(found.opentelemetry_sdk),
@@ -85,7 +86,9 @@ def json(found: Diagnosis) -> DiagnosisJson:
     return DiagnosisJson(
         adapters=[_adapter_json(report) for report in found.adapters],
         foreign=[
-            ForeignJson(name=other.name, version=other.version, advice=other.advice)
+            ForeignJson(
+                name=other.name, version=other.version, advice=other.advice, is_at_work=other.is_at_work
+            )
             for other in found.foreign
         ],
         opentelemetry_sdk=found.opentelemetry_sdk,
@@ -139,6 +142,13 @@ def _callbacks(in_use: bool) -> list[RenderableType]:
         return [Text("  becausal.callback() is not in use")]
     says = "  becausal.callback() is in use. becausal.instrument() sees more; by callbacks nobody can tell:"
     return [styled(says, "yellow"), *(styled(f"  - {missed}") for missed in MISSES)]
+
+
+def _foreign(other: Foreign) -> Text:
+    if other.is_at_work:
+        said = f"  {other.name} {other.version} is at work in this process beside becausal: {other.advice}"
+        return styled(said, "bold yellow")
+    return styled(f"  {other.name} {other.version}: {other.advice}", "yellow")
 
 
 def _sdk(version: str | None) -> Text:
