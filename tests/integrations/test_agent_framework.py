@@ -313,6 +313,16 @@ async def test_a_context_provider_is_a_memory_that_is_read_before_a_run_and_told
     assert read.parent_id == write.parent_id == run.one("agent").id
 
 
+async def test_what_a_stream_prepares_when_it_is_awaited_is_its_agents_work(recording: Recording) -> None:
+    agent = speaker("writer")
+    stream = await agent.run("a word", session=agent.create_session(), stream=True)
+    await stream.get_final_response()
+
+    run = Kinds(recording.last())
+    assert run.one("memory_read").parent_id == run.one("agent").id
+    assert {step.status for step in run.steps} == {"ok"}
+
+
 # Users' own classes
 
 
@@ -357,7 +367,8 @@ def test_a_message_is_told_in_the_form_that_all_frameworks_share() -> None:
     from becausal_integrations.agent_framework.messages import told
 
     asked = Message("assistant", ["let me see", call("weather", '{"city": "Oslo"}')])
-    picture = Message("user", ["look", Content.from_uri("https://x.y/z.png", media_type="image/png")])
+    image = Content.from_uri("https://x.y/z.png", media_type="image/png", raw_representation=object())
+    picture = Message("user", ["look", image])
 
     assert told(asked) == {
         "role": "assistant",

@@ -197,6 +197,8 @@ async def test_a_join_has_every_branch_for_a_cause(recording: Recording) -> None
     assert [h.verdict for h in run.handoffs] == ["identical"] * 4
     assert [h.received_by and h.received_by.name for h in run.handoffs if h.receiver == "end"] == ["end"] * 2
     assert (join.hop, steps.one("agent", "left").hop) == (2, 1)
+    assert all(h.step.attributes[semconv.TRANSFER_EQUAL] for h in run.handoffs)
+    assert steps.one("workflow").name == "Workflow"  # not the builder's, which is another each time
 
 
 @pytest.mark.parametrize(("text", "chosen"), [("urgent!", "fast"), ("later", "slow")])
