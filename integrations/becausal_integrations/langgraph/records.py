@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +20,8 @@ __all__ = ["Call", "Operation", "digest_of", "hits", "operations_of", "record_na
 
 MAX_DEPTH = 64
 """How deep a value is taken to JSON's types; what lies deeper is compared as it is."""
+
+LEAVES = frozenset({str, int, float, bool, type(None)})
 
 Seal = Callable[[object], Sealed]
 
@@ -77,8 +80,9 @@ def _put(
 ) -> Operation:
     if value is None:
         return _delete(store, namespace, key)
-    operation = _about(store, "memory_write", seal(value), record_name(namespace, key))
-    operation.digest = digest_of(value)
+    sealed = seal(value)
+    operation = _about(store, "memory_write", sealed, record_name(namespace, key))
+    operation.digest = digest_of(value, sealed)
     return operation
 
 
@@ -137,23 +141,30 @@ def record_name(namespace: Any, key: Any) -> str:
     return "/".join(str(part).replace("/", "%2F") for part in (*labels, key))
 
 
-def digest_of(value: Any) -> str:
+def digest_of(value: Any, sealed: Sealed | None = None) -> str:
     """Return the digest by which a value is known again, also after a database has kept it as JSON.
 
-    Not sealed for that: the recorder's encoder would take the bodies for handed out.
+    Args:
+        sealed: the value's own seal, where it has one. None is made for it: the recorder's encoder would take the
+            bodies for handed out.
     """
-    return digest_text(encode(_as_json(value)).digest)
+    as_json = _as_json(value)
+    return sealed.payload.digest if sealed and as_json is value else digest_text(encode(as_json).digest)
 
 
 def _as_json(value: Any, depth: int = 0) -> Any:
-    """Return a value with dicts and lists in the place of what JSON makes dicts and lists of."""
-    if depth > MAX_DEPTH:
+    """Return a value with a dict or a list for all that JSON makes one of; itself, if that changes nothing."""
+    kind = type(value)
+    if kind in LEAVES or depth > MAX_DEPTH:
         return value
-    if isinstance(value, Mapping):
-        return {
-            key if isinstance(key, str) else str(key): _as_json(item, depth + 1)
+    if kind is dict or isinstance(value, Mapping):
+        made = {
+            key if type(key) is str else str(key): item if type(item) in LEAVES else _as_json(item, depth + 1)
             for key, item in value.items()
         }
+        is_same = kind is dict and all(key in made and made[key] is value[key] for key in value)
+        return value if is_same else made
     if isinstance(value, list | tuple):
-        return [_as_json(item, depth + 1) for item in value]
+        items = [item if type(item) in LEAVES else _as_json(item, depth + 1) for item in value]
+        return value if kind is list and all(map(operator.is_, items, value)) else items
     return value

@@ -131,8 +131,9 @@ class Stores:
         return self._found_record(step, operation.store, operation.key, found)
 
     def _found_record(self, step: OpenStep, store: BaseStore, key: str, item: Any) -> Any:
-        value = None if item is None else getattr(item, "value", NOTHING)
-        version = self._version(store, key, None if value is None else digest_of(value))
+        value = getattr(item, "value", None)
+        sealed = None if value is None else self._recorder.seal(value)
+        version = self._version(store, key, None if sealed is None else digest_of(value, sealed))
         if version is not None:
             step.attributes[semconv.MEMORY_VERSION] = version.number
             self._recorder.cause(step, version.cause())
@@ -141,7 +142,7 @@ class Stores:
                 step.attributes[semconv.MEMORY_LATEST] = latest.number
         elif value is not None or self._versions.latest(store, key) is not None:
             step.attributes[semconv.MEMORY_SEEN] = (f"{key}@?",)
-        return value
+        return sealed
 
     def _found_records(self, step: OpenStep, store: BaseStore, found: Sequence[Any]) -> Any:
         seen: list[str] = []
