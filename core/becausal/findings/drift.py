@@ -1,0 +1,171 @@
+"""What the request said and a step on the way lost, or made something else of.
+
+Not every answer repeats the request. A fact of it counts as lost where a step that passed most of them on left this one
+out, and nobody after that step could know it from elsewhere; as changed where something else stands in its place, and
+went on from there.
+
+Whatever else a step was told may turn into something new by its work: a total, a price with tax. Only a slip is told
+of that: another digit, two of them swapped, a zero too many, the same figure in another unit, an identifier that
+differs in a letter, where nothing said so before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from becausal.facts import Fact, changed, facts, missing
+from becausal.finding import Finding, FindingKind
+from becausal.findings.scene import Scene
+from becausal.findings.way import way_to_output
+from becausal.payload import Payload
+from becausal.step import Step
+
+__all__ = ["is_slip", "of_drift"]
+
+PINNED: Final = frozenset(
+    ("limit", "rule", "money", "date", "id", "quantity", "percent", "email", "url", "duration")
+)
+"""Kinds of facts that a request means to be kept."""
+
+LARGEST: Final = 400_000
+"""Bytes of a payload beyond which it is not read."""
+
+MOST_TURNS: Final = 500
+WORDS: Final = frozenset(("rule", "quote", "name", "term", "code", "url", "email"))
+MOST_EDITS: Final = 1
+ENOUGH_EDITS: Final = 3
+FEWEST_DIGITS: Final = 3
+"""A figure of fewer digits turns into another one too easily."""
+
+
+def of_drift(scene: Scene) -> Iterator[Finding]:
+    """Yield which facts of the request got lost, or were changed, and where."""
+    asked = _request(scene)
+    turns = [step for step in scene.graph.nodes if step.kind == "agent" and step.id in scene.leads_to_output]
+    if len(turns) > MOST_TURNS:
+        return
+    heard = {step.id: _read(step.received) for step in turns}
+    said = {step.id: _read(step.produced) for step in turns}
+    told: set[object] = set()
+    for turn in turns[:-1] if asked else ():
+        later = [step for step in turns if step.seq > turn.seq]
+        known = [fact for fact in asked if not _lacking([fact], heard[turn.id])]
+        lost = _lacking(known, said[turn.id])
+        for before, after in changed(known, said[turn.id][0], text=said[turn.id][1]):
+            if before.key not in told and _is_gone(before, later, heard) and _went_on(after, later, heard):
+                told.add(before.key)
+                yield _finding(scene, turn, "drift.changed_fact", before, after)
+        if not known or len(lost) * 2 > len(known):
+            continue  # it passed other things on, not the request
+        for fact in lost:
+            if fact.key not in told and _is_gone(fact, later, heard):
+                told.add(fact.key)
+                yield _finding(scene, turn, "drift.lost_fact", fact, None)
+    for turn in turns:
+        for before, after in _slips(scene, turn, heard[turn.id], said[turn.id]):
+            earlier = [step for step in turns if step.seq < turn.seq]
+            was_known = any(_went_on(after, earlier, stated) for stated in (heard, said))
+            if not was_known and before.key not in told and after.key not in told:
+                told.update((before.key, after.key))
+                yield _finding(scene, turn, "drift.changed_fact", before, after)
+
+
+Stated = tuple[tuple[Fact, ...], str]
+"""The facts of a text, and the text."""
+
+
+def _read(payload: Payload | None) -> Stated:
+    if payload is None or payload.size > LARGEST or not payload.is_kept:
+        return (), ""
+    text = payload.text()
+    return facts(text), text
+
+
+def _request(scene: Scene) -> tuple[Fact, ...]:
+    root = next(iter(scene.graph.roots), None)
+    return () if root is None else tuple(fact for fact in _read(root.received)[0] if fact.kind in PINNED)
+
+
+def _lacking(wanted: Sequence[Fact], stated: Stated) -> tuple[Fact, ...]:
+    return missing(wanted, stated[0], text=stated[1])
+
+
+def _is_gone(fact: Fact, later: Sequence[Step], heard: Mapping[str, Stated]) -> bool:
+    """Return whether nobody who came later was told of a fact, by whomever."""
+    return bool(later) and all(_lacking([fact], heard[step.id]) for step in later)
+
+
+def _went_on(fact: Fact, later: Sequence[Step], heard: Mapping[str, Stated]) -> bool:
+    return any(not _lacking([fact], heard[step.id]) for step in later)
+
+
+def _slips(scene: Scene, turn: Step, heard: Stated, said: Stated) -> Iterator[tuple[Fact, Fact]]:
+    for before, after in changed(heard[0], said[0], text=said[1]):
+        if is_slip(before, after) and not _was_heard_inside(scene, turn, after):
+            yield before, after
+
+
+def _was_heard_inside(scene: Scene, turn: Step, fact: Fact) -> bool:
+    """Return whether a tool, a memory or another agent told it within the turn."""
+    inner = [step for step in scene.graph.children(turn) if step.kind not in ("model", "handoff", "route")]
+    return any(not _lacking([fact], _read(step.produced)) for step in inner)
+
+
+def is_slip(before: Fact, after: Fact) -> bool:
+    """Return whether one fact is another one miscopied."""
+    mine, its = _copied(before), _copied(after)
+    if before.kind == "id" and after.kind == "id":
+        return _edits(mine, its) <= MOST_EDITS and len(mine) > 2
+    digits, others = re.sub(r"\D", "", mine), re.sub(r"\D", "", its)
+    if not digits or not others or before.kind in WORDS:
+        return False
+    if digits == others:  # the same figure, of something else
+        return before.key != after.key and before.kind in ("money", "quantity", "percent", "duration")
+    if len(digits) < FEWEST_DIGITS:
+        return False
+    return (
+        digits.rstrip("0") == others.rstrip("0")
+        or sorted(digits) == sorted(others)
+        or _edits(digits, others) == 1
+    )
+
+
+def _copied(fact: Fact) -> str:
+    return fact.text.casefold()
+
+
+def _edits(one: str, other: str) -> int:
+    """Return how many characters were put in, taken out, exchanged or swapped with their neighbour, up to three."""
+    if abs(len(one) - len(other)) >= ENOUGH_EDITS:
+        return ENOUGH_EDITS
+    rows = [list(range(len(other) + 1))]
+    for i, char in enumerate(one, 1):
+        row = [i]
+        for j, its in enumerate(other, 1):
+            cost = min(rows[-1][j] + 1, row[j - 1] + 1, rows[-1][j - 1] + (char != its))
+            if i > 1 and j > 1 and char == other[j - 2] and one[i - 2] == its:
+                cost = min(cost, rows[-2][j - 2] + 1)
+            row.append(cost)
+        rows.append(row)
+    return min(rows[-1][-1], ENOUGH_EDITS)
+
+
+def _finding(scene: Scene, step: Step, kind: FindingKind, before: Fact, after: Fact | None) -> Finding:
+    way = way_to_output(scene.graph, step)
+    who = step.agent or step.name
+    return Finding(
+        kind=kind,
+        severity="error" if len(way) > 1 else "warning",
+        confidence=0.8,
+        step=step,
+        message=(
+            f"{before.text!r} of the request is lost: {who} was told and did not pass it on"
+            if after is None
+            else f"{before.text!r} became {after.text!r} with {who}"
+        ),
+        evidence=(before.text,) if after is None else (before.text, after.text),
+        agent=step.agent,
+        path=way,
+    )

@@ -1,0 +1,140 @@
+"""What is wrong with the shape of a run: work that nobody used, the same work again and again, what was held back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Final
+
+from becausal import semconv
+from becausal.facts import facts, missing
+from becausal.finding import Finding
+from becausal.findings.scene import LARGEST, Scene
+from becausal.findings.way import way_to_output
+from becausal.step import Step
+
+__all__ = ["of_structure"]
+
+FEWEST_ROUNDS: Final = 3
+"""So often the same must have been done before it is a loop."""
+
+WAITING: Final = re.compile(r"poll|wait|sleep|heartbeat|ping|status|tick|watch|health", re.IGNORECASE)
+"""Names of what is done again and again on purpose."""
+
+
+def of_structure(scene: Scene) -> Iterator[Finding]:
+    """Yield what is wrong with the shape of a run."""
+    yield from _loops(scene)
+    yield from _unused(scene)
+    yield from _evicted(scene)
+
+
+def _loops(scene: Scene) -> Iterator[Finding]:
+    """The same step did the same with the same, again and again."""
+    rounds: dict[tuple[str, str, str | None, str, str], list[Step]] = {}
+    for step in scene.graph.nodes:
+        if step.kind not in ("agent", "tool", "model") or step.received is None or step.produced is None:
+            continue
+        if semconv.ATTEMPT in step.attributes or step.attributes.get(semconv.CACHED) is True:
+            continue
+        said = (step.kind, step.name, step.agent, step.received.belief, step.produced.belief)
+        rounds.setdefault(said, []).append(step)
+    for (kind, name, agent, _, _), steps in rounds.items():
+        if len(steps) < FEWEST_ROUNDS or WAITING.search(name) or not _one_after_the_other(scene, steps):
+            continue
+        if kind == "model" and any(step.kind != "model" for many in rounds.values() for step in many[1:]):
+            continue  # told by the turn or the call that it belongs to
+        yield Finding(
+            kind="path.loop",
+            severity="warning",
+            confidence=0.85,
+            step=steps[1],
+            message=f"{kind} {name} did the same with the same {len(steps)} times",
+            evidence=(steps[0].id, *(step.id for step in steps[1:FEWEST_ROUNDS])),
+            agent=agent,
+            tool=name if kind == "tool" else None,
+            path=tuple(steps),
+        )
+
+
+def _one_after_the_other(scene: Scene, steps: list[Step]) -> bool:
+    """Return whether they were done in turn: workers side by side may well be given the same."""
+    return all(
+        before.ended_ns is not None and before.ended_ns <= after.started_ns
+        for before, after in pairwise(steps)
+    )
+
+
+def _unused(scene: Scene) -> Iterator[Finding]:
+    """A turn whose result nobody took up, while those of others like it were."""
+    used = {edge.source.id for edge in scene.graph.edges if edge.kind not in ("call", "retry")}
+    groups: dict[tuple[str | None, str], list[Step]] = {}
+    for step in scene.graph.nodes:
+        if step.kind == "agent" and step.status == "ok" and step.produced is not None:
+            groups.setdefault((step.parent_id, step.name), []).append(step)
+    for (_, name), steps in groups.items():
+        if len(steps) < 2:
+            continue
+        idle = [step for step in steps if step.id not in used and not _says_nothing(step)]
+        if idle and len(idle) < len(steps):
+            for step in idle:
+                if scene.graph.output_step is not None and _stands_in(step, scene.output):
+                    continue
+                yield Finding(
+                    kind="chain.orphaned",
+                    severity="warning",
+                    confidence=0.8,
+                    step=step,
+                    message=f"nobody took up what one of {len(steps)} turns of {name} brought",
+                    evidence=(step.produced.text()[:200],) if step.produced and step.produced.is_kept else (),
+                    agent=step.agent,
+                    path=(step,),
+                )
+
+
+def _says_nothing(step: Step) -> bool:
+    return step.produced is None or not step.produced.is_kept or not step.produced.text().strip("{}[] \n()")
+
+
+def _stands_in(step: Step, output: str) -> bool:
+    if step.produced is None or step.produced.size > LARGEST or not step.produced.is_kept:
+        return True
+    return not missing(facts(step.produced.value()), facts(output), text=output)
+
+
+def _evicted(scene: Scene) -> Iterator[Finding]:
+    """A model was not shown what its context had held, and the output lacks what that said."""
+    for step in scene.graph.nodes:
+        held_back = step.attributes.get(semconv.CONTEXT_EVICTED)
+        if step.kind != "model" or not isinstance(held_back, tuple) or not held_back:
+            continue
+        text = "\n".join(_told_by(scene, entry) for entry in held_back)
+        shown = step.received.text() if step.received is not None and step.received.is_kept else ""
+        unseen = missing(facts(text), facts(shown), text=shown)
+        needed = missing(unseen, scene.output_facts, text=scene.output)
+        way = way_to_output(scene.graph, step)
+        yield Finding(
+            kind="context.evicted",
+            severity="note" if not needed else "warning",
+            confidence=0.9 if needed else 0.5,
+            step=step,
+            message=f"{step.agent or step.name} was not shown {len(held_back)} messages that its context held",
+            evidence=tuple(fact.text for fact in needed[:5]) or (text[:200],),
+            agent=step.agent,
+            path=way if needed else (step,),
+        )
+
+
+def _told_by(scene: Scene, entry: str) -> str:
+    """Return what the step said that brought a message which was held back; an entry begins with its id."""
+    source, _, rest = entry.partition(" ")
+    if source not in scene.graph:
+        return rest
+    step = scene.graph.step(source)
+    payload = (
+        step.produced
+        if step.produced is not None and step.kind not in ("request", "workflow")
+        else step.received
+    )
+    return payload.text() if payload is not None and payload.size <= LARGEST and payload.is_kept else ""
