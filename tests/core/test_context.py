@@ -421,3 +421,31 @@ def test_the_writers_thread_holds_no_step(recording: Recording, monkeypatch: pyt
     assert [step.name for step in recording.last()] == ["first", "work"]
     assert seen
     assert not any(seen)
+
+
+# A step that takes another's place
+
+
+def test_a_step_that_takes_another_s_place_is_current_until_the_other_s_scope_ends() -> None:
+    next_one, last = (RemoteStep(f"{number:016x}", FAR.chain_id, number) for number in (8, 9))
+    with standing(FAR):
+        context.succeed(next_one)
+        assert here() == next_one.id
+        with standing(RemoteStep("0" * 15 + "7", FAR.chain_id, 7)):
+            assert here() == "0" * 15 + "7"
+        assert here() == next_one.id
+        context.succeed(last)
+        assert here() == last.id
+
+    assert here() is None
+
+
+def test_a_context_that_the_app_left_attached_is_not_taken_for_a_successor_s() -> None:
+    before = otel_context.get_current()
+    with standing(FAR):
+        context.succeed(RemoteStep("0" * 15 + "8", FAR.chain_id, 8))
+        left = otel_context.set_value("app", "left", otel_context.get_current())
+        otel_context.attach(left)
+
+    assert otel_context.get_current() is left
+    otel_context.attach(before)

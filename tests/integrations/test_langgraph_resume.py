@@ -34,6 +34,10 @@ def ask(_: State) -> dict[str, Any]:
     return {"findings": interrupt({"question": "which?"})}
 
 
+def researcher(_: State) -> dict[str, Any]:
+    return {"log": ["researcher"]}
+
+
 def writer(state: State) -> dict[str, Any]:
     return {"draft": f"it is {state['findings']}"}
 
@@ -98,7 +102,13 @@ def test_a_breakpoint_after_a_node_forgets_nothing_that_the_node_wrote(recording
 
 
 def test_two_resumptions_of_one_checkpoint_are_told_apart(recording: Recording) -> None:
-    app = chain_of(planner, ask, writer, checkpointer=InMemorySaver())
+    answers: list[Any] = []
+
+    def ask(_: State) -> dict[str, Any]:
+        answers.append(interrupt("which?"))
+        return {"findings": answers[-1], **({"question": "rewritten"} if len(answers) == 1 else {})}
+
+    app = chain_of(planner, ask, researcher, writer, checkpointer=InMemorySaver())
     app.invoke(INPUT, THREAD)
     stopped = app.get_state(THREAD).config
     app.invoke(Command(resume="one"), stopped)
@@ -108,7 +118,10 @@ def test_two_resumptions_of_one_checkpoint_are_told_apart(recording: Recording) 
     assert len(told.all("workflow")) == 3
     asked, *answered = told.all("agent", "ask")
     assert [told.causes(step, "resume") for step in answered] == [[asked], [asked]]
-    assert [told.senders(step) for step in told.all("agent", "writer")] == [[step] for step in answered]
+    assert [told.senders(step) for step in told.all("agent", "researcher")] == [[step] for step in answered]
+    first, second = told.all("agent", "writer")
+    assert answered[0] in told.causes(first, "data")
+    assert answered[0] not in told.causes(second, "data")
 
 
 def test_a_run_that_failed_is_gone_on_with_and_its_failed_node_tries_again(recording: Recording) -> None:

@@ -197,15 +197,20 @@ def test_what_a_node_assigns_to_its_own_copy_or_writes_is_no_change_in_place(
     assert told.all("memory_write") == []
 
 
+class Talk(TypedDict):
+    messages: list[Any]
+
+
 def test_ids_that_langgraph_gives_to_messages_are_no_change_of_a_node(recording: Recording) -> None:
     inner = graph_of((START, "say"), state=MessagesState, say={"messages": [AIMessage("hello")]}).compile()
 
-    def call(state: MessagesState) -> Any:
-        return {"messages": inner.invoke({"messages": list(state["messages"])})["messages"][-1:]}
+    def call(state: Talk) -> Any:
+        assert state["messages"][0].id is None
+        inner.invoke({"messages": state["messages"]})
+        assert state["messages"][0].id is not None
+        return {}
 
-    graph_of((START, "call"), state=MessagesState, call=call).compile().invoke(
-        {"messages": [HumanMessage("hi")]}
-    )
+    graph_of((START, "call"), state=Talk, call=call).compile().invoke({"messages": [HumanMessage("hi")]})
 
     assert all(MUTATED not in step.attributes for step in recording.last())
 

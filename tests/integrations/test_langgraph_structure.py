@@ -256,9 +256,11 @@ async def test_each_attempt_is_kept_and_caused_by_the_one_that_failed(
         return then(state)
 
     graph = a_graph()
+    graph.add_node(planner)
     graph.add_node("flaky", flaky, retry_policy=AT_ONCE)
     graph.add_node(writer)
-    graph.add_edge(START, "flaky")
+    graph.add_edge(START, "planner")
+    graph.add_edge("planner", "flaky")
     graph.add_edge("flaky", "writer")
     await run(graph.compile(), is_async=is_async)
 
@@ -270,6 +272,7 @@ async def test_each_attempt_is_kept_and_caused_by_the_one_that_failed(
     assert [told.causes(step, "retry") for step in (first, second, third)] == [[], [first], [second]]
     assert [step.parent_id for step in told.all("tool")] == [first.id, second.id, third.id]
     assert told.senders(told.one("agent", "writer")) == [third]
+    assert [step.hop for step in (first, second, third, told.one("agent", "writer"))] == [1, 1, 1, 2]
     assert (first.ended_ns or 0) <= second.started_ns
     assert current() is None
 

@@ -89,6 +89,10 @@ class Ledger:
         other._sends, other._changed = dict(self._sends), dict(self._changed)
         return other
 
+    def let_go(self) -> None:
+        """Drop the app's own objects: a run that goes on later has others, made from the checkpoint."""
+        self._sends, self._changed = {}, {}
+
     def triggered_by(self, channels: Iterable[str]) -> list[Arrival]:
         """Return one arrival for each step that wrote one of these channels."""
         return [Arrival(step, evidence) for step, evidence in self._sources(channels)]

@@ -142,6 +142,7 @@ class Resumptions:
         steps = {
             record.id: writer for record in graph.tasks.values() if (writer := record.writer) is not None
         }
+        graph.ledger.let_go()
         self._register.paused(checkpoint_id, Left(graph.workflow, graph.ledger, steps))
         self._name(graph, checkpoint_id, steps)
 
