@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
@@ -382,6 +383,15 @@ def test_a_run_that_is_left_midway_is_forgotten(heard: Recording) -> None:
 
     (graph,) = Kinds(heard.last()).all("workflow")
     assert graph.status == "closed"
+
+
+def test_what_never_ends_below_a_run_is_forgotten_with_it(heard: Recording) -> None:
+    handler, graph, model = becausal.callback(), uuid4(), uuid4()
+    handler.on_chain_start({}, {"question": "q"}, run_id=graph, parent_run_id=None, name="graph")
+    handler.on_llm_start({"name": "m"}, ["q"], run_id=model, parent_run_id=graph)
+    handler.on_chain_end({}, run_id=graph, parent_run_id=None)
+
+    assert Kinds(heard.last()).one("model").parent_id == Kinds(heard.last()).one("workflow").id
 
 
 def test_many_runs_leave_nothing_behind(heard: Recording) -> None:

@@ -368,8 +368,8 @@ class Silent(Runnable[Any, Any]):
 def test_what_follows_a_failure_that_was_made_good_is_no_other_try(
     recording: Recording, second: Runnable[Any, Any]
 ) -> None:
-    made_good = PureModel(answer=broken).with_fallbacks([second])
-    bare: Any = made_good | PureModel(answer=echo, model="next")
+    made_good: Any = PureModel(answer=broken).with_fallbacks([second])
+    bare = made_good | PureModel(answer=echo, model="next")
     bare.invoke("x")
 
     run = Kinds(recording.last())

@@ -16,7 +16,7 @@ from uuid import UUID
 from becausal import semconv
 from becausal.recorder import NOTHING, Opening, Recorder, Sealed
 from becausal.step import Cause, Choice, OpenStep, StepRef
-from becausal_integrations.langchain.calls import Calls
+from becausal_integrations.langchain.calls import Call, Calls
 from becausal_integrations.langchain.describe import head, outcome, text_of_content
 from becausal_integrations.langchain.models import Models
 from becausal_integrations.langchain.runnables import SMALL, Runnables
@@ -203,12 +203,13 @@ class Listening:
         tool_call_id = getattr(output, "tool_call_id", None)
         if isinstance(tool_call_id, str) and semconv.TOOL_CALL_ID not in step.attributes:
             step.attributes[semconv.TOOL_CALL_ID] = tool_call_id  # langchain-core 0.3 tells it only here
-            for cause in self._causes(self._above(told), tool_call_id):
+            call = self._known(self._above(told), tool_call_id)
+            for cause in call.causes(tool_call_id) if call is not None else ():
                 self._recorder.cause(step, cause)
         content, artifact = getattr(output, "content", output), getattr(output, "artifact", None)
         if status == "error":
             self._recorder.fail(step, head(text_of_content(content)), "ToolMessage")
-        self._calls.made(step)
+        self._calls.made(step, "error" if status == "error" else "ok")
         produced = content if artifact is None else (content, artifact)
         self._recorder.end(step, produced, status="error" if status == "error" else None)
 
@@ -216,8 +217,9 @@ class Listening:
         """End a tool call that failed or was interrupted."""
         run = self._take(told.run_id)
         if run is not None and run.own is not None:
-            self._calls.made(run.own)
-            self._recorder.end(run.own, error=error, status=outcome(error))
+            ended = outcome(error)
+            self._calls.made(run.own, ended or "error")
+            self._recorder.end(run.own, error=error, status=ended)
             self._tries.failed(told.parent_run_id, run.own)
 
     def _call(self, told: Told, opening: Opening, tool_call_id: str | None) -> None:
@@ -227,15 +229,18 @@ class Listening:
         opening.parent = run.step
         if tool_call_id is not None:
             opening.attributes[semconv.TOOL_CALL_ID] = tool_call_id
-            opening.causes = self._causes(run, tool_call_id)
+            call = self._known(run, tool_call_id)
+            if call is not None:
+                opening.causes = call.causes(tool_call_id)
+            if call is not None and call.next_attempt > 1:
+                opening.attributes[semconv.ATTEMPT] = call.next_attempt
         run.own = self._recorder.begin(opening)
         run.step = run.own or run.step
         self._keep(told, run)
 
-    def _causes(self, run: _Run | None, tool_call_id: str) -> list[Cause]:
+    def _known(self, run: _Run | None, tool_call_id: str) -> Call | None:
         holder = None if run is None else run.step
-        call = None if holder is None else self._calls.call(holder.chain_id, tool_call_id, holder)
-        return [] if call is None else call.causes(tool_call_id)
+        return None if holder is None else self._calls.call(holder.chain_id, tool_call_id, holder)
 
     # -- runs
 

@@ -71,15 +71,17 @@ class Tools:
 
     def closed(self, step: OpenStep, result: Any) -> Any:
         """Tell the end of a call; the raw answer was sealed by `answered`."""
-        self._calls.made(step, current())
-        if semconv.ERROR_TYPE in step.attributes:
+        has_failed = semconv.ERROR_TYPE in step.attributes
+        self._calls.made(step, "error" if has_failed else "ok", current())
+        if has_failed:
             self._recorder.end(step, status="error")
         return NOTHING if step.produced is not None else result
 
     def failed(self, step: OpenStep, error: BaseException) -> Status | None:
         """Tell an interrupt inside a tool from a failure."""
-        self._calls.made(step, current())
-        return outcome(error)
+        status = outcome(error)
+        self._calls.made(step, status or "error", current())
+        return status
 
     def erring(self, manager: Any, *_: Any, **__: Any) -> None:
         """Note a call that fails, for `with_retry` and `with_fallbacks`; called while the tool's step is current."""
@@ -111,9 +113,11 @@ class Tools:
         known = self._calls.call(here.chain_id, str(call.get("id")), here)
         if known is None or known.made == made_before:
             self._tell(call, here, answer, error)
-        elif error is None and (last := known.last) is not None and _is_untold_failure(last):
-            self._recorder.produce(last, _said(answer))  # what the failure was told as
-            self._recorder.write(last)
+        elif (failed := known.untold) is not None:
+            known.untold = None
+            if error is None:
+                self._recorder.produce(failed, _said(answer))  # what the failure was told as
+                self._recorder.write(failed)
 
     def _tell(self, call: dict[str, Any], here: StepRef, answer: Any, error: BaseException | None) -> None:
         opening = Opening("tool", str(call.get("name")), received=call.get("args"))
@@ -127,7 +131,7 @@ class Tools:
             self._recorder.fail(step, head(text_of_content(getattr(answer, "content", ""))), "ToolMessage")
         produced = NOTHING if error is not None else _said(answer)
         self._recorder.end(step, produced, error=error, status="error" if is_error else None)
-        self._calls.made(step, here)
+        self._calls.made(step, step.status, here)
 
     def _identify(self, opening: Opening, holder: StepRef | None, tool_call_id: str) -> None:
         """Say which of the model's calls a step makes, and for which time."""
@@ -136,13 +140,8 @@ class Tools:
         if call is None:
             return
         opening.causes = call.causes(tool_call_id)
-        before = call.before()
-        if before is not None and before.status != "interrupted":
-            opening.attributes[semconv.ATTEMPT] = attempt_after(before)
-
-
-def _is_untold_failure(step: OpenStep) -> bool:
-    return step.status == "error" and step.produced is None
+        if call.next_attempt > 1:
+            opening.attributes[semconv.ATTEMPT] = call.next_attempt
 
 
 def _said(answer: Any) -> Any:
