@@ -848,9 +848,8 @@ async def test_a_loop_is_freed_when_its_run_is_over(recording: Recording, is_asy
 
 def test_nothing_is_kept_of_the_tasks_of_finished_runs() -> None:
     gc.collect()
-    earlier = {
-        id(thing) for thing in gc.get_objects() if type(thing) is Register
-    }  # an earlier test's, not freed yet
+    # An earlier test's may not be freed yet; held, so that none takes its address.
+    earlier = [thing for thing in gc.get_objects() if type(thing) is Register]
     recorder, hooks = Recorder(Telemetry(), None), Hooks()
     LangGraphAdapter().install(recorder, hooks)
     (register,) = (

@@ -30,7 +30,7 @@ from becausal.payload import Payload
 try:
     from langchain.agents import create_agent
 except ImportError:  # langchain 1 needs langgraph 1
-    from langgraph.prebuilt import create_react_agent as create_agent  # type: ignore[assignment]
+    from langgraph.prebuilt import create_react_agent as create_agent  # type: ignore[no-redef]
 
 INPUT: Any = {"question": "how many?", "log": []}
 
