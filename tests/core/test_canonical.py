@@ -856,3 +856,14 @@ def test_the_type_of_the_value_is_named() -> None:
         "NoneType",
         "datetime.datetime",
     ]
+
+
+def test_a_conversation_of_any_length_is_written_as_one_that_nothing_is_known_of() -> None:
+    encoder, said = Encoder(), [HumanMessage(f"{n} " + "x" * (n % 9 * 60), id=str(n)) for n in range(250)]
+
+    for n in range(250, 270):
+        said.append(HumanMessage(f"{n} said", id=str(n)))
+        assert encoder.encode(list(said)).digest == encode(list(said)).digest
+    said[3].content = "edited"
+
+    assert encoder.encode(list(said)).digest == encode(list(said)).digest

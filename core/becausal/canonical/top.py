@@ -179,7 +179,9 @@ class TopWalk(Walk):
         if is_message_list(items):
             return self.items(items, ())
         if len(items) > MOST_SPLIT:
-            return self.pack(items, (), held=True)
+            # Typed objects are parts of their own either way: what is known of the first ones holds.
+            known = self.run(items, ()) if is_typed_list(items) else None
+            return known or self.pack(items, (), held=True)
         pairs = self.run(items, ())
         if pairs is not None:
             return pairs

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
@@ -18,7 +19,16 @@ from becausal.recorder import Observation, Opening, Recorder
 from becausal.step import Cause, Grade, OpenStep, Status, StepRef
 from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.hooking import observed
-from becausal_integrations.autogen.ledger import Ledger, Notes, View, cause, notes_of, owns, remote
+from becausal_integrations.autogen.ledger import (
+    ByIdentity,
+    Ledger,
+    Notes,
+    View,
+    cause,
+    notes_of,
+    owns,
+    remote,
+)
 from becausal_integrations.patch import family
 
 if TYPE_CHECKING:
@@ -27,11 +37,22 @@ if TYPE_CHECKING:
 __all__ = ["Models"]
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What an agent's model was shown last."""
+
+    numbers: list[int]
+    """`id` of each message."""
+    known: int
+    """How many of them come from somewhere that is known."""
+
+
 class Models:
     """Describes the calls of models."""
 
     def __init__(self, recorder: Recorder, ledger: Ledger) -> None:
         self._recorder, self._ledger = recorder, ledger
+        self._shown: ByIdentity[Shown] = ByIdentity()
         self._call = Observation(self._asked, self._decided, self._refused, describe.is_create_result)
 
     def hook(self, hooks: Hooks) -> None:
@@ -60,11 +81,18 @@ class Models:
     def _seen(
         self, here: StepRef | None, agent: str | None, messages: Sequence[Any], notes: Notes
     ) -> list[Cause]:
-        reader = agent or ""
+        turn = notes_of(here)
+        owner = turn.owner if turn is not None else None
+        numbers = list(map(id, messages))
+        former = self._shown.get(owner) if owner is not None else None
+        start, seen_before = 0, 0
+        if former is not None and numbers[: len(former.numbers)] == former.numbers:
+            # A context that only grew: what it begins with was seen, and need not be looked at again.
+            start, seen_before = len(former.numbers), former.known
         causes: dict[str, Cause] = {}
         new: list[object] = []
-        seen_before = 0
-        for message in messages:
+        reader = agent or ""
+        for message in messages[start:]:
             known = self._ledger.known(message)
             if known is None:
                 continue
@@ -78,13 +106,25 @@ class Models:
                 if here is None or source.id != here.id:
                     causes[source.id] = _from(source, here, evidence, grade)
         notes.premises = tuple(describe.heads(new))
-        turn = notes_of(here)
-        former = self._ledger.models.get(turn.owner) if turn is not None and seen_before else None
-        if seen_before and former is None:  # a call of this agent's that goes on at this moment has seen them
-            self._all(here, messages, causes)
+        if owner is not None:
+            self._shown.put(owner, Shown(numbers, seen_before + len(new)))
+        if seen_before:
+            self._before(here, owner, seen_before, messages, causes)
+        return list(causes.values())
+
+    def _before(
+        self,
+        here: StepRef | None,
+        owner: object,
+        seen_before: int,
+        messages: Sequence[Any],
+        causes: dict[str, Cause],
+    ) -> None:
+        former = self._ledger.models.get(owner)
         if former is not None:
             causes[former.id] = _from(former, here, f"messages that it had seen before: {seen_before}")
-        return list(causes.values())
+        else:  # a call of this agent's that goes on at this moment has seen them
+            self._all(here, messages, causes)
 
     def _all(self, here: StepRef | None, messages: Sequence[Any], causes: dict[str, Cause]) -> None:
         for _, tag in self._ledger.tags.among(messages):
