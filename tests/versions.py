@@ -22,7 +22,7 @@ TOOLS = ("pytest>=8", "pytest-asyncio>=0.24", "hypothesis>=6.100", "numpy>=1.26"
 
 LANGGRAPH = (
     "tests/integrations/test_lang*.py", "tests/integrations/test_differential_langgraph.py",
-    "tests/integrations/test_pitfalls.py",
+    "tests/integrations/test_pitfalls*.py",
 )  # fmt: skip
 
 ROWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
