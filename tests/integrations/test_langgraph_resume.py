@@ -210,6 +210,23 @@ def test_what_somebody_writes_into_a_thread_s_state_is_a_write_to_memory_that_it
     assert told.senders(reader) == [told.one("agent", "planner")]
 
 
+def test_an_edit_of_a_subgraph_s_state_is_told_once(recording: Recording) -> None:
+    inner = chain_of(ask, writer, name="inner")
+    graph: Any = StateGraph(State)
+    graph.add_node("sub", inner)
+    graph.add_edge(START, "sub")
+    app = graph.compile(checkpointer=InMemorySaver(), name="outer")
+    app.invoke(INPUT, THREAD)
+    (task,) = app.get_state(THREAD, subgraphs=True).tasks
+    app.update_state(task.state.config, {"question": "how few?"})
+    app.invoke(Command(resume="this"), THREAD)
+
+    told = Kinds(recording.last())
+    edit = told.one("memory_write", "update_state")
+    assert value(edit.received) == {"question": "how few?"}
+    assert told.causes(told.all("workflow", "inner")[1], "resume") == [edit]
+
+
 # A later process
 
 LATER = """

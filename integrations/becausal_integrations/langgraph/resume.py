@@ -182,8 +182,8 @@ class Resumptions:
         thread = (str(said.get("thread_id")), str(said.get("checkpoint_ns") or ""))
         before, last_id = self._register.threads.get(thread, (None, None))
         checkpoint_id = said.get("checkpoint_id")
-        if before is None or checkpoint_id is None:
-            return
+        if before is None or checkpoint_id is None or self._register.left(str(checkpoint_id)) is not None:
+            return  # nothing to join it to, or told: a subgraph's edit passes its parent graph's door first
         parent_id = given.get("configurable", {}).get("checkpoint_id") or last_id
         step = self._edit(before, sealed, names, keys, parent_id)
         if step is None:
