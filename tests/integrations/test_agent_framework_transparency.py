@@ -244,14 +244,13 @@ def test_it_is_asked_for_by_the_name_of_its_package_or_its_module(store: str, na
 
 
 def test_every_place_is_there_in_the_installed_version(store: str) -> None:
-    only_in_some = (":RunnerImpl.", ":Runner.", "ResponseStream.close", "_invoke_function", "_functional:")
+    only_in_some = ("ResponseStream.close", "_invoke_function", "_functional:")
     becausal.instrument("agent-framework", store=store)
     report = next(report for report in hooks_report() if report.name == "agent_framework")
     becausal.uninstrument()
 
     gone = [hook.place for hook in report.hooks if hook.state == "gone"]
     assert [place for place in gone if not any(part in place for part in only_in_some)] == []
-    assert sum("_run_iteration" in hook.place and hook.state == "hooked" for hook in report.hooks) == 1
 
 
 async def test_the_app_gets_the_very_stream_and_nothing_of_ours_on_it(store: str) -> None:

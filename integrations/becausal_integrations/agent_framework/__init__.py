@@ -22,7 +22,7 @@ Hooked places, and why these
 
 `EdgeRunner.send_message`, `FanOutEdgeRunner._validate_selection_result`, `Edge.should_route`
     In between: what a fan-in put together, which way a switch or a condition sent a message. `drain_messages` and
-    `_run_iteration` frame a superstep: what no executor took in it is lost.
+    `has_messages` frame a superstep: what no executor took in it is lost.
 
 `InProcRunnerContext.add_request_info_event`, `.create_checkpoint`, `.apply_checkpoint`
     Where a run stops and what it goes on from: answers from outside, saved states, in another process too.
@@ -138,9 +138,8 @@ def _hook_edges(recorder: Recorder, hooks: Hooks, edges: Edges) -> None:
     selects = f"{runners}:FanOutEdgeRunner._validate_selection_result"
     notice(recorder, hooks, selects, edges.selection)
     notice(recorder, hooks, f"{WORKFLOWS}._edge:Edge.should_route", edges.condition)
-    for runner in ("Runner", "RunnerImpl"):  # its name until 1.18, and since
-        iteration = f"{WORKFLOWS}._runner:{runner}._run_iteration"
-        notice(recorder, hooks, iteration, edges.superstep, optional=True)
+    # Asked after each superstep, whether there is another.
+    notice(recorder, hooks, f"{CONTEXT}.has_messages", edges.superstep)
 
 
 def _observed(recorder: Recorder, seen: Observation) -> Make:

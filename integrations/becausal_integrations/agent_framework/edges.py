@@ -50,7 +50,7 @@ class Edges:
         self.selection = Notice(self._selected)
         self.condition = Notice(lambda edge, data: edge, self._judged)
         self.drained = Notice(lambda context: context, self._under_way)
-        self.superstep = Notice(lambda runner: runner, self._over)
+        self.superstep = Notice(self._over)
 
     # On the way
 
@@ -80,10 +80,10 @@ class Edges:
         carriers = [self._ledger.carriers.get(message) for message in sent]
         self._ledger.under_way[context] = [carrier for carrier in carriers if carrier is not None]
 
-    def _over(self, runner: Any, _: None, error: BaseException | None) -> None:
+    def _over(self, context: Any) -> None:
         """Tell of the messages of a superstep that no executor behind any edge takes."""
-        for carrier in self._ledger.under_way.pop(getattr(runner, "_ctx", None), ()):
-            if error is not None or carrier.has_arrived or not carrier.is_refused:
+        for carrier in self._ledger.under_way.pop(context, ()):
+            if carrier.has_arrived or not carrier.is_refused:
                 continue
             lost = self._recorder.handoff(
                 carrier.sender,
