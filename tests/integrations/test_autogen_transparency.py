@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.agents import BaseChatAgent, MessageFilterAgent, SocietyOfMindAgent
+from autogen_agentchat.agents._message_filter_agent import MessageFilterConfig, PerSourceFilter
 from autogen_agentchat.base import Response
 from autogen_agentchat.messages import BaseChatMessage, TextMessage
 from autogen_agentchat.teams import (
@@ -24,12 +25,13 @@ from autogen_agentchat.teams import (
     SelectorGroupChat,
     Swarm,
 )
-from autogen_agentchat.tools import AgentTool
-from autogen_core import CancellationToken
+from autogen_agentchat.tools import AgentTool, TeamTool
+from autogen_core import CancellationToken, FunctionCall
 from autogen_core.memory import ListMemory, MemoryContent
+from autogen_core.model_context import BufferedChatCompletionContext
 from opentelemetry.sdk.trace import TracerProvider
 from tests.conftest import Recording
-from tests.integrations.fakes_autogen import PureClient, adds, calls, hears_all, speaker
+from tests.integrations.fakes_autogen import PureClient, adds, calls, hears_all, ledger, speaker
 
 import becausal
 from becausal import guard
@@ -90,6 +92,55 @@ def magentic() -> BaseGroupChat:
     return MagenticOneGroupChat([speaker("a")], PureClient(orchestrate))
 
 
+def selector_that_falls_back() -> BaseGroupChat:
+    context = BufferedChatCompletionContext(buffer_size=2)
+    team: list[Any] = [speaker("a"), speaker("b", model_context=context), speaker("c")]
+    return SelectorGroupChat(team, PureClient(lambda _: "nobody"), max_turns=3, emit_team_events=True)
+
+
+def graph_with_a_loop() -> BaseGroupChat:
+    writer = speaker("writer")
+    critic = speaker(
+        "critic", lambda messages: "fine" if str(messages[-1]).count("writer(") == 2 else "again"
+    )
+    end = speaker("end", hears_all("end"))
+    builder = DiGraphBuilder().add_node(writer).add_node(critic).add_node(end)
+    builder.add_edge(writer, critic)
+    builder.add_edge(critic, writer, condition="again").add_edge(critic, end, condition="fine")
+    builder.set_entry_point(writer)
+    return GraphFlow([writer, critic, end], builder.build(), max_turns=8)
+
+
+def society_of_mind_and_a_filter() -> BaseGroupChat:
+    inner = RoundRobinGroupChat([speaker("x"), speaker("y")], name="inner", max_turns=2)
+    mind = SocietyOfMindAgent("som", inner, PureClient(hears_all("som")))
+    only = MessageFilterConfig(per_source=[PerSourceFilter(source="som", position="last", count=1)])
+    return RoundRobinGroupChat(
+        [mind, MessageFilterAgent("filter", speaker("z", hears_all("z")), only)], max_turns=4
+    )
+
+
+def with_a_team_as_tool_and_calls_that_fail() -> BaseGroupChat:
+    inner = RoundRobinGroupChat([speaker("writer")], name="inner", max_turns=1)
+    tool = TeamTool(inner, name="writer", description="Writes.")
+    asked = [
+        FunctionCall(id=name, name=name, arguments=arguments)
+        for name, arguments in (("nosuch", "{}"), ("lookup", "{no json"), ("writer", '{"task": "a poem"}'))
+    ]
+    main = speaker(
+        "main",
+        lambda messages: "done" if len(messages) > 2 else asked,
+        tools=[tool, lookup],
+        reflect_on_tool_use=True,
+    )
+    return RoundRobinGroupChat([main], max_turns=1)
+
+
+def magentic_that_plans_anew() -> BaseGroupChat:
+    client = PureClient(ledger(lambda said: False, lambda said: "a", progress=lambda said: False))
+    return MagenticOneGroupChat([speaker("a")], client, max_stalls=2, max_turns=3)
+
+
 TEAMS: list[Callable[[], BaseGroupChat]] = [
     round_robin,
     selector_with_a_team_inside,
@@ -97,6 +148,11 @@ TEAMS: list[Callable[[], BaseGroupChat]] = [
     graph,
     with_an_agent_as_tool,
     magentic,
+    selector_that_falls_back,
+    graph_with_a_loop,
+    society_of_mind_and_a_filter,
+    with_a_team_as_tool_and_calls_that_fail,
+    magentic_that_plans_anew,
 ]
 
 
