@@ -456,6 +456,16 @@ def test_a_new_decision_is_no_other_try_though_its_id_is_the_same(recording: Rec
     assert ["becausal.attempt" in step.attributes for step in calls] == [False, False]
 
 
+def test_calls_by_hand_that_share_an_id_are_no_tries_of_each_other(recording: Recording) -> None:
+    with becausal.chain("by hand"):
+        for query in ("a", "b"):
+            plain.invoke(tool_call("plain", "c1", query=query))
+
+    calls = Kinds(recording.last()).all("tool")
+    assert [step.causes for step in calls] == [(), ()]
+    assert ["becausal.attempt" in step.attributes for step in calls] == [False, False]
+
+
 def test_agents_beside_each_other_may_give_the_same_ids(recording: Recording) -> None:
     meet = threading.Barrier(3)
 

@@ -5,19 +5,16 @@ By run ids alone. Shared by all handlers of a recorder, so that two of them in o
 
 from __future__ import annotations
 
-import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 from becausal import semconv
 from becausal.recorder import NOTHING, Opening, Recorder, Sealed
 from becausal.step import Cause, Choice, OpenStep, StepRef
 from becausal_integrations.langchain.calls import Call, Calls
 from becausal_integrations.langchain.describe import head, outcome, text_of_content
+from becausal_integrations.langchain.heard import Root, Run, Runs
 from becausal_integrations.langchain.models import Models
 from becausal_integrations.langchain.runnables import SMALL, Runnables
 from becausal_integrations.langchain.told import (
@@ -32,46 +29,22 @@ from becausal_integrations.langchain.told import (
 
 __all__ = ["Listening", "listening_of"]
 
-MAX_RUNS = 20_000
-"""Runs that are under way at a time; the oldest is forgotten beyond so many."""
-
-
-@dataclass(slots=True)
-class _Root:
-    """An outermost run, with all that is kept for it."""
-
-    run_ids: set[UUID] = field(default_factory=set)
-    # Nodes by graph and superstep, of the last two supersteps.
-    ran: dict[tuple[UUID, int], list[OpenStep]] = field(default_factory=dict)
-    is_interrupted: bool = False
-
-
-@dataclass(slots=True)
-class _Run:
-    root: _Root
-    step: StepRef | None  # what work below belongs to
-    own: OpenStep | None = None
-    namespace: str = ""
-    superstep: int | None = None  # of a node
-    graph: UUID | None = None
-
 
 class Listening:
     """Opens and closes steps as LangChain's callbacks tell of runs."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder: Recorder = weakref.proxy(recorder)
+        self._runs = Runs(self._recorder)
         self._calls, self._tries = Calls(), Runnables(self._recorder)
-        self._models = Models(self._recorder, self._calls, self._tries, self._step)
-        self._runs: OrderedDict[UUID, _Run] = OrderedDict()
-        self._lock = threading.Lock()
+        self._models = Models(self._recorder, self._calls, self._tries, self._runs.step)
 
     # -- chains
 
     def chain_started(self, told: Told, inputs: Any, run_type: str | None) -> None:
         """Begin a workflow for an outermost run, an agent for a node; all other runs are looked through."""
-        above = self._above(told)
-        if told.run_id in self._runs or (above is None and run_type in SMALL):
+        above = self._runs.above(told)
+        if told in self._runs or (above is None and run_type in SMALL):
             return
         if above is None:
             own = self._recorder.begin(
@@ -79,16 +52,16 @@ class Listening:
             )
             if own is not None:
                 own.attributes[semconv.RECORDED_BY] = "callback"
-            self._keep(told, _Run(_Root(), own, own))
+            self._runs.keep(told, Run(Root(), own, own))
         elif is_node(told, above.namespace):
-            self._keep(told, self._node(told, above, inputs))
+            self._runs.keep(told, self._node(told, above, inputs))
         else:
-            self._keep(told, _Run(above.root, above.step, namespace=above.namespace))
+            self._runs.keep(told, Run(above.root, above.step, namespace=above.namespace))
 
     def chain_ended(self, told: Told, outputs: Any, inputs: Any) -> None:
         """End the step of a run, if it has one."""
         self._tries.ending(told)
-        run = self._take(told.run_id)
+        run = self._runs.take(told.run_id)
         if run is None or run.own is None:
             return
         if run.own.kind == "workflow" and inputs is not None:  # a stream's input is told when it is over
@@ -104,13 +77,13 @@ class Listening:
     def chain_failed(self, told: Told, error: BaseException) -> None:
         """End the step of a run that failed or was interrupted, if it has one."""
         self._tries.failing(told, error)
-        run = self._take(told.run_id)
+        run = self._runs.take(told.run_id)
         if run is not None and run.own is not None:
             status = outcome(error)
             run.root.is_interrupted |= status == "interrupted"
             self._recorder.end(run.own, error=error, status=status)
 
-    def _node(self, told: Told, above: _Run, inputs: Any) -> _Run:
+    def _node(self, told: Told, above: Run, inputs: Any) -> Run:
         metadata = told.metadata
         superstep, triggers = metadata.get("langgraph_step"), tuple(metadata.get("langgraph_triggers") or ())
         agent = str(metadata.get("lc_agent_name") or told.name)
@@ -126,7 +99,7 @@ class Listening:
             self._arrive(opening, agent, senders(before, triggers), above.step, triggers)
         own = self._recorder.begin(opening)
         namespace = str(metadata.get("langgraph_checkpoint_ns", ""))
-        return _Run(above.root, own or above.step, own, namespace, superstep, told.parent_run_id)
+        return Run(above.root, own or above.step, own, namespace, superstep, told.parent_run_id)
 
     def _arrive(
         self,
@@ -161,9 +134,9 @@ class Listening:
 
     def model_started(self, told: Told, serialized: Any, asked: Any, more: Mapping[str, Any]) -> None:
         """Begin a model call."""
-        if told.run_id in self._runs:
+        if told in self._runs:
             return
-        self._keep(told, self._below(told))
+        self._runs.keep(told, self._runs.below(told))
         token = self._models.starting(
             told,
             serialized,
@@ -175,12 +148,12 @@ class Listening:
 
     def model_ended(self, told: Told, response: Any) -> None:
         """End a model call with its answer."""
-        self._take(told.run_id)
+        self._runs.take(told.run_id)
         self._models.ending(told, response)
 
     def model_failed(self, told: Told, error: BaseException, response: Any) -> None:
         """End a model call that failed, or whose stream was left."""
-        self._take(told.run_id)
+        self._runs.take(told.run_id)
         self._models.failing(told, error, response)
 
     # -- tools
@@ -196,14 +169,14 @@ class Listening:
 
     def tool_ended(self, told: Told, output: Any) -> None:
         """End a tool call with its answer: a message's content and artifact, else the answer itself."""
-        run = self._take(told.run_id)
+        run = self._runs.take(told.run_id)
         if run is None or run.own is None:
             return
         step, status = run.own, getattr(output, "status", None)
         tool_call_id = getattr(output, "tool_call_id", None)
         if isinstance(tool_call_id, str) and semconv.TOOL_CALL_ID not in step.attributes:
             step.attributes[semconv.TOOL_CALL_ID] = tool_call_id  # langchain-core 0.3 tells it only here
-            call = self._known(self._above(told), tool_call_id)
+            call = self._known(self._runs.above(told), tool_call_id)
             for cause in call.causes(tool_call_id) if call is not None else ():
                 self._recorder.cause(step, cause)
         content, artifact = getattr(output, "content", output), getattr(output, "artifact", None)
@@ -215,7 +188,7 @@ class Listening:
 
     def tool_failed(self, told: Told, error: BaseException) -> None:
         """End a tool call that failed or was interrupted."""
-        run = self._take(told.run_id)
+        run = self._runs.take(told.run_id)
         if run is not None and run.own is not None:
             ended = outcome(error)
             self._calls.made(run.own, ended or "error")
@@ -223,9 +196,9 @@ class Listening:
             self._tries.failed(told.parent_run_id, run.own)
 
     def _call(self, told: Told, opening: Opening, tool_call_id: str | None) -> None:
-        if told.run_id in self._runs:
+        if told in self._runs:
             return
-        run = self._below(told)
+        run = self._runs.below(told)
         opening.parent = run.step
         if tool_call_id is not None:
             opening.attributes[semconv.TOOL_CALL_ID] = tool_call_id
@@ -236,46 +209,11 @@ class Listening:
                 opening.attributes[semconv.ATTEMPT] = call.next_attempt
         run.own = self._recorder.begin(opening)
         run.step = run.own or run.step
-        self._keep(told, run)
+        self._runs.keep(told, run)
 
-    def _known(self, run: _Run | None, tool_call_id: str) -> Call | None:
+    def _known(self, run: Run | None, tool_call_id: str) -> Call | None:
         holder = None if run is None else run.step
         return None if holder is None else self._calls.call(holder.chain_id, tool_call_id, holder)
-
-    # -- runs
-
-    def _step(self, run_id: UUID | None) -> StepRef | None:
-        run = None if run_id is None else self._runs.get(run_id)
-        return None if run is None else run.step
-
-    def _above(self, told: Told) -> _Run | None:
-        return None if told.parent_run_id is None else self._runs.get(told.parent_run_id)
-
-    def _below(self, told: Told) -> _Run:
-        above = self._above(told)
-        return (
-            _Run(_Root(), None) if above is None else _Run(above.root, above.step, namespace=above.namespace)
-        )
-
-    def _keep(self, told: Told, run: _Run) -> None:
-        with self._lock:
-            self._runs[told.run_id] = run
-            run.root.run_ids.add(told.run_id)
-            oldest = self._runs.popitem(last=False)[1] if len(self._runs) > MAX_RUNS else None
-        if oldest is not None and oldest.own is not None:
-            self._recorder.end(oldest.own, status="abandoned")
-
-    def _take(self, run_id: UUID) -> _Run | None:
-        """Forget a run that is over; with the outermost one, all that never ended below it."""
-        with self._lock:
-            run = self._runs.pop(run_id, None)
-            if run is None:
-                return None
-            run.root.run_ids.discard(run_id)
-            if run.own is not None and run.own.kind == "workflow":
-                for left in run.root.run_ids:
-                    self._runs.pop(left, None)
-        return run
 
 
 _listening: weakref.WeakKeyDictionary[Recorder, Listening] = weakref.WeakKeyDictionary()
