@@ -5,23 +5,35 @@ Hooked places, and why these
 The runtimes, in process and over gRPC, and `BaseAgent.on_message`, where every message arrives
     See `becausal_integrations.autogen.doors`.
 
-`Team.run`, `.run_stream`, `BaseChatAgent.on_messages`, `.on_messages_stream`, `.run`, `.run_stream` of every subclass
-    Team runs and turns. A turn has one handoff for each message that it reads, from whoever made that message: sent as
-    it was when it was made, received as it was when the turn began. Participants share the message objects, so the two
-    differ where somebody changed one in place.
+`Team.run`, `.run_stream`, `.reset`, `.pause`, `.resume`, `.save_state`, `.load_state` of every subclass (`teams`)
+    Runs of teams, and what each goes on from.
 
-`BaseGroupChatManager.select_speaker` of every subclass
-    Whose turn is next. The turn is caused by this choice, and by the messages that it reads.
+`BaseChatAgent.on_messages`, `.on_messages_stream`, `.run`, `.run_stream`, `.on_reset`, `.save_state`, `.load_state` of
+every subclass (`chat`)
+    Turns. A turn has one handoff for each message that it reads, from whoever made that message: sent as it was when
+    it was made, received as it was when the turn began. Participants share the message objects, so the two differ
+    where somebody changed one in place.
 
-`ChatCompletionClient.create`, `.create_stream`, `BaseTool.run_json`, `.run_json_stream`, `Memory.query`, `.add`,
-`.update_context`, `.clear` of every subclass
-    What an agent does within its turn.
+`BaseGroupChatManager.select_speaker`, `SelectorGroupChatManager._select_speaker` (`selection`); the parts of Magentic-
+One's orchestrator, which chooses without them (`orchestrator`)
+    Whose turn is next, and by what. The turn is caused by this choice, and by the messages that it reads.
 
-`BaseChatMessage.to_model_message`, `ChatCompletionContext.add_message` of every subclass
-    How a chat message becomes part of what a model sees: known again as the same object at the model call.
+`ChatCompletionClient.create`, `.create_stream` of every subclass (`models`)
+    What a model saw, and what it decided on that.
 
-Not seen: calls of a workbench that end at no `BaseTool` (MCP); which messages a model context held
-back; the orchestrator of Magentic-One, which chooses without `select_speaker` (the messages that it writes are seen).
+`BaseTool.run_json`, `.run_json_stream`, `.return_value_as_string`, `Workbench.call_tool`, `CodeExecutor.
+execute_code_blocks` of every subclass, `AssistantAgent._execute_tool_call`, MCP's `ClientSession.call_tool` (`tools`)
+    Tool calls, what becomes of their results, and calls that reach no tool.
+
+`Memory.query`, `.add`, `.update_context`, `.clear` of every subclass (`memories`)
+    What was remembered, and which write that came from.
+
+`BaseChatMessage.to_model_message`, `ChatCompletionContext.add_message`, `.get_messages`, `.load_state` of every
+subclass (`contexts`)
+    How a chat message becomes part of what a model sees, and what its context holds back.
+
+Not seen: `call_tool_stream` of an app's own workbench (AutoGen calls that of `StaticStreamWorkbench` alone); what a
+custom context shows that keeps its messages elsewhere than in `_messages`, beside what it stores.
 AutoGen's own spans stay where ours say less; see `becausal_integrations.autogen.native`.
 
 Checked against autogen-core and autogen-agentchat 0.7.5 (`_single_threaded_agent_runtime.py`,
