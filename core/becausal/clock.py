@@ -31,9 +31,9 @@ def new_step_id() -> str:
     return f"{_random.getrandbits(64) or 1:016x}"
 
 
-def new_chain_id() -> str:
-    """Return 32 random hexadecimal digits from the operating system."""
-    return os.urandom(16).hex()
+def new_chain_id(beginning: str = "") -> str:
+    """Return 32 random hexadecimal digits from the operating system, the first of them replaced by a beginning."""
+    return (beginning + os.urandom(16).hex())[:32]
 
 
 def tick() -> int:

@@ -42,6 +42,12 @@ __all__ = ["NOTHING", "Observation", "Opening", "Recorder", "Sealed"]
 BOUNDARY_KINDS: frozenset[StepKind] = frozenset({"request", "workflow", "agent", "handoff"})
 """What `level="boundaries"` records: handoffs, and the agents at their ends."""
 
+MEMORY_KINDS: frozenset[StepKind] = frozenset({"memory_read", "memory_write"})
+
+OUTSIDE = "memory"
+"""How the id of the chain begins that a process's memory accesses outside every request belong to: a store that is
+filled before the first request is no hundred runs."""
+
 MAX_OPEN = 20_000
 """Steps that never end (a stream nobody finished) are given up as `unfinished` beyond so many, oldest first."""
 
@@ -66,6 +72,7 @@ class Recorder:
         self.level: Level = level
         self.encoder = Encoder()
         self._telemetry, self._writer = telemetry, writer
+        self._outside = clock.new_chain_id(OUTSIDE)
         self._keeps_bodies = capture == "full" and writer is not None
         self._withholds = capture == "digest"  # content, in whatever words
         self._open: dict[str, OpenStep] = {}
@@ -145,6 +152,8 @@ class Recorder:
         base = otel_context.get_current() if opening.base is None else opening.base
         here = step_of(base)
         parent = opening.parent if opening.parent is not None else here
+        if parent is None and opening.chain_id is None and opening.kind in MEMORY_KINDS:
+            opening.chain_id = self._outside
         step = _new(opening, parent)
         if self._withholds and opening.kind == "request":
             step.name = "request"  # its name is what somebody asked
@@ -348,6 +357,7 @@ class Recorder:
         self._open, self._open_lock = {}, threading.RLock()
         self._afterwards.forget()
         self._validators.forget()
+        self._outside = clock.new_chain_id(OUTSIDE)
         self.encoder.forget()
 
     def count_gap(self, reason: str) -> None:

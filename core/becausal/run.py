@@ -29,6 +29,7 @@ from becausal.instrument import active_store, flush, store_url_in_use
 from becausal.lineage import Lineage
 from becausal.memory_view import MemoryView
 from becausal.payload import Payload
+from becausal.recorder import OUTSIDE
 from becausal.settings import store_url
 from becausal.step import Status, Step
 from becausal.store import ChainInfo, Store, open_store
@@ -194,7 +195,12 @@ class Runs:
         Raises:
             RunNotFoundError: there is none yet.
         """
-        newest = self.store.chains(limit=1)
+        # What a process did to its memories outside every request is no run of anything.
+        newest = [
+            info for info in self.store.chains(limit=MOST_NAMED) if not info.chain_id.startswith(OUTSIDE)
+        ]
+        if not newest:
+            newest = [info for info in self.store.chains() if not info.chain_id.startswith(OUTSIDE)]
         if not newest:
             raise RunNotFoundError(self._nothing_yet())
         return self._load(newest[0])
