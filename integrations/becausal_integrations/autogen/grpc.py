@@ -16,10 +16,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from opentelemetry import trace
 from opentelemetry.context import Context
 
 from becausal import clock
-from becausal.context import extract, step_of, with_step
+from becausal.context import stand_in, with_step
 from becausal.envelope import Sent, told
 from becausal.recorder import Recorder, Sealed
 from becausal.step import Cause, RemoteStep, StepRef
@@ -210,7 +211,12 @@ def _read(text: str) -> tuple[Sent, Said] | None:
 
 def _brought(sent: Sent, said: Said) -> Carrier:
     """Return the carrier of a message that another process sent."""
-    context, told_by = extract(said), sent.handoff
+    clock.witness(sent.handoff.seq)
+    told_by = sent.handoff
+    # Its step and its span alone: the app's own baggage does not cross this wire without us either.
+    context = with_step(told_by, Context())
+    if told_by.span_context is not None:
+        context = trace.set_span_in_context(stand_in(told_by.span_context), context)
     stage = RemoteStep(
         sent.parent_id or told_by.id,
         told_by.chain_id,
@@ -221,7 +227,7 @@ def _brought(sent: Sent, said: Said) -> Carrier:
     number, source = said.get("number"), said.get("source")
     return Carrier(
         context,
-        step_of(context),
+        told_by,
         stage,
         sent.sender,
         source if isinstance(source, str) and source else None,
