@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -15,10 +14,9 @@ from langgraph.prebuilt import InjectedState, ToolNode, tools_condition
 from langgraph.types import Command
 from tests.integrations.fakes_langchain import PureModel, StreamingModel, echo, tool_call, use_tool_once
 from tests.integrations.graphs.case import Case
+from tests.integrations.having import HAS_AGENTS, create_agent
 
 __all__ = ["CASES"]
-
-HAS_AGENTS = importlib.util.find_spec("langchain") is not None
 
 QUESTION: Any = {"messages": [HumanMessage("what is it?", id="h-1")]}
 MORE: Any = {"messages": [HumanMessage("and then?", id="h-2")]}
@@ -140,8 +138,6 @@ def commanding_tool() -> Any:
 
 
 def agent(**options: Any) -> Any:
-    from langchain.agents import create_agent
-
     model = StreamingModel(answer=use_tool_once("search", query="it"))
     return create_agent(model, [search], checkpointer=InMemorySaver(), name="finder", **options)
 
@@ -185,8 +181,6 @@ def asking_agent() -> Any:
 
 
 def agent_as_a_tool() -> Any:
-    from langchain.agents import create_agent
-
     inner, thread = agent(), {"configurable": {"thread_id": "inside"}}
 
     def consult(query: str) -> str:
@@ -213,8 +207,6 @@ def agents_in_a_team() -> Any:
 
 
 def agent_without_saver() -> Any:
-    from langchain.agents import create_agent
-
     return create_agent(PureModel(answer=use_tool_once("search", query="it")), [search])
 
 

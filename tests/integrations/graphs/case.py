@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +10,7 @@ from langgraph import func
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 
-__all__ = ["Case", "accepts", "line_of", "tasked"]
+__all__ = ["Case", "line_of", "tasked"]
 
 tasked: Any = func.task  # with options: its overloads refuse what it takes
 
@@ -36,11 +35,6 @@ class Case:
     config: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)  # of `invoke`, `stream` and the rest
     needs: bool = True  # what it uses is there in this version of LangGraph
-
-
-def accepts(function: Callable[..., Any], *parameters: str) -> bool:
-    """Return whether this version's function has these parameters."""
-    return set(parameters) <= set(inspect.signature(function).parameters)
 
 
 def line_of(state: Any, *nodes: Callable[..., Any], **compiled: Any) -> Any:

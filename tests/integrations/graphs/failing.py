@@ -10,8 +10,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint
 from langgraph.graph import START, StateGraph
 from langgraph.types import CachePolicy, RetryPolicy
-from tests.integrations.graphs.case import Case, accepts, line_of, tasked
+from tests.integrations.graphs.case import Case, line_of, tasked
 from tests.integrations.graphs.wiring import ASKED, State, plan, research, write
+from tests.integrations.having import HAS_ERROR_HANDLERS, HAS_TIMEOUTS
 
 __all__ = ["CASES"]
 
@@ -137,9 +138,6 @@ def two_writers_of_one_value() -> Any:
     return graph.compile(checkpointer=InMemorySaver())
 
 
-HAS_HANDLER = accepts(StateGraph.add_node, "error_handler")
-HAS_TIMEOUT = accepts(StateGraph.add_node, "timeout")
-
 CASES = (
     Case("a node that fails", failing, (ASKED, None), raises="KeyError"),
     Case(
@@ -148,15 +146,15 @@ CASES = (
     Case("a failure with a cause", failing_with_a_cause, (ASKED,), raises="RuntimeError"),
     Case("a retry that succeeds", retried, (ASKED,), is_stateful=True),
     Case("retries in vain", retried_in_vain, (ASKED,), raises="ValueError"),
-    Case("an error handler", handled, (ASKED,), needs=HAS_HANDLER),
-    Case("a node in time", in_time, (ASKED,), is_async=True, needs=HAS_TIMEOUT),
+    Case("an error handler", handled, (ASKED,), needs=HAS_ERROR_HANDLERS),
+    Case("a node in time", in_time, (ASKED,), is_async=True, needs=HAS_TIMEOUTS),
     Case(
         "a node out of time",
         out_of_time,
         (ASKED,),
         is_async=True,
         is_parallel=True,
-        needs=HAS_TIMEOUT,
+        needs=HAS_TIMEOUTS,
         raises="NodeTimeoutError",
     ),
     Case("a cached node", cached, (ASKED, ASKED), is_stateful=True),

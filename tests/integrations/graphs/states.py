@@ -19,6 +19,7 @@ from langgraph.store.memory import InMemoryStore
 from pydantic import BaseModel
 from tests.integrations.graphs.case import Case, line_of
 from tests.integrations.graphs.wiring import ASKED, State, plan, write
+from tests.integrations.having import HAS_OVERWRITE
 from typing_extensions import TypedDict
 
 __all__ = ["CASES"]
@@ -250,7 +251,7 @@ CASES = (
     Case("a dataclass state", dataclass_state, ({"name": "ada"}, Record("bob"))),
     Case("private channels", private_channels, ({"question": "who?"},)),
     Case("a trimming reducer", a_trimming_reducer, ({"log": ["z"]},)),
-    Case("an overwritten list", overwritten, (ASKED,), needs=hasattr(types, "Overwrite")),
+    Case("an overwritten list", overwritten, (ASKED,), needs=HAS_OVERWRITE),
     Case("managed values", managed_values, ({"log": []},), config={"recursion_limit": 5}),
     Case("values that do not stay", passing_values, ({"topics": []},)),
     Case("a context", with_context, (ASKED,), options={"context": Context("ada")}),

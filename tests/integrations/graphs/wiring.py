@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send
-from tests.integrations.graphs.case import Case, accepts, line_of
+from tests.integrations.graphs.case import Case, line_of
+from tests.integrations.having import accepts
 from typing_extensions import TypedDict
 
 __all__ = ["CASES"]
