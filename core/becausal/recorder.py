@@ -11,7 +11,6 @@ Both on the calling thread: later or elsewhere the object may have become anothe
 from __future__ import annotations
 
 import copy
-import dataclasses
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
@@ -20,21 +19,19 @@ from typing import Any
 from opentelemetry import context as otel_context
 
 from becausal import clock, semconv
-from becausal.afterwards import Afterwards
-from becausal.canonical import Encoder, digest_text, encode
+from becausal.canonical import Encoder
+from becausal.checking import Checks
 from becausal.context import Scope, span_parent, step_of, with_step
-from becausal.contracts import Contracts
 from becausal.errors import StoreError
 from becausal.guard import guarded
 from becausal.observation import NOTHING, Observation, Opening, Sealed
-from becausal.payload import Payload
+from becausal.sealing import Sealer
 from becausal.settings import Capture, Level
 from becausal.step import Attribute, Cause, Choice, Grade, OpenStep, RemoteStep, Status, StepKind, StepRef
 from becausal.store import Store
 from becausal.streams import AsyncStream, SyncStream, status_of
 from becausal.telemetry import Telemetry
 from becausal.telling import StreamTelling
-from becausal.validators import Validators
 from becausal.writer import Writer
 
 __all__ = ["NOTHING", "Observation", "Opening", "Recorder", "Sealed"]
@@ -52,10 +49,6 @@ MAX_OPEN = 20_000
 """Steps that never end (a stream nobody finished) are given up as `unfinished` beyond so many, oldest first."""
 
 
-FLUSH_S = 5.0
-"""How long a check waits for what it is to check to be in the store."""
-
-
 class Recorder:
     """Makes steps of what the app does, and hands them to OpenTelemetry and to the store."""
 
@@ -70,10 +63,12 @@ class Recorder:
         self.active = True
         """False once uninstrumented: hooks that could not be taken out call through."""
         self.level: Level = level
-        self.encoder = Encoder()
         self._telemetry, self._writer = telemetry, writer
         self._outside = clock.new_chain_id(OUTSIDE)
-        self._keeps_bodies = capture == "full" and writer is not None
+        keeps_bodies = capture == "full" and writer is not None
+        self._sealer = Sealer(keeps_bodies=keeps_bodies, holds_whole=telemetry.wants_content)
+        self.seal = self._sealer.seal
+        """Fixes a value as it is now."""
         self._withholds = capture == "digest"  # content, in whatever words
         self._open: dict[str, OpenStep] = {}
         # Reentrant: the garbage collector may end an abandoned stream while this thread holds it.
@@ -81,9 +76,7 @@ class Recorder:
         # Spans are the app's provider's: where that fails, the step is kept all the same.
         self._open_span, self._close_span = guarded(telemetry.open), guarded(telemetry.close)
         self._link_span = guarded(telemetry.link)
-        self._afterwards = Afterwards(self._rewrite, self.count_gap)
-        self._validators = Validators(self._afterwards, self.count_gap)
-        self._contracts = Contracts(self._afterwards, self._kept_value)
+        self._checks = None if writer is None else Checks(writer, self.count_gap, keeps_bodies=keeps_bodies)
 
     # -- the seam: what is the app's may have any name, so ours are given by position alone
 
@@ -266,25 +259,10 @@ class Recorder:
 
     # -- payloads
 
-    def seal(self, value: object) -> Sealed:
-        """Fix a value as it is now."""
-        if isinstance(value, Sealed):
-            return value
-        encoded = self.encoder.encode(value)
-        payload = Payload(
-            digest_text(encoded.digest),
-            digest_text(encoded.belief),
-            encoded.size,
-            encoded.type_name,
-            encoded.lossy,
-        )
-        bodies = (*encoded.parts, (encoded.digest, encoded.body)) if self._keeps_bodies else ()
-        if self._telemetry.wants_content:
-            # What the encoder handed out before is not among these parts.
-            whole = encode(value)
-            held = _Held(dict([*whole.parts, (whole.digest, whole.body)]))
-            payload = dataclasses.replace(payload, bodies=held)
-        return Sealed(payload, bodies)
+    @property
+    def encoder(self) -> Encoder:
+        """Remembers which parts it handed out."""
+        return self._sealer.encoder
 
     def receive(self, step: OpenStep, value: object) -> None:
         """Seal what a step received."""
@@ -294,7 +272,8 @@ class Recorder:
 
     def produce(self, step: OpenStep, value: object) -> None:
         """Seal what a step produced."""
-        self._validators.produced(step, value)
+        if self._checks is not None:
+            self._checks.produced(step, value)
         sealed = self.seal(value)
         step.produced = sealed.payload
         step.bodies.extend(sealed.bodies)
@@ -313,9 +292,9 @@ class Recorder:
 
     def write(self, step: OpenStep) -> None:
         """Bring a step that has ended to the store; what is there of the same id is completed by it."""
-        if self._writer is not None:
+        if self._writer is not None and self._checks is not None:
             self._writer.put(step)
-            self._have_checked(step)
+            self._checks.ended(step)
 
     def anchored(self, name: str) -> RemoteStep | None:
         """Return the step that was given a name to go on from, by whichever process wrote to this store.
@@ -331,10 +310,10 @@ class Recorder:
 
     def flush(self, timeout: float) -> bool:
         """Make durable all that was recorded so far, steps still open included; False when the time was up."""
-        if self._writer is None:
+        if self._writer is None or self._checks is None:
             return True
         deadline = time.monotonic() + timeout
-        self._afterwards.wait(timeout)
+        self._checks.wait(timeout)
         with self._open_lock:
             still_open = list(self._open.values())
         for step in still_open:
@@ -346,17 +325,17 @@ class Recorder:
         self.active = False
         while self._open:
             self._give_up_oldest()
-        if self._writer is None:
+        if self._writer is None or self._checks is None:
             return True
         deadline = time.monotonic() + timeout
-        self._afterwards.wait(timeout)
+        self._checks.wait(timeout)
         return self._writer.close(max(0.0, deadline - time.monotonic()))
 
     def forget_after_fork(self) -> None:
         """Drop what the parent process holds open: it is the parent's to end."""
         self._open, self._open_lock = {}, threading.RLock()
-        self._afterwards.forget()
-        self._validators.forget()
+        if self._checks is not None:
+            self._checks.forget()
         self._outside = clock.new_chain_id(OUTSIDE)
         self.encoder.forget()
 
@@ -397,25 +376,6 @@ class Recorder:
             raise
         self.end(step, error=error, status=status)
 
-    def _rewrite(self, step: OpenStep) -> None:
-        if self._writer is not None:
-            self._writer.put(step)
-
-    @guarded
-    def _have_checked(self, step: OpenStep) -> None:
-        if step.kind == "tool":
-            self._validators.ended(step)
-        elif step.kind == "handoff":
-            self._contracts.ended(step)
-
-    def _kept_value(self, payload: Payload) -> object:
-        """Return a payload's value from the store, once it is there; not for the app's threads."""
-        if self._writer is None or not self._keeps_bodies:
-            raise LookupError("bodies are not kept")
-        self._writer.flush(FLUSH_S)
-        store = self._writer.store
-        return dataclasses.replace(payload, bodies=store).value()
-
     def _give_up_oldest(self) -> None:
         with self._open_lock:
             oldest = next(iter(self._open.values()), None)
@@ -434,13 +394,6 @@ class Recorder:
             handoff, Cause(receiver.id, "transfer", "declared", span_context=receiver.span_context)
         )
         self.end(handoff)
-
-
-class _Held:
-    """Keeps the bodies of one payload for as long as it is on its way."""
-
-    def __init__(self, bodies: dict[bytes, bytes]) -> None:
-        self.body = bodies.get
 
 
 def _new(opening: Opening, parent: StepRef | None) -> OpenStep:

@@ -1,0 +1,57 @@
+"""Which of the app's own checks a step that has ended is due."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from becausal.afterwards import Afterwards
+from becausal.contracts import Contracts
+from becausal.guard import guarded
+from becausal.payload import Payload
+from becausal.step import OpenStep
+from becausal.validators import Validators
+from becausal.writer import Writer
+
+__all__ = ["Checks"]
+
+FLUSH_S = 5.0
+"""How long a check waits for what it is to check to be in the store."""
+
+
+class Checks:
+    """Has tool calls validated and handoffs held to their contracts, once the store has them."""
+
+    def __init__(self, writer: Writer, count_gap: Callable[[str], None], *, keeps_bodies: bool) -> None:
+        self._writer, self._keeps_bodies = writer, keeps_bodies
+        self._afterwards = Afterwards(writer.put, count_gap)
+        self._validators = Validators(self._afterwards, count_gap)
+        self._contracts = Contracts(self._afterwards, self._value)
+
+    def produced(self, step: OpenStep, value: object) -> None:
+        """Fix what a step produced, if a check is to see it."""
+        self._validators.produced(step, value)
+
+    @guarded
+    def ended(self, step: OpenStep) -> None:
+        """Have a step checked that has been written."""
+        if step.kind == "tool":
+            self._validators.ended(step)
+        elif step.kind == "handoff":
+            self._contracts.ended(step)
+
+    def wait(self, timeout: float) -> None:
+        """Wait until all that ended so far is checked, or the time is up."""
+        self._afterwards.wait(timeout)
+
+    def forget(self) -> None:
+        """Begin anew, in a child of a fork: what waits is the parent's."""
+        self._afterwards.forget()
+        self._validators.forget()
+
+    def _value(self, payload: Payload) -> object:
+        """Return a payload's value from the store, once it is there; not for the app's threads."""
+        if not self._keeps_bodies:
+            raise LookupError("bodies are not kept")
+        self._writer.flush(FLUSH_S)
+        return dataclasses.replace(payload, bodies=self._writer.store).value()

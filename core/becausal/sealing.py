@@ -1,0 +1,52 @@
+"""Values fixed at a boundary: encoded and digested as they are at that moment."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from becausal.canonical import Encoder, digest_text, encode
+from becausal.observation import Sealed
+from becausal.payload import Payload
+
+__all__ = ["Sealer"]
+
+
+class Sealer:
+    """Seals values, and hands out each of their parts once."""
+
+    def __init__(self, *, keeps_bodies: bool, holds_whole: bool) -> None:
+        """Make one.
+
+        Args:
+            keeps_bodies: whether bodies go to a store.
+            holds_whole: whether every payload must be readable before it is there.
+        """
+        self.encoder = Encoder()
+        self._keeps_bodies, self._holds_whole = keeps_bodies, holds_whole
+
+    def seal(self, value: object) -> Sealed:
+        """Fix a value as it is now; one that is sealed already stays as it is."""
+        if isinstance(value, Sealed):
+            return value
+        encoded = self.encoder.encode(value)
+        payload = Payload(
+            digest_text(encoded.digest),
+            digest_text(encoded.belief),
+            encoded.size,
+            encoded.type_name,
+            encoded.lossy,
+        )
+        bodies = (*encoded.parts, (encoded.digest, encoded.body)) if self._keeps_bodies else ()
+        if self._holds_whole:
+            # What the encoder handed out before is not among these parts.
+            whole = encode(value)
+            held = _Held(dict([*whole.parts, (whole.digest, whole.body)]))
+            payload = dataclasses.replace(payload, bodies=held)
+        return Sealed(payload, bodies)
+
+
+class _Held:
+    """Keeps the bodies of one payload for as long as it is on its way."""
+
+    def __init__(self, bodies: dict[bytes, bytes]) -> None:
+        self.body = bodies.get
