@@ -318,12 +318,17 @@ def _differs(
 def _install(name: str, adapter: Adapter, active: _Active, *, was_named: bool) -> None:
     version = _version(adapter)
     if version is not None and not _in_range(version, adapter.supports):
+        done = (
+            "what still fits is recorded" if was_named else f"it is left alone, unless it is named: {name!r}"
+        )
         warnings.warn(
             f"{adapter.watches} {version} is outside the range that becausal was checked with "
-            f"({adapter.supports}); what still fits is recorded. `becausal doctor` shows what does not.",
+            f"({adapter.supports}); {done}. `becausal doctor` shows what fits.",
             BecausalWarning,
             stacklevel=3,
         )
+        if not was_named:  # a hook in a place that has another meaning now could harm the app
+            return
     hooks = active.hooks[name] = Hooks()
     try:
         adapter.install(active.recorder, hooks)

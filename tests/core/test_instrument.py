@@ -167,17 +167,32 @@ def test_a_framework_that_is_not_installed_is_refused_and_told_how_to_install_it
         becausal.instrument("crew", store=store)
 
 
-def test_a_version_out_of_range_is_warned_of_and_the_rest_is_hooked(
-    monkeypatch: pytest.MonkeyPatch, store: str, fake: Any, caplog: pytest.LogCaptureFixture
+def test_a_version_out_of_range_is_warned_of_and_left_alone(
+    monkeypatch: pytest.MonkeyPatch, store: str, fake: Any
 ) -> None:
-    old = Fake(supports="<2")
-    known(monkeypatch, old=old)
-    with pytest.warns(BecausalWarning, match="is outside the range that becausal was checked with") as warned:
+    known(monkeypatch, old=Fake(supports="<2"))
+    before = fake.run
+    with pytest.warns(
+        BecausalWarning, match="outside the range .* left alone, unless it is named: 'old'"
+    ) as warned:
         becausal.instrument(store=store)
 
     assert warned[0].filename == __file__
     (report,) = hooks_report()
-    assert not report.is_supported
+    assert (report.is_supported, report.hooks) == (False, ())
+    assert fake.run is before
+
+
+def test_a_version_out_of_range_is_hooked_where_it_fits_if_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, store: str, fake: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    known(monkeypatch, old=Fake(supports="<2"))
+    with pytest.warns(BecausalWarning, match="left alone"):
+        becausal.instrument(store=store)
+    with pytest.warns(BecausalWarning, match="what still fits is recorded"):
+        becausal.instrument("old")
+
+    (report,) = hooks_report()
     assert [(hook.place, hook.state) for hook in report.hooks] == [
         ("fake:run", "hooked"),
         ("fake:gone", "gone"),

@@ -127,7 +127,10 @@ def _support(report: AdapterReport) -> Text:
         return Text("not installed", style="dim")
     if report.is_supported:
         return Text(f"inside {report.supports}" if report.supports else "supported", style="green")
-    return Text(f"outside {report.supports}: what still fits is recorded", style="bold red")
+    done = (
+        "what still fits is recorded" if report.hooks else f"left alone, unless instrument({report.name!r})"
+    )
+    return styled(f"outside {report.supports}: {done}", "bold red")
 
 
 def _places(report: AdapterReport) -> list[Text]:
