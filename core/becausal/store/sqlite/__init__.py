@@ -329,7 +329,8 @@ def _snapshot(reader: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        reader.execute("ROLLBACK")
+        with suppress(sqlite3.Error):  # what went wrong first is what is told
+            reader.execute("ROLLBACK")
 
 
 def _chain_infos(reader: sqlite3.Connection, prefix: str, limit: int) -> list[ChainInfo]:
