@@ -224,7 +224,7 @@ def _finding(loss: Loss, handoff: Handoff, scene: Scene) -> Finding:
         confidence=loss.confidence,
         step=step,
         message=f"{_told(loss)} on the way {where}{_by(culprit)}.",
-        evidence=tuple(_evidence(loss)),
+        evidence=(*_evidence(loss), *_changed_by(handoff)),
         agent=None if culprit is None else culprit.agent,
         key=loss.path,
         path=tuple(s for s in (handoff.sent_by, handoff.step, handoff.received_by) if s is not None),
@@ -251,6 +251,13 @@ def _edits(step: Step, key: object) -> bool:
     """Say whether a step is an edit in place of a field of a state."""
     name = str(step.attributes.get(semconv.MEMORY_RECORD, "")).partition("/")[0]
     return step.attributes.get(semconv.MUTATED) is True and name == str(key)
+
+
+def _changed_by(handoff: Handoff) -> Iterator[str]:
+    """Yield who the framework says changed what was on its way."""
+    handlers = noted(handoff.step, "intervention")
+    if isinstance(handlers, tuple):
+        yield f"changed on its way by: {', '.join(handlers)}"
 
 
 def _by(culprit: Step | None) -> str:
