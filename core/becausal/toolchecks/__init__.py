@@ -22,10 +22,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection
 
+from becausal.finding import FindingKind
 from becausal.graph import Graph
 from becausal.toolcall import ToolCall
 from becausal.toolchecks.agreement import not_as_decided
-from becausal.toolchecks.breach import Breach, BreachKind
+from becausal.toolchecks.breach import Breach
 from becausal.toolchecks.cuts import cut_off
 from becausal.toolchecks.emptiness import empty
 from becausal.toolchecks.errors import error_as_data
@@ -35,12 +36,12 @@ from becausal.toolchecks.relevance import irrelevant
 from becausal.toolchecks.schema import schema
 from becausal.toolchecks.sequence import failed, repeated, stale
 
-__all__ = ["CHECKS", "Breach", "BreachKind", "check"]
+__all__ = ["CHECKS", "Breach", "check"]
 
 Check = Callable[[Reading, Calls, Graph], Breach | None]
 """Takes a call, all calls of the run in their order, and the run's graph."""
 
-CHECKS: dict[BreachKind, Check] = {
+CHECKS: dict[FindingKind, Check] = {
     "tool.failed": failed,
     "tool.error_as_data": error_as_data,
     "tool.empty": empty,
@@ -54,10 +55,10 @@ CHECKS: dict[BreachKind, Check] = {
 }
 """In the order in which they are made."""
 
-NO_ANSWER: frozenset[BreachKind] = frozenset({"tool.failed", "tool.error_as_data", "tool.empty"})
+NO_ANSWER: frozenset[FindingKind] = frozenset({"tool.failed", "tool.error_as_data", "tool.empty"})
 """After these there is no answer left to be judged."""
 
-OF_THE_CALL: frozenset[BreachKind] = frozenset({"tool.not_as_decided", "tool.repeated"})
+OF_THE_CALL: frozenset[FindingKind] = frozenset({"tool.not_as_decided", "tool.repeated"})
 """These judge the call, whatever it answered; a later call does not mend them."""
 
 

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from becausal.finding import FindingKind
 from becausal.toolcall import ToolCall
 
-__all__ = ["Breach", "BreachKind"]
-
-BreachKind = Literal[
-    "tool.cut_off",
-    "tool.partial",
-    "tool.error_as_data",
-    "tool.empty",
-    "tool.stale",
-    "tool.irrelevant",
-    "tool.schema",
-    "tool.failed",
-    "tool.not_as_decided",
-    "tool.repeated",
-]
+__all__ = ["Breach"]
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
     """One thing that is wrong with one tool call."""
 
-    kind: BreachKind
+    kind: FindingKind
     call: ToolCall
     message: str
     """A sentence for people."""

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
+from becausal.finding import FindingKind
 from becausal.payload import text_of
 from becausal.toolcall import ToolCall
-from becausal.toolchecks.breach import Breach, BreachKind
+from becausal.toolchecks.breach import Breach
 
 __all__ = ["Calls", "Reading", "items_of", "text_at"]
 
@@ -90,7 +91,7 @@ class Reading:
         return {} if given is None else {"": given}
 
     def breach(
-        self, kind: BreachKind, message: str, confidence: float, *evidence: str, is_mended: bool = False
+        self, kind: FindingKind, message: str, confidence: float, *evidence: str, is_mended: bool = False
     ) -> Breach:
         """Return something that is wrong with this call."""
         return Breach(kind, self.call, message, evidence, confidence, is_mended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,11 +21,11 @@ from becausal.views.json import Json, plain
 
 __all__ = ["Asked", "Line", "Reader", "json", "look_up", "text"]
 
-WIDEST_VALUE = 60
+WIDEST_VALUE = 48
 """Characters of a value that a line shows."""
 
 
-_LEAST = {"step": 8, "version": 7, "run": 8}
+_LEAST = {"key": 24, "version": 7, "": 9, "by": 10, "read by": 12, "value": 24, "seq": 5, "step": 8, "run": 8}
 """Columns that say nothing once they are cut."""
 
 
@@ -68,39 +69,13 @@ class Asked:
     """None: nobody asked for them."""
 
 
-class LineJson(TypedDict):
-    """One version of a key."""
-
-    name: str
-    version: int | None
-    operation: str
-    seq: int
-    at_ns: int | None
-    agent: str | None
-    chain_id: str | None
-    step_id: str | None
-    reason: str | None
-    value: Json
-    kept: bool
-    holds: bool
-
-
-class ReaderJson(TypedDict):
-    """One reading of a key."""
-
-    name: str
-    version: int | None
-    agent: str | None
-    chain_id: str
-    step_id: str
-    seq: int
-
-
 class MemoryJson(TypedDict):
     """A key's history, in causal order, and who read it."""
 
-    versions: list[LineJson]
-    readers: list[ReaderJson] | None
+    versions: list[dict[str, Json]]
+    """A `Line` each, field by field."""
+    readers: list[dict[str, Json]] | None
+    """A `Reader` each; None: nobody asked for them."""
 
 
 def look_up(
@@ -154,36 +129,8 @@ def text(asked: Asked) -> RenderableType:
 def json(asked: Asked) -> MemoryJson:
     """Return what was found, for programs."""
     return MemoryJson(
-        versions=[
-            LineJson(
-                name=line.name,
-                version=line.version,
-                operation=line.operation,
-                seq=line.seq,
-                at_ns=line.at_ns,
-                agent=line.agent,
-                chain_id=line.chain_id,
-                step_id=line.step_id,
-                reason=line.reason,
-                value=plain(line.value),
-                kept=line.is_kept,
-                holds=line.holds,
-            )
-            for line in asked.lines
-        ],
-        readers=None
-        if asked.readers is None
-        else [
-            ReaderJson(
-                name=one.name,
-                version=one.version,
-                agent=one.agent,
-                chain_id=one.chain_id,
-                step_id=one.step_id,
-                seq=one.seq,
-            )
-            for one in asked.readers
-        ],
+        versions=list(map(_fields, asked.lines)),
+        readers=None if asked.readers is None else list(map(_fields, asked.readers)),
     )
 
 
@@ -276,6 +223,10 @@ def _reader(read: MemoryRead) -> Reader:
     return Reader(
         f"{read.memory}/{read.key}", read.version, read.agent, read.chain_id, read.step_id, read.seq
     )
+
+
+def _fields(shown: Line | Reader) -> dict[str, Json]:
+    return {field.name: plain(getattr(shown, field.name)) for field in dataclasses.fields(shown)}
 
 
 def _readers(readers: Sequence[Reader]) -> RenderableType:
