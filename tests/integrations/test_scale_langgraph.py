@@ -158,7 +158,7 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
     for place, name in (
         ("becausal_integrations.langgraph.register", "MAX_PAUSED"),
         ("becausal_integrations.langgraph.register", "MAX_SAVED"),
-        ("becausal_integrations.langchain.calls", "MAX_CALLS"),
+        ("becausal_integrations.langchain.calls", "MAX_IDS"),
         ("becausal.store.sqlite.write", "REMEMBERED"),
     ):
         monkeypatch.setattr(f"{place}.{name}", 16)
@@ -181,7 +181,7 @@ def test_three_hundred_runs_leave_nothing_behind(
     grown = {
         name: (peaks[0][name], length)
         for name, length in peaks[1].items()
-        if length > 1.1 * peaks[0][name] + 2
+        if length > 1.1 * peaks[0][name] + 8  # a cache that forgets the older half is a saw
     }
     assert grown == {}
     assert objects[1] < 1.02 * objects[0]
