@@ -273,6 +273,12 @@ def test_a_field_outside_the_state_s_schema_is_dropped_by_who_wrote_it_and_told_
     assert finding.step.name == "planner"
 
 
+def test_an_update_of_which_nothing_came_into_the_state_is_dropped_by_field() -> None:
+    found = passed({"secret": "costs $7"}, {"plan": "pay"}, written=("other@2",), read=("plan@2",))
+
+    assert [(finding.kind, finding.key) for finding in found] == [("handoff.dropped", "$.secret")]
+
+
 def test_an_edit_in_place_is_blamed_on_the_step_that_the_record_names() -> None:
     record = Record()
     with record.step("workflow", "team", received="go") as team:

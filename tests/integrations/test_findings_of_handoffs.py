@@ -9,6 +9,7 @@ import asyncio
 import operator
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -189,9 +190,12 @@ class Talker(RoutedAgent):
     """Publishes an offer when it is called."""
 
     times = 1
+    edits = False
 
     @message_handler
     async def called(self, message: Note, ctx: MessageContext) -> Note:
+        if self.edits:
+            message.price = 99.5
         if self.id.type == "buyer":
             note = Note(OFFER, 12.5, "n-1")
             for _ in range(self.times):
@@ -202,10 +206,7 @@ class Talker(RoutedAgent):
 class Editor(Talker):
     """Changes in place what it gets."""
 
-    @message_handler
-    async def called(self, message: Note, ctx: MessageContext) -> Note:
-        message.price = 99.5
-        return message
+    edits = True
 
 
 class Twice(Talker):
@@ -236,9 +237,9 @@ class Wraps(DefaultInterventionHandler):
 async def play(buyer: type[Talker], *readers: type[Talker], handlers: Sequence[Any] = ()) -> None:
     """Let a buyer publish its offer to the readers, in their order."""
     runtime = SingleThreadedAgentRuntime(intervention_handlers=list(handlers) or None)
-    await buyer.register(runtime, "buyer", lambda: buyer("buys"))
+    await buyer.register(runtime, "buyer", partial(buyer, "buys"))
     for place, reader in enumerate(readers):
-        await reader.register(runtime, f"reader{place}", lambda made=reader: made("reads"))
+        await reader.register(runtime, f"reader{place}", partial(reader, "reads"))
         await runtime.add_subscription(TypeSubscription("offers", f"reader{place}"))
     runtime.start()
     await runtime.send_message(Note("go", 0.0), AgentId("buyer", "x"))

@@ -22,6 +22,7 @@ from typing import Any, Final
 from becausal import facts as stating
 from becausal import semconv
 from becausal.facts import Fact
+from becausal.facts.compare import WEAK
 from becausal.finding import Finding, FindingKind, Severity
 from becausal.findings.loss import Loss, shown
 from becausal.findings.scene import LARGEST, Scene, noted, versions
@@ -88,7 +89,7 @@ class _Judge:
         is_state = bool(self.read) and isinstance(sent, Mapping) and isinstance(received, Mapping)
         if is_state:
             sent = self.settled(sent, received)
-        for loss in losses(sent, received, self.budget):
+        for loss in losses(sent, received, self.budget, is_aligned=is_state):
             if loss.kind != "injected" or self.is_new(loss.facts, sent):
                 yield loss
         if not is_state and not self.budget.is_spent:
@@ -310,9 +311,8 @@ def _severity(loss: Loss, handoff: Handoff, scene: Scene) -> Severity:
         false = loss.instead or (loss.facts if loss.kind == "injected" else ())
         there = {fact.key for fact in scene.output_facts}
         return "error" if any(fact.key in there for fact in false) else "warning"
-    if loss.facts and stating.missing(loss.facts, scene.output_facts, text=scene.output):
-        return "error"
-    return "warning"
+    figures = [fact for fact in loss.facts if fact.kind not in WEAK and fact.kind != "rule"]
+    return "error" if stating.missing(figures, scene.output_facts, text=scene.output) else "warning"
 
 
 def _not_judged(handoff: Handoff, why: str) -> Finding:

@@ -57,7 +57,9 @@ class Budget:
         return not self.is_spent
 
 
-def losses(sent: Any, received: Any, budget: Budget, *, locale: str = "en") -> list[Loss]:
+def losses(
+    sent: Any, received: Any, budget: Budget, *, locale: str = "en", is_aligned: bool = False
+) -> list[Loss]:
     """Return what a value lost on its way, in the order of what was sent. Never raises.
 
     Args:
@@ -65,8 +67,9 @@ def losses(sent: Any, received: Any, budget: Budget, *, locale: str = "en") -> l
         received: as it arrived.
         budget: how much may be compared.
         locale: whose words its texts have.
+        is_aligned: fields of one name are the same field, even where no name is in both.
     """
-    return list(_Comparison(budget, locale).compare((), sent, received, is_field=False))
+    return list(_Comparison(budget, locale, is_aligned).compare((), sent, received, is_field=False))
 
 
 def mark_of(value: Any, budget: Budget, depth: int = 0) -> int:
@@ -99,8 +102,8 @@ def _said(value: Mapping[Any, Any]) -> Mapping[Any, Any]:
 
 
 class _Comparison:
-    def __init__(self, budget: Budget, locale: str) -> None:
-        self.budget, self.locale = budget, locale
+    def __init__(self, budget: Budget, locale: str, is_aligned: bool) -> None:
+        self.budget, self.locale, self.is_aligned = budget, locale, is_aligned
 
     def compare(self, at: At, a: Any, b: Any, *, is_field: bool) -> Iterator[Loss]:
         """Yield what one value lost in becoming the other."""
@@ -133,7 +136,7 @@ class _Comparison:
 
     def fields(self, at: At, a: Mapping[Any, Any], b: Mapping[Any, Any]) -> Iterator[Loss]:
         mine, theirs = _said(a), _said(b)
-        if not at and mine and not set(map(str, mine)) & set(map(str, theirs)):
+        if not at and not self.is_aligned and mine and not set(map(str, mine)) & set(map(str, theirs)):
             yield from self.within(at, a, b)
             return
         renamed = {str(key): key for key in theirs}
