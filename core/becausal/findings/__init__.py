@@ -12,8 +12,12 @@ from becausal.finding import SEVERITIES, Finding
 from becausal.findings.confidence import of_confidence
 from becausal.findings.contract import of_contracts
 from becausal.findings.delivery import of_deliveries
+from becausal.findings.drift import of_drift
+from becausal.findings.grounding import of_grounding
 from becausal.findings.handoff import of_handoffs
+from becausal.findings.memory import of_memory
 from becausal.findings.scene import Scene
+from becausal.findings.structure import of_structure
 from becausal.findings.tools import of_tools
 from becausal.graph import Graph
 from becausal.handoff import Handoff
@@ -25,7 +29,11 @@ JUDGES: Final[tuple[Callable[[Scene], Iterable[Finding]], ...]] = (
     of_handoffs,
     of_contracts,
     of_tools,
+    of_memory,
     of_confidence,
+    of_drift,
+    of_grounding,
+    of_structure,
 )
 
 

@@ -1,7 +1,8 @@
 """What a model said that nothing it was given says, nor follows from it.
 
-A figure, a date, an identifier or an address that stands in an answer, and neither in what the model was given nor in
-what a sum, a difference, a product, a share or a rounding makes of that, it has from nowhere. Whether that is wrong
+A figure, a date, an identifier or an address that stands in an answer, and neither in what the model was given, nor
+in what a sum, a difference, a product, a share or a rounding makes of that, nor in what anybody in the run had said
+before, it has from nowhere. Whether that is wrong
 nobody can say without knowing more: a model may know. So it is a warning where the model had been given material to
 answer from, and a note where it had none.
 
@@ -27,6 +28,9 @@ JUDGED: Final = frozenset(("money", "percent", "quantity", "date", "id", "email"
 MATERIAL: Final = frozenset((*JUDGED, "duration", "limit"))
 AMOUNTS: Final = frozenset(("money", "percent", "quantity", "number", "duration"))
 
+LEAVES: Final = frozenset(("model", "tool", "memory_read"))
+"""Kinds of steps that say something of their own; what others produce was said within them."""
+
 LARGEST: Final = 400_000
 """Bytes of a payload beyond which it is not judged."""
 MOST_NUMBERS: Final = 60
@@ -38,18 +42,18 @@ MOST_TOLD: Final = 5
 
 def of_grounding(scene: Scene) -> Iterator[Finding]:
     """Yield what models said from nowhere."""
-    told: set[object] = set()
+    known: set[object] = set()  # what anybody in this run had said or been told before
+    read: set[str] = set()
     for step in scene.graph.nodes:
-        if step.kind != "model" or step.produced is None or step.received is None:
-            continue
-        if max(step.produced.size, step.received.size) > LARGEST:
-            continue
-        if not (step.produced.is_kept and step.received.is_kept):
-            continue
-        for fact, has_material in _from_nowhere(step)[:MOST_TOLD]:
-            if fact.key not in told:  # whoever repeats it has it from here
-                told.add(fact.key)
-                yield _finding(scene, step, fact, has_material)
+        for payload in (step.received, step.produced if step.kind in LEAVES else None):
+            if payload is None or payload.digest in read or payload.size > LARGEST or not payload.is_kept:
+                continue
+            read.add(payload.digest)
+            if step.kind == "model" and payload is step.produced:
+                for fact, has_material in _from_nowhere(step)[:MOST_TOLD]:
+                    if fact.key not in known:
+                        yield _finding(scene, step, fact, has_material)
+            known.update(fact.key for fact in facts(payload.text()))
 
 
 def _from_nowhere(step: Step) -> list[tuple[Fact, bool]]:
