@@ -92,12 +92,17 @@ def _blame(options: argparse.Namespace) -> Answer:
 
 def _handoffs(options: argparse.Namespace) -> Answer:
     run = _run(options)
-    return Answer(lambda: text.handoffs(run), lambda: jsons.handoffs(run))
+    shown = [handoff for handoff in run.handoffs if handoff.delta] if options.diff else run.handoffs
+    return Answer(lambda: text.handoffs(shown, whole=options.diff), lambda: jsons.handoffs(shown))
 
 
 def _tools(options: argparse.Namespace) -> Answer:
     run = _run(options)
-    return Answer(lambda: text.tools(run), lambda: jsons.tools(run))
+    calls = run.tool_calls
+    if options.failed:
+        wrong = {finding.step.id for finding in run.findings if finding.tool is not None}
+        calls = tuple(call for call in calls if call.step.status == "error" or call.step.id in wrong)
+    return Answer(lambda: text.tools(calls, failed=options.failed), lambda: jsons.tools(calls))
 
 
 def _memory(options: argparse.Namespace) -> Answer:
@@ -167,8 +172,10 @@ def _parser() -> argparse.ArgumentParser:
     blame = _command(commands, "blame", _blame, "show where the output, or a text in it, came in")
     blame.add_argument("text", nargs="?", metavar="TEXT", help="a phrase or a number of the output")
     blame.add_argument("--of", metavar="STEP", help="ask about another step than the output's")
-    _command(commands, "handoffs", _handoffs, "list a run's handoffs and what changed on the way")
-    _command(commands, "tools", _tools, "list a run's tool calls")
+    passed = _command(commands, "handoffs", _handoffs, "list a run's handoffs and what changed on the way")
+    passed.add_argument("--diff", action="store_true", help="those that changed, each change whole")
+    called = _command(commands, "tools", _tools, "list a run's tool calls")
+    called.add_argument("--failed", action="store_true", help="those that failed, or that a finding names")
     held = _command(
         commands,
         "memory",

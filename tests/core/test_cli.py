@@ -169,3 +169,45 @@ def test_the_module_runs_as_the_command_and_a_closed_pipe_is_no_error(store: str
 
     assert version.stdout.strip()
     assert complaint == ""
+
+
+def test_the_handoffs_that_changed_are_shown_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q", produced="done"):
+        with record.step("agent", "planner", produced="one\ntwo\nthree") as planner:
+            pass
+        kept, changed = (
+            record.handoff(planner, "reader", "same"),
+            record.handoff(planner, "writer", "one\ntwo\nthree"),
+        )
+        with record.step("agent", "reader", received="same", arrivals=[kept]):
+            pass
+        with record.step("agent", "writer", received="one\n2", arrivals=[changed]):
+            pass
+    url = f"sqlite:///{tmp_path}/diff.db"
+    record.write(url)
+
+    words = out_of(capsys, "handoffs", "last", "--diff", "--store", url)
+    assert "planner ⇒ writer" in words
+    assert "planner ⇒ reader" not in words
+    assert "three" in words
+    assert len(json.loads(out_of(capsys, "handoffs", "last", "--diff", "--json", "--store", url))) == 1
+    assert len(json.loads(out_of(capsys, "handoffs", "last", "--json", "--store", url))) == 2
+
+
+def test_the_tool_calls_that_failed_are_shown_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = Record()
+    with record.step("agent", "finder"):
+        record.did("tool", "price", {"id": 1}, {"price": 7})
+        record.did("tool", "stock", {"id": 1}, "HTTP 502 Bad Gateway")
+    url = f"sqlite:///{tmp_path}/tools.db"
+    record.write(url)
+
+    words = out_of(capsys, "tools", "last", "--failed", "--store", url)
+    assert "stock" in words
+    assert "price" not in words
+    assert "price" in out_of(capsys, "tools", "last", "--store", url)

@@ -39,7 +39,12 @@ def test_no_escape_code_direction_mark_or_markup_of_a_payload_reaches_the_termin
         team.step.error = NASTY
     run = run_of(record)
 
-    views = [text.run(run), text.why(run.why(), run.blame()), text.handoffs(run), text.tools(run)]
+    views = [
+        text.run(run),
+        text.why(run.why(), run.blame()),
+        text.handoffs(run.handoffs),
+        text.tools(run.tool_calls),
+    ]
     views += [text.blame(run.blame(asked), asked=asked) for asked in (None, "obey")]
     for view in views:
         out = shown(view)
@@ -79,7 +84,7 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
         text.run(run),
         text.why(run.why(), run.blame()),
         text.blame(run.blame(), asked=None),
-        text.handoffs(run),
+        text.handoffs(run.handoffs),
     ):
         assert max(len(row) for row in shown(view, width).splitlines()) <= width
 
@@ -137,8 +142,8 @@ def test_blame_says_so_where_the_text_is_not_in_the_output() -> None:
 def test_every_view_of_an_empty_run_says_that_it_is_empty() -> None:
     run = run_of(Record())
 
-    assert "no handoff" in shown(text.handoffs(run))
-    assert "no tool" in shown(text.tools(run))
+    assert "no handoff" in shown(text.handoffs(run.handoffs))
+    assert "no tool" in shown(text.tools(run.tool_calls))
     assert "no output" in shown(text.blame(run.blame(), asked=None))
     assert "No run" in shown(text.runs([]))
 

@@ -8,7 +8,7 @@ response, a delta).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
 from becausal.blame import Blame, Segment
@@ -208,7 +208,7 @@ def run(shown: Run) -> RunJson:
         output=_payload(shown.output),
         steps=[_step(step) for step in shown.steps],
         edges=[_edge(edge) for edge in shown.edges],
-        handoffs=handoffs(shown),
+        handoffs=handoffs(shown.handoffs),
         decisions=[_decision(decision) for decision in shown.decisions],
     )
 
@@ -231,14 +231,14 @@ def blame(blamed: Blame) -> BlameJson:
     )
 
 
-def handoffs(shown: Run) -> list[HandoffJson]:
+def handoffs(shown: Iterable[Handoff]) -> list[HandoffJson]:
     """Return a run's handoffs."""
-    return [_handoff(handoff) for handoff in shown.handoffs]
+    return [_handoff(handoff) for handoff in shown]
 
 
-def tools(shown: Run) -> list[ToolJson]:
+def tools(shown: Iterable[ToolCall]) -> list[ToolJson]:
     """Return a run's tool calls."""
-    return [_tool(call) for call in shown.tool_calls]
+    return [_tool(call) for call in shown]
 
 
 def plain(value: object) -> Json:

@@ -16,14 +16,17 @@ from becausal.delta import Change
 from becausal.graph.edge import Edge
 from becausal.handoff import Handoff, Verdict
 from becausal.lineage import Lineage
-from becausal.payload import Payload
+from becausal.payload import Payload, text_of
 from becausal.run import Run
 from becausal.step import Grade, Status, Step
 from becausal.store import ChainInfo
 from becausal.toolcall import ToolCall
-from becausal.views.clean import cut, head, styled
+from becausal.views.clean import cut, head, line, styled
 
 __all__ = ["blame", "handoffs", "run", "runs", "tools", "why"]
+
+MOST_LINES = 40
+"""So many lines of a value are shown where all of it is asked for."""
 
 MOST_CHANGES = 12
 """So many changes of a handoff are shown in a tree."""
@@ -149,24 +152,35 @@ def blame(blamed: Blame, *, asked: str | None) -> RenderableType:
     return Group(*lines)
 
 
-def handoffs(shown: Run) -> RenderableType:
-    """Return a run's handoffs, with what changed on the way below each."""
-    if not shown.handoffs:
-        return Text("This run has no handoff.")
+def handoffs(shown: Sequence[Handoff], *, whole: bool = False) -> RenderableType:
+    """Return handoffs, with what changed on the way below each; a line a change, or the change as a whole."""
+    if not shown:
+        return Text("No handoff of this run changed on its way." if whole else "This run has no handoff.")
     tree = Tree("", guide_style="dim", hide_root=True)
-    for handoff in shown.handoffs:
+    for handoff in shown:
         branch = tree.add(_handoff_line(handoff))
         for change in handoff.delta:
-            branch.add(styled(_change_text(change)))
+            below = branch.add(styled(_change_text(change)))
+            for sign, value in (("−", change.before), ("+", change.after)) if whole else ():  # noqa: RUF001
+                if value is not None:
+                    below.add(
+                        Text.assemble(styled(f"{sign} ", "red" if sign != "+" else "green"), _whole(value))
+                    )
     return tree
 
 
-def tools(shown: Run) -> RenderableType:
-    """Return a table of a run's tool calls."""
-    if not shown.tool_calls:
-        return Text("This run called no tool.")
+def _whole(value: object) -> Text:
+    lines = text_of(value).split("\n")
+    more = [f"… {len(lines) - MOST_LINES} more lines"] if len(lines) > MOST_LINES else []
+    return Text("\n".join(map(line, lines[:MOST_LINES])) + "".join(f"\n{note}" for note in more))
+
+
+def tools(shown: Sequence[ToolCall], *, failed: bool = False) -> RenderableType:
+    """Return a table of tool calls."""
+    if not shown:
+        return Text("No tool call of this run failed." if failed else "This run called no tool.")
     table = _table("step", "tool", "agent", "arguments", "response", "size", "took", "status")
-    for call in shown.tool_calls:
+    for call in shown:
         table.add_row(
             styled(call.step.id[:8], "dim"),
             styled(call.name, "bold"),
