@@ -6,6 +6,7 @@ Exit status: 0 fine, 1 findings at or above `--fail-on`, 2 wrong use.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib.metadata
 import io
 import json
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Literal, TextIO
 
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from becausal import run as loading
 from becausal.doctor import diagnose
@@ -23,6 +25,7 @@ from becausal.errors import BecausalError
 from becausal.finding import SEVERITIES
 from becausal.run import Run, Runs
 from becausal.settings import Settings
+from becausal.suggestions import suggest
 from becausal.views import checkup, findings, memory, text
 from becausal.views import json as jsons
 
@@ -123,6 +126,17 @@ def _findings(options: argparse.Namespace) -> Answer:
     return Answer(lambda: findings.text(run), lambda: findings.json(run), run)
 
 
+def _contracts(options: argparse.Namespace) -> Answer:
+    runs = _open(options)
+    loaded = (runs.get(info.chain_id) for info in runs.list(limit=options.runs))
+    found = suggest(loaded)
+    nothing = "Nothing to suggest yet: it takes three handoffs between two agents, in runs without a finding."
+    return Answer(
+        lambda: Text("\n".join(map(str, found)) or nothing),
+        lambda: [dataclasses.asdict(suggestion) for suggestion in found],
+    )
+
+
 def _doctor(options: argparse.Namespace) -> Answer:
     found = diagnose(_store(options))
     return Answer(lambda: checkup.text(found), lambda: checkup.json(found))
@@ -203,6 +217,21 @@ def _parser() -> argparse.ArgumentParser:
         help="a chain id, the beginning of one, or `last` (default)",
     )
     _add_fail_on(found)
+    contracts = _command(
+        commands,
+        "contracts",
+        _contracts,
+        "suggest contracts for handoffs, from what good runs have always carried",
+        takes_run=False,
+    )
+    contracts.add_argument("action", choices=("suggest",), help="what to do")
+    contracts.add_argument(
+        "--runs",
+        type=int,
+        default=50,
+        metavar="N",
+        help="learn from so many of the newest runs (default: 50)",
+    )
     _command(
         commands,
         "doctor",
