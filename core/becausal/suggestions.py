@@ -1,7 +1,7 @@
 """Contracts that good runs kept without having any: a beginning for those that an app is to declare.
 
 A field is suggested as one that must be carried if every handoff between two agents sent it and it always arrived; as
-one that may be dropped if every handoff sent it and it never did. Runs with an error or a finding teach nothing.
+one that may be dropped if every handoff sent it and it never did. Runs with an error or another finding teach nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from becausal.finding import Finding
 from becausal.findings import find
 from becausal.handoff import Handoff
 from becausal.payload import Payload
@@ -47,7 +48,7 @@ def suggest(runs: Iterable[Run]) -> list[Suggestion]:
     """Return what the handoffs of good runs have in common, by sender and receiver, the most often seen first."""
     between: dict[tuple[str, str], list[tuple[frozenset[str], frozenset[str]]]] = {}
     for run in runs:
-        if run.status != "ok" or any(one.severity != "note" for one in find(run.graph, run.handoffs)):
+        if run.status != "ok" or any(_is_bad(finding) for finding in find(run.graph, run.handoffs)):
             continue
         for handoff in run.handoffs:
             fields = _fields(handoff)
@@ -55,6 +56,11 @@ def suggest(runs: Iterable[Run]) -> list[Suggestion]:
                 between.setdefault((handoff.sender, handoff.receiver), []).append(fields)
     found = [_suggestion(*pair, seen) for pair, seen in between.items() if len(seen) >= FEWEST]
     return sorted((one for one in found if one.must_carry or one.allow), key=lambda one: -one.seen)
+
+
+def _is_bad(finding: Finding) -> bool:
+    # What gets lost every time is what a contract may allow.
+    return finding.severity != "note" and finding.kind != "handoff.dropped"
 
 
 def _suggestion(sender: str, receiver: str, seen: list[tuple[frozenset[str], frozenset[str]]]) -> Suggestion:
