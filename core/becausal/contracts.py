@@ -24,7 +24,7 @@ from becausal.observation import NOTHING
 from becausal.payload import Payload, text_of
 from becausal.step import Attribute, OpenStep
 
-__all__ = ["ALLOWED", "Contract", "Contracts", "contract"]
+__all__ = ["ALLOWED", "Contract", "Contracts", "contract", "declare"]
 
 ALLOWED = ("drop", "trim", "redact", "summarise", "reorder")
 """What a contract may allow; each with a path behind a colon, or with `*` for everywhere."""
@@ -89,9 +89,20 @@ def contract(
     if isinstance(must_carry, str) or isinstance(allow, str):
         raise ContractError("must_carry and allow are lists of texts, such as must_carry=['order_id']")
     made = Contract(sender, receiver, tuple(checks), tuple(must_carry), tuple(map(_allowance, allow)))
+    declare(made)
+    return made
+
+
+def declare(made: Contract) -> None:
+    """Put a contract in force, if it is not.
+
+    Raises:
+        ContractError: this is no contract.
+    """
+    if not isinstance(made, Contract):
+        raise ContractError(f"contracts are what becausal.contract(...) returns, not {made!r}")
     if made not in _contracts:
         _contracts.append(made)
-    return made
 
 
 class Contracts:

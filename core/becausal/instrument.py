@@ -22,6 +22,7 @@ import wrapt
 from opentelemetry.trace import TracerProvider
 from packaging.specifiers import SpecifierSet
 
+from becausal.contracts import Contract, declare
 from becausal.errors import AdapterError, BecausalWarning, StoreError
 from becausal.guard import note_failure
 from becausal.recorder import Recorder
@@ -129,6 +130,7 @@ def instrument(
     store: str | os.PathLike[str] | None = None,
     capture: str | None = None,
     tracer_provider: TracerProvider | None = None,
+    contracts: Iterable[Contract] = (),
 ) -> None:
     """Hook frameworks, and record what they do from now on. Calling it again adds what is not hooked yet.
 
@@ -138,13 +140,18 @@ def instrument(
         store: a URL or a path; else `BECAUSAL_STORE`, else `sqlite:///.becausal/becausal.db`.
         capture: `full`, or `digest` to keep checksums and sizes without the bodies.
         tracer_provider: where the spans go; else the global provider, whenever the app sets one.
+        contracts: what handoffs must carry, as `becausal.contract` made them; those are in force already, and naming
+            them here keeps an app's declarations in one place.
 
     Raises:
         AdapterError: a framework asked for by name is unknown, or not installed.
         StoreError: the store that `store` names cannot be used. One that the environment or the default names is
             warned of instead, and spans alone are made.
         SettingsError: a level or a capture that does not exist.
+        ContractError: what `contracts` names is none.
     """
+    for declared in contracts:
+        declare(declared)
     with _lock:
         known = adapters()
         asked = [_called(name.lower(), known) for name in frameworks]

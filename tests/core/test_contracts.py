@@ -235,3 +235,14 @@ def test_the_same_contract_declared_again_is_one() -> None:
         becausal.contract("planner", "writer", must_carry=["order_id"])
 
     assert len(contracts._contracts) == 1
+
+
+def test_contracts_may_be_named_where_the_app_is_instrumented(store: str) -> None:
+    made = becausal.contract("planner", "writer", must_carry=["order_id"])
+    contracts._contracts.clear()
+    becausal.instrument(store=store, contracts=[made])
+    becausal.uninstrument()
+
+    assert contracts._contracts == [made]
+    with pytest.raises(ContractError, match=r"what becausal\.contract\(\.\.\.\) returns, not 'order_id'"):
+        becausal.instrument(store=store, contracts=["order_id"])  # type: ignore[list-item]
