@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from langgraph import types
 from langgraph.graph import StateGraph
+from langgraph_sdk import client
 
 __all__ = [
     "HAS_AGENTS",
     "HAS_ERROR_HANDLERS",
     "HAS_OVERWRITE",
+    "HAS_THREAD_STREAMS",
     "HAS_TIMEOUTS",
     "accepts",
     "create_agent",
@@ -38,6 +40,7 @@ def needs(is_there: bool, what: str) -> pytest.MarkDecorator:
 HAS_AGENTS = importlib.util.find_spec("langchain") is not None
 HAS_ERROR_HANDLERS = accepts(StateGraph.add_node, "error_handler")
 HAS_TIMEOUTS = accepts(StateGraph.add_node, "timeout")
+HAS_THREAD_STREAMS = hasattr(client.ThreadsClient, "stream")
 HAS_OVERWRITE = hasattr(types, "Overwrite")
 
 needs_agents = needs(HAS_AGENTS, "create_agent (langchain 1.0)")

@@ -9,12 +9,11 @@ import pytest
 
 pytest.importorskip("langchain", reason="create_agent is in langchain")
 
-from langchain.agents import create_agent
+from langchain.agents import create_agent, middleware
 from langchain.agents.middleware import (
     AgentMiddleware,
     HumanInTheLoopMiddleware,
     ModelFallbackMiddleware,
-    ModelRetryMiddleware,
     SummarizationMiddleware,
     TodoListMiddleware,
     ToolRetryMiddleware,
@@ -30,6 +29,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 from tests.conftest import Recording
 from tests.integrations.fakes_langchain import PureModel, echo, tool_call, use_tool_once
+from tests.integrations.having import needs
 from tests.integrations.kinds import Kinds, said
 
 both = pytest.mark.parametrize("is_async", [False, True])
@@ -179,10 +179,11 @@ async def test_a_model_that_middleware_falls_back_to_is_led_to_the_one_that_fail
     assert {failed.agent, answered.agent} == {"finder"}
 
 
+@needs(hasattr(middleware, "ModelRetryMiddleware"), "ModelRetryMiddleware (langchain 1.1)")
 @both
 async def test_tries_of_a_model_by_middleware_are_numbered(recording: Recording, is_async: bool) -> None:
     model = PureModel(answer=failing_once(echo))
-    await run(agent_of(ModelRetryMiddleware(**TRIES), model=model), is_async)
+    await run(agent_of(middleware.ModelRetryMiddleware(**TRIES), model=model), is_async)
 
     run_ = Kinds(recording.last())
     failed, answered = run_.all("model")

@@ -32,6 +32,7 @@ from tests.integrations.spans import INPUT, Spans, plan, value, write
 import becausal
 from becausal.canonical import Encoder
 from becausal.recorder import Recorder
+from becausal.sealing import Sealer
 from becausal.telemetry import Telemetry
 from becausal.writer import Writer
 
@@ -166,7 +167,7 @@ def test_what_was_known_at_the_last_piece_is_recorded_though_nobody_asks_for_mor
 CHAOS: dict[str, tuple[type, str]] = {
     "nothing can be opened": (Recorder, "begin"),
     "nothing can be ended": (Recorder, "end"),
-    "nothing can be sealed": (Recorder, "seal"),
+    "nothing can be sealed": (Sealer, "seal"),
     "nothing can be encoded": (Encoder, "encode"),
     "nothing can be decided": (Recorder, "decide"),
     "nothing can be written": (Writer, "put"),

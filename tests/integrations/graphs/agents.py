@@ -41,9 +41,9 @@ def refuse(query: str) -> str:
 
 
 @tool
-def count(state: Annotated[dict[str, Any], InjectedState], call: Annotated[str, InjectedToolCallId]) -> str:
+def count(state: Annotated[dict[str, Any], InjectedState]) -> str:
     """Count."""
-    return f"{len(state['messages'])} messages, asked by {call}"
+    return f"{len(state['messages'])} messages"
 
 
 @tool

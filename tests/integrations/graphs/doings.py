@@ -59,7 +59,7 @@ async def cancel(app: Any, thread: Thread) -> Any:
     running = asyncio.create_task(app.ainvoke(ASKED, thread, durability="sync"))
     await app.started.wait()
     running.cancel()
-    (ended,) = await asyncio.gather(running, return_exceptions=True)
+    ended: Any = (await asyncio.gather(running, return_exceptions=True))[0]
     return [ended, running.cancelled()]
 
 

@@ -36,8 +36,10 @@ def failing() -> Any:
 
 
 def failing_beside_another() -> Any:
-    # Of a loop's tasks it is certain which comes first: of threads it is not whether the other's write is still saved.
+    # It fails once the other has finished: else it is a race whether the other's write is still saved.
     async def bad(_: State) -> dict[str, Any]:
+        for _turn in range(10):
+            await asyncio.sleep(0)
         raise KeyError("no such thing")
 
     async def good(state: State) -> dict[str, Any]:
