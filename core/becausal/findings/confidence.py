@@ -8,7 +8,7 @@ from becausal.decision import Decision
 from becausal.facts import Fact, facts, hedges_lost
 from becausal.facts.fact import Key
 from becausal.finding import Finding
-from becausal.findings.handoff import LARGEST, Scene
+from becausal.findings.scene import LARGEST, Scene
 from becausal.step import Step
 
 __all__ = ["of_confidence"]

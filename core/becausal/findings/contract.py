@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from becausal import semconv
 from becausal.finding import Finding
-from becausal.findings.handoff import Scene
+from becausal.findings.scene import Scene
 from becausal.findings.way import way_to_output
 
 __all__ = ["of_contracts"]

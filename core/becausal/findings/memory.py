@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from becausal import semconv
 from becausal.finding import Finding, FindingKind
-from becausal.findings.handoff import LARGEST, Scene
+from becausal.findings.scene import LARGEST, Scene
 from becausal.findings.way import way_to_output
 from becausal.graph import Graph
 from becausal.memory_view import Held, MemoryView, content_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from becausal.finding import Finding
-from becausal.findings.handoff import Scene
+from becausal.findings.scene import Scene
 from becausal.findings.way import way_to_output
 from becausal.step import Step
 from becausal.toolcall import ToolCall
