@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from becausal import canonical
+from becausal import canonical, semconv
 from becausal.errors import StoreError, StoreFormatError
 from becausal.payload import Payload
 from becausal.step import OpenStep
@@ -559,3 +559,36 @@ def test_what_another_process_wrote_is_not_written_again(
     about = second.describe()
 
     assert (about.chains, about.steps, about.bodies) == (1, 3, 1)
+
+
+# Speed
+
+
+def test_a_write_to_a_long_memory_costs_the_database_no_more_than_the_first(
+    tmp_path: Path, opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instructions, connect = [0], sqlite3.connect
+
+    def counting(*args: object, **options: object) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*args, **options)  # type: ignore[call-overload]
+        connection.set_progress_handler(lambda: instructions.__setitem__(0, instructions[0] + 1), 1)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", counting)
+    store = opened(tmp_path / "becausal.db")
+
+    def cost_of(number: int) -> int:
+        write = step(number)
+        write.kind = "memory_write"
+        write.attributes = {
+            semconv.MEMORY_STORE: "state",
+            semconv.MEMORY_RECORD: "draft",
+            semconv.MEMORY_VERSION: number,
+        }
+        before = instructions[0]
+        store.write([write])
+        return instructions[0] - before
+
+    costs = [cost_of(number) for number in range(1, 400)]
+
+    assert max(costs[-20:]) < 1.3 * max(costs[2:20])

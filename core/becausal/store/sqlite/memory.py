@@ -65,8 +65,8 @@ def append(
     """
     memory, key = row.encodable(event.memory), row.encodable(event.key)
     version = latest_version(connection, event.memory, event.key) + 1
-    former, last_seq = _end_of(connection, memory)
-    seq = max(event.seq, last_seq + 1) if after_all else event.seq
+    former = _last_hash(connection, memory)
+    seq = max(event.seq, _highest_seq(connection, memory) + 1) if after_all else event.seq
     digest = None if event.payload is None else canonical.parse_digest(event.payload.digest)
     salt = None if digest is None else os.urandom(16)
     commitment = None if digest is None or salt is None else _commitment(salt, digest, body)
@@ -205,15 +205,22 @@ def parts_below(digest: bytes, body: Find) -> Iterator[bytes]:
 # Inside
 
 
-def _end_of(connection: sqlite3.Connection, memory: str) -> tuple[bytes, int]:
-    """Return the hash of a memory's last event, and its highest seq."""
+def _last_hash(connection: sqlite3.Connection, memory: str) -> bytes:
+    """Return the hash of a memory's last event."""
     found = connection.execute(
         "SELECT hash FROM memory_events WHERE memory = ? ORDER BY event_no DESC LIMIT 1", (memory,)
     ).fetchone()
-    if found is None:
-        return b"", 0
-    (seq,) = connection.execute("SELECT max(seq) FROM memory_events WHERE memory = ?", (memory,)).fetchone()
-    return found[0], seq
+    return b"" if found is None else found[0]
+
+
+def _highest_seq(connection: sqlite3.Connection, memory: str) -> int:
+    """Return the highest seq among a memory's events.
+
+    Looks at all of them: never for what steps wrote, of which a graph's state has one or two a superstep.
+    """
+    query = "SELECT coalesce(max(seq), 0) FROM memory_events WHERE memory = ?"
+    seq: int = connection.execute(query, (memory,)).fetchone()[0]
+    return seq
 
 
 def _hash(former: bytes, said: tuple[Any, ...], commitment: bytes | None) -> bytes:
