@@ -10,7 +10,9 @@ import copy
 import datetime as dt
 import decimal
 import json
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,8 @@ from tests.core.builders import Draft, Record
 from becausal import semconv
 from becausal.finding import Finding
 from becausal.findings import find
+from becausal.findings.delivery import of_deliveries
+from becausal.findings.handoff import of_handoffs
 from becausal.run import Run
 from becausal.step import Attribute
 
@@ -31,8 +35,16 @@ OFFER = (
 )
 
 
-def run_of(record: Record) -> Run:
-    return Run(record.chain_id, record.steps())
+class Verdicts:
+    """The findings of a record that are about its handoffs."""
+
+    def __init__(self, record: Record) -> None:
+        run = Run(record.chain_id, record.steps())
+        self.findings = find(run.graph, run.handoffs, (of_deliveries, of_handoffs))
+
+
+def run_of(record: Record) -> Verdicts:
+    return Verdicts(record)
 
 
 def passed(
@@ -104,6 +116,25 @@ CLEAN: list[tuple[str, Any, Any]] = [
 )
 def test_a_clean_variation_is_no_finding(sent: object, received: object) -> None:
     assert passed(sent, received) == ()
+
+
+PARAPHRASES = [
+    tuple(pair.splitlines())
+    for pair in (Path(__file__).parent / "facts_corpus" / "paraphrases.txt").read_text().strip().split("\n\n")
+]
+FIGURE = re.compile(r"(?<![\w.,:])\d[\d,]*(?:\.\d+)?(?![\d:,.]*\d)")
+
+
+@pytest.mark.parametrize("pair", PARAPHRASES, ids=[first[:40] for first, _ in PARAPHRASES])
+def test_c16_a_paraphrase_with_the_same_facts_is_no_finding_and_with_another_figure_is_one(
+    pair: tuple[str, str],
+) -> None:
+    for sent, received in (pair, pair[::-1]):
+        assert passed(sent, received) == ()
+        for figure in FIGURE.finditer(received):
+            other = str(int(float(figure.group().replace(",", ""))) + 13)
+            wrong = received[: figure.start()] + other + received[figure.end() :]
+            assert passed(sent, wrong), wrong
 
 
 def test_c02_branches_side_by_side_may_come_in_any_order() -> None:
@@ -559,6 +590,5 @@ def test_a_payload_that_was_not_kept_is_not_judged() -> None:
             pass
         team.produces("done")
     record.bodies.clear()
-    run = run_of(record)
 
-    assert find(run.graph, run.handoffs) == ()
+    assert run_of(record).findings == ()

@@ -17,6 +17,11 @@ __all__ = ["WEAK", "added", "changed", "comparable", "hedges_lost", "missing"]
 WEAK: Final = frozenset(["name", "quote", "term", "id", "version", "code"])
 """Kinds that may stand in a text without being seen there as such: a name at the head of a sentence."""
 
+_SAME_RULES: Final = {"not": ("not", "except"), "except": ("except", "not")}
+"""What is said as an exception may be said as a ban."""
+_DENYING: Final = ("un", "in", "im", "dis", "non")
+"""`not clear` may be said as `unclear`."""
+
 _AMOUNTS: Final = frozenset(["money", "number", "percent", "quantity", "duration"])
 _MOST_CANDIDATES: Final = 64
 _KEPT_SHARE: Final = 0.5
@@ -79,8 +84,17 @@ class _Stated:
         return False
 
     def _has_rule(self, sort: str, words: frozenset[str]) -> bool:
-        rows = self.rules.get(sort, [])[:1000]
-        return any(len(words & row) >= _KEPT_SHARE * len(words) for row in rows)
+        """Say whether a rule of the same words is there; what must be done may be said as an order."""
+        rows = [row for other in _SAME_RULES.get(sort, (sort,)) for row in self.rules.get(other, ())][:1000]
+        if any(len(words & row) >= _KEPT_SHARE * len(words) for row in rows):
+            return True
+        if sort == "must":
+            said = sum(word in self.text for word in words) if not self._denies(words) else 0
+            return said >= _KEPT_SHARE * len(words) and said > 0
+        return sort == "not" and any(f"{prefix}{word}" in self.text for prefix in _DENYING for word in words)
+
+    def _denies(self, words: frozenset[str]) -> bool:
+        return any(words & row for row in self.rules.get("not", ()))
 
 
 def missing(

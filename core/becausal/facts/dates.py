@@ -159,8 +159,8 @@ def time(scan: Scan, index: int) -> Found | None:
         end, hour = half[0], hour % 12 + half_days[half[1]]
     if hour > 24:
         return None
-    end, zone = _zone(scan, end)
-    dated = scan.classes[index - 1] == "isodate" if index else False
+    dated = index > 0 and scan.classes[index - 1] == "isodate"
+    end, zone = _zone(scan, end, dated=dated)
     if dated and hour == int(minutes) == seconds == 0 and not zone:
         return Found(end, None)  # midnight is how a date without a time is written
     return Found(end, (_clock(hour, int(minutes), seconds), zone))
@@ -177,11 +177,12 @@ def _half(scan: Scan, index: int) -> tuple[int, str] | None:
     return None
 
 
-def _zone(scan: Scan, index: int) -> tuple[int, int | str | None]:
+def _zone(scan: Scan, index: int, *, dated: bool) -> tuple[int, int | str | None]:
+    """Read a zone. An offset to the west stands behind a date's time alone: `10:00-11:30` is from ten to half past eleven."""
     text = scan.texts[index]
     if text in ("Z", "UTC", "GMT"):
         return index + 1, 0
-    if text in ("+", "-") and scan.glued_before(index) and scan.glued(index):
+    if (dated or text == "+") and text in ("+", "-") and scan.glued_before(index) and scan.glued(index):
         sign = -1 if text == "-" else 1
         offset = scan.texts[index + 1].replace(":", "")
         if scan.classes[index + 1] in ("clock", "number") and offset.isdecimal() and len(offset) == 4:

@@ -53,7 +53,7 @@ KINDS: Final[tuple[Kind, ...]] = (
         limits.limit,
         (*_FIGURES, "word"),
         "(<= or >=, kind, normal form)",
-        lambda of: of.limits.first_words,
+        lambda of: of.limits.first_words | frozenset(of.words.numerals),
     ),
     Kind(
         "id",

@@ -52,7 +52,10 @@ def limit(scan: Scan, index: int) -> Found | None:
     """
     found = scan.language.limits.at(scan.words, index)
     if found is None:
-        return _limit_after(scan, index) if scan.classes[index] in ("number", "currency") else None
+        is_figure = (
+            scan.classes[index] in ("number", "currency") or scan.words[index] in scan.language.words.numerals
+        )
+        return _limit_after(scan, index) if is_figure else None
     at, (sign, times_only) = found
     if times_only or scan.words[at] in _FILLERS:
         at += scan.words[at] in _FILLERS
@@ -108,7 +111,13 @@ def _stems(scan: Scan, places: range) -> set[str]:
         if scan.is_boundary(at) or scan.texts[at] == ",":
             break
         word = scan.words[at]
-        if scan.classes[at] == "word" and len(word) > 1 and not _is_other(word, scan.language):
+        counted = at > 0 and scan.classes[at - 1] == "number"  # `48 hours` is a fact of its own
+        if (
+            scan.classes[at] == "word"
+            and not counted
+            and len(word) > 1
+            and not _is_other(word, scan.language)
+        ):
             stems.add(stem(word, scan.language))
     return stems
 

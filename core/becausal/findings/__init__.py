@@ -37,10 +37,12 @@ JUDGES: Final[tuple[Callable[[Scene], Iterable[Finding]], ...]] = (
 )
 
 
-def find(graph: Graph, handoffs: Sequence[Handoff]) -> tuple[Finding, ...]:
+def find(
+    graph: Graph, handoffs: Sequence[Handoff], judges: Sequence[Callable[[Scene], Iterable[Finding]]] = JUDGES
+) -> tuple[Finding, ...]:
     """Return a run's findings, in the order in which they entered; the worst first where they entered at once."""
     scene = Scene(graph, handoffs)
-    found = [finding for judge in JUDGES for finding in judge(scene)]
+    found = [finding for judge in judges for finding in judge(scene)]
     # One fault of one step, seen by each of its receivers, is told once.
     once = {(f.kind, f.step.id, f.key, f.evidence): f for f in reversed(found)}
     return tuple(sorted(once.values(), key=_place))

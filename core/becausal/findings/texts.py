@@ -72,7 +72,8 @@ def text_losses(
     if loss is None:
         # A field that states what it stated is the same in another format.
         other = is_field and not (stated and not stating.added(stated, now, text=before))
-        loss = _reworded(at, before, after, sent, received, locale=locale, is_field=other)
+        if _denials(stated) == _denials(now):  # else the opposite may be denied, which is the same
+            loss = _reworded(at, before, after, sent, received, locale=locale, is_field=other)
     if loss is not None:
         yield loss
 
@@ -187,6 +188,10 @@ def _reworded(
     if is_field and len(was.split()) <= LONGEST_FIELD and gone and new:
         return Loss("mutated", at, before, after, 0.7)
     return None
+
+
+def _denials(facts: tuple[Fact, ...]) -> int:
+    return sum(fact.kind == "rule" and fact.key[1][0] == "not" for fact in facts)  # type: ignore[index]
 
 
 def _denied(word: str, locale: str) -> list[str]:
