@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from becausal.decision import Decision
-from becausal.facts import Fact, facts, hedges_lost
+from becausal.facts import Fact, hedges_lost
 from becausal.facts.fact import Key
 from becausal.finding import Finding
-from becausal.findings.scene import LARGEST, Scene
+from becausal.findings.scene import Scene
 from becausal.step import Step
 
 __all__ = ["of_confidence"]
@@ -37,8 +37,8 @@ def _said(scene: Scene) -> list[tuple[Step, tuple[Fact, ...]]]:
     found = []
     for step in scene.graph.nodes:
         payload = step.produced
-        if step.kind in SPEAKERS and payload is not None and payload.size <= LARGEST and payload.is_kept:
-            found.append((step, facts(payload.value())))
+        if step.kind in SPEAKERS and payload is not None:
+            found.append((step, scene.stated(payload)[0]))
             if len(found) >= MOST_READ:
                 break
     return found
@@ -82,9 +82,9 @@ def _guessed(scene: Scene, output: Step) -> Iterator[Finding]:
     for step in scene.graph.nodes:
         for choice in step.choices:
             sure = Decision(step, choice).confidence
-            if sure is None or sure.score >= LOW or step.produced is None or not step.produced.is_kept:
+            if sure is None or sure.score >= LOW:
                 continue
-            stated = [fact for fact in facts(step.produced.value()) if fact.hedge is None]
+            stated = [fact for fact in scene.stated(step.produced)[0] if fact.hedge is None]
             plain = {fact.key: fact for fact in scene.output_facts if fact.hedge is None}
             passed_on = [fact for fact in stated if fact.key in plain]
             if not passed_on or step.id not in scene.leads_to_output or _was_known(scene, step, passed_on):
@@ -103,9 +103,7 @@ def _guessed(scene: Scene, output: Step) -> Iterator[Finding]:
 
 def _was_known(scene: Scene, step: Step, passed_on: list[Fact]) -> bool:
     """Return whether what a guess says stood in what it was given."""
-    if step.received is None or not step.received.is_kept:
-        return False
-    given = {fact.key for fact in facts(step.received.value())}
+    given = {fact.key for fact in scene.stated(step.received)[0]}
     return all(fact.key in given for fact in passed_on)
 
 

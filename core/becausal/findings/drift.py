@@ -15,11 +15,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from becausal.facts import Fact, changed, facts, missing
+from becausal.facts import Fact, changed, missing
 from becausal.finding import Finding, FindingKind
-from becausal.findings.scene import Scene
+from becausal.findings.scene import Scene, Stated
 from becausal.findings.way import way_to_output
-from becausal.payload import Payload
 from becausal.step import Step
 
 __all__ = ["is_slip", "of_drift"]
@@ -28,9 +27,6 @@ PINNED: Final = frozenset(
     ("limit", "rule", "money", "date", "id", "quantity", "percent", "email", "url", "duration")
 )
 """Kinds of facts that a request means to be kept."""
-
-LARGEST: Final = 400_000
-"""Bytes of a payload beyond which it is not read."""
 
 MOST_TURNS: Final = 500
 WORDS: Final = frozenset(("rule", "quote", "name", "term", "code", "url", "email"))
@@ -46,8 +42,8 @@ def of_drift(scene: Scene) -> Iterator[Finding]:
     turns = [step for step in scene.graph.nodes if step.kind == "agent" and step.id in scene.leads_to_output]
     if len(turns) > MOST_TURNS:
         return
-    heard = {step.id: _read(step.received) for step in turns}
-    said = {step.id: _read(step.produced) for step in turns}
+    heard = {step.id: scene.stated(step.received) for step in turns}
+    said = {step.id: scene.stated(step.produced) for step in turns}
     told: set[object] = set()
     for turn in turns[:-1] if asked else ():
         later = [step for step in turns if step.seq > turn.seq]
@@ -72,20 +68,11 @@ def of_drift(scene: Scene) -> Iterator[Finding]:
                 yield _finding(scene, turn, "drift.changed_fact", before, after)
 
 
-Stated = tuple[tuple[Fact, ...], str]
-"""The facts of a text, and the text."""
-
-
-def _read(payload: Payload | None) -> Stated:
-    if payload is None or payload.size > LARGEST or not payload.is_kept:
-        return (), ""
-    text = payload.text()
-    return facts(text), text
-
-
 def _request(scene: Scene) -> tuple[Fact, ...]:
     root = next(iter(scene.graph.roots), None)
-    return () if root is None else tuple(fact for fact in _read(root.received)[0] if fact.kind in PINNED)
+    return (
+        () if root is None else tuple(fact for fact in scene.stated(root.received)[0] if fact.kind in PINNED)
+    )
 
 
 def _lacking(wanted: Sequence[Fact], stated: Stated) -> tuple[Fact, ...]:
@@ -110,7 +97,7 @@ def _slips(scene: Scene, turn: Step, heard: Stated, said: Stated) -> Iterator[tu
 def _was_heard_inside(scene: Scene, turn: Step, fact: Fact) -> bool:
     """Return whether a tool, a memory or another agent told it within the turn."""
     inner = [step for step in scene.graph.children(turn) if step.kind not in ("model", "handoff", "route")]
-    return any(not _lacking([fact], _read(step.produced)) for step in inner)
+    return any(not _lacking([fact], scene.stated(step.produced)) for step in inner)
 
 
 def is_slip(before: Fact, after: Fact) -> bool:

@@ -16,7 +16,7 @@ from decimal import Decimal
 from itertools import combinations
 from typing import Any, Final
 
-from becausal.facts import Fact, facts, missing
+from becausal.facts import Fact, missing
 from becausal.finding import Finding, Severity
 from becausal.findings.scene import Scene
 from becausal.findings.way import way_to_output
@@ -31,8 +31,6 @@ AMOUNTS: Final = frozenset(("money", "percent", "quantity", "number", "duration"
 LEAVES: Final = frozenset(("model", "tool", "memory_read"))
 """Kinds of steps that say something of their own; what others produce was said within them."""
 
-LARGEST: Final = 400_000
-"""Bytes of a payload beyond which it is not judged."""
 MOST_NUMBERS: Final = 60
 """Beside more figures than this, nearly every figure is the sum or the share of some of them."""
 SMALLEST: Final = 100
@@ -46,24 +44,23 @@ def of_grounding(scene: Scene) -> Iterator[Finding]:
     read: set[str] = set()
     for step in scene.graph.nodes:
         for payload in (step.received, step.produced if step.kind in LEAVES else None):
-            if payload is None or payload.digest in read or payload.size > LARGEST or not payload.is_kept:
+            if payload is None or payload.digest in read:
                 continue
             read.add(payload.digest)
             if step.kind == "model" and payload is step.produced:
-                for fact, has_material in _from_nowhere(step)[:MOST_TOLD]:
+                for fact, has_material in _from_nowhere(scene, step)[:MOST_TOLD]:
                     if fact.key not in known:
                         yield _finding(scene, step, fact, has_material)
-            known.update(fact.key for fact in facts(payload.text()))
+            known.update(fact.key for fact in scene.stated(payload)[0])
 
 
-def _from_nowhere(step: Step) -> list[tuple[Fact, bool]]:
-    if step.received is None or step.produced is None:
+def _from_nowhere(scene: Scene, step: Step) -> list[tuple[Fact, bool]]:
+    given, given_text = scene.stated(step.received)
+    if not given_text:
         return []
-    given_text = step.received.text()
-    given = facts(given_text)
     has_material = any(fact.kind in MATERIAL and not _is_small(fact) for fact in given)
     numbers = [size for fact in given if (size := _size(fact)) is not None]
-    new = missing(facts(step.produced.text()), given, text=given_text)
+    new = missing(scene.stated(step.produced)[0], given, text=given_text)
     return [
         (fact, has_material)
         for fact in new

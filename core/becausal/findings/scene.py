@@ -17,7 +17,13 @@ from becausal.handoff import Handoff
 from becausal.payload import Payload
 from becausal.step import Step
 
-__all__ = ["LARGEST", "Scene", "noted", "versions"]
+__all__ = ["LARGEST", "Scene", "Stated", "noted", "versions"]
+
+MOST_READ: Final = 1_000_000
+"""Bytes of a payload beyond which it is not read for what it states."""
+
+Stated = tuple[tuple[Fact, ...], str]
+"""What a payload states, and its text."""
 
 LARGEST: Final = 20_000_000
 """Bytes of a payload beyond which it is not compared."""
@@ -35,6 +41,20 @@ class Scene:
 
     graph: Graph
     handoffs: Sequence[Handoff]
+
+    @cached_property
+    def _read(self) -> dict[str, Stated]:
+        return {}
+
+    def stated(self, payload: Payload | None) -> Stated:
+        """Return what a payload states, and its text; nothing where it was not kept, or is too large to be read."""
+        if payload is None or payload.size > MOST_READ or not payload.is_kept:
+            return (), ""
+        found = self._read.get(payload.digest)
+        if found is None:
+            text = payload.text()
+            found = self._read[payload.digest] = stating.facts(text), text
+        return found
 
     @cached_property
     def output(self) -> str:

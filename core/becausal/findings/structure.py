@@ -79,7 +79,7 @@ def _unused(scene: Scene) -> Iterator[Finding]:
         idle = [step for step in steps if step.id not in used and not _says_nothing(step)]
         if idle and len(idle) < len(steps):
             for step in idle:
-                if scene.graph.output_step is not None and _stands_in(step, scene.output):
+                if scene.graph.output_step is not None and _stands_in_output(scene, step):
                     continue
                 yield Finding(
                     kind="chain.orphaned",
@@ -97,10 +97,9 @@ def _says_nothing(step: Step) -> bool:
     return step.produced is None or not step.produced.is_kept or not step.produced.text().strip("{}[] \n()")
 
 
-def _stands_in(step: Step, output: str) -> bool:
-    if step.produced is None or step.produced.size > LARGEST or not step.produced.is_kept:
-        return True
-    return not missing(facts(step.produced.value()), facts(output), text=output)
+def _stands_in_output(scene: Scene, step: Step) -> bool:
+    stated, text = scene.stated(step.produced)
+    return not text or not missing(stated, scene.output_facts, text=scene.output)
 
 
 def _evicted(scene: Scene) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ HANGING = re.compile(
 )
 HALF_CODE = re.compile(r"\\u[0-9a-fA-F]{0,3}$")
 HALF_WORD = re.compile(r"[\w.+-]+$")
+FENCE = re.compile(r"^[ \t]*```", re.MULTILINE)
 SENTENCE = re.compile(r"[.!?][\"')\]]*\s")
 LIMITS = frozenset(
     (500, 512, 1000, 1024, 1500, 2000, 2048, 3000, 4000, 4096, 5000, 8000, 8192, 10_000, 16_000, 16_384, 20_000,
@@ -72,7 +73,7 @@ def _cut(reading: Reading) -> tuple[str, float, str] | None:
 
 def _half_text(raw: str, tail: str) -> tuple[str, float, str] | None:
     end = raw.rstrip()
-    if len(re.findall(r"^\s*```", raw, re.MULTILINE)) % 2:
+    if len(raw) <= MOST_TEXT and len(FENCE.findall(raw)) % 2:
         return "a block of code is not closed", 0.8, tail[-80:]
     if len(raw) in LIMITS and raw[-1] not in ENDED:
         return f"it ends in the middle, after exactly {len(raw):,} characters", 0.85, tail[-80:]

@@ -18,6 +18,10 @@ MOST_BESIDE = 64
 MOST_ALIKE = 256
 """So many other calls are compared with one: a run of many thousands is checked in linear time."""
 
+MOST_ITEMS = 1_000
+LARGEST = 8 << 20
+"""Bytes of structured data beyond which it is not put into words."""
+
 MOST_TEXT = 1 << 20
 """Characters of an answer that are read as JSON or in words; beyond that its ends are judged alone."""
 
@@ -79,8 +83,14 @@ class Reading:
 
     @cached_property
     def text(self) -> str:
-        """The answer as text."""
-        return self.raw if isinstance(self.raw, str) else text_of(self.raw)
+        """The answer as text; of a long list or a large mapping the beginning."""
+        raw = self.raw
+        if isinstance(raw, str):
+            return raw
+        if isinstance(raw, list | tuple) and len(raw) > MOST_ITEMS:
+            raw = raw[:MOST_ITEMS]
+        produced = self.call.step.produced
+        return "" if produced is not None and produced.size > LARGEST else text_of(raw)
 
     @cached_property
     def arguments(self) -> Mapping[str, object]:
