@@ -208,6 +208,40 @@ def test_c17_an_equal_message_of_a_later_turn_is_no_duplicate() -> None:
     assert run_of(record).findings == ()
 
 
+def test_a_message_that_a_later_turn_sends_again_is_no_duplicate() -> None:
+    record = Record()
+    sent = message("pay $5", id="m1")
+    with record.step("workflow", "team", received="go") as team:
+        for _ in range(2):
+            with record.step("agent", "planner", received="go", produced=sent) as planner:
+                pass
+            handoff = record.handoff(planner, "writer", sent)
+            with record.step("agent", "writer", received=sent, arrivals=[handoff]):
+                pass
+        team.produces("done")
+
+    assert run_of(record).findings == ()
+
+
+def test_a_field_that_two_wrote_at_once_is_not_judged() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="go") as team:
+        writers = []
+        for name, price in (("a", 5), ("b", 6)):
+            with record.step("agent", name, received="go", produced={"price": price}) as writer:
+                writer.step.attributes[semconv.STATE_WRITTEN] = ("price@2",)
+            writers.append(writer)
+        arrivals = [
+            record.handoff(writer, "join", {"price": price})
+            for writer, price in zip(writers, (5, 6), strict=True)
+        ]
+        with record.step("agent", "join", received={"price": 6}, arrivals=arrivals) as join:
+            join.step.attributes[semconv.STATE_READ] = ("price@2",)
+        team.produces("done")
+
+    assert run_of(record).findings == ()
+
+
 # Faults
 
 

@@ -178,7 +178,7 @@ def _half(scan: Scan, index: int) -> tuple[int, str] | None:
 
 
 def _zone(scan: Scan, index: int, *, dated: bool) -> tuple[int, int | str | None]:
-    """Read a zone. An offset to the west stands behind a date's time alone: `10:00-11:30` is from ten to half past eleven."""
+    """Read a zone. An offset to the west stands behind a date's time alone: `10:00-11:30` are two times."""
     text = scan.texts[index]
     if text in ("Z", "UTC", "GMT"):
         return index + 1, 0
