@@ -32,7 +32,7 @@ MOST_VALUES: Final = 200_000
 """Values of a payload that are compared; beyond, a handoff is not judged."""
 MOST_AHEAD: Final = 8
 """So many items on, an item is looked for under another name."""
-MOST_TEXT: Final = 1_000_000
+MOST_TEXT: Final = 3_000_000
 """Characters of changed text that are read for facts."""
 
 At = tuple[object, ...]
