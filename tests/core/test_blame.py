@@ -8,9 +8,10 @@ import time
 import pytest
 from tests.core.builders import Record, message, research_team
 
+from becausal import semconv
 from becausal.blame import Segment, blame
 from becausal.graph import Graph
-from becausal.step import Cause
+from becausal.step import Cause, EdgeKind
 
 
 def one(graph: Graph, text: str) -> Segment:
@@ -437,3 +438,50 @@ def test_equal_content_is_no_cause_where_the_record_names_one_in_another_run() -
         carried.step.causes.append(Cause("f" * 16, "transfer", "observed", "message id 7"))
 
     assert [edge.kind for edge in record.graph().in_edges(carried.id)] == ["call"]
+
+
+def goes_on(kind: EdgeKind) -> Graph:
+    """A run that goes on from one that is elsewhere, with a new question and a state that holds the old one."""
+    record = Record()
+    with record.step("workflow", "team", received="and 777?", produced="990 EUR, and 777") as team:
+        team.step.causes.append(Cause("f" * 16, kind, "observed", "checkpoint 7"))
+        with record.step("agent", "writer", received=["It was 990 EUR.", "and 777?"]) as writer:
+            writer.produces("and 777, too")
+    return record.graph()
+
+
+@pytest.mark.parametrize("kind", ["memory", "resume"])
+def test_what_a_run_is_given_is_the_users_though_it_goes_on_from_another(kind: EdgeKind) -> None:
+    segment = one(goes_on(kind), "777")
+
+    assert (segment.source, getattr(segment.origin, "kind", None)) == ("user", "workflow")
+
+
+@pytest.mark.parametrize("kind", ["memory", "resume"])
+def test_what_nobody_said_in_a_run_that_goes_on_is_remembered(kind: EdgeKind) -> None:
+    segment = one(goes_on(kind), "990")
+
+    assert (segment.source, getattr(segment.origin, "name", None)) == ("memory", "team")
+
+
+def test_what_nobody_said_since_a_run_was_resumed_is_of_the_part_before() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="my code is 4711") as before:
+        pass
+    with record.step("workflow", "team", received="yes", produced="4711, yes") as after:
+        after.caused_by(before, "resume", "observed")
+
+    segment = one(record.graph(), "4711")
+
+    assert (segment.origin is not None and segment.origin.id, segment.source) == (before.id, "user")
+
+
+def test_what_a_person_typed_into_an_agent_is_the_users() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q", produced="budget 9500"):
+        proxy = record.did("agent", "proxy", "your budget?", "budget 9500")
+        proxy.step.attributes[semconv.SAID_BY] = "user"
+
+    segment = one(record.graph(), "9500")
+
+    assert (getattr(segment.origin, "name", None), segment.source) == ("proxy", "user")

@@ -100,6 +100,8 @@ async def test_what_a_person_typed_is_what_the_proxys_turn_produced(recording: R
     turn = run.one("agent", "user_proxy")
     assert "no, in red" in turn.produced.text()  # type: ignore[union-attr]
     assert turn in run.senders(run.one("agent", "b"))
+    segment = becausal.last_run().blame("in red").segments[0]
+    assert (getattr(segment.origin, "id", None), segment.source) == (turn.id, "user")
 
 
 # From one run to the next

@@ -9,10 +9,10 @@ anything, so the search goes through it, and says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from becausal import semconv
 from becausal.graph import Graph
@@ -20,7 +20,7 @@ from becausal.graph.content import Content
 from becausal.graph.edge import Edge, worst
 from becausal.graph.index import Found
 from becausal.payload import Payload
-from becausal.step import Grade, Step
+from becausal.step import EdgeKind, Grade, Step
 
 __all__ = ["Arrival", "Flow", "Place", "Side", "Source"]
 
@@ -29,6 +29,17 @@ Side = Literal["received", "produced"]
 Source = Literal["user", "tool", "memory", "model", "agent", "unknown"]
 """What kind of thing brought content in. `agent`: the app's own code, in an agent or a workflow. `memory`: what was
 there from before, be it read from a memory or carried over from an earlier run of the same conversation."""
+
+
+SIDES: Final[tuple[Side, ...]] = ("produced", "received")
+
+EVERY_KIND: Final = frozenset(get_args(EdgeKind))
+
+CARRY_OVER: Final = frozenset[EdgeKind](("memory", "resume"))
+"""The kinds of causes by which work goes on from what earlier work left."""
+
+BRING_ALONG: Final = EVERY_KIND - CARRY_OVER
+"""The kinds of causes that are in the very content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +153,21 @@ class Flow:
             found = list(
                 self._elsewhere(step) if self._may_be_elsewhere(step, place.side) else self._of_insides(step)
             )
-        return iter(found)
+        return iter(found or self._carried_over(step))
 
-    def _is_continued(self, step: Step) -> bool:
+    def _is_continued(self, step: Step, kinds: Container[EdgeKind] = EVERY_KIND) -> bool:
         """Return whether a cause of a step stands in another run, as in a conversation that goes on."""
-        return any(cause.source_id not in self._graph for cause in step.causes)
+        return any(cause.source_id not in self._graph and cause.kind in kinds for cause in step.causes)
+
+    def _carried_over(self, step: Step) -> Iterator[tuple[Place, Grade]]:
+        """Yield the work that a step goes on from: what nobody said since then was there before."""
+        for edge in self._graph.in_edges(step):
+            if edge.kind not in CARRY_OVER or self._encloses(edge.source, step):
+                continue
+            for side in SIDES:
+                if self._holds(edge.source, side):
+                    yield Place(edge.source.id, side), "matched"
+                    break
 
     def _of_produced(self, step: Step) -> Iterator[tuple[Place, Grade]]:
         makers = self._makers_within.get(step.id, [])
@@ -223,6 +244,13 @@ class Flow:
     def _encloses(self, outer: Step, inner: Step) -> bool:
         return self._graph.order.encloses(outer.id, inner.id)
 
+    def _going_on_around(self, step: Step) -> Step | None:
+        """Return the work, around a step or itself, that goes on from what another run left."""
+        outer: Step | None = step
+        while outer is not None and not self._is_continued(outer, CARRY_OVER):
+            outer = self._graph.parent(outer)
+        return outer
+
     def _may_be_elsewhere(self, step: Step, side: Side) -> bool:
         # What a step produced by itself began there; but what a handoff delivers was somewhere before.
         return side == "received" or step.kind == "handoff"
@@ -293,21 +321,33 @@ class Flow:
 
     def _origin(self, end: Place) -> tuple[Step, Source]:
         step = self._step(end)
+        given_by = self._given_by(step) if end.side == "received" else None
+        if given_by is not None:
+            return given_by
+        carried = end.side == "received" or step.kind in ("handoff", "workflow")
+        if carried and (going_on := self._going_on_around(step)) is not None:
+            return going_on, "memory"
         if end.side == "produced":
             return step, _source_of(step)
-        if self._is_continued(step):
-            return step, "memory"
-        parent = self._graph.parent(step)
-        if parent is None:
-            return step, "user"
-        if parent.kind == "request":
-            return parent, "user"
         # Nobody that we saw handed it over: the code around the step put it there.
         senders = [edge.source for edge in self._graph.in_edges(step) if edge.kind == "transfer"]
+        parent = self._graph.parent(step) or step
         return (senders[-1] if step.kind == "handoff" and senders else parent), "agent"
+
+    def _given_by(self, step: Step) -> tuple[Step, Source] | None:
+        """Return who gave a step what it received, where that came from outside the run."""
+        parent = self._graph.parent(step)
+        # That a run goes on from another does not say that its caller gave it something old.
+        if self._is_continued(step, BRING_ALONG if parent is None else EVERY_KIND):
+            return step, "memory"
+        if parent is None:
+            return step, "user"
+        return (parent, "user") if parent.kind == "request" else None
 
 
 def _source_of(step: Step) -> Source:
+    if step.attributes.get(semconv.SAID_BY) == "user":
+        return "user"
     match step.kind:
         case "tool":
             return "tool"

@@ -116,6 +116,8 @@ class Chat:
         agent = step.attributes.owner if isinstance(step.attributes, Notes) else None
         if agent is not None:
             self._states.worked(agent, step)
+            if describe.asks_a_person(agent):
+                step.attributes[semconv.SAID_BY] = "user"
         return sealed
 
     def _failed(self, step: OpenStep, error: BaseException) -> Status | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "agent_name",
+    "asks_a_person",
     "chat_messages",
     "choices",
     "conversion",
@@ -137,6 +138,13 @@ def task_messages(task: object) -> Sequence[BaseChatMessage]:
 def agent_name(sender: Any, otherwise: str | None) -> str:
     """Return the type of a runtime's agent; for the world outside, whoever is at work there, or the user."""
     return sender.type if sender is not None else otherwise or "user"
+
+
+def asks_a_person(agent: object) -> bool:
+    """Return whether what an agent says is what a person typed."""
+    from autogen_agentchat.agents import UserProxyAgent
+
+    return issubclass(type(agent), UserProxyAgent)
 
 
 def model_name(client: object) -> str:
