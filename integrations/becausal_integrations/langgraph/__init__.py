@@ -28,13 +28,13 @@ Hooked places, and why these
 `Pregel.bulk_update_state`, `abulk_update_state`
     What somebody writes into a thread's state from outside; `update_state` passes here too.
 
-Stores are hooked in `stores`: each operation is a step; checkpoints in `checkpoints`; remote graphs in `remote`, with
-both ends of the wire.
+Stores are hooked in `stores`: each operation is a step; checkpoints in `checkpoints`; the state that a tool is given in
+`injected`; remote graphs in `remote`, with both ends of the wire.
 
 Inside a prebuilt agent (`langchain.agents.create_agent`, `create_react_agent`) all nodes are one agent's work: what
 passes between them is an edge of kind `transfer`, no handoff.
 
-Not seen: LangGraph Platform's own executors, reads in the middle of a node.
+Not seen: LangGraph Platform's own executors, a node's own reads of the state while it runs, but for a tool's.
 
 Checked against langgraph 0.6.11 to 1.2.22 (source: `pregel/_loop.py`, `pregel/_runner.py`, `pregel/_algo.py`).
 """
@@ -47,7 +47,7 @@ from typing import Any
 
 from becausal.instrument import Hooks
 from becausal.recorder import Observation, Recorder
-from becausal_integrations.langgraph import checkpoints, remote, stores
+from becausal_integrations.langgraph import checkpoints, injected, remote, stores
 from becausal_integrations.langgraph.attempts import Attempts
 from becausal_integrations.langgraph.graphs import Graphs
 from becausal_integrations.langgraph.nodes import Nodes
@@ -108,6 +108,7 @@ class LangGraphAdapter:
         put("langgraph.pregel.main:Pregel.bulk_update_state", edit)
         put("langgraph.pregel.main:Pregel.abulk_update_state", edit)
         checkpoints.install(recorder, hooks, register)
+        injected.install(recorder, hooks, register)
         remote.install(recorder, hooks)
         stores.install(recorder, hooks)
 

@@ -1,4 +1,4 @@
-"""From LangGraph's values to ours: names, statuses, what a node returned and decided.
+"""From LangGraph's values to ours: names, statuses, what a node returned.
 
 Pure, and without importing LangGraph.
 """
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
 from becausal.recorder import NOTHING
-from becausal.step import Attribute, Choice, Status, StepRef
-from becausal_integrations.langchain.describe import head, outcome, text_of_content
+from becausal.step import Attribute, Status, StepRef
+from becausal_integrations.langchain.describe import outcome
 
 if TYPE_CHECKING:
     from langgraph.pregel._loop import PregelLoop
@@ -20,22 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DROPPED_KEYS",
-    "GOTO",
+    "PRIVATE_KEYS",
     "ROUTING",
     "TASKS",
     "agent_name",
     "asked_by",
-    "decision",
-    "destinations",
+    "carried_by",
     "dropped_keys",
     "graph_attributes",
     "graph_name",
     "how_left",
     "is_hidden",
     "is_of",
-    "premises",
+    "private_keys",
     "returned_value",
-    "route",
     "task_attributes",
     "unpacked",
     "update_of",
@@ -58,10 +56,12 @@ metadata that newer ones add is inherited by graphs called inside."""
 MODEL_NODES = ("model", "agent")
 """What those graphs call their model node."""
 
-GOTO = "langgraph.goto"
-
 DROPPED_KEYS = "langgraph.dropped_keys"
 """Keys of what a node returned that the graph's state does not have: LangGraph drops them without a word."""
+
+PRIVATE_KEYS = "langgraph.private_keys"
+"""Keys of a subgraph's own state that stay in it: all of its state is what it returns, where the app names no other
+output, and its parent graph takes what it knows."""
 
 HIDDEN = "langsmith:hidden"
 PARENT = "__parent__"
@@ -190,48 +190,23 @@ def dropped_keys(entries: Iterable[Any], value: Any, channels: frozenset[str]) -
     return tuple(dict.fromkeys(keys))
 
 
+def private_keys(node: Any, value: Any, dropped: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the dropped keys that a subgraph as a node never meant for its parent graph."""
+    builder = getattr(getattr(node, "bound", None), "builder", None)
+    output = getattr(builder, "output_schema", None)
+    if type(value) is not dict or output is None or output is not getattr(builder, "state_schema", None):
+        return ()
+    return tuple(dropped)
+
+
+def carried_by(error: BaseException | None) -> Any:
+    """Return the update that a jump to the parent graph carries there; `NOTHING` for any other exception."""
+    if error is None or not is_of(error, "ParentCommand") or not error.args:
+        return NOTHING
+    return unpacked(error.args[0])
+
+
 def asked_by(interrupt: BaseException) -> Any:
     """Return what an interrupt asks for: its value, the list of them, or `NOTHING` for a breakpoint."""
     asked = [item.value for item in (interrupt.args[0] if interrupt.args else ()) if hasattr(item, "value")]
     return NOTHING if not asked else asked[0] if len(asked) == 1 else asked
-
-
-# What a node decided
-
-
-def destinations(value: Any) -> tuple[str, ...]:
-    """Return where a node's `Command`s go, each place once."""
-    commands = value if isinstance(value, list | tuple) else (value,)
-    goto: list[Any] = []
-    for command in commands:
-        if is_of(command, "Command"):
-            target = command.goto
-            goto.extend(target if isinstance(target, list | tuple) else [target])
-    return tuple(dict.fromkeys(map(_place, goto)))
-
-
-def route(ends: Mapping[Any, str] | None, result: Any) -> tuple[str, ...]:
-    """Return where a conditional edge goes, each place once."""
-    chosen = result if isinstance(result, list | tuple) else [result]
-    places = (item if is_of(item, "Send") else (ends or {}).get(item, item) for item in chosen)
-    return tuple(dict.fromkeys(map(_place, places)))
-
-
-def decision(verb: str, places: Sequence[str], premises: tuple[str, ...]) -> Choice:
-    """Return the decision to go somewhere."""
-    return Choice(f"{verb} {', '.join(places)}", premises)
-
-
-def premises(state: Any) -> tuple[str, ...]:
-    """Return the heads of the texts in a state: its own strings, and the last message of each list."""
-    values = state.values() if isinstance(state, Mapping) else (state,)
-    texts = []
-    for value in values:
-        last = value[-1] if isinstance(value, list) and value else value
-        text = last if isinstance(last, str) else text_of_content(getattr(last, "content", None))
-        texts.append(head(text))
-    return tuple(text for text in texts if text)[:8]
-
-
-def _place(target: Any) -> str:
-    return str(target.node) if is_of(target, "Send") else str(target)

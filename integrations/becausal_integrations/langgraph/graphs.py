@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
 from becausal.context import current
-from becausal.recorder import NOTHING, Opening, Recorder, Sealed
+from becausal.recorder import Opening, Recorder, Sealed
 from becausal.step import Cause, OpenStep, StepRef
 from becausal_integrations.langgraph.channels import next_version, versioned
 from becausal_integrations.langgraph.describe import (
     TASKS,
     agent_name,
+    carried_by,
     graph_attributes,
     graph_name,
     how_left,
@@ -73,7 +74,7 @@ class Graphs:
             self._recorder.end(workflow, error=error, status=how_left(loop, error))
             return
         branches: Mapping[str, Any] = getattr(getattr(_graph(loop), "builder", None), "branches", {})
-        graph = GraphRecord(workflow, agent, Ledger(), frozenset(loop.specs), branches)
+        graph = GraphRecord(workflow, agent, Ledger(), frozenset(loop.specs), branches, loop.nodes)
         graph.is_saved, graph.calling = loop.checkpointer is not None, calling
         self._resumptions.go_on(graph, origin)
         if not origin.is_resumption:
@@ -101,7 +102,9 @@ class Graphs:
             graph.workflow.error = (
                 f"GraphRecursionError: recursion limit of {loop.config['recursion_limit']} reached"
             )
-        produced: Any = NOTHING if loop.output is None and status != "ok" else loop.output
+        produced: Any = loop.output
+        if produced is None and (raised is not None or status != "ok"):
+            produced = carried_by(raised)
         self._register.finish_superstep(graph)
         if graph.calling is not None and status == "ok":
             produced = self._recorder.seal(produced)

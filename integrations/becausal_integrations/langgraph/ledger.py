@@ -132,6 +132,13 @@ class Ledger:
                 causes.append(Cause(step.id, "memory", "observed", evidence, step.span_context))
         return causes
 
+    def remembered(self, channels: Iterable[str]) -> list[Cause]:
+        """Return a cause for each step that wrote what somebody looks at in the middle of a task."""
+        return [
+            Cause(step.id, "memory", "observed", evidence, step.span_context)
+            for step, evidence in self._sources(channels)
+        ]
+
     def writers(self, channel: str) -> list[StepRef]:
         """Return the steps of which a channel's value is made, as far as no later one stands for them."""
         return [write.step for write in self._writers.get(channel, {}).values()]

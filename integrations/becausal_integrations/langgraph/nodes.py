@@ -13,16 +13,15 @@ from becausal.context import current, with_step
 from becausal.recorder import NOTHING, Opening, Recorder, Sealed
 from becausal.step import Cause, OpenStep, Status
 from becausal_integrations.langchain.describe import outcome
+from becausal_integrations.langgraph.decisions import GOTO, decision, destinations, is_told_before, premises
 from becausal_integrations.langgraph.describe import (
     DROPPED_KEYS,
-    GOTO,
+    PRIVATE_KEYS,
     TASKS,
     asked_by,
-    decision,
-    destinations,
     dropped_keys,
     is_hidden,
-    premises,
+    private_keys,
     returned_value,
     task_attributes,
     unpacked,
@@ -146,11 +145,17 @@ class Nodes:
         value = returned_value(writes)
         if value is NOTHING or task is None or (task.writes and step.produced is not None):
             return
-        self._recorder.produce(step, unpacked(value))
+        update = unpacked(value)
         if dropped := dropped_keys(writes, value, record.graph.channels):
-            step.attributes[DROPPED_KEYS] = dropped
+            private = private_keys(record.graph.nodes.get(task.name), value, dropped)
+            if private:
+                update = {key: item for key, item in value.items() if key not in private}
+            step.attributes[PRIVATE_KEYS if private else DROPPED_KEYS] = dropped
+        self._recorder.produce(step, update)
         if places := destinations(value):
-            self._recorder.decide(step, decision("hand over to", places, premises(task.input)))
+            is_prebuilt = record.graph.agent is not None
+            if not is_told_before(value, task.input, is_prebuilt=is_prebuilt):
+                self._recorder.decide(step, decision("hand over to", places, premises(task.input)))
             step.attributes[GOTO] = places
 
     # -- tasks that come about otherwise

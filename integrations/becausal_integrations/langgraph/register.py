@@ -44,6 +44,7 @@ class GraphRecord:
     branches: Mapping[str, Mapping[str, BranchSpec]] = field(
         default_factory=dict
     )  # by node, in running order
+    nodes: Mapping[str, Any] = field(default_factory=dict)  # the graph's own
     is_saved: bool = False  # a checkpointer keeps its state
     tasks: dict[str, TaskRecord] = field(default_factory=dict)  # of this superstep, by task id
     resumed: dict[str, StepRef] = field(default_factory=dict)  # what ran before an interrupt, by task id

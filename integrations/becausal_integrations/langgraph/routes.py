@@ -13,7 +13,8 @@ from becausal import semconv
 from becausal.context import current, succeed
 from becausal.recorder import NOTHING, Opening, Recorder
 from becausal.step import Attribute, OpenStep
-from becausal_integrations.langgraph.describe import GOTO, decision, is_of, premises, route
+from becausal_integrations.langgraph.decisions import GOTO, decision, premises, route
+from becausal_integrations.langgraph.describe import is_of
 from becausal_integrations.langgraph.register import Register, TaskRecord
 
 if TYPE_CHECKING:
