@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.integrations.fakes_langchain import PureModel, StreamingModel, chain_
 from tests.integrations.kinds import Kinds
 
 import becausal
+from becausal.recorder import Opening, Recorder
 
 PROMPT = ChatPromptTemplate.from_messages([("system", "Be brief."), ("human", "{question}")])
 WAYS = ("invoke", "ainvoke", "stream", "astream", "transform")
@@ -128,6 +130,25 @@ def test_the_parts_of_a_parallel_stand_beside_each_other(recording: Recording) -
     root = run.one("workflow")
     assert [step.parent_id for step in run.all("model")] == [root.id, root.id]
     assert [step.causes for step in run.all("model")] == [(), ()]
+
+
+def test_a_part_that_begins_while_another_begins_the_run_waits_for_it(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, never = Recorder.begin, threading.Event()
+
+    def slow(self: Recorder, opening: Opening) -> Any:
+        if opening.kind == "workflow":
+            never.wait(0.2)  # time enough for the others to come along
+        return begin(self, opening)
+
+    monkeypatch.setattr(Recorder, "begin", slow)
+    parts = {name: RunnableLambda(lambda text: text) | PureModel(answer=echo) for name in "abc"}
+    RunnableParallel(parts).invoke("x")
+
+    run = Kinds(recording.last())
+    root = run.one("workflow")
+    assert [step.parent_id for step in run.all("model")] == [root.id] * 3
 
 
 @pytest.mark.parametrize("is_async", [False, True])

@@ -179,12 +179,15 @@ class Runnables:
 
     def _step_of(self, run: _Run) -> StepRef | None:
         if run.inputs is not NOTHING:
-            with self._lock:  # parts of one run may begin in several threads
-                inputs, run.inputs = run.inputs, NOTHING
-                if inputs is not NOTHING:
-                    received = NOTHING if _is_placeholder(inputs) else inputs
-                    run.own = self._recorder.begin(Opening("workflow", run.name, received=received))
-                    run.step = run.own
+            with (
+                self._lock
+            ):  # parts of one run may begin in several threads: who comes second waits for the step
+                if run.inputs is not NOTHING:
+                    received = NOTHING if _is_placeholder(run.inputs) else run.inputs
+                    run.step = run.own = self._recorder.begin(
+                        Opening("workflow", run.name, received=received)
+                    )
+                    run.inputs = NOTHING
         return run.step
 
     def _complete(self, step: OpenStep, told: Mapping[str, Any]) -> None:
