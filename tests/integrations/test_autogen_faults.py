@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from autogen_agentchat.agents import AssistantAgent, SocietyOfMindAgent
 from autogen_agentchat.messages import TextMessage
-from autogen_agentchat.teams import RoundRobinGroupChat, SelectorGroupChat
+from autogen_agentchat.teams import DiGraphBuilder, GraphFlow, RoundRobinGroupChat, SelectorGroupChat
 from autogen_agentchat.tools import AgentTool
 from autogen_core import CancellationToken, FunctionCall
 from autogen_core.memory import ListMemory, MemoryContent
@@ -192,6 +192,31 @@ async def test_13_a_society_of_mind_does_not_know_its_own_answer_in_its_next_tur
     assert "my answer" in first.produced.text()  # type: ignore[union-attr]
     assert "my answer" not in str(said(later.received))
     assert first.id not in {step.id for step in run.causes(second)}
+
+
+async def test_14_a_graph_that_is_loaded_after_an_agents_error_goes_nowhere_and_its_choice_says_so(
+    recording: Recording,
+) -> None:
+    def team(b: Any) -> GraphFlow:
+        members = [speaker("a"), speaker("b", b), speaker("c")]
+        graph = DiGraphBuilder().add_node(members[0]).add_node(members[1]).add_node(members[2])
+        return GraphFlow(
+            members, graph.add_edge(members[0], members[1]).add_edge(members[1], members[2]).build()
+        )
+
+    broken, later = team(fails_once()), team(adds("b"))
+    with pytest.raises(RuntimeError):
+        await broken.run(task="go")
+    await later.load_state(json.loads(json.dumps(await broken.save_state())))
+    result = await later.run()
+
+    assert result.messages == []  # b's turn was under way: it is neither ready nor done
+    second, first = map(Kinds, recording.runs())
+    assert first.one("agent", "b").status == "error"
+    assert first.all("agent", "c") == second.all("agent") == []
+    assert [choice.conclusion for choice in second.one("route").choices] == ["next speaker: nobody"]
+    assert second.one("workflow").attributes[semconv.STOP_REASON] == "The group chat is stopped."
+    assert second.one("workflow").causes[0].source_id == first.one("memory_read").id
 
 
 async def test_16_of_several_handoffs_all_are_calls_and_one_is_the_decision(recording: Recording) -> None:

@@ -7,26 +7,25 @@ import gc
 import json
 import sys
 import weakref
+from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 from types import FrameType
 from typing import Any
 
 import pytest
-from autogen_agentchat.agents import CodeExecutorAgent, MessageFilterAgent, UserProxyAgent
+from autogen_agentchat.agents import BaseChatAgent, CodeExecutorAgent, MessageFilterAgent, UserProxyAgent
 from autogen_agentchat.agents._code_executor_agent import ApprovalRequest, ApprovalResponse
 from autogen_agentchat.agents._message_filter_agent import MessageFilterConfig, PerSourceFilter
-from autogen_agentchat.base import TaskResult
+from autogen_agentchat.base import Response, TaskResult
 from autogen_agentchat.conditions import ExternalTermination, MaxMessageTermination, TextMentionTermination
-from autogen_agentchat.messages import TextMessage
-from autogen_agentchat.teams import (
-    RoundRobinGroupChat,
-)
+from autogen_agentchat.messages import BaseChatMessage, TextMessage
+from autogen_agentchat.teams import RoundRobinGroupChat, SelectorGroupChat
 from autogen_core import CancellationToken
 from autogen_core.code_executor import CodeBlock, CodeExecutor, CodeResult
 from tests.conftest import Recording
-from tests.integrations.fakes_autogen import adds, calls, hears_all, speaker
-from tests.integrations.kinds import Kinds
+from tests.integrations.fakes_autogen import PureClient, adds, calls, hears_all, speaker
+from tests.integrations.kinds import Kinds, said
 
 import becausal
 from becausal import semconv
@@ -102,6 +101,35 @@ async def test_what_a_person_typed_is_what_the_proxys_turn_produced(recording: R
     assert turn in run.senders(run.one("agent", "b"))
     segment = becausal.last_run().blame("in red").segments[0]
     assert (getattr(segment.origin, "id", None), segment.source) == (turn.id, "user")
+
+
+class Thinks(BaseChatAgent):
+    """An agent of an app's own that says something on its way to its answer."""
+
+    produced_message_types = (TextMessage,)
+
+    async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: Any) -> Response:
+        draft = TextMessage(source=self.name, content="the draft of 808")
+        return Response(
+            chat_message=TextMessage(source=self.name, content="the answer"), inner_messages=[draft]
+        )
+
+    async def on_reset(self, cancellation_token: Any) -> None:
+        pass
+
+
+async def test_what_an_agent_says_on_its_way_to_its_answer_is_its_own(recording: Recording) -> None:
+    chooses = PureClient(lambda messages: "a" if "808" in str(messages) else "thinker")
+    team = SelectorGroupChat([speaker("a"), Thinks("thinker", "Thinks.")], chooses, max_turns=2)
+
+    await team.run(task="go")
+
+    run = Kinds(recording.last())
+    turn, choice = run.one("agent", "thinker"), run.all("route")[1]
+    assert said(turn.produced) == ["the draft of 808", "the answer"]
+    assert [cause.source_id for cause in choice.causes] == [turn.id, turn.id]
+    segment = becausal.last_run().blame("808").segments[0]
+    assert (getattr(segment.origin, "id", None), segment.source) == (turn.id, "agent")
 
 
 # From one run to the next

@@ -107,6 +107,14 @@ class Chat:
 
     def _answered(self, step: OpenStep, response: Response) -> object:
         message = response.chat_message
+        # What it said on its way, but for what others have said in its turn, as a team within does.
+        before = [
+            own
+            for own in describe.task_messages(response.inner_messages)
+            if self._ledger.messages.find(own.id) is None
+        ]
+        for own in before:
+            self._ledger.produce(own, step, step.name)
         sealed = self._ledger.seal(message)
         if self._ledger.messages.find(message.id) is None:
             sealed = self._ledger.produce(message, step, step.name, sealed).sealed
@@ -118,7 +126,7 @@ class Chat:
             self._states.worked(agent, step)
             if describe.asks_a_person(agent):
                 step.attributes[semconv.SAID_BY] = "user"
-        return sealed
+        return [*before, message] if before else sealed
 
     def _failed(self, step: OpenStep, error: BaseException) -> Status | None:
         notes = step.attributes

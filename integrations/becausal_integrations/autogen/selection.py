@@ -84,7 +84,7 @@ class Selection:
             manager: Any = notes.owner
             self._ledger.routes.put(str(manager.id), remote(step))
             reason = _explained(manager, notes, names)
-        self._recorder.decide(step, Choice(f"next speaker: {', '.join(names)}", reason=reason))
+        self._recorder.decide(step, Choice(f"next speaker: {', '.join(names) or 'nobody'}", reason=reason))
         return chosen
 
 
