@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.core.builders import Record
 
 from becausal import semconv
 from becausal.finding import Finding
 from becausal.findings.confidence import of_confidence
 from becausal.findings.contract import of_contracts
-from becausal.findings.handoff import Scene
+from becausal.findings.handoff import of_handoffs
+from becausal.findings.scene import Scene
 from becausal.findings.tools import of_tools
 from becausal.run import Run
+from becausal.step import Attribute
 
 
 def scene_of(record: Record) -> Scene:
@@ -81,6 +84,34 @@ def test_a_broken_contract_is_a_finding_of_its_handoff() -> None:
     (finding,) = of_contracts(scene_of(record))
     assert (finding.kind, finding.agent, finding.step.kind) == ("contract.broken", "planner", "handoff")
     assert finding.evidence == ("no order_id",)
+
+
+ALLOWED = [
+    ("drop:notes", "note"),
+    ("drop:*", "note"),
+    ("drop:plan", "warning"),
+    ("trim:*", "note"),
+    ("reorder:*", "warning"),
+]
+
+
+@pytest.mark.parametrize(("allowance", "severity"), ALLOWED, ids=[row[0] for row in ALLOWED])
+def test_what_a_contract_allows_is_worth_a_note(allowance: str, severity: str) -> None:
+    sent = {"plan": "order 12 bolts of type A-17", "notes": "the old price was $4,711 in March"}
+    record = Record()
+    with record.step("workflow", "team", received="q", produced="done"):
+        with record.step("agent", "planner", produced=sent) as planner:
+            pass
+        allows: dict[str, Attribute] = {semconv.CONTRACT_ALLOWS: (allowance,)}
+        handoff = record.handoff(planner, "writer", sent, attributes=allows)
+        with record.step(
+            "agent", "writer", received={"plan": sent["plan"]}, produced="done", arrivals=[handoff]
+        ):
+            pass
+
+    (finding,) = of_handoffs(scene_of(record))
+    assert finding.kind == "handoff.dropped"
+    assert (finding.severity == "note") is (severity == "note")
 
 
 def two_agents(first: str, second: str, *, score: float | None = None) -> Record:

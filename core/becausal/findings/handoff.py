@@ -24,7 +24,7 @@ from becausal import semconv
 from becausal.facts import Fact
 from becausal.facts.compare import WEAK
 from becausal.finding import Finding, FindingKind, Severity
-from becausal.findings.loss import Loss, shown
+from becausal.findings.loss import Loss, LossKind, shown
 from becausal.findings.scene import LARGEST, Scene, noted, versions
 from becausal.findings.values import Budget, losses, mark_of
 from becausal.handoff import Handoff
@@ -55,6 +55,16 @@ def of_handoffs(scene: Scene) -> Iterator[Finding]:
     """Yield what is wrong with what a run's handoffs brought."""
     for handoff in scene.handoffs[:MOST_HANDOFFS]:
         yield from judged(handoff, scene)
+
+
+ALLOWS: Final[Mapping[str, frozenset[LossKind]]] = {
+    "drop": frozenset(("dropped",)),
+    "trim": frozenset(("truncated", "dropped")),
+    "redact": frozenset(("mutated", "truncated", "dropped")),
+    "summarise": frozenset(("mutated", "truncated", "dropped", "flattened", "reordered")),
+    "reorder": frozenset(("reordered",)),
+}
+"""What each word of a contract lets happen."""
 
 
 def judged(handoff: Handoff, scene: Scene) -> list[Finding]:
@@ -304,6 +314,8 @@ def _evidence(loss: Loss) -> Iterator[str]:
 
 def _severity(loss: Loss, handoff: Handoff, scene: Scene) -> Severity:
     """Return `error` where it reached the output: something false is in it, or something is missing from it."""
+    if _is_allowed(loss, handoff):
+        return "note"
     receiver = handoff.received_by
     if receiver is None or receiver.id not in scene.leads_to_output:
         return "warning"
@@ -313,6 +325,18 @@ def _severity(loss: Loss, handoff: Handoff, scene: Scene) -> Severity:
         return "error" if any(fact.key in there for fact in false) else "warning"
     figures = [fact for fact in loss.facts if fact.kind not in WEAK and fact.kind != "rule"]
     return "error" if stating.missing(figures, scene.output_facts, text=scene.output) else "warning"
+
+
+def _is_allowed(loss: Loss, handoff: Handoff) -> bool:
+    """Return whether a contract of the app's lets this happen: `drop:notes`, `trim:*`."""
+    allowed = handoff.step.attributes.get(semconv.CONTRACT_ALLOWS, ())
+    for text in allowed if isinstance(allowed, tuple) else ():
+        kind, _, path = text.partition(":")
+        names = [part for part in path.removeprefix("$").split(".") if part]
+        keys = [str(key) for key in loss.at if not isinstance(key, int)]
+        if loss.kind in ALLOWS.get(kind, ()) and (path == "*" or keys[: len(names)] == names):
+            return True
+    return False
 
 
 def _not_judged(handoff: Handoff, why: str) -> Finding:
