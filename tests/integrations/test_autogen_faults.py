@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from autogen_agentchat.agents import AssistantAgent, SocietyOfMindAgent
+from autogen_agentchat.base import ChatAgent
 from autogen_agentchat.messages import TextMessage
 from autogen_agentchat.teams import DiGraphBuilder, GraphFlow, RoundRobinGroupChat, SelectorGroupChat
 from autogen_agentchat.tools import AgentTool
@@ -198,7 +199,7 @@ async def test_14_a_graph_that_is_loaded_after_an_agents_error_goes_nowhere_and_
     recording: Recording,
 ) -> None:
     def team(b: Any) -> GraphFlow:
-        members = [speaker("a"), speaker("b", b), speaker("c")]
+        members: list[ChatAgent] = [speaker("a"), speaker("b", b), speaker("c")]
         graph = DiGraphBuilder().add_node(members[0]).add_node(members[1]).add_node(members[2])
         return GraphFlow(
             members, graph.add_edge(members[0], members[1]).add_edge(members[1], members[2]).build()
