@@ -214,3 +214,42 @@ def test_a_value_that_was_corrected_before_it_was_used_is_fine() -> None:
             writer.returned(f"The market has {memory.read('size')}.")
 
     assert kinds() == []
+
+
+# Contamination
+
+
+def research(price: str, *, readers: int = 2) -> list[tuple[str, str | None, list[str]]]:
+    """A finder keeps what a tool told it; others read it."""
+    memory = Memory("research")
+
+    @becausal.tool
+    def price_of(item: str) -> str:
+        return price
+
+    with becausal.chain("report") as chain:
+        with becausal.agent("finder") as finder:
+            told = price_of("bolt")
+            memory.write("price", told)
+            finder.returned(told)
+        for number in range(readers):
+            with becausal.agent(f"reader {number}") as reader:
+                reader.returned(f"They say: {memory.read('price')}")
+        chain.returned("done")
+    return [
+        (finding.kind, finding.key, [step.agent or step.name for step in finding.path])
+        for finding in becausal.last_run().findings
+        if finding.kind == "memory.contaminated"
+    ]
+
+
+def test_a_wrong_answer_that_was_kept_is_followed_to_everybody_who_read_it() -> None:
+    ((kind, key, path),) = research("Error 502: price 1,250 USD could not be confirmed")
+
+    assert (kind, key) == ("memory.contaminated", "price")
+    assert path == ["finder", "finder", "reader 0", "reader 1"]
+
+
+def test_what_nobody_read_or_was_right_contaminates_nothing() -> None:
+    assert research("Error 502: price 1,250 USD could not be confirmed", readers=0) == []
+    assert research("1,250 USD") == []

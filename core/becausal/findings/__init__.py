@@ -10,6 +10,7 @@ from typing import Final
 
 from becausal.finding import SEVERITIES, Finding
 from becausal.findings.confidence import of_confidence
+from becausal.findings.contamination import contaminated
 from becausal.findings.contract import of_contracts
 from becausal.findings.delivery import of_deliveries
 from becausal.findings.drift import of_drift
@@ -44,6 +45,7 @@ def find(
     scene = Scene(graph, handoffs)
     found = [finding for judge in judges for finding in judge(scene)]
     # One fault of one step, seen by each of its receivers, is told once.
+    found += contaminated(scene, found)
     once = {(f.kind, f.step.id, f.key, f.evidence): f for f in reversed(found)}
     return tuple(sorted(once.values(), key=_place))
 
