@@ -7,30 +7,25 @@ here keeps an object of the app's alive longer than the step that it is at work 
 from __future__ import annotations
 
 import weakref
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
 
 from becausal.observation import Sealed
 from becausal.step import Attribute, Cause, EdgeKind, OpenStep, RemoteStep, Status, StepRef
 from becausal.versions import Versions
+from becausal_integrations.identity import ByIdentity, Recent, weakly
 
 __all__ = [
-    "ByIdentity",
     "Carrier",
     "Checkpoint",
     "Ledger",
     "Notes",
-    "Recent",
     "cause",
     "farther",
     "forget_made",
     "notes_of",
     "owns",
 ]
-
-T = TypeVar("T")
 
 MOST_CALLS = 10_000
 MOST_REQUESTS = 2_000
@@ -45,7 +40,7 @@ class Notes(dict[str, Attribute]):
 
     def __init__(self, owner: object, attributes: Mapping[str, Attribute] | None = None) -> None:
         super().__init__(attributes or {})
-        self._owner = weakref.ref(owner)  # steps are remembered longer than their run lasts
+        self._owner = weakly(owner)  # steps are remembered longer than their run lasts
         self.premises: tuple[str, ...] = ()
         """Of a model call: what was new to it."""
         self.made: list[tuple[object, Sealed | None]] = []
@@ -97,46 +92,6 @@ def farther(here: StepRef, hop: int) -> StepRef:
     if hop <= here.hop:
         return here
     return RemoteStep(here.id, here.chain_id, here.seq, hop, here.agent, here.span_context)
-
-
-class ByIdentity(Generic[T]):
-    """What is known of objects that cannot be hashed, for as long as they live."""
-
-    def __init__(self) -> None:
-        self._held: dict[int, tuple[weakref.ref[Any], T]] = {}
-
-    def get(self, thing: object) -> T | None:
-        """Return what is known of an object."""
-        found = self._held.get(id(thing))
-        return found[1] if found is not None and found[0]() is thing else None
-
-    def put(self, thing: object, known: T) -> None:
-        """Note something of an object."""
-        key, held = id(thing), self._held
-
-        def gone(dead: object) -> None:
-            if key in held and held[key][0] is dead:
-                del held[key]
-
-        held[key] = (weakref.ref(thing, gone), known)
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-
-class Recent(OrderedDict[str, T]):
-    """A dict of so many entries; the oldest goes first."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self._most = most
-
-    def put(self, key: str, value: T) -> None:
-        """Add or replace an entry."""
-        self[key] = value
-        self.move_to_end(key)
-        if len(self) > self._most:
-            self.popitem(last=False)
 
 
 @dataclass(slots=True)

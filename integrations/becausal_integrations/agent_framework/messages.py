@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from operator import is_
 from typing import Any
 
-from becausal_integrations.agent_framework.ledger import ByIdentity
+from becausal_integrations.identity import ByIdentity
 
 __all__ = [
     "call_ids",

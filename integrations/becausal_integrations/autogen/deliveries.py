@@ -13,7 +13,7 @@ from becausal import semconv
 from becausal.recorder import Recorder, Sealed
 from becausal.step import Attribute, Cause, OpenStep
 from becausal_integrations.autogen.carrier import Carrier, carrier_of
-from becausal_integrations.autogen.ledger import Recent
+from becausal_integrations.identity import Recent
 
 if TYPE_CHECKING:
     pass

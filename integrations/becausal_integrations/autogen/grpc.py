@@ -27,8 +27,8 @@ from becausal.step import Cause, RemoteStep, StepRef
 from becausal_integrations.autogen.answers import Answers
 from becausal_integrations.autogen.carrier import Carrier, arriving, sending, with_arriving, with_sending
 from becausal_integrations.autogen.deliveries import ANSWER_TO, MESSAGE_ID, Deliveries
-from becausal_integrations.autogen.ledger import ByIdentity
 from becausal_integrations.autogen.runtime import Runtime
+from becausal_integrations.identity import ByIdentity
 from becausal_integrations.patch import Notice
 
 if TYPE_CHECKING:

@@ -8,25 +8,22 @@ bound.
 
 from __future__ import annotations
 
-import weakref
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import is_
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from becausal.recorder import Recorder, Sealed
 from becausal.step import Attribute, Cause, EdgeKind, Grade, OpenStep, RemoteStep, StepRef
 from becausal.versions import Version
 from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.unchanged import inside
+from becausal_integrations.identity import ByIdentity, Recent, weakly
 
 __all__ = [
-    "ByIdentity",
     "Ledger",
     "Notes",
     "Origin",
-    "Recent",
     "Tag",
     "View",
     "cause",
@@ -34,8 +31,6 @@ __all__ = [
     "owns",
     "remote",
 ]
-
-T = TypeVar("T")
 
 MOST_MESSAGES = 20_000
 """Messages that are remembered. Each costs a few hundred bytes; the forgotten one is the longest unread."""
@@ -67,9 +62,7 @@ class Notes(dict[str, Attribute]):
     ):
         super().__init__(attributes or {})
         # Weakly: a step is kept for as long as anything may be caused by it, which is longer than the app needs it.
-        self._owner: Callable[[], object] = (
-            weakref.ref(owner) if type(owner).__weakrefoffset__ else lambda: owner
-        )
+        self._owner = weakly(owner)
         self.within = within
         """The step that it was called in."""
         self.decided: dict[str, StepRef] = {}
@@ -150,60 +143,6 @@ class Seal:
     sealed: Sealed
     inside: list[object]
     """What it consisted of; see `unchanged.inside`."""
-
-
-class ByIdentity(Generic[T]):
-    """What is known of objects that need not be hashable, for as long as they live."""
-
-    def __init__(self) -> None:
-        self._held: dict[int, tuple[weakref.ref[Any], T]] = {}
-
-    def get(self, thing: object) -> T | None:
-        """Return what is known of an object."""
-        found = self._held.get(id(thing))
-        return found[1] if found is not None and found[0]() is thing else None
-
-    def among(self, things: Iterable[object]) -> list[tuple[object, T]]:
-        """Return those of some objects that something is known of, with that."""
-        held = self._held
-        found = [(thing, held.get(id(thing))) for thing in things]
-        return [(thing, entry[1]) for thing, entry in found if entry is not None and entry[0]() is thing]
-
-    def put(self, thing: object, known: T) -> None:
-        """Note something of an object."""
-        key, held = id(thing), self._held
-        held[key] = (weakref.ref(thing, lambda _: held.pop(key, None) and None), known)
-
-    def pop(self, thing: object) -> T | None:
-        """Return what is known of an object, and forget it."""
-        known = self.get(thing)
-        if known is not None:
-            del self._held[id(thing)]
-        return known
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-
-class Recent(OrderedDict[str, T]):
-    """A dict of so many entries; what was not asked for longest goes first."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self._most = most
-
-    def find(self, key: str) -> T | None:
-        """Return an entry, which thereby is recent again."""
-        found = self.get(key)
-        if found is not None:
-            self.move_to_end(key)
-        return found
-
-    def put(self, key: str, value: T) -> None:
-        """Add or replace an entry."""
-        self[key] = value
-        if len(self) > self._most:
-            self.popitem(last=False)
 
 
 class Ledger:

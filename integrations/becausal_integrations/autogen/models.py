@@ -20,7 +20,6 @@ from becausal.step import Cause, Grade, OpenStep, Status, StepRef
 from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.hooking import observed
 from becausal_integrations.autogen.ledger import (
-    ByIdentity,
     Ledger,
     Notes,
     View,
@@ -29,6 +28,7 @@ from becausal_integrations.autogen.ledger import (
     owns,
     remote,
 )
+from becausal_integrations.identity import ByIdentity
 from becausal_integrations.patch import family
 
 if TYPE_CHECKING:

@@ -24,9 +24,10 @@ from becausal_integrations.autogen.carrier import (
 )
 from becausal_integrations.autogen.deliveries import Deliveries
 from becausal_integrations.autogen.interventions import Interventions
-from becausal_integrations.autogen.ledger import ByIdentity, Ledger
+from becausal_integrations.autogen.ledger import Ledger
 from becausal_integrations.autogen.state import States
 from becausal_integrations.autogen.turns import Turn, Turns
+from becausal_integrations.identity import ByIdentity
 from becausal_integrations.patch import Notice
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from becausal import semconv
 from becausal.context import current
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.step import Cause, OpenStep, RemoteStep, StepRef
-from becausal_integrations.autogen.ledger import ByIdentity, Notes, Recent, notes_of
+from becausal_integrations.autogen.ledger import Notes, notes_of
+from becausal_integrations.identity import ByIdentity, Recent
 
 __all__ = ["States"]
 

@@ -14,8 +14,9 @@ from becausal.step import Cause, OpenStep, StepRef
 from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.carrier import arriving
 from becausal_integrations.autogen.hooking import noticed, observed
-from becausal_integrations.autogen.ledger import ByIdentity, Ledger, Notes, cause, notes_of, owns, remote
+from becausal_integrations.autogen.ledger import Ledger, Notes, cause, notes_of, owns, remote
 from becausal_integrations.autogen.state import States
+from becausal_integrations.identity import ByIdentity
 from becausal_integrations.patch import Notice, family
 
 if TYPE_CHECKING:
