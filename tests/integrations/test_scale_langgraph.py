@@ -156,6 +156,7 @@ def test_a_message_of_the_history_costs_no_more_than_its_reference(
 def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every bound small, so that what has none shows."""
     for place, name in (
+        ("becausal_integrations.langgraph.register", "MAX_PASTS"),
         ("becausal_integrations.langgraph.register", "MAX_PAUSED"),
         ("becausal_integrations.langgraph.register", "MAX_SAVED"),
         ("becausal_integrations.langchain.calls", "MAX_IDS"),

@@ -11,9 +11,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from becausal_integrations.langgraph.describe import ROUTING, is_of, version_number
+from becausal_integrations.langgraph.describe import ROUTING, TASKS, is_of, version_number
 
-__all__ = ["Rule", "Standing", "holds_all", "is_state", "next_version", "rule_of", "value_of", "versioned"]
+__all__ = [
+    "Rule",
+    "Standing",
+    "holds_all",
+    "is_state",
+    "next_version",
+    "rule_of",
+    "sends_of",
+    "value_of",
+    "versioned",
+]
 
 Rule = Literal["replace", "unite", "gather"]
 
@@ -65,6 +75,11 @@ def next_version(versions: Mapping[str, Any]) -> str | None:
 def value_of(channel: Any) -> Any:
     """Return the object that a channel holds, itself and not a copy; None where it holds none."""
     return channel.get() if channel is not None and channel.is_available() else None
+
+
+def sends_of(channels: Mapping[str, Any]) -> Sequence[Any]:
+    """Return the `Send`s that are on their way."""
+    return value_of(channels.get(TASKS)) or ()
 
 
 @dataclass(frozen=True, slots=True)

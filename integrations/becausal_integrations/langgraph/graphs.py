@@ -10,9 +10,8 @@ from becausal import semconv
 from becausal.context import current
 from becausal.recorder import Opening, Recorder, Sealed
 from becausal.step import Cause, OpenStep, StepRef
-from becausal_integrations.langgraph.channels import next_version, versioned
+from becausal_integrations.langgraph.channels import next_version, sends_of, versioned
 from becausal_integrations.langgraph.describe import (
-    TASKS,
     agent_name,
     carried_by,
     graph_attributes,
@@ -76,7 +75,7 @@ class Graphs:
         branches: Mapping[str, Any] = getattr(getattr(_graph(loop), "builder", None), "branches", {})
         graph = GraphRecord(workflow, agent, Ledger(), frozenset(loop.specs), branches, loop.nodes)
         graph.is_saved, graph.calling = loop.checkpointer is not None, calling
-        self._resumptions.go_on(graph, origin)
+        self._resumptions.go_on(graph, loop, origin)
         if not origin.is_resumption:
             self._resumptions.saved(graph, loop)
         self._register.graphs[loop] = graph
@@ -161,11 +160,7 @@ class Graphs:
         graph = None if loop is None else self._register.graphs.get(loop)
         if graph is None or loop is None or not goes_on or error is not None:
             return
-        sends = (
-            loop.channels[TASKS].get()
-            if TASKS in loop.channels and loop.channels[TASKS].is_available()
-            else []
-        )
+        sends = sends_of(loop.channels)
         self._resumptions.look_up(graph, loop)
         graph.next_version = next_version(loop.checkpoint["channel_versions"])
         for task in loop.tasks.values():

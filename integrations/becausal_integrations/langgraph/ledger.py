@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from becausal.recorder import Sealed
 from becausal.step import Cause, OpenStep, StepRef
 from becausal_integrations.langgraph.channels import Rule, Standing, is_state, rule_of, value_of
 from becausal_integrations.langgraph.describe import TASKS, is_of, version_number
+from becausal_integrations.langgraph.past import Edit, Past, past_step
 
 if TYPE_CHECKING:
     from langgraph.pregel._loop import PregelLoop
@@ -30,6 +31,21 @@ class Arrival:
     sender: StepRef
     evidence: str
     sent: Sealed | None = None  # what a `Send` carries; None: what the sender produced
+
+
+@dataclass(frozen=True, slots=True)
+class _Parcel:
+    """A `Send` on its way."""
+
+    send: Any  # kept so that its id stays its own
+    sender: StepRef | None
+    sent: Sealed  # what it carried when it was sent
+    routes: Sequence[StepRef]  # the conditional edges that chose it
+
+    def without_content(self) -> _Parcel:
+        """Return it without anything of the app."""
+        sender = None if self.sender is None else past_step(self.sender)
+        return _Parcel(None, sender, Sealed(self.sent.payload), list(map(past_step, self.routes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +85,53 @@ class Superstep:
 class Ledger:
     """Who wrote each channel last, who sent what is on its way, and which conditional edge chose it."""
 
-    __slots__ = ("_changed", "_routes", "_sends", "_writers")
+    __slots__ = ("_changed", "_parcels", "_routes", "_sends", "_writers", "past")
 
-    def __init__(self) -> None:
+    def __init__(self, past: Past | None = None) -> None:
+        self.past = past
+        """Where a checkpointer keeps what a later run may go back to; else None."""
         self._writers: dict[str, dict[str, Write]] = {}  # by channel, then by step id
         self._routes: dict[
             str, list[OpenStep]
         ] = {}  # by the channel through which the chosen task is triggered
-        # By the id of the `Send`, which is kept so that the id stays its own.
-        self._sends: dict[int, tuple[Any, StepRef | None, Sealed, list[OpenStep]]] = {}
+        # By the id of the `Send`.
+        self._sends: dict[int, _Parcel] = {}
+        # The same by their place in the channel, of a run that waited: its `Send`s have become other objects.
+        self._parcels: list[_Parcel | None] = []
         # The object that a channel held when a task changed it in place, and the step that tells so.
         self._changed: dict[str, tuple[Any, OpenStep]] = {}
 
     def copy(self) -> Ledger:
         """Return a ledger that goes on from here by itself."""
-        other = Ledger()
+        other = Ledger(None if self.past is None else Past(self.past))
         other._writers = {channel: dict(writes) for channel, writes in self._writers.items()}
         other._routes = {channel: list(routes) for channel, routes in self._routes.items()}
         other._sends, other._changed = dict(self._sends), dict(self._changed)
+        other._parcels = self._parcels
         return other
 
-    def let_go(self) -> None:
-        """Drop the app's own objects: a run that goes on later has others, made from the checkpoint."""
+    @classmethod
+    def at(cls, past: Past, versions: Mapping[str, Any], edits: Sequence[Edit] = ()) -> Ledger:
+        """Return the ledger of a run that goes on from these versions of an earlier run's channels."""
+        past = past.until(versions)
+        ledger, newest = cls(past), max(versions.values(), default=None)
+        for channel, version in versions.items():
+            # An edit counts the versions up; of what carries control nothing else tells that it was the edit's.
+            is_control = not is_state(channel)
+            by = edits if not is_control or version == newest else ()
+            made = past.writers(channel, version, by, is_control=is_control)
+            if made:
+                ledger.restore(channel, [Write(step, number) for step, number in made])
+        return ledger
+
+    def let_go(self, sends: Sequence[Any]) -> None:
+        """Drop the app's own objects: a run that goes on later has others, made from the checkpoint.
+
+        Args:
+            sends: what is on its way now, as the channel holds it.
+        """
+        parcels = [self._sends.get(id(send)) for send in sends]
+        self._parcels = [parcel and parcel.without_content() for parcel in parcels]
         self._sends, self._changed = {}, {}
 
     def triggered_by(self, channels: Iterable[str]) -> list[Arrival]:
@@ -108,11 +149,13 @@ class Ledger:
     def sent(self, send: Any, index: int) -> tuple[list[Arrival], list[Cause]]:
         """Return the arrival that a `Send` is, and who chose it."""
         parcel = self._sends.get(id(send))
+        if parcel is None and index < len(self._parcels):
+            parcel = self._parcels[index]
         if parcel is None:
             return [], []
         evidence = f"channel {TASKS}[{index}]"
-        causes = [Cause(route.id, "route", "observed", evidence, route.span_context) for route in parcel[3]]
-        return [Arrival(parcel[1], evidence, parcel[2])] if parcel[1] is not None else [], causes
+        causes = [Cause(step.id, "route", "observed", evidence, step.span_context) for step in parcel.routes]
+        return [Arrival(parcel.sender, evidence, parcel.sent)] if parcel.sender is not None else [], causes
 
     def read_from(
         self, loop: PregelLoop, channels: Iterable[str], arrivals: Iterable[Arrival]
@@ -150,6 +193,8 @@ class Ledger:
     def wrote(self, channel: str, step: StepRef, version: object) -> None:
         """Let one step stand for all that a channel holds."""
         self._writers[channel] = {step.id: Write(step, version)}
+        if self.past is not None:
+            self.past.wrote(channel, version, [step])
 
     def restore(self, channel: str, writes: Iterable[Write]) -> None:
         """Take over from another process who wrote a channel."""
@@ -164,7 +209,7 @@ class Ledger:
         channels = done.loop.channels
         written: dict[str, dict[str, Write]] = {}
         covering: set[str] = set()  # channels whose former content a writer had read or replaced
-        self._sends = {}
+        self._sends, self._parcels = {}, []
         self._consume(done)
         for task, record in done.tasks:
             self._choose(record)
@@ -177,7 +222,7 @@ class Ledger:
                         covering.add(channel)
             for send, sealed in record.sends:
                 chosen = [route for route, places in record.routes if send.node in places]
-                self._sends[id(send)] = (send, writer, sealed, chosen)
+                self._sends[id(send)] = _Parcel(send, writer, sealed, chosen)
         for channel, writes in written.items():
             if channel in merged:
                 self.wrote(channel, merged[channel], next(iter(writes.values())).version)
@@ -191,6 +236,8 @@ class Ledger:
                 self._routes.pop(channel, None)
                 if rule_of(type(done.loop.channels[channel])) == "unite":
                     self._writers.pop(channel, None)
+                    if self.past is not None:
+                        self.past.wrote(channel, done.version(channel), ())
 
     def _choose(self, record: TaskRecord) -> None:
         for route, places in record.routes:
@@ -198,6 +245,10 @@ class Ledger:
                 self._routes.setdefault(f"branch:to:{place}", []).append(route)
 
     def _note(self, channel: str, rule: Rule, writes: dict[str, Write], is_covered: bool) -> None:
+        if self.past is not None:
+            version = next(iter(writes.values())).version
+            adds = rule == "unite" or (rule == "gather" and not is_covered)
+            self.past.wrote(channel, version, [write.step for write in writes.values()], adds=adds)
         if rule == "unite":
             self._writers.setdefault(channel, {}).update(writes)
         elif rule == "replace" or is_covered:

@@ -18,6 +18,7 @@ from becausal.recorder import Sealed
 from becausal.step import Cause, OpenStep, RemoteStep, StepRef
 from becausal_integrations.langgraph.inplace import Entry
 from becausal_integrations.langgraph.ledger import Arrival, Ledger
+from becausal_integrations.langgraph.past import Edit, Past
 
 if TYPE_CHECKING:
     from langgraph.graph._branch import BranchSpec
@@ -28,6 +29,9 @@ __all__ = ["GraphRecord", "Left", "Register", "TaskRecord"]
 
 MAX_PAUSED = 1024
 """Interrupted runs that are remembered for their resumption, in this process."""
+
+MAX_PASTS = 256
+"""Runs of which it is remembered, in this process, what each of their steps wrote."""
 
 MAX_SAVED = 8192
 """Checkpoints of which it is remembered, in this process, which run wrote them."""
@@ -92,6 +96,8 @@ class Left:
     workflow: StepRef
     ledger: Ledger | None = None
     steps: dict[str, StepRef] = field(default_factory=dict)
+    past: Past | None = None  # where it has no ledger: the run went on from there
+    edits: tuple[Edit, ...] = ()  # from outside since then, earliest first
 
 
 class Register:
@@ -106,6 +112,8 @@ class Register:
         self._tasks: dict[int, TaskRecord] = {}
         self._paused: OrderedDict[str, Left] = OrderedDict()
         self._saved: OrderedDict[str, RemoteStep] = OrderedDict()
+        self._pasts: OrderedDict[str, Past] = OrderedDict()
+        """The writes of the last runs, by their workflow's id."""
         self._lock = threading.Lock()
 
     def add(self, record: TaskRecord, task: PregelExecutableTask) -> None:
@@ -135,9 +143,13 @@ class Register:
             if doer is not None:
                 self.steps.pop(doer.id, None)
 
-    def saved(self, checkpoint_id: str, step: StepRef) -> None:
-        """Remember who wrote a checkpoint."""
+    def saved(self, checkpoint_id: str, step: StepRef, past: Past | None = None) -> None:
+        """Remember who wrote a checkpoint, and by which writes it got there."""
         with self._lock:
+            if past is not None:
+                self._pasts[step.id] = past
+                if len(self._pasts) > MAX_PASTS:
+                    self._pasts.popitem(last=False)
             self._saved[checkpoint_id] = _light(step)
             if len(self._saved) > MAX_SAVED:
                 self._saved.popitem(last=False)
@@ -163,7 +175,7 @@ class Register:
         if paused is not None:
             return paused
         step = self._saved.get(checkpoint_id)
-        return None if step is None else Left(step)
+        return None if step is None else Left(step, past=self._pasts.get(step.id))
 
 
 def _light(step: StepRef) -> RemoteStep:

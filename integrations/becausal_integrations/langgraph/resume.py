@@ -7,7 +7,7 @@ each checkpoint that it wrote; and where it stopped before its end, also its tas
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,10 @@ from becausal import clock, semconv
 from becausal.context import current
 from becausal.recorder import Opening, Recorder, Sealed
 from becausal.step import Attribute, Cause, OpenStep, StepRef
-from becausal_integrations.langgraph.channels import is_state
+from becausal_integrations.langgraph.channels import is_state, sends_of
 from becausal_integrations.langgraph.describe import is_of
-from becausal_integrations.langgraph.ledger import Write
+from becausal_integrations.langgraph.ledger import Ledger, Write
+from becausal_integrations.langgraph.past import Edit, Past, past_step
 from becausal_integrations.langgraph.register import GraphRecord, Left, Register
 
 if TYPE_CHECKING:
@@ -86,13 +87,18 @@ class Resumptions:
                 return Origin(saved, parent, found_id, Left(step), resumes, is_elsewhere=True)
         return Origin(saved, parent, None, None, resumes)
 
-    def go_on(self, graph: GraphRecord, origin: Origin) -> None:
-        """Take over what an interrupted run knew."""
-        if origin.left is None or not origin.is_resumption:
+    def go_on(self, graph: GraphRecord, loop: PregelLoop, origin: Origin) -> None:
+        """Take over what the run knew that stopped there, or went on from there."""
+        if graph.is_saved:
+            graph.ledger.past = Past()
+        left = origin.left
+        if left is None or not origin.is_resumption:
             return
-        graph.resumed = dict(origin.left.steps)
-        if origin.left.ledger is not None:
-            graph.ledger = origin.left.ledger.copy()
+        graph.resumed = dict(left.steps)
+        if left.ledger is not None:
+            graph.ledger = left.ledger.copy()
+        elif left.past is not None:
+            graph.ledger = Ledger.at(left.past, loop.checkpoint["channel_versions"], left.edits)
         elif origin.is_elsewhere:
             graph.awaits = origin.found_id
 
@@ -123,7 +129,7 @@ class Resumptions:
             return
         checkpoint_id = loop.checkpoint["id"]
         graph.workflow.anchors.append(_checkpoint(checkpoint_id))
-        self._register.saved(checkpoint_id, graph.workflow)
+        self._register.saved(checkpoint_id, graph.workflow, graph.ledger.past)
 
     def stopped(self, graph: GraphRecord, loop: PregelLoop, *, is_over: bool) -> None:
         """Note where a run left off: at its end, or before that."""
@@ -137,12 +143,12 @@ class Resumptions:
         namespace = loop.config["configurable"].get("checkpoint_ns") or ""
         self._register.ran((str(thread), str(namespace)), graph.workflow, checkpoint_id)
         if is_over:
-            self._register.saved(checkpoint_id, graph.workflow)
+            self._register.saved(checkpoint_id, graph.workflow, graph.ledger.past)
             return
         steps = {
             record.id: writer for record in graph.tasks.values() if (writer := record.writer) is not None
         }
-        graph.ledger.let_go()
+        graph.ledger.let_go(sends_of(loop.channels))
         self._register.paused(checkpoint_id, Left(graph.workflow, graph.ledger, steps))
         self._name(graph, checkpoint_id, steps)
 
@@ -193,7 +199,9 @@ class Resumptions:
         self._recorder.end(step)
         left = self._register.left(str(parent_id))
         if left is None or left.ledger is None:
-            self._register.saved(str(checkpoint_id), step)
+            edit = Edit(replace(past_step(step), produced=step.received), frozenset(map(str, keys)))
+            past, edits = (None, ()) if left is None else (left.past, left.edits)
+            self._register.paused(str(checkpoint_id), Left(edit.step, past=past, edits=(*edits, edit)))
             return
         # Who wrote what the edit left alone is as it was; its tasks are others, since their ids come of the checkpoint.
         ledger = left.ledger.copy()
