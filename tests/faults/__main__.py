@@ -1,0 +1,59 @@
+"""Prints the benchmark's table: `python -m tests.faults --cases 300`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("BECAUSAL_STRICT", "1")
+
+from tests.faults.case import KINDS
+from tests.faults.playing import Outcome, Sealed, play
+from tests.faults.scoring import table
+
+import becausal
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--cases", type=int, default=300, help="how many cases; each is three runs")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--only", nargs="*", default=[], help="kinds of faults, such as F11")
+    parser.add_argument("--labels", type=Path, help="where the labels are kept, apart from the tool")
+    parser.add_argument("-v", "--verbose", action="store_true", help="name each case that went wrong")
+    given = parser.parse_args()
+    kinds = [kind for name, kind in sorted(KINDS.items()) if not given.only or name in given.only]
+    began = time.monotonic()
+    sealed, outcomes = Sealed(given.labels), []
+    with tempfile.TemporaryDirectory() as folder:
+        becausal.instrument("langgraph", "langchain", "autogen", store=f"sqlite:///{folder}/faults.db")
+        for number in range(given.cases):
+            kind, turn = kinds[number % len(kinds)], number // len(kinds)
+            framework = kind.frameworks[turn % len(kind.frameworks)]
+            outcome = play(kind, given.first_seed + turn, framework, sealed)
+            outcomes.append(outcome)
+            if given.verbose:
+                _tell(outcome)
+        becausal.uninstrument()
+    print(table(outcomes))
+    print(f"\n{len(outcomes)} cases, {3 * len(outcomes)} runs, {time.monotonic() - began:.0f} s")
+
+
+def _tell(outcome: Outcome) -> None:
+    is_fine = outcome.is_class_right and outcome.is_site_right and outcome.is_blame_right
+    if is_fine and not outcome.clean_alarms and not outcome.sham_alarms:
+        return
+    flags = f"class {outcome.is_class_right}, step {outcome.is_site_right}, blame {outcome.is_blame_right}"
+    print(f"{outcome.fault.id} seed {outcome.seed} {outcome.framework}: {flags}; said {list(outcome.found)}")
+    for alarm in outcome.clean_alarms:
+        print(f"    clean: {alarm[:300]}")
+    for alarm in outcome.sham_alarms:
+        print(f"    sham: {alarm[:300]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

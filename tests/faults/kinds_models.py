@@ -1,0 +1,116 @@
+"""Faults of what agents say of what they were told."""
+
+from __future__ import annotations
+
+from tests.faults.app import App
+from tests.faults.case import Framework, Label, Site, Variant, fault
+from tests.faults.edits import in_text, reworded, spoilt
+from tests.faults.plan import Plan
+from tests.faults.world import World, read, write
+
+__all__ = ["of_agent"]
+
+
+def of_agent(name: str) -> Label:
+    """Return the label of a fault of an agent's: its turn, or its model's call in it."""
+    return Label((Site("agent", name, None), Site("model", name, None)), agent=name)
+
+
+@fault("F10", "a value from nowhere", "model.ungrounded")
+def invented(world: World, variant: Variant, framework: Framework) -> Label:
+    app = App.of(world, Plan.of(world.rng))
+    agent = world.rng.choice(app.plan.agents)
+    made_up = world.rng.choice(
+        (
+            f"\nDeposit: ${world.rng.randint(15, 94)}{world.rng.randint(10, 99)}.50",
+            f"\nReference: QY-{world.rng.randint(10417, 98127)}",
+        )
+    )
+
+    def said(name: str, text: str) -> str:
+        if name != agent or variant == "clean":
+            return text
+        return text + made_up if variant == "faulty" else "Dear colleague, as agreed:\n" + text
+
+    app.meddler.said = said
+    app.run(framework)
+    return of_agent(agent)
+
+
+@fault("F20", "a summary loses a condition", "drift.lost_fact")
+def lost_fact(world: World, variant: Variant, framework: Framework) -> Label:
+    app = App.of(world, Plan.of(world.rng, "chain"))
+    agent = world.rng.choice(app.plan.agents[:-1])
+    name = world.pick("budget", "deadline", "order", "quantity", "link", "contact")
+    if name == "quantity":  # a total stands for it where it was reckoned
+        app.roles[app.asker].reckons = False
+
+    def said(who: str, text: str) -> str:
+        if who != agent or variant == "clean":
+            return text
+        values = read(text)
+        kept = {key: value for key, value in values.items() if key != name} if variant == "faulty" else values
+        role = app.roles[agent]
+        return "In short:\n" + write(kept, "prose" if role.style != "prose" else "lines", role.form)
+
+    app.meddler.said = said
+    app.run(framework)
+    return of_agent(agent)
+
+
+@fault("F22", "a value drifts", "drift.changed_fact")
+def drifted(world: World, variant: Variant, framework: Framework) -> Label:
+    app = App.of(world, Plan.of(world.rng))
+    first = world.rng.randrange(len(app.plan.agents) - 1)
+    agent, name = (
+        app.plan.agents[first],
+        world.pick("quantity", "budget", "deadline", "order", "contact", "link"),
+    )
+    is_cumulative = world.rng.random() < 0.4 and app.plan.topology == "chain"
+    drifting = app.plan.agents[first:-1] if is_cumulative else (agent,)
+
+    def said(who: str, text: str) -> str:
+        if who not in drifting or variant == "clean":
+            return text
+        if variant == "sham":
+            return reworded(text, world.rng)
+        return in_text(text, name, lambda value: spoilt(name, value, world.rng))
+
+    app.meddler.said = said
+    app.run(framework)
+    return of_agent(agent)
+
+
+@fault("X05", "a guess becomes a certainty", "confidence.inflated")
+def inflated(world: World, variant: Variant, framework: Framework) -> Label:
+    app = App.of(world, Plan.of(world.rng, "chain", depth=world.rng.randint(3, 8)))
+    place = world.rng.randrange(len(app.plan.agents) - 2)
+    first = app.plan.agents[place]
+    surer = world.rng.choice(app.plan.agents[place + 1 :])
+    hedge = world.rng.choice(("probably", "perhaps", "maybe"))
+    asker = app.asker
+    app.roles[asker].calls, app.roles[asker].reckons = (), False
+    app.roles[first].calls = ("get_offer",)
+    certain = app.plan.agents[app.plan.agents.index(surer) :]
+
+    def said(who: str, text: str) -> str:
+        is_plain = who in certain if variant == "faulty" else False
+        word = "about" if variant == "sham" and who in certain and hedge == "nearly" else hedge
+        price = read(text).get("price")
+        if price is None or is_plain:
+            return text
+        return _hedged(text, word)
+
+    app.meddler.said = said
+    app.run(framework)
+    return of_agent(surer)
+
+
+def _hedged(text: str, hedge: str) -> str:
+    values = read(text)
+    price = values["price"]
+    for form in range(3):
+        said = write({"price": price}, "lines", form).partition(": ")[2]
+        if said in text:
+            return text.replace(said, f"{hedge} {said}", 1)
+    return text
