@@ -163,7 +163,8 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
         ("becausal.store.sqlite.write", "REMEMBERED"),
     ):
         monkeypatch.setattr(f"{place}.{name}", 16)
-    monkeypatch.setattr(Encoder, "MOST_PARTS", 64)
+    for name in ("MOST_PARTS", "MOST_RUNS", "MOST_LEANS"):
+        monkeypatch.setattr(Encoder, name, 16)
 
 
 def test_three_hundred_runs_leave_nothing_behind(
