@@ -24,14 +24,20 @@ Hooked places, and why these
     In between: what a fan-in put together, which way a switch or a condition sent a message. `drain_messages` and
     `has_messages` frame a superstep: what no executor took in it is lost.
 
+`StepWrapper.__call__`, `._return_cached_result`
+    The steps of functional workflows (`functional`).
+
+`WorkflowContext.set_state`, `.get_state`, `RunContext.set_state`, `.get_state`
+    The state that executors share (`state`).
+
 `InProcRunnerContext.add_request_info_event`, `.create_checkpoint`, `.apply_checkpoint`
     Where a run stops and what it goes on from: answers from outside, saved states, in another process too.
 
 `HistoryProvider.get_messages`, `.save_messages`, `ContextProvider.before_run`, `.after_run` of every subclass
     An agent's memory.
 
-Not seen: chat clients that do not extend `BaseChatClient`; steps of functional workflows (`@step`); what compaction
-took out; the state that executors share (`get_state`, `set_state`); runner contexts other than the one in process.
+Not seen: chat clients that do not extend `BaseChatClient`; what compaction took out; runner contexts other than the
+one in process.
 
 The framework's own spans (`agent_framework.observability`) stay as they are: they lie inside the span of the step that
 they tell of.
@@ -51,9 +57,11 @@ from becausal.recorder import Observation, Recorder
 from becausal_integrations.agent_framework.agents import Agents
 from becausal_integrations.agent_framework.edges import Edges
 from becausal_integrations.agent_framework.executors import Executors
+from becausal_integrations.agent_framework.functional import FUNCTION, FUNCTION_CACHED
 from becausal_integrations.agent_framework.ledger import Ledger
 from becausal_integrations.agent_framework.memory import Memories
 from becausal_integrations.agent_framework.running import Streams
+from becausal_integrations.agent_framework.state import SharedState
 from becausal_integrations.agent_framework.workflows import Workflows
 from becausal_integrations.patch import Make, Notice, family, notice, noticing, observe, observing, replace
 
@@ -79,6 +87,8 @@ class AgentFrameworkAdapter:
         _hook_workflows(recorder, hooks, Workflows(recorder, ledger), streams)
         _hook_executors(recorder, hooks, Executors(recorder, ledger))
         _hook_edges(recorder, hooks, Edges(recorder, ledger))
+        _hook_functional(recorder, hooks)
+        _hook_state(recorder, hooks, SharedState(recorder, ledger))
 
 
 def _hook_streams(hooks: Hooks, streams: Streams) -> None:
@@ -140,6 +150,18 @@ def _hook_edges(recorder: Recorder, hooks: Hooks, edges: Edges) -> None:
     notice(recorder, hooks, f"{WORKFLOWS}._edge:Edge.should_route", edges.condition)
     # Asked after each superstep, whether there is another.
     notice(recorder, hooks, f"{CONTEXT}.has_messages", edges.superstep)
+
+
+def _hook_functional(recorder: Recorder, hooks: Hooks) -> None:
+    step = f"{WORKFLOWS}._functional:StepWrapper"
+    observe(recorder, hooks, f"{step}.__call__", FUNCTION, optional=True)
+    notice(recorder, hooks, f"{step}._return_cached_result", FUNCTION_CACHED, optional=True)
+
+
+def _hook_state(recorder: Recorder, hooks: Hooks, state: SharedState) -> None:
+    for context in ("_workflow_context:WorkflowContext", "_functional:RunContext"):
+        observe(recorder, hooks, f"{WORKFLOWS}.{context}.set_state", state.write, optional=True)
+        observe(recorder, hooks, f"{WORKFLOWS}.{context}.get_state", state.read, optional=True)
 
 
 def _observed(recorder: Recorder, seen: Observation) -> Make:

@@ -11,6 +11,7 @@ from becausal.step import OpenStep, StepRef
 from becausal_integrations.agent_framework import describe
 from becausal_integrations.agent_framework.ledger import Checkpoint, Ledger, Notes, cause, owns
 from becausal_integrations.agent_framework.messages import told
+from becausal_integrations.identity import ByIdentity
 from becausal_integrations.patch import Notice
 
 __all__ = ["Workflows", "request_name"]
@@ -21,6 +22,8 @@ class Workflows:
 
     def __init__(self, recorder: Recorder, ledger: Ledger) -> None:
         self._recorder, self._ledger = recorder, ledger
+        self._waiting: ByIdentity[StepRef] = ByIdentity()
+        """Runs that wait, by workflow: a functional one merely counts its requests (`auto::0`)."""
         self.run = Observation(self._begun, self._ended, keeps=lambda result: True)
         self.asking = Notice(self._asking)
         self.saving = Notice(self._saving, self._saved)
@@ -43,6 +46,9 @@ class Workflows:
         name = describe.workflow_name(workflow)
         opening = Opening("workflow", name, received=received, attributes=Notes(workflow))
         goes_on_from = list(self._goes_on_from(responses or {}, checkpoint_id))
+        waiting = self._waiting.pop(workflow)
+        if responses and not goes_on_from and waiting is not None:
+            goes_on_from = [(waiting, "the same workflow, which waits")]
         if goes_on_from:
             opening.causes = [cause(step, "resume", evidence) for step, evidence in goes_on_from]
             opening.chain_id = goes_on_from[0][0].chain_id if here is None else None
@@ -66,6 +72,9 @@ class Workflows:
 
     def _ended(self, step: OpenStep, result: Any) -> object:
         if describe.waits(result):
+            workflow = step.attributes.owner if isinstance(step.attributes, Notes) else None
+            if workflow is not None:
+                self._waiting.put(workflow, step)
             self._recorder.end(step, describe.outputs(result), status="interrupted")
             return NOTHING
         return describe.outputs(result)
