@@ -24,7 +24,7 @@ Hooked places, and why these
     In between: what a fan-in put together, which way a switch or a condition sent a message. `drain_messages` and
     `has_messages` frame a superstep: what no executor took in it is lost.
 
-`StepWrapper.__call__`, `._return_cached_result`
+`StepWrapper.__call__`, `RunContext.add_event`
     The steps of functional workflows (`functional`).
 
 `WorkflowContext.set_state`, `.get_state`, `RunContext.set_state`, `.get_state`
@@ -57,7 +57,7 @@ from becausal.recorder import Observation, Recorder
 from becausal_integrations.agent_framework.agents import Agents
 from becausal_integrations.agent_framework.edges import Edges
 from becausal_integrations.agent_framework.executors import Executors
-from becausal_integrations.agent_framework.functional import FUNCTION, FUNCTION_CACHED
+from becausal_integrations.agent_framework.functional import EVENT, FUNCTION
 from becausal_integrations.agent_framework.ledger import Ledger
 from becausal_integrations.agent_framework.memory import Memories
 from becausal_integrations.agent_framework.running import Streams
@@ -155,7 +155,7 @@ def _hook_edges(recorder: Recorder, hooks: Hooks, edges: Edges) -> None:
 def _hook_functional(recorder: Recorder, hooks: Hooks) -> None:
     step = f"{WORKFLOWS}._functional:StepWrapper"
     observe(recorder, hooks, f"{step}.__call__", FUNCTION, optional=True)
-    notice(recorder, hooks, f"{step}._return_cached_result", FUNCTION_CACHED, optional=True)
+    notice(recorder, hooks, f"{WORKFLOWS}._functional:RunContext.add_event", EVENT, optional=True)
 
 
 def _hook_state(recorder: Recorder, hooks: Hooks, state: SharedState) -> None:

@@ -2,7 +2,7 @@
 
 One whose result a resumed run takes from its cache is marked as such (`becausal.cached`): its function did not run.
 
-Source: agent-framework-core 1.23.0, `_workflows/_functional.py` (`StepWrapper`).
+Source: agent-framework-core 1.23.0, `_workflows/_functional.py` (`StepWrapper`, `RunContext`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from becausal_integrations.agent_framework.ledger import Notes, notes_of
 from becausal_integrations.agent_framework.messages import told
 from becausal_integrations.patch import Notice
 
-__all__ = ["FUNCTION", "FUNCTION_CACHED"]
+__all__ = ["EVENT", "FUNCTION"]
 
 
 def _begun(wrapper: Any, *args: Any, **kwargs: Any) -> Opening | None:
@@ -38,14 +38,17 @@ def _interrupted(_: OpenStep, error: BaseException) -> Status | None:
     return "interrupted" if type(error).__name__ == "WorkflowInterrupted" else None
 
 
-def _from_cache(wrapper: Any, *_: Any, **__: Any) -> None:
-    notes = notes_of(current())
-    if notes is not None and notes.owner is wrapper:
+def _told(_: Any, event: Any) -> None:
+    here = current()
+    notes = notes_of(here)
+    if event.type != "executor_bypassed" or notes is None or not isinstance(here, OpenStep):
+        return
+    if here.name == event.executor_id:
         notes[semconv.CACHED] = True
 
 
 FUNCTION = Observation(_begun, lambda _, result: told(result), _interrupted)
 """What a call of a step means."""
 
-FUNCTION_CACHED = Notice(_from_cache)
-"""That its result was there already."""
+EVENT = Notice(_told)
+"""What a workflow tells of itself: here, that a step's result was there already."""
