@@ -193,3 +193,20 @@ def test_a_long_run_is_remembered_no_further_than_its_last_writes() -> None:
 
     assert len(list(made)) == past.MAX_ENTRIES
     assert not writers(Ledger.at(made, {"log": 3}), "log")
+
+
+def test_sends_that_a_run_goes_back_to_have_their_sender(recording: Recording) -> None:
+    graph: Any = StateGraph(State)
+    graph.add_node("plan", lambda _: {"items": ["x", "y"]})
+    graph.add_node("work", lambda state: {"log": [state["item"]]})
+    graph.add_edge(START, "plan")
+    graph.add_conditional_edges("plan", fan, ["work"])
+    app = graph.compile(checkpointer=InMemorySaver())
+    app.invoke({"log": []}, THREAD)
+    there = next(found.config for found in app.get_state_history(THREAD) if "work" in found.next)
+    assert app.invoke(None, there)["log"] == ["x", "y"]
+
+    run = Kinds(recording.last())
+    assert len(run.all("agent", "work")) == 4
+    for work in run.all("agent", "work"):
+        assert run.senders(work) == [run.one("agent", "plan")]

@@ -85,7 +85,7 @@ class Superstep:
 class Ledger:
     """Who wrote each channel last, who sent what is on its way, and which conditional edge chose it."""
 
-    __slots__ = ("_changed", "_parcels", "_routes", "_sends", "_writers", "past")
+    __slots__ = ("_changed", "_is_restored", "_parcels", "_routes", "_sends", "_writers", "past")
 
     def __init__(self, past: Past | None = None) -> None:
         self.past = past
@@ -98,6 +98,7 @@ class Ledger:
         self._sends: dict[int, _Parcel] = {}
         # The same by their place in the channel, of a run that waited: its `Send`s have become other objects.
         self._parcels: list[_Parcel | None] = []
+        self._is_restored = False  # and nothing has run since then
         # The object that a channel held when a task changed it in place, and the step that tells so.
         self._changed: dict[str, tuple[Any, OpenStep]] = {}
 
@@ -151,9 +152,11 @@ class Ledger:
         parcel = self._sends.get(id(send))
         if parcel is None and index < len(self._parcels):
             parcel = self._parcels[index]
-        if parcel is None:
-            return [], []
         evidence = f"channel {TASKS}[{index}]"
+        if parcel is None:
+            # Of another process's run it is known who sent, not what: where several did, not who sent this one.
+            senders = self.writers(TASKS) if self._is_restored else []
+            return [Arrival(sender, evidence) for sender in senders if len(senders) == 1], []
         causes = [Cause(step.id, "route", "observed", evidence, step.span_context) for step in parcel.routes]
         return [Arrival(parcel.sender, evidence, parcel.sent)] if parcel.sender is not None else [], causes
 
@@ -197,8 +200,9 @@ class Ledger:
             self.past.wrote(channel, version, [step])
 
     def restore(self, channel: str, writes: Iterable[Write]) -> None:
-        """Take over from another process who wrote a channel."""
+        """Take over from an earlier run who wrote a channel."""
         self._writers[channel] = {write.step.id: write for write in writes}
+        self._is_restored = True
 
     def changed_in_place(self, channel: str, value: Any, step: OpenStep) -> None:
         """Note that a task changed what a channel holds without writing it."""
@@ -209,7 +213,7 @@ class Ledger:
         channels = done.loop.channels
         written: dict[str, dict[str, Write]] = {}
         covering: set[str] = set()  # channels whose former content a writer had read or replaced
-        self._sends, self._parcels = {}, []
+        self._sends, self._parcels, self._is_restored = {}, [], False
         self._consume(done)
         for task, record in done.tasks:
             self._choose(record)
@@ -227,7 +231,9 @@ class Ledger:
             if channel in merged:
                 self.wrote(channel, merged[channel], next(iter(writes.values())).version)
             elif channel in channels:
-                self._note(channel, rule_of(type(channels[channel])), writes, channel in covering)
+                # What is on its way goes with the superstep that it triggers.
+                rule = "replace" if channel == TASKS else rule_of(type(channels[channel]))
+                self._note(channel, rule, writes, channel in covering)
 
     def _consume(self, done: Superstep) -> None:
         """Forget what has triggered the tasks that are done."""
