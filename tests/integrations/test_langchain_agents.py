@@ -29,7 +29,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 from tests.conftest import Recording
 from tests.integrations.fakes_langchain import PureModel, echo, tool_call, use_tool_once
-from tests.integrations.having import needs
+from tests.integrations.having import accepts, needs
 from tests.integrations.kinds import Kinds, said
 
 both = pytest.mark.parametrize("is_async", [False, True])
@@ -217,6 +217,9 @@ async def test_tries_of_a_tool_by_middleware_are_numbered(recording: Recording, 
 # Longer stories
 
 
+@needs(
+    accepts(SummarizationMiddleware.__init__, "trigger"), "trigger of SummarizationMiddleware (langchain 1.1)"
+)
 @both
 async def test_a_summary_is_a_model_call_of_its_own_and_what_follows_reads_it(
     recording: Recording, is_async: bool
