@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, Any
 
+from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.base import Response
+from autogen_agentchat.messages import TextMessage
 from autogen_agentchat.teams import RoundRobinGroupChat
+from autogen_core import CancellationToken
 from autogen_core.memory import ListMemory, MemoryContent, MemoryMimeType, MemoryQueryResult
 from autogen_core.models import LLMMessage
 from langgraph.config import get_store
@@ -129,6 +134,27 @@ class Board(ListMemory):
             self._contents = kept
 
 
+class Clerk(BaseChatAgent):
+    """Writes what it knows to the memory, one after the other."""
+
+    def __init__(self, name: str, board: ListMemory, texts: list[str]) -> None:
+        super().__init__(name, "Keeps the board.")
+        self.board, self.texts = board, texts
+
+    @property
+    def produced_message_types(self) -> Sequence[type[TextMessage]]:
+        return (TextMessage,)
+
+    async def on_messages(self, messages: Any, cancellation_token: CancellationToken) -> Response:
+        for text in self.texts:
+            content = MemoryContent(content=text, mime_type=MemoryMimeType.TEXT, metadata={"id": "price"})
+            await self.board.add(content)
+        return Response(chat_message=TextMessage(content="The board is up to date.", source=self.name))
+
+    async def on_reset(self, cancellation_token: CancellationToken) -> None:
+        pass
+
+
 def on_a_board(world: World, variant: Variant, kind: str) -> tuple[str, list[str], str]:
     """Play a team of AutoGen's whose agents share a memory that was written before they speak."""
     wrong = f"{spoilt('price', world.price, world.rng):.2f}"
@@ -143,13 +169,11 @@ def on_a_board(world: World, variant: Variant, kind: str) -> tuple[str, list[str
 
         return answer
 
+    prices = (world.price, world.price + 7) if kind == "F24" else (world.price,)
+    agents: list[Any] = [Clerk("clerk", board, [f"Unit price: ${price:.2f}" for price in prices])]
+    agents += [speaker(name, answering(name), memory=[board]) for name in names]
+
     async def run() -> None:
-        for price in (world.price, world.price + 7) if kind == "F24" else (world.price,):
-            content = f"Unit price: ${price:.2f}"
-            await board.add(
-                MemoryContent(content=content, mime_type=MemoryMimeType.TEXT, metadata={"id": "price"})
-            )
-        agents = [speaker(name, answering(name), memory=[board]) for name in names]
         await RoundRobinGroupChat(agents, max_turns=len(agents)).run(task=world.request())
 
     asyncio.run(run())

@@ -83,23 +83,17 @@ def drifted(world: World, variant: Variant, framework: Framework) -> Label:
 
 @fault("X05", "a guess becomes a certainty", "confidence.inflated")
 def inflated(world: World, variant: Variant, framework: Framework) -> Label:
-    app = App.of(world, Plan.of(world.rng, "chain", depth=world.rng.randint(3, 8)))
-    place = world.rng.randrange(len(app.plan.agents) - 2)
-    first = app.plan.agents[place]
-    surer = world.rng.choice(app.plan.agents[place + 1 :])
-    hedge = world.rng.choice(("probably", "perhaps", "maybe"))
-    asker = app.asker
-    app.roles[asker].calls, app.roles[asker].reckons = (), False
-    app.roles[first].calls = ("get_offer",)
+    app = App.of(world, Plan.of(world.rng, "chain"))
+    app.is_awaited = True
+    surer = world.rng.choice(app.plan.agents[1:])
     certain = app.plan.agents[app.plan.agents.index(surer) :]
+    hedge, other = world.rng.sample(("probably", "perhaps", "maybe"), 2)
+    world.aside = f"\nDeposit: {hedge} ${world.rng.randint(1500, 9400):,}.00"
 
     def said(who: str, text: str) -> str:
-        is_plain = who in certain if variant == "faulty" else False
-        word = "about" if variant == "sham" and who in certain and hedge == "nearly" else hedge
-        price = read(text).get("price")
-        if price is None or is_plain:
-            return text
-        return _hedged(text, word)
+        if variant == "faulty" and who in certain:
+            return text  # the hedge is gone: the model's own wording has none
+        return _hedged(text, other if variant == "sham" and who in certain else hedge)
 
     app.meddler.said = said
     app.run(framework)
@@ -108,9 +102,8 @@ def inflated(world: World, variant: Variant, framework: Framework) -> Label:
 
 def _hedged(text: str, hedge: str) -> str:
     values = read(text)
-    price = values["price"]
     for form in range(3):
-        said = write({"price": price}, "lines", form).partition(": ")[2]
+        said = write({"deposit": values.get("deposit", 0)}, "lines", form).partition(": ")[2]
         if said in text:
             return text.replace(said, f"{hedge} {said}", 1)
     return text

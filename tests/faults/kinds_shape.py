@@ -126,7 +126,7 @@ def loop(world: World, variant: Variant, framework: Framework) -> Label:
         _critic_graph(world, variant, writer, critic, rounds, drafted, judged)
     else:
         _critic_team(world, writer, critic, rounds, drafted, judged)
-    both = (Site("agent", writer, None), Site("agent", critic, None))
+    both = tuple(Site(kind, name, None) for kind in ("agent", "model") for name in (writer, critic))
     return Label(both, agent=f"{writer}|{critic}")
 
 
@@ -249,9 +249,9 @@ def orphaned(world: World, variant: Variant, framework: Framework) -> Label:
 
 @dataclass
 class Ask:
-    """The user's word."""
+    """The user's word: what is to be told, one after the other."""
 
-    text: str
+    texts: list[str]
 
 
 @dataclass
@@ -265,8 +265,10 @@ class Reporter(RoutedAgent):
     """Tells what is new each time it is asked."""
 
     @message_handler
-    async def on_ask(self, message: Ask, ctx: MessageContext) -> None:
-        await self.publish_message(News(message.text), TopicId("news", "x"))
+    async def on_ask(self, message: Ask, ctx: MessageContext) -> Ask:
+        for text in message.texts:
+            await self.publish_message(News(text), TopicId("news", "x"))
+        return message
 
 
 class Reader(RoutedAgent):
@@ -292,11 +294,9 @@ def reordered(world: World, variant: Variant, framework: Framework) -> Label:
         if is_held_up:
             _hold_up(runtime, late)
         runtime.start()
-        for number in range(count):
-            price = world.price + (number * 3 if variant != "sham" else 0)
-            await runtime.send_message(
-                Ask(f"As of round {number}, the unit price is ${price:.2f}"), AgentId(sender, "x")
-            )
+        step = 0 if variant == "sham" else 3
+        texts = [f"As of round {n}, the unit price is ${world.price + n * step:.2f}" for n in range(count)]
+        await runtime.send_message(Ask(texts), AgentId(sender, "x"))
         await runtime.stop_when_idle()
         await runtime.close()
 

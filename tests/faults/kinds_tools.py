@@ -45,6 +45,7 @@ def several_askers(world: World, count: int, *, regions: bool) -> App:
 @fault("F01", "wrong value of a tool")
 def wrong_value(world: World, variant: Variant, framework: Framework) -> Label:
     app = App.of(world, Plan.of(world.rng))
+    app.is_awaited = True  # an output to ask about
     wrong = spoilt("price", world.price, world.rng)
     if variant == "faulty":
         wrapped(app, lambda _, got: got | {"unit_price": str(wrong)})

@@ -204,12 +204,8 @@ class Transport(DefaultInterventionHandler):
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self.runtime: SingleThreadedAgentRuntime | None = None
-        self.repeated: set[str] = set()
 
     async def on_publish(self, message: Any, *, message_context: MessageContext) -> Any:
-        if isinstance(message, TextNote | RecordNote):
-            await self.repeat(message, message_context)
         if isinstance(message, TextNote):
             arriving = self.app.meddler.sent(message.sender, message.text)
             if arriving == ():
@@ -222,20 +218,26 @@ class Transport(DefaultInterventionHandler):
             return message if arriving is message.record else RecordNote(message.sender, arriving)
         return message
 
-    async def repeat(self, message: Note, context: MessageContext) -> None:
-        """Deliver a message once more, as a transport does that got no receipt."""
-        sender, topic = message.sender, context.topic_id
-        if sender in self.app.twice and sender not in self.repeated and self.runtime and topic is not None:
-            self.repeated.add(sender)
-            await self.runtime.publish_message(
-                message, topic, sender=context.sender, message_id=context.message_id
-            )
+
+def _deliver_twice(runtime: SingleThreadedAgentRuntime, senders: frozenset[str]) -> None:
+    """Let the runtime's queue hold the messages of some senders twice, as a queue does that delivers at least once."""
+    queue: Any = runtime._message_queue
+    inner, seen = queue.put, set()
+
+    async def put(envelope: Any) -> None:
+        await inner(envelope)
+        sender = getattr(getattr(envelope, "message", None), "sender", None)
+        if sender in senders and sender not in seen:
+            seen.add(sender)
+            await inner(envelope)
+
+    queue.put = put
 
 
 async def _run(app: App) -> str:
     heard = Heard()
-    transport = Transport(app)
-    runtime = transport.runtime = SingleThreadedAgentRuntime(intervention_handlers=[transport])
+    runtime = SingleThreadedAgentRuntime(intervention_handlers=[Transport(app)])
+    _deliver_twice(runtime, app.twice)
     for name, others in app.plan.hears.items():
         await Worker.register(runtime, name, lambda name=name: Worker(app, name, heard))  # type: ignore[misc]
         for other in others:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 __all__ = ["TOPOLOGIES", "Plan"]
@@ -49,7 +50,7 @@ class Plan:
                 hears[last] = tuple(leaf for _, leaf in branches)
             case _:
                 row = [first, *rest[: length - 2], last]
-                hears |= {after: (before,) for before, after in zip(row, row[1:], strict=False)}
+                hears |= {after: (before,) for before, after in pairwise(row)}
         return cls(made, hears)
 
     @property

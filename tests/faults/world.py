@@ -54,7 +54,7 @@ _ITEMS = (
 )
 _SUPPLIERS = ("Borealis Timber", "Marlow Interiors", "Kestrel Supply", "Hanover Fittings", "Tavira Trading")
 _HOSTS = ("borealis", "marlow", "kestrel", "hanover", "tavira")
-_MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
+_MONTHS = tuple(date(2000, month, 1).strftime("%B") for month in range(1, 13))
 
 
 @dataclass
@@ -68,6 +68,8 @@ class World:
     price: Decimal
     stock: int
     """What the tool knows."""
+    aside: str = ""
+    """What the user says beside it."""
 
     @classmethod
     def of(cls, seed: int, kind: str) -> World:
@@ -104,7 +106,7 @@ class World:
         opening = self.rng.choice(
             ("Please arrange this purchase.", "We want to buy the following.", "A new purchase:")
         )
-        return f"{opening}\n{write(self.asked, style, self.rng.randrange(FORMATS))}"
+        return f"{opening}\n{write(self.asked, style, self.rng.randrange(FORMATS))}{self.aside}"
 
 
 # -- writing

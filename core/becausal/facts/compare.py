@@ -66,6 +66,9 @@ class _Stated:
             return True
         value: Any = fact.value
         match fact.kind:
+            case "limit" if value[1] == "date" and not self._limits_otherwise(fact):
+                # `Deadline: 3 May` is a limit, and `the deadline is 3 May` says no less.
+                return any(_says_as_much(date, value[2]) for date in self.dates[:1000])
             case "money" if (value[0], fact.negated) in self.bare:
                 return True
             case "rule":
@@ -82,6 +85,14 @@ class _Stated:
             case kind if kind in WEAK:
                 return bool(self.text) and " ".join(str(value).casefold().split()) in self.text
         return False
+
+    def _limits_otherwise(self, fact: Fact) -> bool:
+        sign, kind, size = fact.value  # type: ignore[misc]
+        return any(
+            ("limit", (other, kind, size), fact.negated) in self.keys
+            for other in ("<=", ">=")
+            if other != sign
+        )
 
     def _has_rule(self, sort: str, words: frozenset[str]) -> bool:
         """Say whether a rule of the same words is there; what must be done may be said as an order."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from becausal import semconv
 from becausal.finding import Finding, FindingKind, Severity
 from becausal.findings.scene import Scene, noted
 from becausal.handoff import Handoff
@@ -99,7 +100,7 @@ def _elsewhere(scene: Scene) -> Iterator[Finding]:
     for handoff in scene.handoffs:
         if handoff.sent_by is not None and handoff.receiver is not None:
             sent.setdefault(handoff.sent_by.id, []).append(handoff)
-    names = {_plain(step.agent): step.agent for step in scene.graph.nodes if step.agent}
+    names = {_plain(name): name for step in scene.graph.nodes for name in _agents_told_of(step)}
     for step in scene.graph.nodes:
         handoffs = [h for h in sent.get(step.id, ()) if h.receiver != step.agent]
         wanted = list(_asked_for(scene, step))
@@ -112,6 +113,15 @@ def _elsewhere(scene: Scene) -> Iterator[Finding]:
         text = f"{step.agent} asked for {asked}, and {who} was given the work."
         evidence = [f"decided: {name}" for name in wanted] + [f"went to: {who}"]
         yield _of("handoff.misrouted", "error", 0.85, handoffs[0], text, evidence, blamed=step)
+
+
+def _agents_told_of(step: Step) -> Iterator[str]:
+    """Yield the agents that a step tells of: its own, those that a route had to choose from, the nodes of a graph."""
+    if step.agent:
+        yield step.agent
+    for told in (step.attributes.get(semconv.ROUTE_CANDIDATES), noted(step, "nodes")):
+        if isinstance(told, tuple):
+            yield from told
 
 
 def _asked_for(scene: Scene, step: Step) -> Iterator[str]:

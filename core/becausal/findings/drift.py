@@ -32,6 +32,7 @@ MOST_TURNS: Final = 500
 WORDS: Final = frozenset(("rule", "quote", "name", "term", "code", "url", "email"))
 MOST_EDITS: Final = 1
 ENOUGH_EDITS: Final = 3
+NOTHING: Final = "{}[] \n()"
 FEWEST_DIGITS: Final = 3
 """A figure of fewer digits turns into another one too easily."""
 
@@ -42,8 +43,8 @@ def of_drift(scene: Scene) -> Iterator[Finding]:
     turns = [step for step in scene.graph.nodes if step.kind == "agent" and step.id in scene.leads_to_output]
     if len(turns) > MOST_TURNS:
         return
-    heard = {step.id: scene.stated(step.received) for step in turns}
-    said = {step.id: scene.stated(step.produced) for step in turns}
+    heard = {step.id: _heard(scene, step) for step in turns}
+    said = {step.id: _said(scene, step) for step in turns}
     told: set[object] = set()
     for turn in turns[:-1] if asked else ():
         later = [step for step in turns if step.seq > turn.seq]
@@ -66,6 +67,29 @@ def of_drift(scene: Scene) -> Iterator[Finding]:
             if not was_known and before.key not in told and after.key not in told:
                 told.update((before.key, after.key))
                 yield _finding(scene, turn, "drift.changed_fact", before, after)
+
+
+def _heard(scene: Scene, turn: Step) -> Stated:
+    """Return what a turn was told: what its models were shown; of a turn without any, what it received.
+
+    A shared state hands everything to everybody; what an agent works from is what it asks its model with.
+    """
+    shown = [child.received for child in scene.graph.children(turn) if child.kind == "model"]
+    return _together(scene, shown or [turn.received])
+
+
+def _said(scene: Scene, turn: Step) -> Stated:
+    """Return what a turn told others: what it produced; of one that returns nothing, what it sent."""
+    if turn.produced is not None and turn.produced.text().strip(NOTHING):
+        return scene.stated(turn.produced)
+    return _together(scene, [handoff.sent for handoff in scene.sent_by.get(turn.id, ())])
+
+
+def _together(scene: Scene, payloads: Sequence[Payload | None]) -> Stated:
+    rows = [scene.stated(payload) for payload in payloads]
+    if len(rows) == 1:
+        return rows[0]
+    return tuple(fact for stated, _ in rows for fact in stated), "\n".join(text for _, text in rows)
 
 
 def _request(scene: Scene) -> tuple[Fact, ...]:

@@ -165,7 +165,7 @@ class _Judge:
         text, step = " ".join(text_of(value).split()), self.handoff.received_by or self.handoff.step
         rows = self.scene.payloads
         return not rows or any(
-            other.seq < step.seq and text in " ".join(payload.text().split()) for other, payload in rows
+            since < step.seq and text in " ".join(payload.text().split()) for since, payload in rows
         )
 
 

@@ -71,6 +71,7 @@ def _changed_in_place(scene: Scene) -> Iterator[Finding]:
 def _outdated_reads(scene: Scene, view: MemoryView) -> Iterator[Finding]:
     """A reader was served a version that was no longer the last when it began."""
     for step in scene.graph.nodes:
+        yield from _behind(scene, view, step)
         said = step.attributes
         version, latest, key = (
             said.get(name) for name in (semconv.MEMORY_VERSION, semconv.MEMORY_LATEST, semconv.MEMORY_RECORD)
@@ -89,6 +90,31 @@ def _outdated_reads(scene: Scene, view: MemoryView) -> Iterator[Finding]:
         message = f"{reader} read version {version} of {name} when version {latest} was there"
         evidence = tuple(p.text()[:200] for p in (step.produced,) if p is not None and p.is_kept)
         yield _finding(scene, kind, step, message, 0.95, evidence, key, agent=step.agent)
+
+
+def _behind(scene: Scene, view: MemoryView, step: Step) -> Iterator[Finding]:
+    """Of the records that a search found, one is older than what had been written before, and that was not found."""
+    seen, said = step.attributes.get(semconv.MEMORY_SEEN), step.attributes
+    if step.kind != "memory_read" or not isinstance(seen, tuple) or semconv.MEMORY_AS_OF in said:
+        return
+    found: dict[str, int] = {}
+    for row in seen:
+        key, _, version = row.rpartition("@")
+        if version.isdecimal():
+            found[key] = max(int(version), found.get(key, 0))
+    for key, version in found.items():
+        name = f"{said.get(semconv.MEMORY_STORE, '')}/{key}"
+        for held in view.history(name) if name in view.keys() else ():  # noqa: SIM118
+            is_newer = held.version is not None and held.version > version
+            if not is_newer or not _is_before(scene.graph, held.step, step):
+                continue
+            kind: FindingKind = (
+                "memory.retracted_read" if held.operation in WITHDRAWN else "memory.stale_read"
+            )
+            message = f"{step.agent or step.name} read version {version} of {name} when version {held.version} was there"
+            evidence = tuple(p.text()[:200] for p in (step.produced,) if p is not None and p.is_kept)
+            yield _finding(scene, kind, step, message, 0.9, evidence, key, agent=step.agent)
+            break
 
 
 def _used_after(scene: Scene, view: MemoryView, history: Sequence[Held]) -> Iterator[Finding]:

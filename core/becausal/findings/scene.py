@@ -81,22 +81,50 @@ class Scene:
     def first_said(self) -> Mapping[Key, int] | None:
         """At which step each fact was stated first, handoffs apart; None for a run that says too much to be read."""
         first: dict[Key, int] = {}
-        for step, payload in self.payloads:
+        for since, payload in self.payloads:
             for fact in stating.facts(payload.value()):
-                first.setdefault(fact.key, step.seq)
+                first[fact.key] = min(since, first.get(fact.key, since))
         return first if self.payloads else None
 
     @cached_property
-    def payloads(self) -> tuple[tuple[Step, Payload], ...]:
-        """What was received and produced, each content once and where it came first; nothing if it is too much."""
-        found: dict[str, tuple[Step, Payload]] = {}
+    def payloads(self) -> tuple[tuple[int, Payload], ...]:
+        """What was received and produced, each content once, since which step; nothing if it is too much.
+
+        What a step produced was there when the last step within it was done, not when it began.
+        """
+        found: dict[str, tuple[int, Payload]] = {}
         size = 0
         for step in self.graph.nodes:
-            for payload in (step.received, step.produced) if step.kind != "handoff" else ():
-                if payload is not None and payload.digest not in found and payload.is_kept:
-                    found[payload.digest] = step, payload
+            ended = self._ends[step.id]
+            for since, payload in (
+                ((step.seq, step.received), (ended, step.produced)) if step.kind != "handoff" else ()
+            ):
+                if payload is None or not payload.is_kept:
+                    continue
+                if payload.digest not in found:
                     size += payload.size
+                elif found[payload.digest][0] <= since:
+                    continue
+                found[payload.digest] = since, payload
         return tuple(found.values()) if size <= LARGEST else ()
+
+    @cached_property
+    def _ends(self) -> Mapping[str, int]:
+        """The number of the last step within each step; its own where it held none."""
+        ends = {step.id: step.seq for step in self.graph.nodes}
+        for step in reversed(self.graph.nodes):
+            if step.parent_id in ends:
+                ends[step.parent_id] = max(ends[step.parent_id], ends[step.id])
+        return ends
+
+    @cached_property
+    def sent_by(self) -> Mapping[str, Sequence[Handoff]]:
+        """What each turn sent, by its id."""
+        sent: dict[str, list[Handoff]] = {}
+        for handoff in self.handoffs:
+            if handoff.sent_by is not None:
+                sent.setdefault(handoff.sent_by.id, []).append(handoff)
+        return sent
 
     @cached_property
     def writers(self) -> Mapping[tuple[str, str], int]:

@@ -36,6 +36,8 @@ def _loops(scene: Scene) -> Iterator[Finding]:
     for step in scene.graph.nodes:
         if step.kind not in ("agent", "tool", "model") or step.received is None or step.produced is None:
             continue
+        if step.kind != "tool" and _says_nothing(step):
+            continue  # it listens: to heartbeats, to what it waits for
         if semconv.ATTEMPT in step.attributes or step.attributes.get(semconv.CACHED) is True:
             continue
         said = (step.kind, step.name, step.agent, step.received.belief, step.produced.belief)

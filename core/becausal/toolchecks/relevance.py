@@ -33,7 +33,11 @@ def irrelevant(reading: Reading, calls: Calls, _: Graph) -> Breach | None:
         return None
     asked = [value for value in reading.arguments.values() if isinstance(value, str) and len(value) < 2000]
     answer = reading.text[:MOST_TEXT]
-    return _another_identifier(reading, asked, answer) or _no_word_of(reading, asked, answer)
+    return (
+        _another_identifier(reading, asked, answer)
+        or _another_subject(reading, asked, answer)
+        or _no_word_of(reading, asked, answer)
+    )
 
 
 def _another_identifier(reading: Reading, asked: Sequence[str], answer: str) -> Breach | None:
@@ -50,6 +54,30 @@ def _another_identifier(reading: Reading, asked: Sequence[str], answer: str) -> 
             said = f"{reading.call.name} was asked for {value} and answered about {its}"
             return reading.breach("tool.irrelevant", said, 0.95, f"{name}: {value}", f"{name}: {its}")
     return None
+
+
+def _another_subject(reading: Reading, asked: Sequence[str], answer: str) -> Breach | None:
+    """The answer names another subject in the field that one was asked for by, of several words each.
+
+    One word may be a code, a short form or a translation of another. Of several words one stays.
+    """
+    data = reading.data
+    if not isinstance(data, Mapping) or not reading.is_query:
+        return None
+    for name, value in reading.arguments.items():
+        field = text_at(data, name.lower())
+        if value not in asked or field is None or not isinstance(value, str) or not isinstance(field[1], str):
+            continue
+        mine, its = _stems(value), _stems(field[1])
+        is_told = min(len(mine), len(its)) >= FEWEST_WORDS
+        if is_told and not mine & its and value.lower() not in answer.lower():
+            said = f"{reading.call.name} was asked about {value} and answered about {field[1]}"
+            return reading.breach("tool.irrelevant", said, 0.7, f"{name}: {value}", f"{name}: {field[1]}")
+    return None
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(word[:3].lower() for word in WORD.findall(text) if word.lower() not in COMMON)
 
 
 def _no_word_of(reading: Reading, asked: Sequence[str], answer: str) -> Breach | None:

@@ -92,6 +92,10 @@ def agent_name(graph: Any, nodes: Mapping[str, Any], holder: StepRef | None) -> 
     return given if given != UNNAMED or held is None else str(held)
 
 
+MOST_NODES = 64
+"""The nodes of a graph of more are not told by name."""
+
+
 def graph_attributes(loop: PregelLoop) -> dict[str, Attribute]:
     """Return where a run of a graph stands: its thread, its checkpoint namespace."""
     configurable = loop.config.get("configurable", {})
@@ -100,6 +104,8 @@ def graph_attributes(loop: PregelLoop) -> dict[str, Attribute]:
         attributes[semconv.CONVERSATION_ID] = str(thread)
     if namespace := configurable.get("checkpoint_ns"):
         attributes["langgraph.checkpoint_ns"] = str(namespace)
+    if len(loop.nodes) <= MOST_NODES:  # who could have been given work
+        attributes["langgraph.nodes"] = tuple(name for name in loop.nodes if not name.startswith("__"))
     return attributes
 
 
