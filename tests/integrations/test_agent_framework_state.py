@@ -9,7 +9,14 @@ import pytest
 
 pytest.importorskip("agent_framework._workflows._functional")
 
-from agent_framework import Executor, InMemoryCheckpointStorage, WorkflowBuilder, WorkflowContext, handler
+from agent_framework import (
+    AgentExecutor,
+    Executor,
+    InMemoryCheckpointStorage,
+    WorkflowBuilder,
+    WorkflowContext,
+    handler,
+)
 from agent_framework._workflows import _functional as functional
 from tests.conftest import Recording
 from tests.integrations.fakes_agent_framework import hears_all, speaker
@@ -111,6 +118,16 @@ async def test_what_an_executor_reads_of_the_shared_state_is_led_back_to_its_wri
     assert read.attributes[semconv.MEMORY_VERSION] == write.attributes[semconv.MEMORY_VERSION] == 1
     segment = becausal.last_run().blame("4711").segments[0]
     assert [step.id for step in segment.path][:2] == [run.one("agent", "keeps").id, write.id]
+
+
+async def test_what_the_framework_keeps_in_the_state_for_itself_is_not_told(recording: Recording) -> None:
+    flow = WorkflowBuilder(start_executor=AgentExecutor(speaker("clerk", hears_all("clerk")))).build()
+
+    await flow.run("a chair")
+
+    run = Kinds(recording.last())
+    assert run.one("agent", "clerk").status == "ok"
+    assert run.all("memory_read", "state") == []
 
 
 async def test_a_checkpoint_of_functional_steps_is_the_same_with_and_without(store: str) -> None:

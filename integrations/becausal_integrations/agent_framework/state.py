@@ -1,8 +1,10 @@
 """The state that the executors of a workflow share: what was written under a key, and who reads that.
 
 A write is a `memory_write` of its own and a read a `memory_read`, since what an executor reads is nowhere in the
-message that it was given. Versions are counted by us; see `becausal.versions`. A value that the framework itself keeps
-there (under a name with an underscore) goes past these methods.
+message that it was given. Versions are counted by us; see `becausal.versions`. What the framework itself keeps there,
+under names that begin with an underscore, is not told.
+
+Source: agent-framework-core 1.23.0, `_workflows/_state.py`.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ class SharedState:
         self.read = Observation(self._reading, self._found)
 
     def _writing(self, context: Any, key: str, value: Any) -> Opening | None:
-        if current() is None:
+        if current() is None or _is_frameworks(key):
             return None
         return Opening("memory_write", STORE, received=told(value), attributes=_notes(context, key))
 
@@ -43,7 +45,9 @@ class SharedState:
         return NOTHING
 
     def _reading(self, context: Any, key: str, default: Any = None) -> Opening | None:
-        return None if current() is None else Opening("memory_read", STORE, attributes=_notes(context, key))
+        if current() is None or _is_frameworks(key):
+            return None
+        return Opening("memory_read", STORE, attributes=_notes(context, key))
 
     def _found(self, step: OpenStep, value: Any) -> object:
         sealed, notes = self._recorder.seal(told(value)), notes_of(step)
@@ -53,6 +57,11 @@ class SharedState:
                 notes[semconv.MEMORY_VERSION] = version.number
                 self._recorder.cause(step, version.cause())
         return sealed
+
+
+def _is_frameworks(key: object) -> bool:
+    """Return whether a key is the framework's own: it keeps the arguments of a run there."""
+    return isinstance(key, str) and key.startswith("_")
 
 
 def _notes(context: Any, key: str) -> Notes:
