@@ -29,7 +29,7 @@ def containers() -> Counter[str]:
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in OURS:
             for attribute, value in vars(module).items():
-                if isinstance(value, CONTAINERS):
+                if issubclass(type(value), CONTAINERS):
                     found[f"{name}.{attribute}"] += len(value)
                 elif hasattr(value, "cache_info"):
                     found[f"{name}.{attribute}()"] += value.cache_info().currsize
@@ -37,7 +37,7 @@ def containers() -> Counter[str]:
         if str(type(thing).__module__).partition(".")[0] in OURS:
             found[f"objects of {type(thing).__qualname__}"] += 1
             for attribute, value in attributes(thing):
-                if isinstance(value, CONTAINERS):
+                if issubclass(type(value), CONTAINERS):
                     found[f"{type(thing).__qualname__}.{attribute}"] += len(value)
     return found
 
