@@ -260,6 +260,11 @@ class Recorder:
     # -- payloads
 
     @property
+    def withholds_content(self) -> bool:
+        """Whether no content may be kept, in whatever words: names stay, what was said or stored does not."""
+        return self._withholds
+
+    @property
     def encoder(self) -> Encoder:
         """Remembers which parts it handed out."""
         return self._sealer.encoder

@@ -10,15 +10,17 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from becausal import semconv
 from becausal.blame import Blame, Segment
 from becausal.decision import Decision
 from becausal.delta import Change
+from becausal.findings.scene import noted
 from becausal.graph.edge import Edge
 from becausal.handoff import Handoff, Verdict
 from becausal.lineage import Lineage
 from becausal.payload import Payload, text_of
 from becausal.run import Run
-from becausal.step import Grade, Status, Step
+from becausal.step import EdgeKind, Grade, Status, Step
 from becausal.store import ChainInfo
 from becausal.toolcall import ToolCall
 from becausal.views.clean import cut, head, line, styled
@@ -44,6 +46,9 @@ _VERDICT: dict[Verdict, str] = {
     "extended": "green",
     "lost": "bold red",
 }
+_GO_ON: tuple[EdgeKind, ...] = ("memory", "resume")
+"""The kinds of causes by which work goes on from what an earlier run left."""
+
 MOST_SOURCES = 20
 _GRADE: dict[Grade, str] = {"declared": "green", "observed": "green", "matched": "yellow", "inferred": "red"}
 
@@ -88,14 +93,41 @@ def run(shown: Run) -> RenderableType:
             _add_changes(inner, by_id[step.id])
         else:
             inner = branch.add(_step_line(step))
+        for note in _noted(step):
+            inner.add(styled(note, "yellow"))
         if step.error:
             inner.add(styled(f"✗ {cut(step.error, 300)}", "red"))
         for choice in step.choices:
             inner.add(_decision_line(Decision(step, choice)))
         todo += [(inner, child) for child in reversed(shown.graph.children(step))]
-    missing = len(shown.graph.missing)
-    note = f"{missing} step(s) that this record names are in another run, or lost (`becausal doctor` tells)."
-    return Group(tree, styled(note, "yellow")) if missing else tree
+    return Group(tree, *_beyond(shown)) if shown.graph.missing else tree
+
+
+def _beyond(shown: Run) -> Iterator[RenderableType]:
+    """Yield what the record names and does not hold: earlier work that this run goes on from, and what is lost."""
+    missing = set(shown.graph.missing)
+    named = [(step, cause) for step in shown.steps for cause in step.causes if cause.source_id in missing]
+    earlier = {cause.source_id for _, cause in named if cause.kind in _GO_ON}
+    for step, cause in named:
+        if cause.source_id in earlier:
+            yield styled(f"{_called(step)} goes on from another run: {cause.evidence or cause.kind}.", "dim")
+            earlier.discard(cause.source_id)
+    lost = missing - {cause.source_id for _, cause in named if cause.kind in _GO_ON}
+    if lost:
+        is_are = "step that this record names is" if len(lost) == 1 else "steps that this record names are"
+        yield styled(f"{len(lost)} {is_are} lost, or in another run (`becausal doctor` tells).", "yellow")
+
+
+def _noted(step: Step) -> Iterator[str]:
+    """Yield what is easily missed of a step, and what its line does not say."""
+    if step.attributes.get(semconv.CACHED) is True:
+        yield "from the cache"
+    attempt = step.attributes.get(semconv.ATTEMPT)
+    if isinstance(attempt, int) and attempt > 1:
+        yield f"attempt {attempt}"
+    dropped = noted(step, "dropped_keys")
+    if isinstance(dropped, tuple) and dropped:
+        yield f"dropped, since the state has no such key: {cut(', '.join(dropped), 200)}"
 
 
 def why(lineage: Lineage, blamed: Blame) -> RenderableType:

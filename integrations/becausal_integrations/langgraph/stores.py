@@ -39,7 +39,14 @@ from becausal.recorder import NOTHING, Recorder
 from becausal.standin import FunctionStandIn
 from becausal.step import OpenStep, RemoteStep, StepKind
 from becausal.versions import Version, Versions
-from becausal_integrations.langgraph.records import Call, Operation, digest_of, hits, operations_of
+from becausal_integrations.langgraph.records import (
+    Call,
+    Operation,
+    digest_of,
+    hidden_name,
+    hits,
+    operations_of,
+)
 from becausal_integrations.patch import Notice, family, noticing
 
 if TYPE_CHECKING:
@@ -92,6 +99,9 @@ class Stores:
             return Call((), is_batch=True)
         operations = operations_of(store, door.removeprefix("a"), args, kwargs, self._recorder.seal)
         for operation in operations:
+            if self._recorder.withholds_content and operation.key:
+                operation.key = hidden_name(operation.key)
+                operation.opening.attributes[semconv.MEMORY_RECORD] = operation.key
             operation.step = self._recorder.begin(operation.opening)
         with self._lock:
             self._writing += [operation for operation in operations if operation.writes]
@@ -146,7 +156,8 @@ class Stores:
 
     def _found_records(self, step: OpenStep, store: BaseStore, found: Sequence[Any]) -> Any:
         seen: list[str] = []
-        for key, value in hits(found):
+        for name, value in hits(found):
+            key = hidden_name(name) if self._recorder.withholds_content else name
             version = self._version(store, key, digest_of(value))
             seen.append(f"{key}@?" if version is None else str(version))
             if version is not None and len(seen) <= MAX_CAUSES:
