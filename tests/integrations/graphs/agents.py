@@ -106,10 +106,18 @@ def calls(*wanted: dict[str, Any]) -> Any:
     return ask
 
 
+def with_ids(told: Any) -> Any:
+    """Give a tool's messages their ids: else the reducer does so in place while the saver's thread writes them."""
+    for update in told if isinstance(told, list) else [told]:
+        for message in update.get("messages", ()) if isinstance(update, dict) else ():
+            message.id = message.id or f"of {message.tool_call_id}"
+    return told
+
+
 def tool_node(*wanted: dict[str, Any], **options: Any) -> Any:
     graph: Any = StateGraph(MessagesState)
     graph.add_node("ask", calls(*wanted))
-    graph.add_node("tools", ToolNode([search, chart, refuse, count, hand_over], **options))
+    graph.add_node("tools", ToolNode([search, chart, refuse, count, hand_over], **options) | with_ids)
     graph.add_node("closer", lambda state: {"messages": [echo(state["messages"])]})
     graph.add_edge(START, "ask")
     graph.add_conditional_edges("ask", tools_condition)
