@@ -44,7 +44,7 @@ from becausal.canonical import (
     part_digests,
 )
 from becausal.canonical.top import TopWalk
-from becausal.canonical.wire import digest_of
+from becausal.canonical.wire import digest_of, odd_nan
 from becausal.delta import same
 
 
@@ -308,6 +308,55 @@ def test_what_an_encoder_remembers_changes_no_digest(several: list[object]) -> N
             fresh.size,
             fresh.body,
         )
+
+
+@pytest.mark.parametrize("count", [1, 3, 9, 300])
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"text": "x" * 600},
+        {"role": "user", "content": "x" * 600},
+        {"n": 1},
+        ("x" * 600,),
+        ["x" * 600],
+        "x" * 600,
+    ],
+    ids=lambda item: f"{type(item).__name__} of {next(iter(item)):.7}",
+)
+def test_a_list_has_one_digest_whoever_encodes_it(item: object, count: int) -> None:
+    encoder, value = Encoder(), [item] * count
+
+    assert [encoder.encode(value).digest for _ in range(2)] == [encode(value).digest] * 2
+
+
+USUAL = [struct.pack(">d", number) for number in (math.nan, math.inf, -math.inf)]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"\xcb",
+                b"\x7f",
+                b"\xff",
+                b"\xf0",
+                b"\xf8",
+                b"\x7f\xf8",
+                bytes(6),
+                bytes(7),
+                *(b"\xcb" + number for number in USUAL),
+            ]
+        ),
+        max_size=12,
+    ).map(b"".join)
+)
+def test_an_odd_nan_is_found_wherever_it_may_stand(body: bytes) -> None:
+    windows = [body[start : start + 9] for start in range(len(body) - 8)]
+    numbers = [window[1:] for window in windows if window[0] == 0xCB]
+    odd = [number for number in numbers if not math.isfinite(struct.unpack(">d", number)[0])]
+
+    assert odd_nan(body) is any(number not in USUAL for number in odd)
 
 
 @settings(max_examples=150, deadline=None)

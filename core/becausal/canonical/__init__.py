@@ -35,13 +35,16 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any
+
+from ormsgpack import Ext, packb
 
 from becausal.canonical.decoded import Cycle, Missing, Opaque, Record, decode, part_digests
 from becausal.canonical.leaves import name_of
 from becausal.canonical.readers import reader_of
 from becausal.canonical.top import Run, TopWalk
 from becausal.canonical.walk import Known
-from becausal.canonical.wire import Code, digest_of, entry
+from becausal.canonical.wire import UNSORTED, Code, digest_of, entry
 
 __all__ = [
     "Cycle",
@@ -53,6 +56,7 @@ __all__ = [
     "decode",
     "digest_text",
     "encode",
+    "fingerprint",
     "parse_digest",
     "part_digests",
     "plain",
@@ -87,28 +91,34 @@ class Encoder:
     """
 
     MOST_PARTS = 16384
-    MOST_RUNS = 64
+    MOST_RUNS = 256
+    MOST_LEANS = 4096
 
     def __init__(self) -> None:
         self._known: Known = {}
         self._runs: dict[int, Run] = {}
+        self._leans: dict[bytes, bytes] = {}
 
     def encode(self, value: object) -> Encoded:
         """Return the canonical form of any value. Never raises."""
         known, runs = self._known, self._runs
-        walk, encoded = _encode(value, known, runs)
+        walk, encoded = _encode(value, known, runs, self._leans)
         # Only now: another thread must not take for handed out what is still in the making.
-        known.update(walk.fresh)
-        runs.update(walk.new_runs)
-        if len(known) > self.MOST_PARTS:
-            self.forget()
-        elif len(runs) > self.MOST_RUNS:
-            self._runs = {}
+        if walk.fresh:
+            known.update(walk.fresh)
+            if len(known) > self.MOST_PARTS:
+                self.forget()
+        if walk.new_runs:
+            runs.update(walk.new_runs)
+            if len(runs) > self.MOST_RUNS:
+                self._runs = {}
+        if len(self._leans) > self.MOST_LEANS:
+            self._leans = {}
         return encoded
 
     def forget(self) -> None:
         """Drop what is remembered: parts will be handed out again."""
-        self._known, self._runs = {}, {}
+        self._known, self._runs, self._leans = {}, {}, {}
 
 
 def encode(value: object) -> Encoded:
@@ -120,6 +130,26 @@ def plain(value: object) -> object:
     """Return a value of this moment as plain Python data; see `decode`."""
     encoded = encode(value)
     return decode(encoded.body, dict(encoded.parts).get)
+
+
+def fingerprint(value: object) -> bytes | None:
+    """Return what differs, almost surely, once anything in a value has been changed in place.
+
+    It takes a fraction of the time of `encode`, and says nothing else: two values that mean the same may differ in it.
+    None for a value that cannot be read so quickly. Never raises.
+    """
+    try:
+        return digest_of(packb(value, _print, UNSORTED))
+    except Exception:
+        return None
+
+
+def _print(value: object) -> Any:
+    reader = reader_of(type(value))
+    if reader.fields is None:
+        raise TypeError
+    extra = None if reader.extra is None else reader.extra(value)
+    return [Ext(Code.TYPE, reader.name.encode()), reader.fields(value), extra]
 
 
 def digest_text(digest: bytes) -> str:
@@ -138,17 +168,21 @@ def parse_digest(text: str) -> bytes:
     return bytes.fromhex(text[len(PREFIX) :])
 
 
-def _encode(value: object, known: Known, runs: dict[int, Run] | None) -> tuple[TopWalk, Encoded]:
+def _encode(
+    value: object, known: Known, runs: dict[int, Run] | None, leans: dict[bytes, bytes] | None = None
+) -> tuple[TopWalk, Encoded]:
     try:
-        return _walked(value, known, runs)
+        return _walked(value, known, runs, leans)
     except RecursionError:
         return _on_a_fresh_stack(value, known)
     except Exception:
         return _unreadable(value)
 
 
-def _walked(value: object, known: Known, runs: dict[int, Run] | None) -> tuple[TopWalk, Encoded]:
-    walk = TopWalk(known, runs)
+def _walked(
+    value: object, known: Known, runs: dict[int, Run] | None, leans: dict[bytes, bytes] | None
+) -> tuple[TopWalk, Encoded]:
+    walk = TopWalk(known, runs, leans)
     body, lean = walk.root(value)
     digest = digest_of(body)
     return walk, Encoded(
@@ -169,7 +203,7 @@ def _on_a_fresh_stack(value: object, known: Known) -> tuple[TopWalk, Encoded]:
 
     def work() -> None:
         try:
-            found.append(_walked(value, known, None))
+            found.append(_walked(value, known, None, None))
         except Exception:
             found.append(_unreadable(value))
 

@@ -23,13 +23,23 @@ from itertools import repeat
 from operator import is_
 from typing import Any
 
-from ormsgpack import OPT_SORT_KEYS, Ext, packb
+from ormsgpack import Ext, packb
 
 from becausal.canonical.belief import is_message, meaning, speaks
 from becausal.canonical.leaves import WRAP
 from becausal.canonical.readers import DEEP_FOR_PLAIN_OBJECTS, reader_of
 from becausal.canonical.walk import SCALARS, Known, Pair, Path, Walk, plain_keys, step
-from becausal.canonical.wire import INLINE_BELOW, OPTIONS, SPLIT_FROM, Code, array, digest_of, entry, mapping
+from becausal.canonical.wire import (
+    INLINE_BELOW,
+    OPTIONS,
+    SPLIT_FROM,
+    UNSORTED,
+    Code,
+    array,
+    digest_of,
+    entry,
+    mapping,
+)
 
 __all__ = ["Run", "TopWalk"]
 
@@ -37,7 +47,8 @@ MOST_SPLIT = 256
 MOST_SEARCHED = 64
 """A dict of more entries is not searched for message lists in it."""
 
-SHORTEST_RUN = 8
+SHORTEST_RUN = 3
+"""Two messages are written faster than they are compared with what is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +67,18 @@ class Run:
 class TopWalk(Walk):
     """The state of one encoding, from the value itself."""
 
-    def __init__(self, known: Known, runs: dict[int, Run] | None, *, fast: bool = True) -> None:
+    def __init__(
+        self,
+        known: Known,
+        runs: dict[int, Run] | None,
+        leans: dict[bytes, bytes] | None = None,
+        *,
+        fast: bool = True,
+    ) -> None:
         super().__init__(known, fast=fast)
         self.runs = runs
+        self.leans = {} if leans is None else leans
+        """By the bytes of a message: those of its belief, which follow from them."""
         self.new_runs: dict[int, Run] = {}
 
     def root(self, value: Any) -> Pair:
@@ -125,9 +145,14 @@ class TopWalk(Walk):
         """Write a message-like thing: never split, and with a belief of its own."""
         body = self.pack(fields, path, held=True)[0]
         # A known part's belief is known, too. The value itself stands in no list of known parts.
-        if len(self.active) > 1 and len(body) >= INLINE_BELOW and digest_of(body) in self.known:
+        if len(body) < INLINE_BELOW:
+            lean = self.leans.get(body)
+            if lean is None:
+                lean = self.leans[body] = self.believe(meaning(fields), path)
+        elif len(self.active) > 1 and digest_of(body) in self.known:
             return body, body
-        lean = self.believe(meaning(fields), path)
+        else:
+            lean = self.believe(meaning(fields), path)
         return body, body if lean == body else lean
 
     def compose(self, fields: dict[str, Any], path: Path, *, top: bool) -> Pair:
@@ -155,7 +180,7 @@ class TopWalk(Walk):
         """Write a value that stands in a map, looking for message lists."""
         kind = type(value)
         below, self.below = self.below, 0
-        if kind is list and (is_message_list(value) or is_typed_list(value)):
+        if kind is list and (is_message_list(value) or (self.runs is not None and is_typed_list(value))):
             body, lean = self.hold(value, lambda: self.items(value.copy(), path))
         elif kind is dict and value and plain_keys(value) and is_message(value):
             body, lean = self.hold(value, lambda: self.message(value.copy(), path))
@@ -178,13 +203,13 @@ class TopWalk(Walk):
         """Write the top list's items, each split off if it is big."""
         if is_message_list(items):
             return self.items(items, ())
+        # Typed objects are parts of their own either way: what is known of the first ones holds. Big dicts are not:
+        # here each is split off, in a run none is.
+        known = self.run(items, ()) if is_typed_list(items) else None
+        if known is not None:
+            return known
         if len(items) > MOST_SPLIT:
-            # Typed objects are parts of their own either way: what is known of the first ones holds.
-            known = self.run(items, ()) if is_typed_list(items) else None
-            return known or self.pack(items, (), held=True)
-        pairs = self.run(items, ())
-        if pairs is not None:
-            return pairs
+            return self.pack(items, (), held=True)
         exact = [array(len(items))]
         lean = [exact[0]]
         for index, item in enumerate(items):
@@ -282,12 +307,8 @@ Columns = tuple[memoryview, memoryview]
 _NO_RUN = Run([], (0, 0), (digest_of(b""), digest_of(b"")), (b"", b""), 0)
 
 
-# Compared with nothing but themselves: bytes in another order of keys are only not recognised.
-_UNSORTED = OPTIONS & ~OPT_SORT_KEYS
-
-
 def _packed(items: list[Any], hook: Callable[[object], Any]) -> memoryview:
-    return memoryview(packb(items, hook, _UNSORTED))[len(array(len(items))) :]
+    return memoryview(packb(items, hook, UNSORTED))[len(array(len(items))) :]
 
 
 def _starts_with(types: list[type], columns: Columns, known: Run) -> bool:

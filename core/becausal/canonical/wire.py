@@ -18,6 +18,7 @@ __all__ = [
     "INLINE_BELOW",
     "OPTIONS",
     "SPLIT_FROM",
+    "UNSORTED",
     "Code",
     "array",
     "digest_of",
@@ -39,6 +40,9 @@ OPTIONS = (
     | ormsgpack.OPT_PASSTHROUGH_BIG_INT
     | ormsgpack.OPT_PASSTHROUGH_ENUM
 )
+
+UNSORTED = OPTIONS & ~ormsgpack.OPT_SORT_KEYS
+"""For bytes that are compared with nothing but themselves: in another order of keys they are only not recognised."""
 
 INLINE_BELOW = 256
 """A typed object, tuple, set or message of so many bytes is a part; a smaller one stays where it is."""
@@ -109,8 +113,8 @@ def entry(code: Code, content: bytes) -> bytes:
     return ormsgpack.packb(ormsgpack.Ext(code, content))
 
 
-HUGE = re.compile(rb"\xcb[\x7f\xff]")
-NOT_FINITE = re.compile(rb"(?=(\xcb[\x7f\xff][\xf0-\xff].{6}))", re.DOTALL)
+NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
+"""How a number begins that is infinite or none. Two of these cannot overlap."""
 FINE = frozenset(ormsgpack.packb(number) for number in (float("nan"), float("inf"), float("-inf")))
 
 
@@ -120,6 +124,10 @@ def odd_nan(body: bytes) -> bool:
     There are 2**53 NaNs; the canonical form knows one. Bytes of a text that look like such
     a number count too: the answer decides on the road taken, not on the bytes written.
     """
-    if HUGE.search(body) is None:  # much faster than the whole pattern
-        return False
-    return any(match not in FINE for match in NOT_FINITE.findall(body))
+    # Each place is looked at by itself. Half a megabyte of ordinary numbers has the first two bytes somewhere by
+    # chance, and a pattern for all nine took 25 times as long to be tried everywhere.
+    for found in NOT_FINITE.finditer(body):
+        number = body[found.start() : found.start() + 9]
+        if len(number) == 9 and number not in FINE:
+            return True
+    return False
