@@ -147,9 +147,8 @@ def observing(recorder: Recorder, original: Callable[..., Any], seen: Observatio
 def noticing(recorder: Recorder, original: Callable[..., Any], noticed: Notice) -> Callable[..., Any]:
     """Return a function that does bookkeeping around `original`, and is of the same sort."""
     before = guarded(noticed.before) if noticed.before is not None else _nothing
-    after = guarded(noticed.after) if noticed.after is not None else _nothing
-    scope = guarded(noticed.scope) if noticed.scope is not None else _nothing
-    within = guarded(noticed.within) if noticed.within is not None else None
+    after = guarded(noticed.after) if noticed.after is not None else None
+    scope = _scoping(noticed)
 
     if inspect.iscoroutinefunction(original):
 
@@ -159,12 +158,18 @@ def noticing(recorder: Recorder, original: Callable[..., Any], noticed: Notice) 
                 return await original(*args, **kwargs)
             token = before(*args, **kwargs)
             try:
-                with _within(scope(*args, **kwargs) if within is None else within(token)):
+                context = None if scope is None else scope(token, args, kwargs)
+                if context is None:
                     result = await original(*args, **kwargs)
+                else:
+                    with Scope(context):
+                        result = await original(*args, **kwargs)
             except BaseException as error:
-                after(token, None, error)
+                if after is not None:
+                    after(token, None, error)
                 raise
-            after(token, result, None)
+            if after is not None:
+                after(token, result, None)
             return result
 
         return noticed_async
@@ -174,12 +179,18 @@ def noticing(recorder: Recorder, original: Callable[..., Any], noticed: Notice) 
             return original(*args, **kwargs)
         token = before(*args, **kwargs)
         try:
-            with _within(scope(*args, **kwargs) if within is None else within(token)):
+            context = None if scope is None else scope(token, args, kwargs)
+            if context is None:
                 result = original(*args, **kwargs)
+            else:
+                with Scope(context):
+                    result = original(*args, **kwargs)
         except BaseException as error:
-            after(token, None, error)
+            if after is not None:
+                after(token, None, error)
             raise
-        after(token, result, None)
+        if after is not None:
+            after(token, result, None)
         return result
 
     if inspect.isgeneratorfunction(original) or inspect.isasyncgenfunction(original):
@@ -190,19 +201,18 @@ def noticing(recorder: Recorder, original: Callable[..., Any], noticed: Notice) 
 # Inside
 
 
-class _Unscoped:
-    def __enter__(self) -> None:
-        pass
+def _scoping(noticed: Notice) -> Callable[[Any, Any, Any], Context | None] | None:
+    """Return what names the context to run in, of a token and of the arguments; None where nothing does.
 
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-_UNSCOPED = _Unscoped()
-
-
-def _within(context: Context | None) -> Scope | _Unscoped:
-    return _UNSCOPED if context is None else Scope(context)
+    Most notices have no context: their calls are not to pay for a scope that is none.
+    """
+    if noticed.within is not None:
+        within = guarded(noticed.within)
+        return lambda token, args, kwargs: within(token)
+    if noticed.scope is not None:
+        scope = guarded(noticed.scope)
+        return lambda token, args, kwargs: scope(*args, **kwargs)
+    return None
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -223,7 +233,9 @@ def _owner(module: Any, path: str) -> tuple[Any, str]:
     *owners, name = path.split(".")
     owner: Any = module
     for step in owners:
-        owner = inspect.getattr_static(owner, step, None)  # a module's own `__getattr__` may warn of what is old
+        owner = inspect.getattr_static(
+            owner, step, None
+        )  # a module's own `__getattr__` may warn of what is old
     return owner, name
 
 

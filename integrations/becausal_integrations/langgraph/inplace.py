@@ -1,7 +1,8 @@
 """Whether a value has been changed in place since it was sealed.
 
-Encoding a long conversation twice for each node would be felt, so a big value is compared by identity: its own items,
-and what is in these. A change deeper inside of a big value is not seen. No code of the app's classes runs.
+Encoding a value twice for each node would be felt, so a small one is compared by a quicker fingerprint first, and a big
+one by identity: its own items, and what is in these. A change deeper inside of a big value is not seen. No code of the
+app's classes runs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+from becausal.canonical import fingerprint
 from becausal.recorder import Recorder, Sealed
 
 __all__ = ["Entry"]
@@ -26,12 +28,13 @@ SMALL = 4096
 class Entry:
     """What a task received, as it was when the task began."""
 
-    __slots__ = ("_objects", "sealed")
+    __slots__ = ("_objects", "_print", "sealed")
 
     def __init__(self, sealed: Sealed, value: Any) -> None:
         self.sealed = sealed
         is_cheap = sealed.payload.size <= SMALL or all(map(_is_flat, _items_of(value)))
         self._objects = None if is_cheap else _objects_of(value)
+        self._print = fingerprint(value) if is_cheap else None
 
     def now(self, recorder: Recorder, value: Any, *, is_copy: bool) -> Sealed | None:
         """Return what the same object is now, where it says something else; None where it does not.
@@ -41,6 +44,8 @@ class Entry:
         if is_copy and _cannot_change(value):
             return None
         if self._objects is not None and _same(self._objects, _objects_of(value)):
+            return None
+        if self._print is not None and self._print == fingerprint(value):
             return None
         sealed = recorder.seal(value)
         # By what it says: ids that a framework puts into messages are no change of the app's.
