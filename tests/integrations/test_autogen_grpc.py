@@ -13,20 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from autogen_core import (
+    PROTOBUF_DATA_CONTENT_TYPE,
     AgentId,
     MessageContext,
     RoutedAgent,
     TopicId,
     TypeSubscription,
     message_handler,
+    try_get_known_serializers_for_type,
 )
 from autogen_ext.runtimes.grpc import GrpcWorkerAgentRuntime, GrpcWorkerAgentRuntimeHost
+from google.protobuf.wrappers_pb2 import StringValue  # type: ignore[import-untyped]
 from pydantic import BaseModel
 from tests.conftest import Recording
 from tests.integrations.kinds import Kinds
 
 import becausal
 from becausal import semconv
+from becausal_integrations.autogen.protobuf import plain
 
 
 @dataclass
@@ -192,6 +196,51 @@ async def test_the_fields_of_a_subclass_that_are_not_serialized_show_in_the_hand
         run = await until(recording, lambda run: run.all("agent"))
 
     assert "$.item.secret" in differences(recording, run, "user to first")
+
+
+class Hears(RoutedAgent):
+    """Takes what comes as protobuf."""
+
+    def __init__(self) -> None:
+        super().__init__("Hears.")
+        self.heard: list[str] = []
+
+    @message_handler
+    async def on_value(self, message: StringValue, ctx: MessageContext) -> None:
+        self.heard.append(message.value)
+
+
+async def test_a_message_of_protobuf_arrives_as_it_was_sent(recording: Recording) -> None:
+    address = free_address()
+    host = GrpcWorkerAgentRuntimeHost(address)
+    host.start()
+    workers = [
+        GrpcWorkerAgentRuntime(address, payload_serialization_format=PROTOBUF_DATA_CONTENT_TYPE)
+        for _ in range(2)
+    ]
+    for worker in workers:
+        worker.add_message_serializer(try_get_known_serializers_for_type(StringValue))
+        await worker.start()
+    sender, receiver = workers
+    await Hears.register(receiver, "hears", Hears)
+    await receiver.add_subscription(TypeSubscription("news", "hears"))
+
+    await sender.publish_message(StringValue(value="the code is 4711"), TopicId("news", "default"))
+    run = await until(recording, lambda run: run.all("agent"))
+    for worker in workers:
+        await worker.stop()
+    await host.stop()
+
+    handoff = run.one("handoff")
+    assert handoff.attributes[semconv.TRANSFER_EQUAL] is True
+    assert "4711" in handoff.received.text()  # type: ignore[union-attr]
+    assert run.causes(run.one("agent", "hears"), "transfer") == [handoff]
+
+
+def test_two_messages_of_protobuf_that_say_different_things_are_sealed_as_such() -> None:
+    one, other = (plain(StringValue(value=value)) for value in ("4711", "4712"))
+
+    assert one == {"type": "google.protobuf.StringValue", "fields": "4711"} != other
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from becausal.step import OpenStep, StepRef
 from becausal_integrations.autogen.carrier import Carrier, arriving, carrier_of, standing_clear
 from becausal_integrations.autogen.deliveries import Deliveries
 from becausal_integrations.autogen.ledger import cause
+from becausal_integrations.autogen.protobuf import plain
 
 __all__ = ["Answers"]
 
@@ -55,7 +56,11 @@ class Answers:
         """Seal an answer as it arrives, before whoever asked can change it."""
         carrier = carrier_of(envelope)
         handoff = None if carrier is None else carrier.handoff
-        return carrier, envelope.future, None if handoff is None else self._recorder.seal(envelope.message)
+        return (
+            carrier,
+            envelope.future,
+            None if handoff is None else self._recorder.seal(plain(envelope.message)),
+        )
 
     def came_back(self, coming: Coming, _: None, error: BaseException | None) -> None:
         """End the handoff of an answer, at whoever asked or at nobody."""

@@ -27,6 +27,7 @@ from becausal.step import Cause, RemoteStep, StepRef
 from becausal_integrations.autogen.answers import Answers
 from becausal_integrations.autogen.carrier import Carrier, arriving, sending, with_arriving, with_sending
 from becausal_integrations.autogen.deliveries import ANSWER_TO, MESSAGE_ID, Deliveries
+from becausal_integrations.autogen.protobuf import plain
 from becausal_integrations.autogen.runtime import Runtime
 from becausal_integrations.identity import ByIdentity
 from becausal_integrations.patch import Notice
@@ -167,7 +168,7 @@ class Wire:
         answers = said.get("answers")
         if coming.asked is not None and answers and answers != coming.asked.asked_by:
             handoff.attributes[ANSWER_TO] = str(answers)
-        received = self._recorder.seal(coming.future.result())
+        received = self._recorder.seal(plain(coming.future.result()))
         self._answers.back(handoff, received, None if coming.asked is None else coming.asked.step)
 
     # The host: the one that knows that there is nobody

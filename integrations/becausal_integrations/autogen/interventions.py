@@ -15,6 +15,7 @@ from opentelemetry.context import Context
 
 from becausal.recorder import Recorder, Sealed
 from becausal_integrations.autogen.carrier import Carrier, carrier_of
+from becausal_integrations.autogen.protobuf import plain
 from becausal_integrations.patch import Notice
 
 __all__ = ["INTERVENTION", "UNDONE", "Interventions"]
@@ -65,7 +66,7 @@ class Interventions:
         if judging is None:
             return None
         judging.ran += 1
-        return type(handler).__name__, message, self._recorder.seal(message)
+        return type(handler).__name__, message, self._recorder.seal(plain(message))
 
     def _decided(
         self, shown: tuple[str, Any, Sealed] | None, result: Any, error: BaseException | None
@@ -84,9 +85,9 @@ class Interventions:
             return f"raised {type(error).__qualname__}"
         if result is DropMessage or isinstance(result, DropMessage):
             return "dropped"
-        if self._recorder.seal(message).payload.digest != digest:
+        if self._recorder.seal(plain(message)).payload.digest != digest:
             return "edited"
-        replaced = result is not message and self._recorder.seal(result).payload.digest != digest
+        replaced = result is not message and self._recorder.seal(plain(result)).payload.digest != digest
         return "replaced" if replaced else ""
 
     def _judged(self, judging: Judging | None, _: None, error: BaseException | None) -> None:

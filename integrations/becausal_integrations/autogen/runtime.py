@@ -25,6 +25,7 @@ from becausal_integrations.autogen.carrier import (
 from becausal_integrations.autogen.deliveries import Deliveries
 from becausal_integrations.autogen.interventions import Interventions
 from becausal_integrations.autogen.ledger import Ledger
+from becausal_integrations.autogen.protobuf import plain
 from becausal_integrations.autogen.state import States
 from becausal_integrations.autogen.turns import Turn, Turns
 from becausal_integrations.identity import ByIdentity
@@ -80,7 +81,7 @@ class Runtime:
     def _request(self, runtime: Any, message: Any, name: str) -> Opening | None:
         if current() is not None or describe.is_of_a_team(message):
             return None
-        return Opening("request", name, received=message, causes=self._states.goes_on(runtime))
+        return Opening("request", name, received=plain(message), causes=self._states.goes_on(runtime))
 
     # Sending
 
@@ -151,7 +152,7 @@ class Runtime:
             return carrier
         carrier.sender = describe.agent_name(sender, step.agent)
         carrier.source = None if sender is None else str(sender)
-        carrier.sent = self._ledger.keep(step, message)
+        carrier.sent = self._ledger.keep(step, plain(message))
         carrier.as_it_left = carrier.sent.payload.digest
         carrier.number, carrier.message_id = next(self._numbers), message_id
         return carrier
@@ -193,7 +194,7 @@ class Runtime:
             self._of_teams.put(type(agent), of_team)
         if of_team:
             return None
-        name, received = agent.id.type, self._recorder.seal(message)
+        name, received = agent.id.type, self._recorder.seal(plain(message))
         handoff = None if carrier is None else self._arrived(carrier, agent, received, ctx)
         if describe.is_unhandled(agent, message):
             if carrier is not None and handoff is not None:

@@ -10,6 +10,7 @@ from becausal.step import OpenStep, Status, StepRef
 from becausal_integrations.autogen.carrier import Carrier
 from becausal_integrations.autogen.deliveries import ERROR, UNHANDLED
 from becausal_integrations.autogen.ledger import Notes, notes_of
+from becausal_integrations.autogen.protobuf import plain
 
 __all__ = ["Turn", "Turns"]
 
@@ -36,7 +37,7 @@ class Turns:
         carrier = _released(step)
         if carrier is None or result is None or carrier.topic is not None:
             return result
-        produced = self._recorder.seal(result)
+        produced = self._recorder.seal(plain(result))
         carrier.answer = step, produced
         return produced
 
