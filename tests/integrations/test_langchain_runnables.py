@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import threading
@@ -318,6 +319,30 @@ async def test_a_fallback_s_answer_is_led_to_the_model_that_gave_it(
     (cause,) = answered.causes
     assert (cause.source_id, cause.kind, cause.grade) == (failed.id, "retry", "observed")
     assert run.one("workflow").status == "ok"
+
+
+def test_a_fallback_that_words_its_question_anew_is_another_try_inside_a_graph_too(
+    recording: Recording,
+) -> None:
+    prompts = [ChatPromptTemplate.from_messages([("human", f"{way}: {{it}}")]) for way in ("one", "two")]
+    first, second = PureModel(answer=broken, model="first"), PureModel(answer=echo, model="second")
+    elsewhere, chain = PureModel(answer=broken, model="elsewhere"), prompts[0] | first
+    answering = chain.with_fallbacks([prompts[1] | second])
+
+    def node(_: MessagesState) -> Any:
+        with contextlib.suppress(ConnectionError):
+            elsewhere.invoke("something else")
+        return {"messages": [answering.invoke({"it": "x"})]}
+
+    graph: Any = StateGraph(MessagesState)
+    graph.add_node("node", node)
+    graph.add_edge(START, "node")
+    graph.compile().invoke({"messages": [("human", "go")]})
+
+    run = Kinds(recording.last())
+    failed, answered = run.one("model", "first"), run.one("model", "second")
+    assert (run.causes(failed, "retry"), run.causes(answered, "retry")) == ([], [failed])
+    assert answered.attributes["becausal.attempt"] == 2
 
 
 @pytest.mark.parametrize("is_async", [False, True])

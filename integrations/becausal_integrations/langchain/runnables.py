@@ -30,7 +30,9 @@ __all__ = ["Runnables"]
 MAX_RUNS = 4096
 """Runs that are under way at a time; a stream that nobody finished is given up beyond so many, oldest first."""
 
-IN_TURN = frozenset({"RunnableWithFallbacks", "RunnableSequence"})
+FALLBACKS = "RunnableWithFallbacks"
+
+IN_TURN = frozenset({FALLBACKS, "RunnableSequence"})
 """Whose parts run one after another: a part that starts after one that failed is another try. By the name that their
 runs have where the app gave none."""
 
@@ -65,6 +67,9 @@ class Runnables:
         self._recorder = recorder
         self._runs: OrderedDict[UUID, _Run] = OrderedDict()
         self._failed: OrderedDict[UUID, StepRef] = OrderedDict()  # the last failed call below a run
+        # Runs with fallbacks by the run that they are part of. Where that one has handlers, as in a graph, LangChain
+        # starts the runnables that they try as parts of it (langchain-core 1.7.2, `RunnableWithFallbacks.invoke`).
+        self._beside: OrderedDict[UUID, UUID] = OrderedDict()
         self._lock = threading.RLock()
 
     # -- the callback managers
@@ -99,6 +104,11 @@ class Runnables:
         run.before = self._failed_before(run.parent, manager.parent_run_id, manager.tags)
         with self._lock:
             self._runs[manager.run_id] = run
+            if run.name == FALLBACKS and manager.parent_run_id is not None:
+                self._failed.pop(manager.parent_run_id, None)  # what failed before is not what it tries
+                self._beside[manager.parent_run_id] = manager.run_id
+                if len(self._beside) > MAX_FAILED:
+                    self._beside.popitem(last=False)
             oldest = self._runs.popitem(last=False)[1] if len(self._runs) > MAX_RUNS else None
         if oldest is not None and oldest.own is not None:
             self._recorder.end(oldest.own, status="abandoned")
@@ -117,6 +127,7 @@ class Runnables:
     def ending(self, manager: Any, outputs: object = NOTHING, **told: Any) -> None:
         """End the step of a bare chain with its output."""
         run = self._take(manager.run_id)
+        self._is_over(manager)
         if self._failed:
             self._failed.pop(manager.run_id, None)
             self._failed.pop(manager.parent_run_id, None)  # made good
@@ -127,6 +138,7 @@ class Runnables:
     def failing(self, manager: Any, error: BaseException, **told: Any) -> None:
         """End the step of a bare chain that failed; what failed in it, failed for what it is part of."""
         run = self._take(manager.run_id)
+        self._is_over(manager)
         failed = self._failed.pop(manager.run_id, None)
         if failed is not None:
             self.failed(manager.parent_run_id, failed)
@@ -174,8 +186,16 @@ class Runnables:
     ) -> StepRef | None:
         if parent_id is None or parent_id not in self._failed:
             return None
-        is_next = (parent is not None and parent.in_turn) or any(tag.startswith(RETRY) for tag in tags or ())
+        is_next = (
+            (parent is not None and parent.in_turn)
+            or parent_id in self._beside
+            or any(tag.startswith(RETRY) for tag in tags or ())
+        )
         return self._failed.pop(parent_id, None) if is_next else None
+
+    def _is_over(self, manager: Any) -> None:
+        if self._beside and self._beside.get(manager.parent_run_id) == manager.run_id:
+            self._beside.pop(manager.parent_run_id, None)
 
     def _step_of(self, run: _Run) -> StepRef | None:
         if run.inputs is not NOTHING:
