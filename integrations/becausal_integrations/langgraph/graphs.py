@@ -19,10 +19,11 @@ from becausal_integrations.langgraph.describe import (
     how_left,
     is_hidden,
 )
-from becausal_integrations.langgraph.ledger import Arrival, Ledger, Superstep
+from becausal_integrations.langgraph.ledger import Arrival, Ledger
 from becausal_integrations.langgraph.register import GraphRecord, Register, TaskRecord
 from becausal_integrations.langgraph.resume import Origin, Resumptions
 from becausal_integrations.langgraph.state import States
+from becausal_integrations.langgraph.superstep import Superstep
 
 if TYPE_CHECKING:
     from langgraph.pregel._loop import PregelLoop

@@ -18,8 +18,9 @@ from becausal_integrations.langgraph.channels import (
     versioned,
 )
 from becausal_integrations.langgraph.describe import version_number
-from becausal_integrations.langgraph.ledger import MAX_CONTRIBUTORS, Superstep
+from becausal_integrations.langgraph.ledger import MAX_CONTRIBUTORS
 from becausal_integrations.langgraph.register import GraphRecord, TaskRecord
+from becausal_integrations.langgraph.superstep import Superstep
 
 if TYPE_CHECKING:
     from langgraph.types import PregelExecutableTask
