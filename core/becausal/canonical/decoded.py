@@ -15,7 +15,7 @@ from typing import Any
 
 import ormsgpack
 
-from becausal.canonical.wire import Code
+from becausal.canonical.wire import NESTED, Code
 
 __all__ = ["Cycle", "Missing", "Opaque", "Record", "decode", "part_digests"]
 
@@ -97,7 +97,7 @@ def part_digests(body: bytes) -> list[bytes]:
     def note(code: int, data: bytes) -> object:
         if code == Code.PART:
             found[data] = None
-        elif code in _NESTED:
+        elif code in NESTED:
             _unpack(data, note)
         return None
 
@@ -111,8 +111,6 @@ def _unpack(body: bytes, hook: Callable[[int, bytes], object]) -> Any:
 
 _PART = re.compile(re.escape(ormsgpack.packb(ormsgpack.Ext(Code.PART, bytes(16)))[:2]))
 """How an entry begins that refers to a part."""
-
-_NESTED = frozenset((Code.SUBCLASS, Code.TUPLE, Code.SET, Code.FROZENSET, Code.MAP, Code.ENUM, Code.ARRAY))
 
 
 class _Reading:
@@ -129,7 +127,7 @@ class _Reading:
             return read(data)
         if code == Code.PART:
             return self.referred(data)
-        if code not in _NESTED:
+        if code not in NESTED:
             return Opaque("opaque", f"extension {code}")
         return self.nested(code, self.read(data))
 

@@ -16,6 +16,7 @@ from xxhash import xxh3_128_digest
 
 __all__ = [
     "INLINE_BELOW",
+    "NESTED",
     "OPTIONS",
     "SPLIT_FROM",
     "UNSORTED",
@@ -90,6 +91,10 @@ class Code(IntEnum):
     """[dtype, shape, bytes in C order, or a list of items when they are objects]."""
 
 
+NESTED = frozenset((Code.SUBCLASS, Code.TUPLE, Code.SET, Code.FROZENSET, Code.MAP, Code.ENUM, Code.ARRAY))
+"""Codes of entries whose content is of this form again."""
+
+
 def array(count: int) -> bytes:
     """Return the head of an array."""
     if count < 16:
@@ -115,19 +120,38 @@ def entry(code: Code, content: bytes) -> bytes:
 
 NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
 """How a number begins that is infinite or none. Two of these cannot overlap."""
+NEVER = 0xC1
+"""No entry begins with this byte."""
 FINE = frozenset(ormsgpack.packb(number) for number in (float("nan"), float("inf"), float("-inf")))
 
 
 def odd_nan(body: bytes) -> bool:
-    """Say whether a NaN other than the usual one may be in the body.
+    """Say whether a NaN other than the usual one is in the body.
 
-    There are 2**53 NaNs; the canonical form knows one. Bytes of a text that look like such
-    a number count too: the answer decides on the road taken, not on the bytes written.
+    There are 2**53 NaNs; the canonical form knows one. True also where it cannot be told: the answer decides on the
+    road taken, not on the bytes written.
     """
-    # Each place is looked at by itself. Half a megabyte of ordinary numbers has the first two bytes somewhere by
-    # chance, and a pattern for all nine took 25 times as long to be tried everywhere.
-    for found in NOT_FINITE.finditer(body):
-        number = body[found.start() : found.start() + 9]
-        if len(number) == 9 and number not in FINE:
-            return True
-    return False
+    # Half a megabyte of ordinary numbers has the first bytes somewhere by chance; so each place is looked at by itself.
+    places = [found.start() for found in NOT_FINITE.finditer(body)]
+    places = [start for start in places if body[start : start + 9] not in FINE and start + 9 <= len(body)]
+    return bool(places) and _begins_entries(body, places)
+
+
+def _begins_entries(body: bytes, places: list[int]) -> bool:
+    """Say whether an entry begins at one of these places; else they lie within numbers or bytes."""
+    marked = bytearray(body)
+    for place in places:
+        marked[place] = NEVER
+    return not _is_whole(marked)
+
+
+def _is_whole(body: bytes | bytearray) -> bool:
+    def read(code: int, data: bytes) -> None:
+        if code in NESTED:
+            ormsgpack.unpackb(data, ext_hook=read)
+
+    try:
+        ormsgpack.unpackb(body, ext_hook=read)
+    except ValueError:
+        return False
+    return True
