@@ -73,6 +73,8 @@ class Label:
     """Whether neither of them is to blame, but what lies between."""
     value: str | None = None
     """Of a fault that no single run shows: the words in the output whose origin is asked for."""
+    of: Site | None = None
+    """Where the answer was handed to the user, if it was not returned to him."""
 
     def as_row(self) -> dict[str, object]:
         """Return what the sealed record holds."""

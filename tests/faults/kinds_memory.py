@@ -40,8 +40,6 @@ class Shelf(InMemoryStore):
         self.first: Any = None
 
     def put(self, namespace: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> None:
-        if self.fault == "F23" and self.variant == "faulty":
-            value = {"unit_price": self.wrong}
         super().put(namespace, key, value, *args, **kwargs)
         if self.first is None:
             self.first = super().get(namespace, key)
@@ -75,7 +73,8 @@ def on_a_shelf(world: World, variant: Variant, kind: str) -> tuple[str, list[str
 
     def scout(state: Purchase) -> dict[str, Any]:
         models[names[0]].invoke(state["request"])
-        get_store().put(SHELF, "price", {"unit_price": f"{world.price:.2f}"})
+        price = wrong if kind == "F23" and variant == "faulty" else f"{world.price:.2f}"
+        get_store().put(SHELF, "price", {"unit_price": price})
         return {}
 
     def changes(state: Purchase) -> dict[str, Any]:
@@ -114,8 +113,6 @@ class Board(ListMemory):
         self.all: list[MemoryContent] = []
 
     async def add(self, content: MemoryContent, cancellation_token: Any = None) -> None:
-        if self.fault == "F23" and self.variant == "faulty":
-            content = content.model_copy(update={"content": f"Unit price: ${self.wrong}"})
         self.all.append(content)
         self._contents = [c for c in self._contents if (c.metadata or {}).get("id") != "price"]
         await super().add(content, cancellation_token)
@@ -170,7 +167,10 @@ def on_a_board(world: World, variant: Variant, kind: str) -> tuple[str, list[str
         return answer
 
     prices = (world.price, world.price + 7) if kind == "F24" else (world.price,)
-    agents: list[Any] = [Clerk("clerk", board, [f"Unit price: ${price:.2f}" for price in prices])]
+    texts = [f"Unit price: ${price:.2f}" for price in prices]
+    if kind == "F23" and variant == "faulty":
+        texts = [f"Unit price: ${wrong}"]
+    agents: list[Any] = [Clerk("clerk", board, texts)]
     agents += [speaker(name, answering(name), memory=[board]) for name in names]
 
     async def run() -> None:
@@ -184,9 +184,9 @@ def on_a_board(world: World, variant: Variant, kind: str) -> tuple[str, list[str
 def poisoned_write(world: World, variant: Variant, framework: Framework) -> Label:
     if framework == "langgraph":
         wrong, names, key = on_a_shelf(world, variant, "F23")
-        return Label((Site("memory_write", key),), agent=names[0], value=wrong)
+        return Label((Site("memory_write", key), Site("agent", names[0])), agent=names[0], value=wrong)
     wrong, _, key = on_a_board(world, variant, "F23")
-    return Label((Site("memory_write", key, None),), value=wrong)
+    return Label((Site("memory_write", key, None), Site("agent", "clerk")), agent="clerk", value=wrong)
 
 
 @fault("F24", "a stale read of memory", "memory.stale_read")

@@ -83,8 +83,7 @@ def drifted(world: World, variant: Variant, framework: Framework) -> Label:
 
 @fault("X05", "a guess becomes a certainty", "confidence.inflated")
 def inflated(world: World, variant: Variant, framework: Framework) -> Label:
-    app = App.of(world, Plan.of(world.rng, "chain"))
-    app.is_awaited = True
+    app = App.of(world, Plan.of(world.rng, "chain"), is_record=False)  # a record's fields have no hedges
     surer = world.rng.choice(app.plan.agents[1:])
     certain = app.plan.agents[app.plan.agents.index(surer) :]
     hedge, other = world.rng.sample(("probably", "perhaps", "maybe"), 2)

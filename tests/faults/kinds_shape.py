@@ -112,7 +112,8 @@ def loop(world: World, variant: Variant, framework: Framework) -> Label:
 
     def drafted(heard: str, number: int) -> str:
         values = read(heard)
-        kept = list(values)[: len(values) if variant == "faulty" else number + 1]
+        is_whole = variant == "faulty" or number + 1 >= rounds
+        kept = list(values)[: len(values) if is_whole else number + 1]
         return write({name: values[name] for name in kept}, "lines", 0)
 
     def judged(draft: str, number: int) -> str:

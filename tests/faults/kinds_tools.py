@@ -45,14 +45,14 @@ def several_askers(world: World, count: int, *, regions: bool) -> App:
 @fault("F01", "wrong value of a tool")
 def wrong_value(world: World, variant: Variant, framework: Framework) -> Label:
     app = App.of(world, Plan.of(world.rng))
-    app.is_awaited = True  # an output to ask about
+    app.is_awaited = False
     wrong = spoilt("price", world.price, world.rng)
     if variant == "faulty":
         wrapped(app, lambda _, got: got | {"unit_price": str(wrong)})
     if variant == "sham":
         wrapped(app, lambda _, got: got | {"unit_price": f"{got['unit_price']}0"})
     app.run(framework)
-    return Label((Site("tool", TOOL),), tool=TOOL, value=f"{wrong:.2f}")
+    return Label((Site("tool", TOOL),), tool=TOOL, value=f"{wrong:.2f}", of=Site("handoff", app.plan.last))
 
 
 @fault("F02", "stale cache of a tool", "tool.stale")

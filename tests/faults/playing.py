@@ -106,14 +106,13 @@ def _right_class(fault: Fault, said: Sequence[Finding], run: Run, label: Label) 
 def _right_site(said: Sequence[Finding], run: Run, label: Label) -> bool:
     sites = {step.id for site in label.sites for step in site.steps(run)}
     if label.value is not None:
-        return any(s.origin is not None and s.origin.id in sites for s in run.blame(label.value).segments[:1])
+        return any(origin.id in sites for origin in _origins(run, label))
     return bool(said) and (said[0].step.id in sites or bool(said[0].path and said[0].path[0].id in sites))
 
 
 def _right_party(said: Sequence[Finding], run: Run, label: Label) -> bool:
     if label.value is not None:
-        origins = [segment.origin for segment in run.blame(label.value).segments[:1]]
-        return any(o is not None and _is_whose(o, label) for o in origins)
+        return any(_is_whose(origin, label) for origin in _origins(run, label))
     if not said:
         return False
     first = said[0]
@@ -124,6 +123,13 @@ def _right_party(said: Sequence[Finding], run: Run, label: Label) -> bool:
         value is None or _named(getattr(first, name), is_key=name == "key") in value.split("|")
         for name, value in wanted.items()
     )
+
+
+def _origins(run: Run, label: Label) -> list[Step]:
+    """Return the step that the tool leads a value of the answer back to."""
+    of = label.of.steps(run) if label.of is not None else []
+    segments = run.blame(label.value, of=of[-1] if of else None).segments[:1]
+    return [segment.origin for segment in segments if segment.origin is not None]
 
 
 def _is_whose(origin: Step, label: Label) -> bool:

@@ -41,7 +41,8 @@ def _said(scene: Scene) -> list[tuple[Step, tuple[Fact, ...]]]:
             found.append((step, scene.stated(payload)[0]))
             if len(found) >= MOST_READ:
                 break
-    return found
+    # Whoever waits for others says it after them, though he began before.
+    return sorted(found, key=lambda row: scene.ends[row[0].id])
 
 
 def _unhedged(scene: Scene, said: list[tuple[Step, tuple[Fact, ...]]], output: Step) -> Iterator[Finding]:
@@ -54,17 +55,17 @@ def _unhedged(scene: Scene, said: list[tuple[Step, tuple[Fact, ...]]], output: S
             else:
                 first_plain.setdefault(fact.key, step)
     hedged = [fact for _, fact in first_hedged.values()]
-    for before, after in hedges_lost(hedged, scene.output_facts):
+    for before, after in hedges_lost(hedged, scene.answer_facts):
         entered, _ = first_hedged[before.key]
         lost_by = first_plain.get(before.key, output)
-        if entered.seq > lost_by.seq:
+        if scene.ends[entered.id] > scene.ends[lost_by.id]:
             continue  # it was known before anybody doubted it
         if (
             lost_by.id not in {step.id for step in scene.graph.downstream(entered)}
             and lost_by.id != output.id
         ):
             continue  # somebody else knew it, from elsewhere
-        if any(fact.hedge is not None and fact.key == after.key for fact in scene.output_facts):
+        if any(fact.hedge is not None and fact.key == after.key for fact in scene.answer_facts):
             continue
         yield Finding(
             kind="confidence.inflated",
@@ -85,7 +86,7 @@ def _guessed(scene: Scene, output: Step) -> Iterator[Finding]:
             if sure is None or sure.score >= LOW:
                 continue
             stated = [fact for fact in scene.stated(step.produced)[0] if fact.hedge is None]
-            plain = {fact.key: fact for fact in scene.output_facts if fact.hedge is None}
+            plain = {fact.key: fact for fact in scene.answer_facts if fact.hedge is None}
             passed_on = [fact for fact in stated if fact.key in plain]
             if not passed_on or step.id not in scene.leads_to_output or _was_known(scene, step, passed_on):
                 continue

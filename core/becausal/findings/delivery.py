@@ -15,7 +15,8 @@ from becausal.step import Step
 __all__ = ["of_deliveries"]
 
 _ASKED_FOR: Final = re.compile(
-    r"call (?:transfer|hand_?off|handover|delegate|route)_?(?:back_)?to_([\w-]+)\(", re.IGNORECASE
+    r"(?:call (?:transfer|hand_?off|handover|delegate|route)_?(?:back_)?to_([\w-]+)\(|hand over to ([\w-]+)$)",
+    re.IGNORECASE,
 )
 """How a model asks for an agent: the tools that LangGraph's and AutoGen's swarms give it."""
 
@@ -130,7 +131,7 @@ def _asked_for(scene: Scene, step: Step) -> Iterator[str]:
     for choice in models[-1].choices if models else ():
         found = _ASKED_FOR.match(choice.conclusion)
         if found is not None:
-            yield found[1]
+            yield found[1] or found[2]
 
 
 def _plain(name: str | None) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from becausal.facts import Fact, changed, missing
 from becausal.finding import Finding, FindingKind
@@ -32,7 +32,6 @@ MOST_TURNS: Final = 500
 WORDS: Final = frozenset(("rule", "quote", "name", "term", "code", "url", "email"))
 MOST_EDITS: Final = 1
 ENOUGH_EDITS: Final = 3
-NOTHING: Final = "{}[] \n()"
 FEWEST_DIGITS: Final = 3
 """A figure of fewer digits turns into another one too easily."""
 
@@ -40,7 +39,10 @@ FEWEST_DIGITS: Final = 3
 def of_drift(scene: Scene) -> Iterator[Finding]:
     """Yield which facts of the request got lost, or were changed, and where."""
     asked = _request(scene)
-    turns = [step for step in scene.graph.nodes if step.kind == "agent" and step.id in scene.leads_to_output]
+    every = [step for step in scene.graph.nodes if step.kind == "agent"]
+    turns = [step for step in every if step.id in scene.leads_to_output]
+    if len(turns) < 2:  # what the run put out came some way that was not seen
+        turns = every
     if len(turns) > MOST_TURNS:
         return
     heard = {step.id: _heard(scene, step) for step in turns}
@@ -51,6 +53,8 @@ def of_drift(scene: Scene) -> Iterator[Finding]:
         known = [fact for fact in asked if not _lacking([fact], heard[turn.id])]
         lost = _lacking(known, said[turn.id])
         for before, after in changed(known, said[turn.id][0], text=said[turn.id][1]):
+            if not _lacking([after], heard[turn.id]):
+                continue  # it had stood beside it
             if before.key not in told and _is_gone(before, later, heard) and _went_on(after, later, heard):
                 told.add(before.key)
                 yield _finding(scene, turn, "drift.changed_fact", before, after)
@@ -79,10 +83,11 @@ def _heard(scene: Scene, turn: Step) -> Stated:
 
 
 def _said(scene: Scene, turn: Step) -> Stated:
-    """Return what a turn told others: what it produced; of one that returns nothing, what it sent."""
-    if turn.produced is not None and turn.produced.text().strip(NOTHING):
-        return scene.stated(turn.produced)
-    return _together(scene, [handoff.sent for handoff in scene.sent_by.get(turn.id, ())])
+    """Return what a turn told others: what it produced, and what it sent before it was over."""
+    sent = {handoff.sent.digest: handoff.sent for handoff in scene.sent_by.get(turn.id, ()) if handoff.sent}
+    if turn.produced is not None:
+        sent.setdefault(turn.produced.digest, turn.produced)
+    return _together(scene, list(sent.values()))
 
 
 def _together(scene: Scene, payloads: Sequence[Payload | None]) -> Stated:
@@ -94,9 +99,13 @@ def _together(scene: Scene, payloads: Sequence[Payload | None]) -> Stated:
 
 def _request(scene: Scene) -> tuple[Fact, ...]:
     root = next(iter(scene.graph.roots), None)
-    return (
-        () if root is None else tuple(fact for fact in scene.stated(root.received)[0] if fact.kind in PINNED)
-    )
+    return () if root is None else tuple(fact for fact in scene.stated(root.received)[0] if _is_pinned(fact))
+
+
+def _is_pinned(fact: Fact) -> bool:
+    """Return whether a request means a fact to be kept: a number too, unless it is so small that it counts steps."""
+    value: Any = fact.value
+    return fact.kind in PINNED or (fact.kind == "number" and abs(value) >= 10 ** (FEWEST_DIGITS - 1))
 
 
 def _lacking(wanted: Sequence[Fact], stated: Stated) -> tuple[Fact, ...]:
@@ -127,7 +136,7 @@ def _was_heard_inside(scene: Scene, turn: Step, fact: Fact) -> bool:
 def is_slip(before: Fact, after: Fact) -> bool:
     """Return whether one fact is another one miscopied."""
     mine, its = _copied(before), _copied(after)
-    if before.kind == "id" and after.kind == "id":
+    if before.kind == after.kind and before.kind in ("id", "url", "email"):
         return _edits(mine, its) <= MOST_EDITS and len(mine) > 2
     digits, others = re.sub(r"\D", "", mine), re.sub(r"\D", "", its)
     if not digits or not others or before.kind in WORDS:

@@ -187,6 +187,8 @@ def _is_merged(before: Any, sent: Any, received: Any) -> bool:
                 before * sent,
             )
         if isinstance(sent, str) and isinstance(before, str) and isinstance(received, str):
+            if not before.strip():
+                return False  # nothing to merge with: what else arrives came in on the way
             return sent in received and before in received
         if isinstance(sent, bool):
             return received in (before or sent, before and sent)

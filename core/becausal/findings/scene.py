@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from becausal.facts import Fact
 from becausal.facts.fact import Key
 from becausal.graph import Graph
 from becausal.handoff import Handoff
-from becausal.payload import Payload
+from becausal.payload import Payload, text_of
 from becausal.step import Step
 
 __all__ = ["LARGEST", "Scene", "Stated", "noted", "versions"]
@@ -65,9 +66,38 @@ class Scene:
         return step.produced.text()
 
     @cached_property
+    def answer(self) -> str:
+        """What the run said last: of a whole conversation its last message, of a state what the last turn wrote."""
+        step = self.graph.output_step
+        if step is None or step.produced is None or step.produced.size > LARGEST:
+            return ""
+        said = step.produced.value()
+        if isinstance(said, list) and len(said) > 1:
+            return text_of(said[-1])
+        if isinstance(said, dict):
+            turns = [
+                turn
+                for turn in self.graph.children(step)
+                if turn.kind == "agent" and turn.produced is not None
+            ]
+            wrote = turns[-1].produced.value() if turns and turns[-1].produced is not None else None
+            if (
+                isinstance(wrote, dict)
+                and wrote
+                and all(key in said and said[key] == wrote[key] for key in wrote)
+            ):
+                return text_of(wrote)
+        return self.output
+
+    @cached_property
     def output_facts(self) -> tuple[Fact, ...]:
         """What the output states."""
         return stating.facts(self.output)
+
+    @cached_property
+    def answer_facts(self) -> tuple[Fact, ...]:
+        """What the run's answer states."""
+        return stating.facts(self.answer)
 
     @cached_property
     def leads_to_output(self) -> frozenset[str]:
@@ -95,7 +125,7 @@ class Scene:
         found: dict[str, tuple[int, Payload]] = {}
         size = 0
         for step in self.graph.nodes:
-            ended = self._ends[step.id]
+            ended = self.ends[step.id]
             for since, payload in (
                 ((step.seq, step.received), (ended, step.produced)) if step.kind != "handoff" else ()
             ):
@@ -109,13 +139,16 @@ class Scene:
         return tuple(found.values()) if size <= LARGEST else ()
 
     @cached_property
-    def _ends(self) -> Mapping[str, int]:
-        """The number of the last step within each step; its own where it held none."""
-        ends = {step.id: step.seq for step in self.graph.nodes}
-        for step in reversed(self.graph.nodes):
-            if step.parent_id in ends:
-                ends[step.parent_id] = max(ends[step.parent_id], ends[step.id])
-        return ends
+    def ends(self) -> Mapping[str, int]:
+        """The number of the last step that had begun when each one ended."""
+        begun = [step.started_ns for step in self.graph.nodes]
+        last = [step.seq for step in self.graph.nodes]
+        return {
+            step.id: step.seq
+            if step.ended_ns is None
+            else max(step.seq, last[max(0, bisect(begun, step.ended_ns) - 1)])
+            for step in self.graph.nodes
+        }
 
     @cached_property
     def sent_by(self) -> Mapping[str, Sequence[Handoff]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from becausal import semconv
-from becausal.facts import facts, missing
+from becausal.facts import Fact, facts, missing
 from becausal.finding import Finding
-from becausal.findings.scene import LARGEST, Scene
+from becausal.findings.scene import LARGEST, Scene, versions
 from becausal.findings.way import way_to_output
 from becausal.step import Step
 
@@ -18,6 +18,9 @@ __all__ = ["of_structure"]
 
 FEWEST_ROUNDS: Final = 3
 """So often the same must have been done before it is a loop."""
+
+SMALLEST: Final = 100
+"""A plain number below this counts things, or steps."""
 
 WAITING: Final = re.compile(r"poll|wait|sleep|heartbeat|ping|status|tick|watch|health", re.IGNORECASE)
 """Names of what is done again and again on purpose."""
@@ -71,6 +74,7 @@ def _one_after_the_other(scene: Scene, steps: list[Step]) -> bool:
 def _unused(scene: Scene) -> Iterator[Finding]:
     """A turn whose result nobody took up, while those of others like it were."""
     used = {edge.source.id for edge in scene.graph.edges if edge.kind not in ("call", "retry")}
+    read = {channel for step in scene.graph.nodes for channel in versions(step, semconv.STATE_READ)}
     groups: dict[tuple[str | None, str], list[Step]] = {}
     for step in scene.graph.nodes:
         if step.kind == "agent" and step.status == "ok" and step.produced is not None:
@@ -78,10 +82,14 @@ def _unused(scene: Scene) -> Iterator[Finding]:
     for (_, name), steps in groups.items():
         if len(steps) < 2:
             continue
+        unread = [step for step in steps if _wrote_to_nobody(step, read)]
         idle = [step for step in steps if step.id not in used and not _says_nothing(step)]
-        if idle and len(idle) < len(steps):
-            for step in idle:
-                if scene.graph.output_step is not None and _stands_in_output(scene, step):
+        if len(unread) == len(steps):
+            unread = []  # it is what the graph puts out
+        if (idle or unread) and len(idle) < len(steps):
+            for step in dict.fromkeys((*idle, *unread)):
+                is_out = scene.graph.output_step is not None and _stands_in_output(scene, step)
+                if is_out and step not in unread:
                     continue
                 yield Finding(
                     kind="chain.orphaned",
@@ -95,8 +103,16 @@ def _unused(scene: Scene) -> Iterator[Finding]:
                 )
 
 
+def _wrote_to_nobody(step: Step, read: Collection[str]) -> bool:
+    """Return whether a turn wrote fields of a state that nobody read, whoever was called after it."""
+    written = versions(step, semconv.STATE_WRITTEN)
+    return bool(written) and not written.keys() & set(read) and not _says_nothing(step)
+
+
 def _says_nothing(step: Step) -> bool:
-    return step.produced is None or not step.produced.is_kept or not step.produced.text().strip("{}[] \n()")
+    if step.produced is None or not step.produced.is_kept:
+        return True
+    return step.produced.value() is None or not step.produced.text().strip("{}[] \n()")
 
 
 def _stands_in_output(scene: Scene, step: Step) -> bool:
@@ -113,7 +129,8 @@ def _evicted(scene: Scene) -> Iterator[Finding]:
         text = "\n".join(_told_by(scene, entry) for entry in held_back)
         shown = step.received.text() if step.received is not None and step.received.is_kept else ""
         unseen = missing(facts(text), facts(shown), text=shown)
-        needed = missing(unseen, scene.output_facts, text=scene.output)
+        telling = [fact for fact in unseen if not _is_small(fact)]
+        needed = missing(telling, facts(scene.answer), text=scene.answer)
         way = way_to_output(scene.graph, step)
         yield Finding(
             kind="context.evicted",
@@ -125,6 +142,12 @@ def _evicted(scene: Scene) -> Iterator[Finding]:
             agent=step.agent,
             path=way if needed else (step,),
         )
+
+
+def _is_small(fact: Fact) -> bool:
+    """Return whether a plain number is so small that it counts things, or steps."""
+    value: Any = fact.value
+    return fact.kind == "number" and abs(value) < SMALLEST
 
 
 def _told_by(scene: Scene, entry: str) -> str:

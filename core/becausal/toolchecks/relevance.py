@@ -11,6 +11,7 @@ from becausal.toolchecks.reading import MOST_TEXT, Calls, Reading, text_at
 
 __all__ = ["irrelevant"]
 
+SHORT_WORD = re.compile(r"[^\W\d_]{3,}")
 WORD = re.compile(r"[^\W\d_]{4,}")
 IDENTIFIER = re.compile(
     r"\b(?=[A-Za-z0-9_-]*\d)(?=[A-Za-z0-9_-]*[A-Za-z])[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*\b"
@@ -77,7 +78,7 @@ def _another_subject(reading: Reading, asked: Sequence[str], answer: str) -> Bre
 
 
 def _stems(text: str) -> frozenset[str]:
-    return frozenset(word[:3].lower() for word in WORD.findall(text) if word.lower() not in COMMON)
+    return frozenset(word[:3].lower() for word in SHORT_WORD.findall(text) if word.lower() not in COMMON)
 
 
 def _no_word_of(reading: Reading, asked: Sequence[str], answer: str) -> Breach | None:

@@ -1,0 +1,56 @@
+"""The promise: of faults that are put into real apps from outside, becausal names the kind, the place and the culprit.
+
+A small part of the benchmark: `python -m tests.faults` plays the whole of it. Each kind is asked for on its own, so that
+one that is no longer found fails by its name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.conftest import Recording
+from tests.faults.case import KINDS
+from tests.faults.playing import Outcome, Sealed, play
+from tests.faults.scoring import wilson
+
+SEEDS = {"langgraph": 3, "autogen": 4}
+
+
+@pytest.fixture(scope="module")
+def counted() -> list[Outcome]:
+    return []
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_a_fault_is_named_where_it_entered_and_neither_its_sham_nor_the_clean_run_is(
+    name: str, recording: Recording, tmp_path: Path
+) -> None:
+    fault = KINDS[name]
+    for framework in fault.frameworks:
+        outcome = play(fault, SEEDS[framework], framework, Sealed(tmp_path / "labels.jsonl"))
+
+        assert outcome.is_detected, f"{framework}: nothing was said"
+        assert outcome.is_class_right, f"{framework}: {outcome.found}"
+        assert outcome.is_site_right, f"{framework}: another step"
+        assert outcome.is_blame_right, f"{framework}: somebody else"
+        assert outcome.clean_alarms == (), framework
+        assert outcome.sham_alarms == (), framework
+
+
+def test_the_label_is_kept_apart_from_what_is_recorded(recording: Recording, tmp_path: Path) -> None:
+    sealed = tmp_path / "labels.jsonl"
+    play(KINDS["F11"], 0, "langgraph", Sealed(sealed))
+
+    assert '"fault": "F11"' in sealed.read_text(encoding="utf-8")
+    stored = b"".join(path.read_bytes() for path in tmp_path.glob("becausal.db*"))
+    assert stored
+    assert b"F11" not in stored
+
+
+def test_an_interval_holds_what_it_should() -> None:
+    low, high = wilson(0, 300)
+
+    assert low == 0.0
+    assert 0.01 < high < 0.013  # no alarm in 300 runs bounds their rate
+    assert wilson(300, 300)[0] == pytest.approx(1 - high)
