@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Annotated, Any
 
+import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.types import Send
@@ -17,6 +18,7 @@ from becausal.payload import Payload
 from becausal_integrations.langgraph import past
 from becausal_integrations.langgraph.ledger import Ledger
 from becausal_integrations.langgraph.past import Edit, Past, PastStep
+from becausal_integrations.langgraph.resume import Resumptions
 
 THREAD: Any = {"configurable": {"thread_id": "1"}}
 
@@ -143,6 +145,26 @@ def test_a_send_that_waited_at_a_breakpoint_is_handed_over_by_who_sent_it(record
     for work in run.all("agent", "work"):
         assert run.causes(work, "route") == [run.one("route", "fan")]
     assert [handoff.verdict for handoff in becausal.last_run().handoffs] == ["identical", "identical"]
+
+
+@pytest.mark.parametrize(("durability", "kept"), [("exit", 1), ("async", 5)])
+def test_of_checkpoints_that_are_never_saved_nothing_is_kept(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch, durability: Any, kept: int
+) -> None:
+    named: list[str] = []
+    ours = Resumptions.stopped
+
+    def noting(self: Resumptions, graph: Any, loop: Any, *, is_over: bool) -> None:
+        ours(self, graph, loop, is_over=is_over)
+        named.extend(name.removeprefix("langgraph checkpoint ") for name in graph.workflow.anchors)
+
+    monkeypatch.setattr(Resumptions, "stopped", noting)
+    app = sequence()
+    app.invoke({"question": "?"}, THREAD, durability=durability)
+
+    saved = [found.config["configurable"]["checkpoint_id"] for found in app.get_state_history(THREAD)]
+    assert named[::-1] == saved
+    assert len(saved) == kept
 
 
 # The bookkeeping

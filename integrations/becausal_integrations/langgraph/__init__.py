@@ -34,7 +34,9 @@ Stores are hooked in `stores`: each operation is a step; checkpoints in `checkpo
 Inside a prebuilt agent (`langchain.agents.create_agent`, `create_react_agent`) all nodes are one agent's work: what
 passes between them is an edge of kind `transfer`, no handoff.
 
-Not seen: LangGraph Platform's own executors, a node's own reads of the state while it runs, but for a tool's.
+Not seen: LangGraph Platform's own executors; a node's own reads of the state while it runs, but for a tool's; a change
+in place deep inside of a big value (`inplace`). Of another process's run: who had written what at a checkpoint in the
+middle of it, and which of several tasks sent a `Send` that waits.
 
 Checked against langgraph 0.6.11 to 1.2.22 (source: `pregel/_loop.py`, `pregel/_runner.py`, `pregel/_algo.py`).
 """

@@ -124,8 +124,8 @@ class Resumptions:
     # -- leaving
 
     def saved(self, graph: GraphRecord, loop: PregelLoop) -> None:
-        """Note that a run wrote a checkpoint."""
-        if not graph.is_saved:
+        """Note that a run wrote a checkpoint; where only the last one is saved, `stopped` does."""
+        if not graph.is_saved or loop.durability == "exit":
             return
         checkpoint_id = loop.checkpoint["id"]
         graph.workflow.anchors.append(_checkpoint(checkpoint_id))
