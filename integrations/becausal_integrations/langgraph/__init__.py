@@ -106,9 +106,8 @@ class LangGraphAdapter:
         put("langgraph.pregel._retry:_should_retry_on", Notice(attempts.asking, attempts.asked))
         put("langgraph.pregel._algo:local_read", Notice(routes.reading, routes.read))
         put("langgraph.graph._branch:BranchSpec._finish", Notice(routes.routing))
-        edit = Notice(resumptions.editing, resumptions.edited)
-        put("langgraph.pregel.main:Pregel.bulk_update_state", edit)
-        put("langgraph.pregel.main:Pregel.abulk_update_state", edit)
+        for door in ("bulk_update_state", "abulk_update_state"):
+            put(f"langgraph.pregel.main:Pregel.{door}", Notice(resumptions.editing, resumptions.edited))
         checkpoints.install(recorder, hooks, register)
         injected.install(recorder, hooks, register)
         remote.install(recorder, hooks)
