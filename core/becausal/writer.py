@@ -178,9 +178,10 @@ class Writer:
 
     def _save(self, batch: Sequence[OpenStep]) -> int:
         """Write steps; returns how many were lost. One that no store can take does not take the others with it."""
+        given = [len(step.bodies) for step in batch]
         if not batch or self._attempt(f"{len(batch)} steps", lambda: self.store.write(batch)):
-            for step in batch:
-                step.bodies.clear()
+            for step, count in zip(batch, given, strict=True):
+                del step.bodies[:count]  # what came meanwhile is for the next time that it is put
             return 0
         if self._is_down or len(batch) == 1:
             return len(batch)

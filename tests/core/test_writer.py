@@ -105,6 +105,24 @@ def held_up(store: Memory, made: Writer) -> None:
 # Bounds
 
 
+def test_a_body_that_comes_while_its_step_is_written_is_there_for_the_next_time(store: Memory) -> None:
+    made = Writer(store)
+    late = step("tool")
+    late.bodies.append((b"1" * 16, b"early"))
+    store.go.clear()
+    made.put(late)
+    assert store.entered.wait(10)
+    late.bodies.append((b"2" * 16, b"late"))
+    store.go.set()
+    assert made.flush(5)
+
+    assert late.bodies == [(b"2" * 16, b"late")]
+    made.put(late)
+    assert made.flush(5)
+    assert late.bodies == []
+    made.close(5)
+
+
 def test_a_queue_that_is_full_drops_and_counts_exactly(store: Memory) -> None:
     made = writing(store, max_steps=5)
     lost = []
