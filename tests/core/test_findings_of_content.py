@@ -192,6 +192,10 @@ def test_rounds_that_get_on_and_things_done_again_on_purpose_are_none() -> None:
     assert judged(rounds("ok", "ok", "ok", name="heartbeat"), of_structure) == []
 
 
+def test_one_who_listens_to_heartbeats_goes_round_in_no_circle() -> None:
+    assert judged(rounds(*[""] * 6, name="user"), of_structure) == []
+
+
 def test_one_of_several_workers_whose_result_nobody_took_up_is_told() -> None:
     record = Record()
     with record.step("workflow", "team", received="q", produced="Rome 10, Oslo 20"):

@@ -286,6 +286,15 @@ def test_an_answer_about_another_identifier_is_irrelevant() -> None:
     assert answering({"order_id": "a-17"}, name="get_order", arguments={"order_id": "A-17"}) == []
 
 
+def test_an_answer_about_another_subject_of_several_words_is_irrelevant() -> None:
+    def of(its: str) -> list[str]:
+        return kinds(answering({"item": its, "price": 12}, name="get_offer", arguments={"item": "oak desk"}))
+
+    assert of("garden gnome") == ["tool.irrelevant"]
+    assert of("Oak Desk, large") == []
+    assert of("Schreibtisch") == []  # one word may be a translation
+
+
 def test_an_answer_without_one_word_of_the_query_is_irrelevant() -> None:
     recipe = "Peel the potatoes, boil them gently in salted water, then mash with butter, milk and a little nutmeg."
     query = {"query": "market size of industrial sensors"}

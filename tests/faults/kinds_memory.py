@@ -219,8 +219,10 @@ def lost_update(world: World, variant: Variant, framework: Framework) -> Label:
         "sham": lambda old, new: dict(reversed(merged(old, new).items())),
         "faulty": last_write,
     }
-    state: Any = TypedDict(  # type: ignore[operator]
-        "Board", {"request": str, "offers": Annotated[dict, reducer[variant]], "answer": str}, total=False
+    state: Any = TypedDict(
+        "state",
+        {"request": str, "offers": Annotated[dict[str, Any], reducer[variant]], "answer": str},
+        total=False,
     )
     names = Plan.of(world.rng, "map").agents
     first, workers, last = names[0], names[1:-1], names[-1]
@@ -250,7 +252,7 @@ def lost_update(world: World, variant: Variant, framework: Framework) -> Label:
     on=("langgraph",),
 )
 def aliased(world: World, variant: Variant, framework: Framework) -> Label:
-    state: Any = TypedDict("Board", {"request": str, "plan": dict, "answer": str}, total=False)  # type: ignore[operator]
+    state: Any = TypedDict("state", {"request": str, "plan": dict[str, Any], "answer": str}, total=False)
     names = Plan.of(world.rng, "chain", depth=world.rng.randint(4, 7)).agents
     bad = world.rng.choice(names[1:-1])
     name = world.pick("quantity", "order")

@@ -79,7 +79,7 @@ def stale_cache(world: World, variant: Variant, framework: Framework) -> Label:
 @fault("F03", "a tool answers nothing", "tool.empty")
 def silent_empty(world: World, variant: Variant, framework: Framework) -> Label:
     app = App.of(world, Plan.of(world.rng))
-    nothing = world.rng.choice(("", [], {}, None, "null", '{"results": []}', "No results found."))
+    nothing: Any = world.rng.choice(("", [], {}, None, "null", '{"results": []}', "No results found."))
     if variant == "faulty":
         wrapped(app, lambda _, __: nothing)
     if variant == "sham":

@@ -1,8 +1,8 @@
-"""An app of the benchmark as a LangGraph graph: one channel an agent, its reducer is where things befall what it says."""
+"""An app of the benchmark as a LangGraph graph: one channel an agent; its reducer is where things befall it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
@@ -23,7 +23,7 @@ def run(app: App) -> str:
 def mind(app: App, name: str) -> PureModel:
     """Return an agent's model."""
 
-    def said(messages: list[BaseMessage]) -> AIMessage:
+    def said(messages: Sequence[BaseMessage]) -> AIMessage:
         heard = "\n".join(str(m.content) for m in messages if isinstance(m, HumanMessage))
         results = [str(m.content) for m in messages if isinstance(m, ToolMessage)]
         made = answer(app.roles[name], heard, results)
@@ -69,14 +69,14 @@ def _executed(app: App, tool: StructuredTool, call: dict[str, Any]) -> ToolMessa
     return result
 
 
-def graph_of(app: App) -> StateGraph[Any]:
+def graph_of(app: App) -> Any:
     """Return an app's graph."""
     fields: dict[str, Any] = {"request": str, "answer": str}
     payload = dict if app.is_record else str
     for name in app.plan.agents[:-1]:
         fields[f"{name}_note"] = Annotated[payload, _channel(app, name)]
     fields |= dict.fromkeys(app.declared, Any)
-    graph: StateGraph[Any] = StateGraph(TypedDict("Purchase", fields, total=False))  # type: ignore[operator]
+    graph: Any = StateGraph(TypedDict("Purchase", fields, total=False))  # type: ignore[operator]
     for name, heard in app.plan.hears.items():
         graph.add_node(name, _node(app, name))
         graph.add_edge(list(heard) if len(heard) > 1 else heard[0] if heard else START, name)

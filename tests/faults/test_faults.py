@@ -1,4 +1,4 @@
-"""The promise: of faults that are put into real apps from outside, becausal names the kind, the place and the culprit.
+"""The promise: of faults that are put into real apps from outside, becausal names the kind, place and culprit.
 
 A small part of the benchmark: `python -m tests.faults` plays the whole of it. Each kind is asked for on its own, so that
 one that is no longer found fails by its name.
@@ -11,15 +11,14 @@ from pathlib import Path
 import pytest
 from tests.conftest import Recording
 from tests.faults.case import KINDS
-from tests.faults.playing import Outcome, Sealed, play
+from tests.faults.clean import CLEAN
+from tests.faults.playing import Sealed, alarms, play
 from tests.faults.scoring import wilson
+from tests.faults.world import World
+
+import becausal
 
 SEEDS = {"langgraph": 3, "autogen": 4}
-
-
-@pytest.fixture(scope="module")
-def counted() -> list[Outcome]:
-    return []
 
 
 @pytest.mark.parametrize("name", sorted(KINDS))
@@ -54,3 +53,11 @@ def test_an_interval_holds_what_it_should() -> None:
     assert low == 0.0
     assert 0.01 < high < 0.013  # no alarm in 300 runs bounds their rate
     assert wilson(300, 300)[0] == pytest.approx(1 - high)
+
+
+@pytest.mark.parametrize("name", sorted(CLEAN))
+def test_a_clean_variation_raises_no_alarm(name: str, recording: Recording) -> None:
+    for seed in range(3):
+        CLEAN[name](World.of(seed, name))
+
+        assert alarms(becausal.last_run()) == ()

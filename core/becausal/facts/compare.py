@@ -87,7 +87,8 @@ class _Stated:
         return False
 
     def _limits_otherwise(self, fact: Fact) -> bool:
-        sign, kind, size = fact.value  # type: ignore[misc]
+        value: Any = fact.value
+        sign, kind, size = value
         return any(
             ("limit", (other, kind, size), fact.negated) in self.keys
             for other in ("<=", ">=")

@@ -15,10 +15,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from becausal.facts import Fact, changed, missing
+from becausal.facts import Fact, added, changed, missing
 from becausal.finding import Finding, FindingKind
 from becausal.findings.scene import Scene, Stated
 from becausal.findings.way import way_to_output
+from becausal.payload import Payload
 from becausal.step import Step
 
 __all__ = ["is_slip", "of_drift"]
@@ -43,12 +44,16 @@ def of_drift(scene: Scene) -> Iterator[Finding]:
     turns = [step for step in every if step.id in scene.leads_to_output]
     if len(turns) < 2:  # what the run put out came some way that was not seen
         turns = every
+    # Who waited for somebody's word has it from outside: an edit, an approval.
+    waited = {edge.target.id for edge in scene.graph.edges if edge.kind == "resume"}
     if len(turns) > MOST_TURNS:
         return
     heard = {step.id: _heard(scene, step) for step in turns}
     said = {step.id: _said(scene, step) for step in turns}
     told: set[object] = set()
     for turn in turns[:-1] if asked else ():
+        if turn.id in waited:
+            continue
         later = [step for step in turns if step.seq > turn.seq]
         known = [fact for fact in asked if not _lacking([fact], heard[turn.id])]
         lost = _lacking(known, said[turn.id])
@@ -63,8 +68,15 @@ def of_drift(scene: Scene) -> Iterator[Finding]:
         for fact in lost:
             if fact.key not in told and _is_gone(fact, later, heard):
                 told.add(fact.key)
-                yield _finding(scene, turn, "drift.lost_fact", fact, None)
+                other = _instead(fact, lost, heard[turn.id], said[turn.id])
+                if other is not None and _went_on(other, later, heard):
+                    told.add(other.key)
+                    yield _finding(scene, turn, "drift.changed_fact", fact, other)
+                else:
+                    yield _finding(scene, turn, "drift.lost_fact", fact, None)
     for turn in turns:
+        if turn.id in waited:
+            continue
         for before, after in _slips(scene, turn, heard[turn.id], said[turn.id]):
             earlier = [step for step in turns if step.seq < turn.seq]
             was_known = any(_went_on(after, earlier, stated) for stated in (heard, said))
@@ -100,6 +112,13 @@ def _together(scene: Scene, payloads: Sequence[Payload | None]) -> Stated:
 def _request(scene: Scene) -> tuple[Fact, ...]:
     root = next(iter(scene.graph.roots), None)
     return () if root is None else tuple(fact for fact in scene.stated(root.received)[0] if _is_pinned(fact))
+
+
+def _instead(fact: Fact, lost: Sequence[Fact], heard: Stated, said: Stated) -> Fact | None:
+    """Return what stands in place of a fact whatever the words around it: the one new fact of the one kind lost."""
+    new = [one for one in added(heard[0], said[0], text=heard[1]) if one.kind == fact.kind]
+    is_only = sum(one.kind == fact.kind for one in lost) == 1
+    return new[0] if is_only and len(new) == 1 else None
 
 
 def _is_pinned(fact: Fact) -> bool:

@@ -158,7 +158,10 @@ class _Judge:
         if first is None:
             return False
         known = {fact.key for fact in stating.facts(sent)} | {("date", date, False) for date in _days(step)}
-        return any(fact.key not in known and first.get(fact.key, step.seq) >= step.seq for fact in facts)
+        # Others who read the same field beside this receiver have it from the same way.
+        sender = self.handoff.sent_by
+        since = step.seq if sender is None else min(step.seq, self.scene.ends[sender.id] + 1)
+        return any(fact.key not in known and first.get(fact.key, since) >= since for fact in facts)
 
     def was_said(self, value: object) -> bool:
         """Say whether somebody had said it before it arrived."""

@@ -99,9 +99,9 @@ def _behind(scene: Scene, view: MemoryView, step: Step) -> Iterator[Finding]:
         return
     found: dict[str, int] = {}
     for row in seen:
-        key, _, version = row.rpartition("@")
-        if version.isdecimal():
-            found[key] = max(int(version), found.get(key, 0))
+        key, _, number = row.rpartition("@")
+        if number.isdecimal():
+            found[key] = max(int(number), found.get(key, 0))
     for key, version in found.items():
         name = f"{said.get(semconv.MEMORY_STORE, '')}/{key}"
         for held in view.history(name) if name in view.keys() else ():  # noqa: SIM118
