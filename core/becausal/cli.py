@@ -95,7 +95,7 @@ def _blame(options: argparse.Namespace) -> Answer:
 
 def _handoffs(options: argparse.Namespace) -> Answer:
     run = _run(options)
-    shown = [handoff for handoff in run.handoffs if handoff.delta] if options.diff else run.handoffs
+    shown = [handoff for handoff in run.handoffs if handoff.told] if options.diff else run.handoffs
     return Answer(lambda: text.handoffs(shown, whole=options.diff), lambda: jsons.handoffs(shown))
 
 

@@ -56,6 +56,11 @@ class Handoff:
         return delta(sent.value(), received.value())
 
     @property
+    def told(self) -> Delta:
+        """The delta without the ids, times and counters that a framework gave a message on its way."""
+        return Delta(tuple(change for change in self.delta if not _is_bookkeeping(change)))
+
+    @property
     def verdict(self) -> Verdict:
         """What the comparison shows."""
         if self.sent is None:
@@ -76,6 +81,13 @@ class Handoff:
 
 def _takes_nothing(change: Change) -> bool:
     """Say whether all that was sent is still there: something came in beside it, or a message was given an id."""
-    if change.kind == "changed":
-        return change.before is None and bool(change.at) and change.at[-1] in BOOKKEEPING
-    return change.kind == "added"
+    return change.kind == "added" or _is_bookkeeping(change)
+
+
+def _is_bookkeeping(change: Change) -> bool:
+    return (
+        change.kind == "changed"
+        and change.before is None
+        and bool(change.at)
+        and change.at[-1] in BOOKKEEPING
+    )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from tests.core.builders import Record
 
 from becausal.canonical import digest_text, encode
 from becausal.handoff import Handoff
 from becausal.payload import Payload
+from becausal.run import Run
 from becausal.step import Step
 
 
@@ -74,3 +76,19 @@ def test_an_id_that_changes_in_the_apps_own_data_is_a_difference() -> None:
 
 def test_what_nobody_received_is_lost() -> None:
     assert handoff(SENT, None, arrived=False).verdict == "lost"
+
+
+def test_an_id_that_a_message_was_given_on_its_way_is_not_told() -> None:
+    record = Record()
+    with record.step("agent", "planner") as planner:
+        pass
+    sent = {"messages": [{"content": "hello", "type": "ai", "id": None}]}
+    handoff = record.handoff(planner, "writer", sent)
+    received = {"messages": [{"content": "hello", "type": "ai", "id": "m-1"}], "more": 1}
+    with record.step("agent", "writer", received=received, arrivals=[handoff]):
+        pass
+
+    (seen,) = Run(record.chain_id, record.steps()).handoffs
+    assert [change.kind for change in seen.told] == ["added"]
+    assert len(seen.delta) == 2
+    assert seen.verdict == "extended"

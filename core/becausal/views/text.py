@@ -191,7 +191,7 @@ def handoffs(shown: Sequence[Handoff], *, whole: bool = False) -> RenderableType
     tree = Tree("", guide_style="dim", hide_root=True)
     for handoff in shown:
         branch = tree.add(_handoff_line(handoff))
-        for change in handoff.delta:
+        for change in handoff.told:
             below = branch.add(styled(_change_text(change)))
             for sign, value in (("−", change.before), ("+", change.after)) if whole else ():  # noqa: RUF001
                 if value is not None:
@@ -274,7 +274,7 @@ def _handoff_line(handoff: Handoff) -> Text:
 
 
 def _add_changes(branch: Tree, handoff: Handoff) -> None:
-    changes = list(handoff.delta)
+    changes = list(handoff.told)
     for change in changes[:MOST_CHANGES]:
         branch.add(styled(_change_text(change)))
     if len(changes) > MOST_CHANGES:
@@ -367,7 +367,7 @@ def _between(handoff: Handoff) -> str:
 
 def _verdict(handoff: Handoff) -> Text:
     verdict = handoff.verdict
-    counts = ", ".join(f"{count} {kind}" for kind, count in handoff.delta.counts().items())
+    counts = ", ".join(f"{count} {kind}" for kind, count in handoff.told.counts().items())
     words = verdict.replace("_", " ") + (f" ({counts})" if counts else "")
     return Text(words + (", as intended" if handoff.intended else ""), style=_VERDICT.get(verdict, "yellow"))
 
