@@ -1,8 +1,8 @@
 """Clean variations that no fault's twin covers: what looks like a fault and is none.
 
-The others are in the cases themselves. Every clean run and sham rewords, reformats and reorders (C01, C02, C05,
-C08, C09, C13, C16); some retry (C03), narrow a schema (C04), replace a version (C10), go round a bounded loop (C15), hit a cache
-and repeat heartbeats (C17), or handle an error of a tool's (C18).
+The others are in the cases themselves. Every clean run and sham rewords, reformats and reorders (C01, C02, C05, C08,
+C09, C13, C16); some retry (C03), narrow a schema (C04), replace a version (C10), go round a bounded loop (C15), hit a
+cache and repeat heartbeats (C17), or handle an error of a tool's (C18).
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def _said(scene: Scene) -> list[tuple[Step, tuple[Fact, ...]]]:
             if len(found) >= MOST_READ:
                 break
     # Whoever waits for others says it after them, though he began before.
-    return sorted(found, key=lambda row: scene.ends[row[0].id])
+    return sorted(found, key=lambda row: (scene.ends[row[0].id], -row[0].seq))
 
 
 def _unhedged(scene: Scene, said: list[tuple[Step, tuple[Fact, ...]]], output: Step) -> Iterator[Finding]:

@@ -111,7 +111,8 @@ def _behind(scene: Scene, view: MemoryView, step: Step) -> Iterator[Finding]:
             kind: FindingKind = (
                 "memory.retracted_read" if held.operation in WITHDRAWN else "memory.stale_read"
             )
-            message = f"{step.agent or step.name} read version {version} of {name} when version {held.version} was there"
+            reader = step.agent or step.name
+            message = f"{reader} read version {version} of {name} when version {held.version} was there"
             evidence = tuple(p.text()[:200] for p in (step.produced,) if p is not None and p.is_kept)
             yield _finding(scene, kind, step, message, 0.9, evidence, key, agent=step.agent)
             break
