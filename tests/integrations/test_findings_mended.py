@@ -7,9 +7,19 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
+from autogen_core import (
+    DefaultInterventionHandler,
+    MessageContext,
+    RoutedAgent,
+    SingleThreadedAgentRuntime,
+    TopicId,
+    TypeSubscription,
+    message_handler,
+)
 from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
@@ -158,3 +168,37 @@ def test_a_wish_for_an_agent_that_never_came_to_work_is_known_by_the_graph() -> 
     graph.compile().invoke({"request": "Buy chairs."})
 
     assert kinds() == [("handoff.misrouted", "ada")]
+
+
+@dataclass
+class Brief:
+    record: dict[str, Any]
+
+
+class Reads(RoutedAgent):
+    @message_handler
+    async def on_brief(self, message: Brief, ctx: MessageContext) -> None:
+        pass
+
+
+class Flattens(DefaultInterventionHandler):
+    async def on_publish(self, message: Any, *, message_context: MessageContext) -> Any:
+        return Brief({"note": message.record["note"], "data": str(message.record["data"])})
+
+
+async def test_the_body_of_a_message_that_was_replaced_on_its_way_is_kept() -> None:
+    runtime = SingleThreadedAgentRuntime(intervention_handlers=[Flattens()])
+    await Reads.register(runtime, "reader", lambda: Reads("reads"))
+    await runtime.add_subscription(TypeSubscription("briefs", "reader"))
+    runtime.start()
+    brief = Brief(
+        {"note": "what we know of it, " * 40, "data": {"price": 12.5, "terms": "thirty days, " * 30}}
+    )
+    await runtime.publish_message(brief, TopicId("briefs", "x"))
+    await runtime.stop_when_idle()
+
+    (handoff,) = becausal.last_run().handoffs
+    assert handoff.received is not None
+    arrived: Any = handoff.received.value()
+    assert arrived["record"]["data"] == str(brief.record["data"])
+    assert ("handoff.flattened", None) in kinds()

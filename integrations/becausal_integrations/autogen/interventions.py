@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
-from becausal.recorder import Recorder, Sealed
+from becausal.canonical import digest_text, encode
+from becausal.recorder import Recorder
 from becausal_integrations.autogen.carrier import Carrier, carrier_of
 from becausal_integrations.autogen.protobuf import plain
 from becausal_integrations.patch import Notice
@@ -61,20 +62,18 @@ class Interventions:
     def _judging(self, runtime: Any) -> Judging | None:
         return Judging() if runtime._intervention_handlers else None
 
-    def _shown(self, handler: Any, message: Any, *_: Any, **__: Any) -> tuple[str, Any, Sealed] | None:
+    def _shown(self, handler: Any, message: Any, *_: Any, **__: Any) -> tuple[str, Any, str] | None:
         judging = _judging_here()
         if judging is None:
             return None
         judging.ran += 1
-        return type(handler).__name__, message, self._recorder.seal(plain(message))
+        return type(handler).__name__, message, _digest(message)
 
-    def _decided(
-        self, shown: tuple[str, Any, Sealed] | None, result: Any, error: BaseException | None
-    ) -> None:
+    def _decided(self, shown: tuple[str, Any, str] | None, result: Any, error: BaseException | None) -> None:
         judging = _judging_here()
         if shown is None or judging is None:
             return
-        what = self._what(shown[1], shown[2].payload.digest, result, error)
+        what = self._what(shown[1], shown[2], result, error)
         if what:
             judging.verdicts.append(Verdict(shown[0], judging.ran, what))
 
@@ -85,9 +84,9 @@ class Interventions:
             return f"raised {type(error).__qualname__}"
         if result is DropMessage or isinstance(result, DropMessage):
             return "dropped"
-        if self._recorder.seal(plain(message)).payload.digest != digest:
+        if _digest(message) != digest:
             return "edited"
-        replaced = result is not message and self._recorder.seal(plain(result)).payload.digest != digest
+        replaced = result is not message and _digest(result) != digest
         return "replaced" if replaced else ""
 
     def _judged(self, judging: Judging | None, _: None, error: BaseException | None) -> None:
@@ -127,3 +126,8 @@ def _taken(_: None, envelope: Any, error: BaseException | None) -> None:
     judging = _judging_here()
     if judging is not None and error is None:
         judging.envelope = envelope
+
+
+def _digest(message: object) -> str:
+    """Return a message's digest. Not by the recorder's seal, which gives a body once, to whoever keeps it."""
+    return digest_text(encode(plain(message)).digest)
