@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from becausal.facts import facts, missing
+from becausal.facts import changed, facts, missing
 
 # Facts in several wordings each
 
@@ -169,7 +169,12 @@ HOSTILE: dict[str, Callable[[int], str]] = {
 
 
 def calls(text: str) -> int:
-    """Return how many functions run while a text is read: a count, so no clock and no noise."""
+    """Return how many functions run while a text is read."""
+    return counted(lambda: facts(text))
+
+
+def counted(work: Callable[[], object]) -> int:
+    """Return how many functions run: a count, so no clock and no noise."""
     count = 0
 
     def note(*_: object) -> None:
@@ -178,10 +183,22 @@ def calls(text: str) -> int:
 
     sys.setprofile(note)
     try:
-        facts(text)
+        work()
     finally:
         sys.setprofile(None)
     return count
+
+
+def test_a_long_text_is_compared_with_another_in_work_that_grows_with_it() -> None:
+    def comparing(lines: int) -> int:
+        before = facts("\n".join(f"part {number} of the lot costs ${number * 7}." for number in range(lines)))
+        after = facts(
+            "\n".join(f"part {number} of the lot costs ${number * 7 + 1}." for number in range(lines))
+        )
+        return counted(lambda: changed(before, after))
+
+    comparing(5)
+    assert comparing(800) <= 4.6 * comparing(200)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

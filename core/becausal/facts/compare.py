@@ -153,15 +153,15 @@ def changed(
     gone = missing(before, after, text=text, tolerance=tolerance)
     # A limit that lost its words leaves an amount that was there before: look among all that has no equal.
     new = added(before, after, tolerance=tolerance)
+    fresh = {fact.key for fact in new}
     loose = {fact.key: fact for fact in after}
     by_word: dict[object, list[Fact]] = {}
-    for fact in (*new, *(fact for fact in loose.values() if fact not in new and fact.kind in _AMOUNTS)):
+    for fact in (*new, *(fact for fact in loose.values() if fact.key not in fresh and fact.kind in _AMOUNTS)):
         for word in (fact.path or None, *fact.near):
             if word is not None:
                 by_word.setdefault(word, []).append(fact)
     pairs: list[tuple[Fact, Fact]] = []
     taken: set[Key] = set()
-    fresh = {fact.key for fact in new}
     for fact in gone:
         best, score = None, 0.0
         for other in _candidates(fact, by_word):
