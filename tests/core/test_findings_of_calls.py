@@ -9,6 +9,7 @@ from becausal import semconv
 from becausal.finding import Finding
 from becausal.findings.confidence import of_confidence
 from becausal.findings.contract import of_contracts
+from becausal.findings.failure import of_failures
 from becausal.findings.handoff import of_handoffs
 from becausal.findings.scene import Scene
 from becausal.findings.tools import of_tools
@@ -151,3 +152,38 @@ def test_a_guess_that_is_told_as_certain_is_a_finding_of_whoever_guessed() -> No
     assert [(finding.kind, finding.agent) for finding in findings] == [("confidence.inflated", "finder")]
     assert list(of_confidence(scene_of(two_agents("It cost $4,200.", "It cost $4,200.", score=0.9)))) == []
     assert list(of_confidence(scene_of(two_agents("It cost $4,200.", "It was dear.", score=0.2)))) == []
+
+
+def test_a_run_that_ended_in_an_error_says_where_it_began() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team, record.step("agent", "pricer") as pricer:
+        with record.step("tool", "price", received={"id": 1}) as tool:
+            pass
+    for step in (team, pricer, tool):
+        step.step.status, step.step.error = "error", "KeyError: price_eur"
+
+    (finding,) = of_failures(scene_of(record))
+    assert (finding.kind, finding.severity, finding.agent) == ("run.anomaly", "error", "pricer")
+    assert "KeyError: price_eur" in finding.message
+    assert [step.name for step in finding.path] == ["price", "pricer", "team"]
+
+
+def test_a_run_that_went_well_after_a_failed_attempt_has_not_failed() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q", produced="done"):
+        with record.step("agent", "pricer", received="q") as pricer:
+            pass
+        with record.step("agent", "pricer", received="q", produced="done"):
+            pass
+    pricer.step.status, pricer.step.error = "error", "KeyError: price_eur"
+
+    assert list(of_failures(scene_of(record))) == []
+
+
+def test_a_run_whose_content_was_not_kept_says_that_it_could_not_be_judged() -> None:
+    record = asking({"bolts": 12})
+    record.bodies.clear()
+
+    (finding,) = of_failures(scene_of(record))
+    assert (finding.kind, finding.severity) == ("run.anomaly", "note")
+    assert "could be judged" in finding.message

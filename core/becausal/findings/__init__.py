@@ -14,6 +14,7 @@ from becausal.findings.contamination import contaminated
 from becausal.findings.contract import of_contracts
 from becausal.findings.delivery import of_deliveries
 from becausal.findings.drift import of_drift
+from becausal.findings.failure import of_failures
 from becausal.findings.grounding import of_grounding
 from becausal.findings.handoff import of_handoffs
 from becausal.findings.memory import of_memory
@@ -35,6 +36,7 @@ JUDGES: Final[tuple[Callable[[Scene], Iterable[Finding]], ...]] = (
     of_drift,
     of_grounding,
     of_structure,
+    of_failures,
 )
 
 
