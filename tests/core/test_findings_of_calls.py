@@ -156,9 +156,12 @@ def test_a_guess_that_is_told_as_certain_is_a_finding_of_whoever_guessed() -> No
 
 def test_a_run_that_ended_in_an_error_says_where_it_began() -> None:
     record = Record()
-    with record.step("workflow", "team", received="q") as team, record.step("agent", "pricer") as pricer:
-        with record.step("tool", "price", received={"id": 1}) as tool:
-            pass
+    with (
+        record.step("workflow", "team", received="q") as team,
+        record.step("agent", "pricer") as pricer,
+        record.step("tool", "price", received={"id": 1}) as tool,
+    ):
+        pass
     for step in (team, pricer, tool):
         step.step.status, step.step.error = "error", "KeyError: price_eur"
 
