@@ -101,7 +101,7 @@ def holds_all(channel: Any, before: Standing, writes: Sequence[Any]) -> bool:
 
     Looks at the ends of lists and at sizes, never at all that was there before; where a reducer makes something of
     its own (a trimmed list, the greater number), it has not kept all. A single write that took the former value's
-    place is an ordinary assignment. No code of the app's classes runs.
+    place, or that of some keys of a dict, is an ordinary assignment. No code of the app's classes runs.
     """
     after = value_of(channel)
     if any(is_of(write, "Overwrite") for write in writes):
@@ -173,4 +173,7 @@ def _dict_holds(after: Mapping[Any, Any], before: Standing, writes: Sequence[Any
             return False
         wrote |= write
     former = before.value if isinstance(before.value, dict) and before.value is not after else {}
-    return len(after) == before.size + len(wrote) and former.keys().isdisjoint(wrote)
+    replaced = sum(1 for key in wrote if key in former)
+    if replaced and (len(writes) > 1 or not all(after.get(key) is value for key, value in wrote.items())):
+        return False  # one write that gives a key another value assigns it
+    return len(after) == before.size + len(wrote) - replaced
