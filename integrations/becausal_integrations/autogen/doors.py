@@ -64,7 +64,7 @@ CORE = "autogen_core._single_threaded_agent_runtime"
 def install(recorder: Recorder, hooks: Hooks, ledger: Ledger, states: States) -> None:
     """Hook the runtimes."""
     deliveries = Deliveries(recorder)
-    interventions = Interventions(recorder, deliveries.lost)
+    interventions = Interventions(deliveries.lost)
     answers = Answers(recorder, deliveries)
     runtime = Runtime(recorder, ledger, states, deliveries, interventions, answers)
     observe(recorder, hooks, "autogen_core._base_agent:BaseAgent.on_message", runtime.delivery)

@@ -14,7 +14,6 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from becausal.canonical import digest_text, encode
-from becausal.recorder import Recorder
 from becausal_integrations.autogen.carrier import Carrier, carrier_of
 from becausal_integrations.autogen.protobuf import plain
 from becausal_integrations.patch import Notice
@@ -53,8 +52,8 @@ class Judging:
 class Interventions:
     """Tells what intervention handlers did to messages."""
 
-    def __init__(self, recorder: Recorder, lost: Callable[[Carrier, str, object], None]) -> None:
-        self._recorder, self._lost = recorder, lost
+    def __init__(self, lost: Callable[[Carrier, str, object], None]) -> None:
+        self._lost = lost
         self.next = Notice(self._judging, self._judged, within=_with_judging)
         self.taken = Notice(after=_taken)
         self.handler = Notice(self._shown, self._decided)
