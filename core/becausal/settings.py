@@ -55,8 +55,9 @@ class Settings:
         return cls(
             store=store_url(chosen),
             store_was_named=named,
-            level=_chosen("level", level, environ, get_args(Level)),
-            capture=_chosen("capture", capture, environ, get_args(Capture)),
+            level=_chosen("level", level, environ, get_args(Level), unless="full"),
+            # Who wrote something else meant less than everything.
+            capture=_chosen("capture", capture, environ, get_args(Capture), unless="digest"),
         )
 
 
@@ -81,8 +82,10 @@ def content_on_spans(environ: Mapping[str, str] = os.environ) -> bool:
     )
 
 
-def _chosen(what: str, argument: str | None, environ: Mapping[str, str], allowed: tuple[Any, ...]) -> Any:
-    """Return an argument, else a variable, else the first that is allowed."""
+def _chosen(
+    what: str, argument: str | None, environ: Mapping[str, str], allowed: tuple[Any, ...], *, unless: str
+) -> Any:
+    """Return an argument, else a variable, else the first allowed; `unless` for a variable that means nothing."""
     there = f"use one of: {', '.join(allowed)}"
     if argument is not None:
         if argument not in allowed:
@@ -90,11 +93,9 @@ def _chosen(what: str, argument: str | None, environ: Mapping[str, str], allowed
         return argument
     variable = f"BECAUSAL_{what.upper()}"
     value = environ.get(variable) or allowed[0]
-    if value not in allowed:
-        warnings.warn(
-            f"{variable}={value!r} does not exist, so {allowed[0]!r} is taken; {there}",
-            BecausalWarning,
-            stacklevel=4,
-        )
-        return allowed[0]
-    return value
+    if value.lower() in allowed:
+        return value.lower()
+    warnings.warn(
+        f"{variable}={value!r} does not exist, so {unless!r} is taken; {there}", BecausalWarning, stacklevel=4
+    )
+    return unless

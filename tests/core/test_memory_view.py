@@ -138,6 +138,14 @@ def test_the_command_shows_what_a_key_held_at_a_moment_and_who_is_to_blame(
     assert main(["memory", "size", "--run", "last"]) == 2  # this one only read it
 
 
+def test_a_key_that_was_retracted_is_still_listed(memory: Memory, capsys: pytest.CaptureFixture[str]) -> None:
+    memory.retract("size", reason="a forecast")
+
+    assert [(line["name"], line["operation"], line["holds"]) for line in asked(capsys)] == [
+        ("research/size", "retract 2", False)
+    ]
+
+
 def test_the_command_says_when_nobody_wrote_a_key(
     memory: Memory, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

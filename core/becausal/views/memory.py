@@ -96,8 +96,10 @@ def look_up(
     lines, read = _from_log(runs, key, at) if run is None else ([], [])
     if not lines and (run is not None or key is not None):
         lines, read = _from_run(_run(runs, run, key), key, at)
-    if key is None or only_last:
+    if only_last:
         lines = [line for line in lines if line.holds]
+    elif key is None:
+        lines = list({line.name: line for line in lines}.values())  # the last of each
     if not lines and key is not None:
         raise MemoryKeyError(f"{key!r} was written by nobody" + ("" if at is None else f" at {at} or before"))
     versions = {(line.name, line.version) for line in lines}
