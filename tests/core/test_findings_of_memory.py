@@ -173,6 +173,23 @@ def test_one_who_writes_over_what_he_has_not_seen_loses_it() -> None:
     assert [(kind, key) for kind, key, _ in kinds()] == [("memory.lost_update", "facts/list")]
 
 
+def test_two_who_count_on_from_the_same_number_lose_a_count() -> None:
+    seen: dict[str, Any] = {}
+
+    def starts(state: State, *, store: BaseStore) -> State:
+        store.put(("facts",), "count", {"n": 0})
+        return {}
+
+    def counts(state: State, *, store: BaseStore) -> State:
+        seen.update(kept(store, "count"))
+        store.put(("facts",), "count", {"n": 1})  # somebody else counts in between
+        store.put(("facts",), "count", {"n": seen["n"] + 1})
+        return {}
+
+    stored(starts, counts)
+    assert [(kind, key) for kind, key, _ in kinds()] == [("memory.lost_update", "facts/count")]
+
+
 # A memory of becausal's
 
 

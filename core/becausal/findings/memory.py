@@ -179,12 +179,13 @@ def _overwritten(scene: Scene, view: MemoryView, history: Sequence[Held]) -> Ite
         if newer.operation != "write" or held.operation not in ("write", "supersede"):
             continue
         mine, its = content_of(newer.step), content_of(held.step)
-        if mine is None or its is None or mine.belief == its.belief:
+        if mine is None or its is None:
             continue
+        is_same = mine.belief == its.belief
         is_ordered = _is_before(scene.graph, held.step, newer.step)
         seen = _last_read(scene, view, newer)
         if seen is not None and held.version is not None and seen < held.version:
-            missing = _lost_of(held, newer)
+            missing = _counted_once(history, seen, newer) if is_same else _lost_of(held, newer)
             if missing is None:
                 continue
             message = (
@@ -195,13 +196,31 @@ def _overwritten(scene: Scene, view: MemoryView, history: Sequence[Held]) -> Ite
             yield _finding(
                 scene, "memory.lost_update", newer.step, message, 0.9, evidence, newer.key, agent=newer.agent
             )
-        elif not is_ordered and held.agent != newer.agent:
+        elif not is_same and not is_ordered and held.agent != newer.agent:
             both = f"{held.agent or 'somebody'} and {newer.agent or 'somebody'}"
             message = f"{both} wrote {newer.name} at once, and not the same"
             evidence = (text_of(held.value())[:200], text_of(newer.value())[:200])
             yield _finding(
                 scene, "memory.conflict", newer.step, message, 0.7, evidence, newer.key, agent=newer.agent
             )
+
+
+def _counted_once(history: Sequence[Held], seen: int, newer: Held) -> str | None:
+    """Return what two who counted on from the same version both wrote: one count of the two is lost."""
+    base = next((held.value() for held in history if held.version == seen), None)
+    now = newer.value()
+    if isinstance(base, Mapping) and isinstance(now, Mapping):
+        pairs = [(base[key], now[key]) for key in base if key in now]
+    else:
+        pairs = [(base, now)]
+    counted = [
+        (was, is_now) for was, is_now in pairs if _is_number(was) and _is_number(is_now) and was != is_now
+    ]
+    return f"both made {counted[0][0]} into {counted[0][1]}" if counted else None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _last_read(scene: Scene, view: MemoryView, newer: Held) -> int | None:
