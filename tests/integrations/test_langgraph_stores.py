@@ -518,5 +518,7 @@ def test_what_is_put_before_the_first_request_is_one_chain_and_no_run(recording:
     with becausal.chain("a request"):
         assert store.get(("facts",), "fact 3") is not None
     (read,) = [step for step in becausal.last_run().steps if step.kind == "memory_read"]
-    (put,) = [step for step in recording.runs()[1] if step.attributes[semconv.MEMORY_RECORD] == "facts/fact 3"]
+    (put,) = [
+        step for step in recording.runs()[1] if step.attributes[semconv.MEMORY_RECORD] == "facts/fact 3"
+    ]
     assert [(cause.source_id, cause.kind) for cause in read.causes] == [(put.id, "memory")]
