@@ -14,7 +14,7 @@ from becausal.findings.handoff import of_handoffs
 from becausal.findings.scene import Scene
 from becausal.findings.tools import of_tools
 from becausal.run import Run
-from becausal.step import Attribute
+from becausal.step import Attribute, StepKind
 
 
 def scene_of(record: Record) -> Scene:
@@ -190,3 +190,28 @@ def test_a_run_whose_content_was_not_kept_says_that_it_could_not_be_judged() -> 
     (finding,) = of_failures(scene_of(record))
     assert (finding.kind, finding.severity) == ("run.anomaly", "note")
     assert "could be judged" in finding.message
+
+
+def passing_over(*statuses: str, kind: StepKind = "agent") -> list[Finding]:
+    """Let steps under a run that went well end so, one after the other."""
+    record = Record()
+    with record.step("workflow", "team", received="q", produced="done"):
+        for status in statuses:
+            with record.step(kind, "checker", received="q") as step:
+                pass
+            step.step.status = status  # type: ignore[assignment]
+            step.step.error = "KeyError: price" if status == "error" else None
+    return list(of_failures(scene_of(record)))
+
+
+def test_a_turn_that_failed_and_was_passed_over_is_told() -> None:
+    (finding,) = passing_over("ok", "error")
+
+    assert (finding.kind, finding.severity, finding.agent) == ("run.anomaly", "warning", "checker")
+    assert "the run went on without it: KeyError: price" in finding.message
+
+
+def test_a_turn_that_was_tried_again_or_stopped_on_purpose_is_not() -> None:
+    assert passing_over("error", "ok") == []
+    assert passing_over("cancelled") == []
+    assert passing_over("interrupted") == []

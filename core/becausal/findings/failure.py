@@ -1,4 +1,4 @@
-"""A run that ended in an error, and what could not be judged."""
+"""A run that ended in an error, work that failed on the way and was passed over, and what could not be judged."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ BROKEN = ("error", "unfinished", "abandoned")
 
 
 def of_failures(scene: Scene) -> Iterator[Finding]:
-    """Yield what made each root fail, and a note where nothing of the content was kept."""
+    """Yield what made each root fail, what failed below one that did not, and a note where no content was kept."""
     for root in scene.graph.roots:
         if root.status in BROKEN:
             yield _failed(scene, root)
+        elif root.status == "ok":
+            yield from _passed_over(scene, root)
     payloads = [p for step in scene.graph.nodes for p in (step.received, step.produced) if p is not None]
     if payloads and not any(payload.is_kept for payload in payloads):
         yield Finding(
@@ -47,6 +49,47 @@ def _failed(scene: Scene, root: Step) -> Finding:
         agent=first.agent,
         tool=first.name if first.kind == "tool" else None,
         path=tuple(reversed(way)),
+    )
+
+
+def _passed_over(scene: Scene, root: Step) -> Iterator[Finding]:
+    """Yield turns and model calls that failed, where nobody tried again and nothing else took their place."""
+    waiting = [root]
+    while waiting:
+        step = waiting.pop()
+        waiting.extend(scene.graph.children(step))
+        if step.kind not in ("agent", "model") or step.status not in BROKEN or _was_handled(scene, step):
+            continue
+        if any(
+            child.status in BROKEN and child.kind in ("agent", "model")
+            for child in scene.graph.children(step)
+        ):
+            continue  # told where it began
+        how = step.error or "did not come to its end"
+        yield Finding(
+            kind="run.anomaly",
+            severity="warning",
+            confidence=0.8,
+            step=step,
+            message=f"{step.kind} {step.name} failed, and the run went on without it: {how}"[:300],
+            evidence=(how,),
+            agent=step.agent,
+            path=(step,),
+        )
+
+
+def _was_handled(scene: Scene, step: Step) -> bool:
+    """Return whether it was tried again, something was done about it, or another one of its sort came after it."""
+    if any(edge.kind in ("retry", "route", "resume") for edge in scene.graph.out_edges(step)):
+        return True
+    parent = scene.graph.parent(step)
+    if parent is None:
+        return False
+    after = [
+        child for child in scene.graph.children(parent) if child.seq > step.seq and child.kind == step.kind
+    ]
+    return any(child.status == "ok" for child in after) or (
+        step.kind == "model" and parent.status not in BROKEN and parent.produced is not None
     )
 
 
