@@ -48,6 +48,21 @@ def test_a_wrong_answer_that_came_to_the_output_is_an_error_with_its_way() -> No
     assert finding.path[-1].name == "team"
 
 
+def test_a_way_passes_everybody_who_handed_it_on() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q", produced="Error: gone, they say"):
+        with record.step("agent", "finder", produced="Error: gone") as finder:
+            record.did("tool", "price", {"id": 1}, "Error: gone")
+        handoff = record.handoff(finder, "writer", "Error: gone")
+        with record.step(
+            "agent", "writer", received="Error: gone", produced="Error: gone, they say", arrivals=[handoff]
+        ):
+            pass
+
+    (finding,) = of_tools(scene_of(record))
+    assert [step.name for step in finding.path] == ["price", "finder", "finder to writer", "writer", "team"]
+
+
 def test_a_wrong_answer_that_was_made_up_for_is_a_note() -> None:
     findings = list(of_tools(scene_of(asking("HTTP 502 Bad Gateway", {"bolts": 12}))))
 
