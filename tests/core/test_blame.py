@@ -485,3 +485,25 @@ def test_what_a_person_typed_into_an_agent_is_the_users() -> None:
     segment = one(record.graph(), "9500")
 
     assert (getattr(segment.origin, "name", None), segment.source) == ("proxy", "user")
+
+
+def test_what_the_app_s_own_code_wrote_under_a_request_is_not_the_user_s() -> None:
+    record = Record()
+    with record.step("request", "limits job", received="limits job"):
+        record.did("memory_write", "store", {"eur": 9000}, None)
+    graph = record.graph()
+    write = next(step for step in graph.nodes if step.kind == "memory_write")
+
+    (segment,) = blame(graph, "9000", of=write).segments
+    assert segment.source != "user"
+
+
+def test_what_a_turn_is_given_under_a_request_is_the_user_s() -> None:
+    record = Record()
+    with record.step("request", "refund", received="refund"):
+        record.did("agent", "clerk", "order A-17", "order A-17 is refunded")
+    graph = record.graph()
+    clerk = next(step for step in graph.nodes if step.kind == "agent")
+
+    (segment,) = blame(graph, "A-17", of=clerk).segments
+    assert segment.source == "user"

@@ -26,6 +26,8 @@ __all__ = ["Arrival", "Flow", "Place", "Side", "Source"]
 
 Side = Literal["received", "produced"]
 
+TURNS = ("agent", "workflow", "handoff")
+
 Source = Literal["user", "tool", "memory", "model", "agent", "unknown"]
 """What kind of thing brought content in. `agent`: the app's own code, in an agent or a workflow. `memory`: what was
 there from before, be it read from a memory or carried over from an earlier run of the same conversation."""
@@ -342,7 +344,8 @@ class Flow:
             return step, "memory"
         if parent is None:
             return step, "user"
-        return (parent, "user") if parent.kind == "request" else None
+        # A turn under a request is given what the user gave; a tool or a memory there, what the app's own code did.
+        return (parent, "user") if parent.kind == "request" and step.kind in TURNS else None
 
 
 def _source_of(step: Step) -> Source:
