@@ -27,14 +27,13 @@ from becausal import canonical, clock, semconv
 from becausal.context import current
 from becausal.delta import Delta, delta
 from becausal.errors import MemoryConflictError, MemoryKeyError, MemoryValueError
-from becausal.guard import guarded
 from becausal.instrument import active_recorder, active_store, store_url_in_use
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent, Operation, value_at
-from becausal.observation import NOTHING, Opening
+from becausal.observation import NOTHING, Observation, Opening
 from becausal.payload import Payload
 from becausal.recorder import Recorder
 from becausal.settings import store_url
-from becausal.step import Attribute, Cause, OpenStep, RemoteStep, StepKind, StepRef
+from becausal.step import Attribute, Cause, OpenStep, StepKind
 from becausal.store import Store, open_store
 
 __all__ = ["Memory", "MemorySnapshot"]
@@ -288,32 +287,30 @@ class Memory:
         if not isinstance(key, str) or not key:
             raise MemoryValueError(f"a memory's key is a text that is not empty, not {key!r}")
         payload, bodies = (None, {}) if value is NOTHING else _kept_whole(self.name, key, value)
-        recorder = active_recorder()
-        step = _begin(recorder, "memory_write", self.name, key, value, {semconv.MEMORY_OPERATION: operation})
-        writer = step or current()
-        event = NewEvent(
-            self.name,
-            key,
-            operation,
-            clock.tick() if writer is None else writer.seq,
-            clock.now_ns(),
-            payload,
-            of=of,
-            chain_id=None if writer is None else writer.chain_id,
-            step_id=None if writer is None else writer.id,
-            agent=None if writer is None else writer.agent,
-            reason=reason,
-        )
-        try:
+
+        def append() -> MemoryEvent:
+            writer = current()  # the step that records this, where one does
+            event = NewEvent(
+                self.name,
+                key,
+                operation,
+                clock.tick() if writer is None else writer.seq,
+                clock.now_ns(),
+                payload,
+                of=of,
+                chain_id=None if writer is None else writer.chain_id,
+                step_id=None if writer is None else writer.id,
+                agent=None if writer is None else writer.agent,
+                reason=reason,
+            )
             appended = self._store.append(event, bodies, expected=expected)
             if appended is None:
                 raise MemoryConflictError(self._conflict(key, expected))
-        except BaseException as error:
-            _end(recorder, step, None, error)
-            raise
-        clock.witness(appended.seq)
-        _end(recorder, step, appended, None)
-        return appended
+            clock.witness(appended.seq)
+            return appended
+
+        said: dict[str, Attribute] = {semconv.MEMORY_OPERATION: operation}
+        return _recorded(append, "memory_write", self.name, key, value, said)
 
     def _conflict(self, key: str, expected: int | None) -> str:
         history = self.history(key)
@@ -326,17 +323,11 @@ class Memory:
         )
 
     def _read(self, key: str, seq: int | None) -> MemoryEvent | None:
-        recorder = active_recorder()
         # A reader that asks for a moment of the past knows that it is one.
         asked: dict[str, Attribute] = {} if seq is None else {semconv.MEMORY_AS_OF: seq}
-        step = _begin(recorder, "memory_read", self.name, key, NOTHING, asked)
-        try:
-            event = value_at(self.history(key), seq)
-        except BaseException as error:
-            _end(recorder, step, None, error)
-            raise
-        _end(recorder, step, event, None)
-        return event
+        return _recorded(
+            lambda: value_at(self.history(key), seq), "memory_read", self.name, key, NOTHING, asked
+        )
 
 
 class MemorySnapshot:
@@ -395,42 +386,30 @@ def _kept_whole(name: str, key: str, value: object) -> tuple[Payload, dict[bytes
     return payload, bodies
 
 
-@guarded
-def _begin(
-    recorder: Recorder | None,
-    kind: StepKind,
-    name: str,
-    key: str,
-    value: object,
-    attributes: Mapping[str, Attribute],
-) -> OpenStep | None:
+def _recorded(
+    work: Callable[[], T], kind: StepKind, name: str, key: str, value: object, said: Mapping[str, Attribute]
+) -> T:
+    """Do what is done to a memory, as a step of the run that it belongs to; outside every chain there is none."""
+    recorder = active_recorder()
     if recorder is None or current() is None:
-        return None  # outside every chain: the event is kept, and there is no run for a step to stand in
-    told = {semconv.MEMORY_STORE: name, semconv.MEMORY_RECORD: key, **attributes}
-    return recorder.begin(Opening(kind, name, received=value, attributes=told))
+        return work()
+    told = {semconv.MEMORY_STORE: name, semconv.MEMORY_RECORD: key, **said}
+    seen = Observation(
+        lambda: Opening(kind, name, received=value, attributes=told),
+        lambda step, event: _seen(recorder, step, event),
+    )
+    result: T = recorder.call(seen, work)
+    return result
 
 
-@guarded
-def _end(
-    recorder: Recorder | None, step: OpenStep | None, event: MemoryEvent | None, error: BaseException | None
-) -> None:
-    if recorder is None or step is None:
-        return
-    produced: object = NOTHING
-    if event is not None:
-        step.attributes |= {semconv.MEMORY_VERSION: event.version, semconv.MEMORY_EVENT: event.hash[:16]}
-        if step.kind == "memory_read":
-            writer = _writer_of(event)
-            if writer is not None:
-                evidence = f"memory {event.key}@{event.version}"
-                recorder.cause(step, Cause(writer.id, "memory", "observed", evidence))
-            produced = (
-                event.payload.value() if event.payload is not None and event.payload.is_kept else NOTHING
-            )
-    recorder.end(step, produced, error=error)
-
-
-def _writer_of(event: MemoryEvent) -> StepRef | None:
-    if event.step_id is None or event.chain_id is None:
-        return None
-    return RemoteStep(event.step_id, event.chain_id, event.seq, agent=event.agent)
+def _seen(recorder: Recorder, step: OpenStep, event: MemoryEvent | None) -> object:
+    """Say which version a step wrote or read; returns what it read."""
+    if event is None:
+        return NOTHING
+    step.attributes |= {semconv.MEMORY_VERSION: event.version, semconv.MEMORY_EVENT: event.hash[:16]}
+    if step.kind != "memory_read":
+        return NOTHING
+    if event.step_id is not None:
+        evidence = f"memory {event.key}@{event.version}"
+        recorder.cause(step, Cause(event.step_id, "memory", "observed", evidence))
+    return event.payload.value() if event.payload is not None and event.payload.is_kept else NOTHING
