@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TextIO
+from typing import Literal, TextIO, TypeAlias
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -32,6 +32,8 @@ from becausal.views import json as jsons
 __all__ = ["main"]
 
 FINE, FOUND, WRONG_USE = 0, 1, 2
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 WIDTH_OF_A_PIPE = 160
 """Columns, where the output is no terminal."""
@@ -177,6 +179,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=importlib.metadata.version("becausal"))
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_looking(commands)
+    _add_memory(commands)
+    _add_judging(commands)
+    _command(
+        commands,
+        "doctor",
+        _doctor,
+        "check adapters, versions, other instrumentors and the store",
+        takes_run=False,
+    )
+    return parser
+
+
+def _add_looking(commands: Commands) -> None:
     runs = _command(commands, "runs", _runs, "list the recorded runs, newest first", takes_run=False)
     runs.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default: 20)")
     show = _command(commands, "show", _show, "show a run as a tree, with its handoffs and decisions")
@@ -190,6 +206,9 @@ def _parser() -> argparse.ArgumentParser:
     passed.add_argument("--diff", action="store_true", help="those that changed, each change whole")
     called = _command(commands, "tools", _tools, "list a run's tool calls")
     called.add_argument("--failed", action="store_true", help="those that failed, or that a finding names")
+
+
+def _add_memory(commands: Commands) -> None:
     held = _command(
         commands,
         "memory",
@@ -206,6 +225,9 @@ def _parser() -> argparse.ArgumentParser:
     held.add_argument("--at", type=int, metavar="SEQ", help="as it stood at a causal sequence number")
     held.add_argument("--blame", action="store_true", help="only who wrote what it holds")
     held.add_argument("--readers", action="store_true", help="also who read it")
+
+
+def _add_judging(commands: Commands) -> None:
     found = _command(
         commands, "findings", _findings, "list what is wrong in a run, with the evidence", takes_run=False
     )
@@ -232,14 +254,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="learn from so many of the newest runs (default: 50)",
     )
-    _command(
-        commands,
-        "doctor",
-        _doctor,
-        "check adapters, versions, other instrumentors and the store",
-        takes_run=False,
-    )
-    return parser
 
 
 def _add_fail_on(command: argparse.ArgumentParser) -> None:
@@ -252,7 +266,7 @@ def _add_fail_on(command: argparse.ArgumentParser) -> None:
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: Commands,
     name: str,
     answer: Callable[[argparse.Namespace], Answer],
     help: str,
