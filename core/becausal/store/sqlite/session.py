@@ -1,0 +1,119 @@
+"""What one process holds open of a store: two connections, and the bodies that were last asked for."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+
+from becausal.store.sqlite import file
+from becausal.store.sqlite.write import Writer
+
+__all__ = ["Session", "is_open_here", "of_the_parent"]
+
+CACHED_BYTES = 16 << 20
+"""How many bytes of bodies are kept at hand."""
+
+
+class Session:
+    """The connections of one process to one file, opened when they are first needed."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.pid = os.getpid()
+        self.bodies = _BodyCache()
+        self.write_lock = threading.RLock()
+        # In memory both are the same connection, so both are the same lock.
+        self.read_lock = self.write_lock if path is None else threading.RLock()
+        self.path = path
+        self._reader: sqlite3.Connection | None = None
+        self._writing: sqlite3.Connection | None = None
+        self._writer: Writer | None = None
+        self._is_closed = False
+        _sessions.add(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has a connection to the file."""
+        return not self._is_closed and (self._reader is not None or self._writing is not None)
+
+    def writer(self) -> Writer:
+        """Return what writes, through the one connection that does."""
+        if self._writer is None:
+            self._writing = file.in_memory() if self.path is None else file.open_writer(self.path)
+            self._writer = Writer(self._writing)
+        return self._writer
+
+    def reader(self) -> sqlite3.Connection:
+        """Return the connection that reads."""
+        if self.path is None:
+            self.writer()
+            assert self._writing is not None
+            return self._writing
+        if self._reader is None:
+            self._reader = file.open_reader(self.path)
+        return self._reader
+
+    def close(self) -> None:
+        """Let go of both connections."""
+        with self.write_lock, self.read_lock:
+            # The writer last: the last one to leave folds the WAL in and removes it.
+            if self._reader is not None:
+                self._reader.close()
+            if self._writing is not None:
+                with suppress(sqlite3.Error):  # others may be reading; then the last of them does it
+                    # Before a truncating checkpoint it must have seen what others wrote since, or SQLite 3.40 waits
+                    # for the reader that it is itself, for as long as its time-out.
+                    self._writing.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                    self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._writing.close()
+            self._is_closed = True
+
+
+class _BodyCache:
+    """The bodies that were last asked for, up to a number of bytes."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bodies: OrderedDict[bytes, bytes] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, digest: bytes) -> bytes | None:
+        with self._lock:
+            body = self._bodies.get(digest)
+            if body is not None:
+                self._bodies.move_to_end(digest)
+            return body
+
+    def clear(self) -> None:
+        with self._lock:
+            self._bodies.clear()
+            self._bytes = 0
+
+    def put(self, digest: bytes, body: bytes) -> None:
+        with self._lock:
+            if digest not in self._bodies:
+                self._bodies[digest] = body
+                self._bytes += len(body)
+            while self._bytes > CACHED_BYTES:
+                self._bytes -= len(self._bodies.popitem(last=False)[1])
+
+
+# Sessions of parents, kept from the garbage collector: closing their connections here would touch locks
+# that are not ours.
+of_the_parent: list[Session] = []
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def is_open_here(path: Path) -> bool:
+    """Return whether this process has a connection to a file: then it is one of ours, and must not be opened again.
+
+    Closing any other descriptor of it drops the locks of SQLite's. The next process to leave takes itself for the last
+    one, and removes the WAL that this one writes to (sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    mine = [session for session in list(_sessions) if session.pid == os.getpid() and session.is_open]
+    return any(session.path == path for session in mine) and path.exists()
