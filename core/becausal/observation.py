@@ -12,10 +12,11 @@ from typing import Any
 
 from opentelemetry.context import Context
 
+from becausal import clock
 from becausal.payload import Payload
-from becausal.step import Attribute, Cause, OpenStep, Status, StepKind, StepRef
+from becausal.step import Attribute, Cause, Grade, OpenStep, Status, StepKind, StepRef
 
-__all__ = ["NOTHING", "Observation", "Opening", "Sealed"]
+__all__ = ["NOTHING", "Observation", "Opening", "Sealed", "new_step"]
 
 
 class _Nothing:
@@ -80,3 +81,31 @@ class Observation:
     closed: Callable[[OpenStep, Any], object] = _itself
     failed: Callable[[OpenStep, BaseException], Status | None] = _failed
     keeps: Callable[[Any], bool] | None = None
+
+
+def new_step(opening: Opening, parent: StepRef | None) -> OpenStep:
+    """Return the step that an opening tells of, under its parent; it begins now."""
+    if parent is not None and opening.chain_id not in (None, parent.chain_id):
+        parent = None  # a chain of its own begins here
+    hop = 0 if parent is None else parent.hop
+    agent = opening.agent
+    if agent is None and parent is not None:
+        agent = parent.agent
+    step = OpenStep(
+        id=clock.new_step_id(),
+        chain_id=opening.chain_id or (clock.new_chain_id() if parent is None else parent.chain_id),
+        kind=opening.kind,
+        name=opening.name,
+        agent=agent,
+        parent_id=None if parent is None else parent.id,
+        hop=hop,
+        seq=clock.tick(),
+        started_ns=clock.now_ns(),
+    )
+    step.attributes = opening.attributes
+    step.causes = list(opening.causes)
+    for handoff in opening.arrivals:
+        step.hop = max(step.hop, handoff.hop)
+        grade: Grade = handoff.causes[0].grade if handoff.causes else "declared"
+        step.causes.append(Cause(handoff.id, "transfer", grade, "received", handoff.span_context))
+    return step

@@ -10,7 +10,6 @@ Both on the calling thread: later or elsewhere the object may have become anothe
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
@@ -24,10 +23,10 @@ from becausal.checking import Checks
 from becausal.context import Scope, span_parent, step_of, with_step
 from becausal.errors import StoreError
 from becausal.guard import guarded
-from becausal.observation import NOTHING, Observation, Opening, Sealed
+from becausal.observation import NOTHING, Observation, Opening, Sealed, new_step
 from becausal.sealing import Sealer
 from becausal.settings import Capture, Level
-from becausal.step import Attribute, Cause, Choice, Grade, OpenStep, RemoteStep, Status, StepKind, StepRef
+from becausal.step import Attribute, Cause, Choice, OpenStep, RemoteStep, Status, StepKind, StepRef
 from becausal.store import Store
 from becausal.streams import AsyncStream, SyncStream, status_of
 from becausal.telemetry import Telemetry
@@ -147,7 +146,7 @@ class Recorder:
         parent = opening.parent if opening.parent is not None else here
         if parent is None and opening.chain_id is None and opening.kind in MEMORY_KINDS:
             opening.chain_id = self._outside
-        step = _new(opening, parent)
+        step = new_step(opening, parent)
         if self._withholds and opening.kind == "request":
             step.name = "request"  # its name is what somebody asked
         if opening.received is not NOTHING:
@@ -322,7 +321,7 @@ class Recorder:
         with self._open_lock:
             still_open = list(self._open.values())
         for step in still_open:
-            self._writer.put(_as_it_is(step))
+            self._writer.put(step.as_it_is())
         return self._writer.flush(max(0.0, deadline - time.monotonic()))
 
     def close(self, timeout: float) -> bool:
@@ -399,42 +398,6 @@ class Recorder:
             handoff, Cause(receiver.id, "transfer", "declared", span_context=receiver.span_context)
         )
         self.end(handoff)
-
-
-def _new(opening: Opening, parent: StepRef | None) -> OpenStep:
-    if parent is not None and opening.chain_id not in (None, parent.chain_id):
-        parent = None  # a chain of its own begins here
-    hop = 0 if parent is None else parent.hop
-    agent = opening.agent
-    if agent is None and parent is not None:
-        agent = parent.agent
-    step = OpenStep(
-        id=clock.new_step_id(),
-        chain_id=opening.chain_id or (clock.new_chain_id() if parent is None else parent.chain_id),
-        kind=opening.kind,
-        name=opening.name,
-        agent=agent,
-        parent_id=None if parent is None else parent.id,
-        hop=hop,
-        seq=clock.tick(),
-        started_ns=clock.now_ns(),
-    )
-    step.attributes = opening.attributes
-    step.causes = list(opening.causes)
-    for handoff in opening.arrivals:
-        step.hop = max(step.hop, handoff.hop)
-        grade: Grade = handoff.causes[0].grade if handoff.causes else "declared"
-        step.causes.append(Cause(handoff.id, "transfer", grade, "received", handoff.span_context))
-    return step
-
-
-def _as_it_is(step: OpenStep) -> OpenStep:
-    """Return an open step as it is now, to be written while the step itself goes on changing."""
-    copied = copy.copy(step)
-    copied.attributes = dict(step.attributes)
-    copied.causes, copied.choices, copied.bodies = list(step.causes), list(step.choices), list(step.bodies)
-    copied.anchors = list(step.anchors)
-    return copied
 
 
 def _text_of(error: BaseException) -> str:

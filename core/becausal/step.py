@@ -6,6 +6,7 @@ the store; what comes back is a `Step`, which never changes.
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -188,6 +189,18 @@ class OpenStep:
         """Names by which a later run, of another process perhaps, finds this step to go on from it."""
         self.bodies: list[tuple[bytes, bytes]] = []
         """Canonical bodies (digest, bytes) on their way to the store; emptied once they are there."""
+
+    def as_it_is(self) -> OpenStep:
+        """Return the step as it is now, to be written while it goes on changing itself."""
+        copied = copy.copy(self)
+        copied.attributes = dict(self.attributes)
+        copied.causes, copied.choices, copied.bodies = (
+            list(self.causes),
+            list(self.choices),
+            list(self.bodies),
+        )
+        copied.anchors = list(self.anchors)
+        return copied
 
 
 @dataclass(frozen=True, slots=True, repr=False)
