@@ -35,6 +35,13 @@ log: logging.Logger = logging.getLogger("becausal")
 Make = Callable[[Any], Any]
 """Takes the function that stands in a place, returns the hook that is to stand there."""
 
+Before = Callable[..., Any]
+"""Takes what a function takes, returns a token for what comes after."""
+After = Callable[[Any, Any, BaseException | None], object]
+"""Takes the token, the result and the exception."""
+Scoping = Callable[[Any, tuple[Any, ...], dict[str, Any]], Context | None]
+"""Takes the token and the arguments, returns the context to run in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Notice:
@@ -149,31 +156,53 @@ def noticing(recorder: Recorder, original: Callable[..., Any], noticed: Notice) 
     before = guarded(noticed.before) if noticed.before is not None else _nothing
     after = guarded(noticed.after) if noticed.after is not None else None
     scope = _scoping(noticed)
-
     if inspect.iscoroutinefunction(original):
+        return functools.wraps(original)(_noticing_async(recorder, original, before, after, scope))
+    around = _noticing_sync(recorder, original, before, after, scope)
+    if inspect.isgeneratorfunction(original) or inspect.isasyncgenfunction(original):
+        return _generating(original, around)
+    return functools.wraps(original)(around)
 
-        @functools.wraps(original)
-        async def noticed_async(*args: Any, **kwargs: Any) -> Any:
-            if not recorder.active:
-                return await original(*args, **kwargs)
-            token = before(*args, **kwargs)
-            try:
-                context = None if scope is None else scope(token, args, kwargs)
-                if context is None:
+
+# Inside
+
+
+def _noticing_async(
+    recorder: Recorder,
+    original: Callable[..., Any],
+    before: Before,
+    after: After | None,
+    scope: Scoping | None,
+) -> Callable[..., Any]:
+    async def noticed_async(*args: Any, **kwargs: Any) -> Any:
+        if not recorder.active:
+            return await original(*args, **kwargs)
+        token = before(*args, **kwargs)
+        try:
+            context = None if scope is None else scope(token, args, kwargs)
+            if context is None:
+                result = await original(*args, **kwargs)
+            else:
+                with Scope(context):
                     result = await original(*args, **kwargs)
-                else:
-                    with Scope(context):
-                        result = await original(*args, **kwargs)
-            except BaseException as error:
-                if after is not None:
-                    after(token, None, error)
-                raise
+        except BaseException as error:
             if after is not None:
-                after(token, result, None)
-            return result
+                after(token, None, error)
+            raise
+        if after is not None:
+            after(token, result, None)
+        return result
 
-        return noticed_async
+    return noticed_async
 
+
+def _noticing_sync(
+    recorder: Recorder,
+    original: Callable[..., Any],
+    before: Before,
+    after: After | None,
+    scope: Scoping | None,
+) -> Callable[..., Any]:
     def noticed_sync(*args: Any, **kwargs: Any) -> Any:
         if not recorder.active:
             return original(*args, **kwargs)
@@ -193,15 +222,10 @@ def noticing(recorder: Recorder, original: Callable[..., Any], noticed: Notice) 
             after(token, result, None)
         return result
 
-    if inspect.isgeneratorfunction(original) or inspect.isasyncgenfunction(original):
-        return _generating(original, noticed_sync)
-    return functools.wraps(original)(noticed_sync)
+    return noticed_sync
 
 
-# Inside
-
-
-def _scoping(noticed: Notice) -> Callable[[Any, Any, Any], Context | None] | None:
+def _scoping(noticed: Notice) -> Scoping | None:
     """Return what names the context to run in, of a token and of the arguments; None where nothing does.
 
     Most notices have no context: their calls are not to pay for a scope that is none.
