@@ -1,0 +1,84 @@
+"""The command `becausal`: reads its arguments, asks a run, prints.
+
+Exit status: 0 fine, 1 findings at or above `--fail-on`, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, TextIO
+
+from rich.console import Console
+
+from becausal.cli import judging, looking, remembering
+from becausal.cli.command import FINE, WRONG_USE, Answer, Commands
+from becausal.errors import BecausalError
+
+__all__ = ["main"]
+
+GROUPS: Final[tuple[Callable[[Commands], None], ...]] = (
+    looking.add_to,
+    remembering.add_to,
+    judging.add_to,
+)
+"""What adds the commands, in the order in which `becausal --help` lists them."""
+
+WIDTH_OF_A_PIPE = 160
+"""Columns, where the output is no terminal."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    Args:
+        arguments: as typed after `becausal`; None for those of this process.
+    """
+    options = _parser().parse_args(arguments)
+    answer: Callable[[argparse.Namespace], Answer] = options.answer
+    try:
+        answered = answer(options)
+        _print(answered, options)
+        return answered.status()
+    except BecausalError as refusal:
+        sys.stderr.write(f"becausal: {refusal}\n")
+        return WRONG_USE
+    except BrokenPipeError:
+        # Whoever read us has seen enough (`becausal runs | head`); Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FINE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="becausal",
+        description="Ask recorded runs what caused what.",
+        epilog=__doc__.partition("\n\n")[2],
+    )
+    parser.add_argument("--version", action="version", version=importlib.metadata.version("becausal"))
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for add_group in GROUPS:
+        add_group(commands)
+    return parser
+
+
+def _print(answer: Answer, options: argparse.Namespace) -> None:
+    if options.json:
+        sys.stdout.write(json.dumps(answer.data(), indent=2, ensure_ascii=True, allow_nan=False) + "\n")
+    else:
+        _console(sys.stdout, plain=options.no_color).print(answer.shown())
+    sys.stdout.flush()
+
+
+def _console(out: TextIO, *, plain: bool) -> Console:
+    if isinstance(out, io.TextIOWrapper):
+        out.reconfigure(errors="replace")  # a terminal that has no ⇒ shows a ?, and not a traceback
+    width = None if out.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_PIPE
+    # rich's own reading of NO_COLOR keeps bold; ours prints no escape sequence at all.
+    colors: Literal["auto"] | None = None if plain or os.environ.get("NO_COLOR") else "auto"
+    return Console(file=out, color_system=colors, highlight=False, markup=False, emoji=False, width=width)

@@ -1,0 +1,77 @@
+"""The commands that judge: `findings`, `contracts`, `doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+from rich.text import Text
+
+from becausal.cli.command import (
+    RUN,
+    Answer,
+    Commands,
+    add_command,
+    add_fail_on,
+    by_findings,
+    run_of,
+    runs_of,
+    store_of,
+)
+from becausal.doctor import diagnose
+from becausal.suggestions import suggest
+from becausal.views import checkup, findings
+
+__all__ = ["add_to"]
+
+
+def add_to(commands: Commands) -> None:
+    """Add these commands."""
+    found = add_command(
+        commands, "findings", _findings, "list what is wrong in a run, with the evidence", takes_run=False
+    )
+    found.add_argument("run", nargs="?", default="last", metavar="RUN", help=f"{RUN} (default)")
+    add_fail_on(found)
+    contracts = add_command(
+        commands,
+        "contracts",
+        _contracts,
+        "suggest contracts for handoffs, from what good runs have always carried",
+        takes_run=False,
+    )
+    contracts.add_argument("action", choices=("suggest",), help="what to do")
+    contracts.add_argument(
+        "--runs",
+        type=int,
+        default=50,
+        metavar="N",
+        help="learn from so many of the newest runs (default: 50)",
+    )
+    add_command(
+        commands,
+        "doctor",
+        _doctor,
+        "check adapters, versions, other instrumentors and the store",
+        takes_run=False,
+    )
+
+
+def _findings(options: argparse.Namespace) -> Answer:
+    run = run_of(options)
+    return Answer(lambda: findings.text(run), lambda: findings.json(run), by_findings(run, options))
+
+
+def _contracts(options: argparse.Namespace) -> Answer:
+    runs = runs_of(options)
+    loaded = (runs.get(info.chain_id) for info in runs.list(limit=options.runs))
+    found = suggest(loaded)
+    nothing = "Nothing to suggest yet: it takes three handoffs between two agents, in runs without a finding."
+    return Answer(
+        lambda: Text("\n".join(map(str, found)) or nothing),
+        lambda: [dataclasses.asdict(suggestion) for suggestion in found],
+    )
+
+
+def _doctor(options: argparse.Namespace) -> Answer:
+    found = diagnose(store_of(options))
+    return Answer(lambda: checkup.text(found), lambda: checkup.json(found))

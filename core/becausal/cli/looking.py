@@ -1,0 +1,65 @@
+"""The commands that show a run: `runs`, `show`, `why`, `blame`, `handoffs`, `tools`."""
+
+from __future__ import annotations
+
+import argparse
+
+from becausal.cli.command import Answer, Commands, add_command, add_fail_on, by_findings, run_of, runs_of
+from becausal.views import json as jsons
+from becausal.views import text
+
+__all__ = ["add_to"]
+
+
+def add_to(commands: Commands) -> None:
+    """Add these commands."""
+    runs = add_command(commands, "runs", _runs, "list the recorded runs, newest first", takes_run=False)
+    runs.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default: 20)")
+    show = add_command(commands, "show", _show, "show a run as a tree, with its handoffs and decisions")
+    add_fail_on(show)
+    why = add_command(commands, "why", _why, "show everything that led to the output, or to a step")
+    why.add_argument("step", nargs="?", metavar="STEP", help="a step's id or the beginning of it")
+    blame = add_command(commands, "blame", _blame, "show where the output, or a text in it, came in")
+    blame.add_argument("text", nargs="?", metavar="TEXT", help="a phrase or a number of the output")
+    blame.add_argument("--of", metavar="STEP", help="ask about another step than the output's")
+    passed = add_command(commands, "handoffs", _handoffs, "list a run's handoffs and what changed on the way")
+    passed.add_argument("--diff", action="store_true", help="those that changed, each change whole")
+    called = add_command(commands, "tools", _tools, "list a run's tool calls")
+    called.add_argument("--failed", action="store_true", help="those that failed, or that a finding names")
+
+
+def _runs(options: argparse.Namespace) -> Answer:
+    with runs_of(options) as runs:
+        infos = runs.list(limit=options.limit)
+        return Answer(lambda: text.runs(infos), lambda: jsons.runs(infos))
+
+
+def _show(options: argparse.Namespace) -> Answer:
+    run = run_of(options)
+    return Answer(lambda: text.run(run), lambda: jsons.run(run), by_findings(run, options))
+
+
+def _why(options: argparse.Namespace) -> Answer:
+    run = run_of(options)
+    lineage, blamed = run.why(options.step), run.blame(of=options.step)
+    return Answer(lambda: text.why(lineage, blamed), lambda: jsons.why(lineage, blamed))
+
+
+def _blame(options: argparse.Namespace) -> Answer:
+    blamed = run_of(options).blame(options.text, of=options.of)
+    return Answer(lambda: text.blame(blamed, asked=options.text), lambda: jsons.blame(blamed))
+
+
+def _handoffs(options: argparse.Namespace) -> Answer:
+    run = run_of(options)
+    shown = [handoff for handoff in run.handoffs if handoff.told] if options.diff else run.handoffs
+    return Answer(lambda: text.handoffs(shown, whole=options.diff), lambda: jsons.handoffs(shown))
+
+
+def _tools(options: argparse.Namespace) -> Answer:
+    run = run_of(options)
+    calls = run.tool_calls
+    if options.failed:
+        wrong = {finding.step.id for finding in run.findings if finding.tool is not None}
+        calls = tuple(call for call in calls if call.step.status == "error" or call.step.id in wrong)
+    return Answer(lambda: text.tools(calls, failed=options.failed), lambda: jsons.tools(calls))
