@@ -19,6 +19,7 @@ import becausal.blame as blaming
 from becausal import findings as finding_out
 from becausal import lineage, semconv
 from becausal.blame import Blame
+from becausal.comparison import Comparison, compare
 from becausal.decision import Decision
 from becausal.errors import RunNotFoundError, StepNotFoundError
 from becausal.finding import Finding
@@ -170,6 +171,10 @@ class Run:
         sources = [cause.source_id for cause in step.causes if cause.kind == "transfer"]
         sent_by = self._named(said.get(semconv.TRANSFER_SENT_BY)) or self._named(next(iter(sources), None))
         received_by = self._named(said.get(semconv.TRANSFER_RECEIVED_BY)) or receivers.get(step.id)
+    def diff(self, other: Run) -> Comparison:
+        """Return this run and another one side by side: what differs, step by step, and where they first part."""
+        return compare(self, other)
+
         sender, receiver = said.get(semconv.TRANSFER_SOURCE), said.get(semconv.TRANSFER_TARGET_OWN)
         return Handoff(
             step,
