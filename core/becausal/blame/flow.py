@@ -16,7 +16,6 @@ from typing import Final, Literal, get_args
 
 from becausal import semconv
 from becausal.graph import Graph
-from becausal.graph.content import Content
 from becausal.graph.edge import Edge, worst
 from becausal.graph.index import Found
 from becausal.payload import Payload
@@ -186,13 +185,13 @@ class Flow:
 
     def _unchanged(self, makers: Sequence[Step], step: Step) -> list[Step]:
         """Return those whose text or number that holds it stands as they said it in what a step produced."""
-        kept = frozenset((self._graph.contents.of(step.produced) or Content()).leaves)
+        kept = frozenset(self._graph.contents.leaves(step.produced))
         return [
             maker
             for maker in makers
             if any(
                 leaf in kept and self._graph.index.is_in_leaf(self._found, leaf)
-                for leaf in (self._graph.contents.of(maker.produced) or Content()).leaves
+                for leaf in self._graph.contents.leaves(maker.produced)
             )
         ]
 
@@ -264,7 +263,7 @@ class Flow:
         maker = surely or next((other for other in makers if _had_ended(other, step)), None)
         if maker is not None:
             grade: Grade = "inferred" if surely is None else "matched"
-            if _answered(maker, self._graph.contents.of(step.received)):
+            if self._answered(maker, step):
                 grade = "observed"
             yield Place(self._outermost(maker, step).id, "produced"), grade
         caller = self._graph.parent(step)
@@ -287,6 +286,11 @@ class Flow:
         while outer is not None and self._holds(outer, "produced") and _had_ended(outer, step):
             maker, outer = outer, self._graph.parent(outer)
         return maker
+
+    def _answered(self, maker: Step, step: Step) -> bool:
+        """Return whether what a step received has a message that answers a tool step's call by its id."""
+        call = maker.attributes.get(semconv.TOOL_CALL_ID) if maker.kind == "tool" else None
+        return isinstance(call, str) and self._graph.contents.answers(step.received, call)
 
     # What is told of it
 
@@ -362,12 +366,6 @@ def _source_of(step: Step) -> Source:
             return "unknown"
         case _:
             return "agent"
-
-
-def _answered(step: Step, content: Content | None) -> bool:
-    """Return whether content holds a message that answers a tool step's call by its id."""
-    call = step.attributes.get(semconv.TOOL_CALL_ID)
-    return step.kind == "tool" and content is not None and call in content.answers
 
 
 def _had_ended(step: Step, other: Step) -> bool:

@@ -11,12 +11,13 @@ import datetime as dt
 import json
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 
 import becausal.canonical as canonical
+from becausal.graph.lists import Lists
 from becausal.payload import Bodies, Payload, text_of
 
 __all__ = ["Content", "Contents", "spoken"]
@@ -34,7 +35,7 @@ _MARKED = re.compile("\0part[g-v]{32}")
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The content of one payload."""
+    """The content of one payload or part; what its own parts say is theirs."""
 
     leaves: tuple[str, ...] = ()
     """Texts, and numbers as Python writes them, in the order of the value."""
@@ -47,9 +48,7 @@ class Content:
     parts: frozenset[bytes] = frozenset()
     """Digests of the parts that its canonical form is made of."""
     said_parts: frozenset[bytes] = frozenset()
-    """Those of them whose leaves are among its leaves."""
-    own: tuple[str, ...] = ()
-    """Those of its leaves that stand in no part."""
+    """Those of them that say something; others stand where bookkeeping does."""
     shown: str = ""
     """`Payload.text()`, without what its parts show."""
     is_whole: bool = True
@@ -59,13 +58,14 @@ class Content:
 class Contents:
     """Reads payloads, each digest once.
 
-    A payload's parts are read by their own digests. A conversation of n messages is a payload of n parts,
-    of which one is new each turn, so it costs n readings in all.
+    A payload's parts are read by their own digests. A list that begins with another that was read has that other one
+    as a part. So a conversation of n messages, long or short, costs n readings in all, though every turn sends it.
     """
 
     def __init__(self) -> None:
         self._known: dict[bytes, Content | None] = {}
         self._marks: dict[str, bytes] = {}
+        self._lists = Lists()
 
     def of(self, payload: Payload | None) -> Content | None:
         """Return a payload's content; None where there is no payload or its body was not kept."""
@@ -73,8 +73,16 @@ class Contents:
             return None
         return self._of(canonical.parse_digest(payload.digest), payload.bodies)
 
-    def within(self, payload: Payload | None) -> dict[bytes, Content]:
-        """Return the contents of a payload and of the parts that it is made of, by digest, each once."""
+    def within(
+        self, payload: Payload | None, *, said: bool = False, but: Container[bytes] = ()
+    ) -> dict[bytes, Content]:
+        """Return the contents of a payload and of the parts that it is made of, by digest, each once.
+
+        Args:
+            payload: one of the chain.
+            said: only those that say something.
+            but: parts that are left out, with what they are made of.
+        """
         found: dict[bytes, Content] = {}
         if payload is None or self.of(payload) is None:
             return found
@@ -82,26 +90,44 @@ class Contents:
         while left:
             digest = left.pop()
             content = self._known.get(digest)
-            if content is not None and digest not in found:
+            if content is not None and digest not in found and digest not in but:
                 found[digest] = content
-                left.extend(content.parts)
+                left.extend(content.said_parts if said else content.parts)
         return found
+
+    def at(self, digest: bytes) -> Content | None:
+        """Return the content of a payload or part that was read before."""
+        return self._known.get(digest)
 
     def texts(self, payload: Payload | None) -> Iterator[str]:
         """Yield `Payload.text()`, in parts, and every leaf: what an exact text is looked for in."""
         for content in self.within(payload).values():
-            yield from content.own
+            yield from content.leaves
             yield content.shown
+
+    def leaves(self, payload: Payload | None) -> Iterator[str]:
+        """Yield the texts and numbers that a payload and its parts say."""
+        for content in self.within(payload, said=True).values():
+            yield from content.leaves
+
+    def asks(self, payload: Payload | None) -> set[str]:
+        """Return the ids of the tool calls that a payload asks for."""
+        return {call for content in self.within(payload, said=True).values() for call in content.asks}
+
+    def answers(self, payload: Payload | None, call: str) -> bool:
+        """Return whether a payload answers a tool call."""
+        return any(call in content.answers for content in self.within(payload, said=True).values())
 
     def _of(self, digest: bytes, bodies: Bodies) -> Content | None:
         if digest not in self._known:
             self._known[digest] = None  # a body that is a part of itself is damaged
             body = bodies.body(digest)
             if body is not None:
-                self._known[digest] = self._read(body, bodies)
+                before, rest = self._lists.split(digest, body)
+                self._known[digest] = self._read(rest, bodies, before)
         return self._known[digest]
 
-    def _read(self, body: bytes, bodies: Bodies) -> Content:
+    def _read(self, body: bytes, bodies: Bodies, before: bytes | None) -> Content:
         parts: dict[str, Content | None] = {}
         digests: list[bytes] = []
 
@@ -115,40 +141,32 @@ class Contents:
             return self._marks[name]
 
         value = canonical.decode(body, mark)
-        reading = _Reading(parts)
+        reading = _Reading(frozenset(parts))
         _walk(value, reading, whole=True)
+        heard = {digest for digest, name in zip(digests, parts, strict=True) if name in reading.heard}
+        first = self._known.get(before) if before is not None else None
+        beginning = frozenset[bytes]() if before is None else frozenset((before,))
         return Content(
             tuple(reading.leaves),
             frozenset(reading.wholes),
             frozenset(reading.asks),
             frozenset(reading.answers),
-            frozenset(digests),
-            frozenset(digest for digest, name in zip(digests, parts, strict=True) if name in reading.heard),
-            tuple(reading.own),
-            _MARKED.sub("", text_of(value)),
-            all(part is not None and part.is_whole for part in parts.values()),
+            beginning.union(digests),
+            beginning.union(heard),
+            _MARKED.sub("", text_of(value)) if value or before is None else "",
+            (first is None or first.is_whole)
+            and all(part is not None and part.is_whole for part in parts.values()),
         )
 
 
 @dataclass(slots=True)
 class _Reading:
-    parts: Mapping[str, Content | None]
+    parts: frozenset[str]
     leaves: list[str] = field(default_factory=list)
     wholes: set[str] = field(default_factory=set)
     asks: set[str] = field(default_factory=set)
     answers: set[str] = field(default_factory=set)
-    own: list[str] = field(default_factory=list)
     heard: set[str] = field(default_factory=set)
-
-    def add(self, name: str) -> None:
-        """Take in what a part says."""
-        part = self.parts[name]
-        self.heard.add(name)
-        if part is not None:
-            self.leaves.extend(part.leaves)
-            self.wholes |= part.wholes
-            self.asks |= part.asks
-            self.answers |= part.answers
 
 
 def spoken(value: object) -> Iterator[str]:
@@ -177,10 +195,9 @@ def _walk(value: object, reading: _Reading, *, whole: bool) -> None:
                 # A message's content may come in blocks, each of which is something said.
                 _walk(item, reading, whole=False)
         case str() if value in reading.parts:
-            reading.add(value)
+            reading.heard.add(value)
         case _ if (text := _text(value)) is not None:
             reading.leaves.append(text)
-            reading.own.append(text)
             if whole:
                 reading.wholes.add(text)
             _walk_json(text, reading)

@@ -13,10 +13,12 @@ Every lookup is by hash, so the work grows with the content and not with the pai
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
+import becausal.canonical as canonical
 from becausal import semconv
 from becausal.graph.content import Content, Contents
 from becausal.graph.edge import Edge
@@ -35,6 +37,11 @@ SMALLEST_PAYLOAD = 12
 MOST_TRIES = 32
 """So many producers of one content, or contents with one beginning, are tried before giving up."""
 
+
+MOST_REACHES = 256
+"""So many payloads' and lists' parts are remembered: those of the last turns."""
+DEEPEST_REACH = 3
+"""A list in a field of a payload, and the list that it begins with, are remembered by themselves."""
 
 _Key = tuple[str, str | bytes]
 """By what content is recognised: what it is, and its text, digest or id."""
@@ -104,36 +111,75 @@ def _edges_into(i: int, steps: Sequence[Step], index: _Index, carriers: _Carrier
 
 
 class _Keys:
-    """The keys of payloads, each worked out once."""
+    """The keys of payloads, worked out once for each part that they are made of."""
 
     def __init__(self, contents: Contents) -> None:
-        self._contents = contents
-        self._known: dict[str, frozenset[_Key]] = {}
-
-    def content(self, payload: Payload | None) -> Content:
-        """Return a payload's content; an empty one where it is not known."""
-        return self._contents.of(payload) or Content()
+        self.contents = contents
+        self._own: dict[bytes, frozenset[_Key]] = {}
+        self._holders: dict[_Key, list[bytes]] = {}
+        self._reaches: OrderedDict[bytes, frozenset[bytes]] = OrderedDict()
 
     def shows(self, payload: Payload | None, text: str) -> bool:
         """Return whether a text stands in a payload."""
-        return any(text in shown for shown in self._contents.texts(payload))
+        return any(text in shown for shown in self.contents.texts(payload))
 
     def of(self, payload: Payload | None) -> frozenset[_Key]:
         """Return the keys of a payload and of what it says."""
+        return self.within(payload, self.reach(payload))
+
+    def within(self, payload: Payload | None, nodes: Iterable[bytes]) -> frozenset[_Key]:
+        """Return the keys of some parts of a payload, and its own."""
         if payload is None:
             return frozenset()
-        if payload.digest not in self._known:
-            self._known[payload.digest] = frozenset(self._keys(payload))
-        return self._known[payload.digest]
+        keys = frozenset[_Key]().union(*(self._own[node] for node in nodes))
+        return keys if payload.size < SMALLEST_PAYLOAD else keys | {("payload", payload.digest)}
 
-    def _keys(self, payload: Payload) -> Iterator[_Key]:
-        content = self.content(payload)
-        if payload.size >= SMALLEST_PAYLOAD:
-            yield "payload", payload.digest
-        yield from (("part", part) for part in content.parts)
-        yield from (("text", text) for text in content.leaves if len(text) >= SHORTEST_TEXT)
-        yield from (("whole", text) for text in content.wholes if len(text) < SHORTEST_TEXT)
-        yield from (("answer", call) for call in content.answers)
+    def reach(self, payload: Payload | None) -> frozenset[bytes]:
+        """Return the digests of a payload and of the parts that say something in it."""
+        if self.contents.of(payload) is None or payload is None:
+            return frozenset()
+        return self._reach(canonical.parse_digest(payload.digest), DEEPEST_REACH)
+
+    def holders(self, key: _Key) -> Sequence[bytes]:
+        """Return the parts that have a key of their own."""
+        return self._holders.get(key, ())
+
+    def _reach(self, node: bytes, deep: int) -> frozenset[bytes]:
+        known = self._reaches.get(node)
+        if known is not None:
+            self._reaches.move_to_end(node)
+            return known
+        found: set[bytes] = set()
+        left = [node]
+        while left:
+            part = left.pop()
+            content = self.contents.at(part)
+            if content is None or part in found:
+                continue
+            if part != node and content.said_parts and (deep or part in self._reaches):
+                # Most likely the list that this one begins with, which was sent the turn before.
+                found |= self._reach(part, deep - 1)
+                continue
+            found.add(part)
+            self._take_in(part, content)
+            left.extend(content.said_parts)
+        reach = self._reaches[node] = frozenset(found)
+        if len(self._reaches) > MOST_REACHES:
+            self._reaches.popitem(last=False)
+        return reach
+
+    def _take_in(self, node: bytes, content: Content) -> None:
+        if node not in self._own:
+            self._own[node] = frozenset(_keys(content))
+            for key in self._own[node]:
+                self._holders.setdefault(key, []).append(node)
+
+
+def _keys(content: Content) -> Iterator[_Key]:
+    yield from (("part", part) for part in content.parts)
+    yield from (("text", text) for text in content.leaves if len(text) >= SHORTEST_TEXT)
+    yield from (("whole", text) for text in content.wholes if len(text) < SHORTEST_TEXT)
+    yield from (("answer", call) for call in content.answers)
 
 
 class _Carriers:
@@ -142,7 +188,8 @@ class _Carriers:
     def __init__(self, keys: _Keys) -> None:
         self._of = keys
         self._steps: set[str] = set()
-        self._keys: list[frozenset[_Key]] = []
+        self._nodes: set[bytes] = set()
+        self._keys: set[_Key] = set()
         self._payloads: list[Payload | None] = []
 
     def add(self, step: Step) -> None:
@@ -150,13 +197,16 @@ class _Carriers:
         self._steps.add(step.id)
         self.add_payload(step.received)
         self.add_payload(step.produced)
-        self._keys.append(frozenset(("ask", call) for call in self._of.content(step.produced).asks))
+        self._keys |= {("ask", call) for call in self._of.contents.asks(step.produced)}
         if (call := _call_of(step)) is not None:
-            self._keys.append(frozenset({("answer", call)}))
+            self._keys.add(("answer", call))
 
     def add_payload(self, payload: Payload | None) -> None:
         """Let a payload explain what is in it."""
-        self._keys.append(self._of.of(payload))
+        if payload is None:
+            return
+        self._nodes |= self._of.reach(payload)
+        self._keys.add(("payload", payload.digest))
         self._payloads.append(payload)
 
     def has_step(self, step: Step) -> bool:
@@ -171,11 +221,12 @@ class _Carriers:
 
     def has(self, key: _Key) -> bool:
         """Return whether a key is explained."""
-        return any(key in keys for keys in self._keys)
+        return key in self._keys or not self._nodes.isdisjoint(self._of.holders(key))
 
-    def unexplained(self, keys: frozenset[_Key]) -> set[_Key]:
-        """Return the keys that nothing explains."""
-        return set(keys).difference(*self._keys)
+    def unexplained(self, payload: Payload | None) -> set[_Key]:
+        """Return the keys of a payload that nothing explains."""
+        new = self._of.reach(payload) - self._nodes
+        return {key for key in self._of.within(payload, new) if not self.has(key)}
 
 
 class _Index:
@@ -194,14 +245,14 @@ class _Index:
         self._last_turns[self._nesting.parents[i], step.kind] = i
         if step.produced is None or step.kind == "handoff":
             return  # a handoff passes content on; its receiver is linked to it by the record
-        content = self._keys.content(step.produced)
+        contents = self._keys.contents
         keys: list[_Key] = [key for key in self._keys.of(step.produced) if key[0] != "answer"]
-        keys += [("ask", call) for call in content.asks]
+        keys += [("ask", call) for call in contents.asks(step.produced)]
         if (call := _call_of(step)) is not None:
             keys.append(("answer", call))
         for key in keys:
             self._producers.setdefault(key, {})[i] = None
-        for text in content.leaves:
+        for text in contents.leaves(step.produced):
             if len(text) >= SHORTEST_TEXT and (beginning := _beginning(text)) is not None:
                 self._beginnings.setdefault(beginning, {})[text] = None
 
@@ -211,7 +262,7 @@ class _Index:
         if before is None or carriers.has_step(self._steps[before]) or not self._had_finished(before, i):
             return None
         said = {key for key in self._keys.of(self._steps[before].produced) if key[0] != "answer"}
-        shared = carriers.unexplained(self._keys.of(self._steps[i].received)) & said
+        shared = carriers.unexplained(self._steps[i].received) & said
         if not shared:
             return None
         key = min(shared, key=_by_strength)
@@ -223,14 +274,13 @@ class _Index:
         call = _call_of(step)
         if call is not None and (producer := self._latest(("ask", call), i)) is not None:
             yield _Find(producer, ("ask", call), None, "observed", f"tool call {call}")
-        left = carriers.unexplained(self._keys.of(step.received))
+        left = carriers.unexplained(step.received)
         for key in sorted(left, key=_by_strength):
             if (producer := self._latest(key, i)) is not None:
                 left.discard(key)
                 grade: Grade = "observed" if key[0] == "answer" else "matched"
                 yield _Find(producer, key, None, grade, _evidence(key))
-        texts = self._keys.content(step.received).leaves
-        yield from self._embedded(i, (text for text in texts if ("text", text) in left))
+        yield from self._embedded(i, sorted(str(text) for name, text in left if name == "text"))
 
     def _embedded(self, i: int, texts: Iterable[str]) -> Iterator[_Find]:
         """Yield produced texts that stand inside longer ones: a prompt that quotes a tool's result."""

@@ -109,11 +109,9 @@ class Index:
             self._number(step.error or "")
 
     def _add_parts(self, payload: Payload, seen: set[bytes]) -> None:
-        for digest, content in self._contents.within(payload).items():
-            if digest in seen:
-                continue
+        for digest, content in self._contents.within(payload, but=seen).items():
             seen.add(digest)
-            for leaf in content.own:
+            for leaf in content.leaves:
                 number = self._number(leaf)
                 self._said_in.setdefault(number, []).append(digest)
                 if number not in self._normal.texts:
