@@ -28,6 +28,7 @@ from becausal.graph.edge import Edge
 from becausal.handoff import Handoff
 from becausal.instrument import active_store, flush, store_url_in_use
 from becausal.lineage import Lineage
+from becausal.logline import LogLine, lines_of
 from becausal.memory_view import MemoryView
 from becausal.payload import Payload
 from becausal.recorder import OUTSIDE
@@ -116,6 +117,13 @@ class Run:
     def decisions(self) -> tuple[Decision, ...]:
         """Every decision, in the order of the steps that took them."""
         return tuple(Decision(step, choice) for step in self.steps for choice in step.choices)
+
+    @cached_property
+    def logs(self) -> tuple[LogLine, ...]:
+        """What the app logged inside this run's steps, in the order of writing (see `becausal.logs`)."""
+        return tuple(
+            sorted((line for step in self.steps for line in lines_of(step)), key=lambda line: line.time_ns)
+        )
 
     @cached_property
     def memory(self) -> MemoryView:

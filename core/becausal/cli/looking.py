@@ -1,4 +1,4 @@
-"""The commands that show a run: `runs`, `show`, `why`, `blame`, `handoffs`, `tools`."""
+"""The commands that show a run: `runs`, `show`, `why`, `blame`, `handoffs`, `tools`, `logs`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 from becausal.cli.command import Answer, Commands, add_command, add_fail_on, by_findings, run_of, runs_of
 from becausal.views import json as jsons
-from becausal.views import text
+from becausal.views import logs, text
 
 __all__ = ["add_to"]
 
@@ -26,6 +26,8 @@ def add_to(commands: Commands) -> None:
     passed.add_argument("--diff", action="store_true", help="those that changed, each change whole")
     called = add_command(commands, "tools", _tools, "list a run's tool calls")
     called.add_argument("--failed", action="store_true", help="those that failed, or that a finding names")
+    written = add_command(commands, "logs", _logs, "list what the app logged inside a run's steps")
+    written.add_argument("--agent", metavar="NAME", help="only what one agent's steps logged")
 
 
 def _runs(options: argparse.Namespace) -> Answer:
@@ -63,3 +65,10 @@ def _tools(options: argparse.Namespace) -> Answer:
         wrong = {finding.step.id for finding in run.findings if finding.tool is not None}
         calls = tuple(call for call in calls if call.step.status == "error" or call.step.id in wrong)
     return Answer(lambda: text.tools(calls, failed=options.failed), lambda: jsons.tools(calls))
+
+
+def _logs(options: argparse.Namespace) -> Answer:
+    lines = run_of(options).logs
+    if options.agent:
+        lines = tuple(line for line in lines if line.step.agent == options.agent)
+    return Answer(lambda: logs.text(lines), lambda: logs.json(lines))
