@@ -134,6 +134,18 @@ def test_facts_never_overlap_and_stand_where_they_say() -> None:
         ("Maybe it is 5 kg, or 6 kg. It is 7 kg.", ["maybe", "maybe", None]),
         ("It is 5 kg, I think; it is 6 kg.", ["i think", None]),
         ("It is 5 kg.", [None]),
+        ("It costs $40 and will probably arrive on 3 May.", [None, "probably"]),
+        ("Maybe it costs $40, and the weight is 5 kg.", ["maybe", None]),
+        ("Maybe it costs $40 and $50.", ["maybe", "maybe"]),
+        ("It costs $40, delivery is probably in 3 weeks.", [None, "probably"]),
+        ("Based on the offer of 3 May 2026, the total is likely $40.", [None, "likely"]),
+        ("The refund of $40 might be delayed.", [None]),
+        ("The cost is $40, I think.", ["i think"]),
+        ("It costs $40 (unconfirmed) and weighs 5 kg.", ["unconfirmed", None]),
+        ("The $40 are unconfirmed by the bank.", ["unconfirmed"]),
+        ("The estimated cost is $40 for 3 rooms", ["estimated", None]),
+        ("Probably 500 units of AX-204 at $40", ["probably", None, "probably"]),
+        ("It is probably order A-1001.", ["probably"]),
     ],
 )
 def test_a_hedge_stays_with_the_facts_that_it_hedges(text: str, hedges: list[str | None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from itertools import pairwise
@@ -37,6 +38,9 @@ def answering(given: str, answer: str) -> list[tuple[str, str, str | None]]:
     return judged(record, of_grounding)
 
 
+PRICES = '[{"item": "desk", "usd": 431.2}, {"item": "chair", "usd": 118.37}, {"item": "lamp", "usd": 57.05}]'
+TICKETS = json.dumps([{"id": f"T-{n}", "level": "urgent" if n < 15 else "low"} for n in range(120)])
+
 GROUNDED = [
     ("Order A-17 costs $1,250.00, due 3 May 2026.", "A-17 is USD 1250, due on 2026-05-03."),
     ("Bolts cost $12.50, nuts $7.50.", "Together they cost $20."),
@@ -46,6 +50,12 @@ GROUNDED = [
     ("The parcel weighs 2500 g.", "The parcel weighs 2.5 kg."),
     ("Say hello.", "Hello! There are 3 ways to say it."),
     ("Rows: 120, 130, 150", "The sum is 400, the mean 133.3."),
+    ("Of the 3 shops 1 sold it.", "That is 33% of them."),
+    ("It is 100 km to Rome.", "It is 62.14 miles to Rome."),
+    ("You arrive on 3 May 2026 and stay 13 nights.", "You leave on 16 May 2026."),
+    ("The invoice of 31 January 2026 is to be paid in 1 month.", "Please pay on 28 February 2026."),
+    (PRICES, "The total is $606.62; the desk is 71.08% of it, the chair 19.51%."),
+    (TICKETS, "Of 120 tickets 12.5% are urgent, and 105 can wait."),
 ]
 
 
@@ -55,6 +65,10 @@ def test_what_follows_from_what_was_given_is_grounded(given_text: str, answer: s
 
 
 NOWHERE = [
+    ("It is 100 km to Rome.", "It is 71.93 miles to Rome."),
+    ("You arrive on 3 May 2026 and stay 13 nights.", "You leave on 29 May 2026."),
+    (PRICES, "The total is $731.62."),
+    (TICKETS, "There are 347 tickets."),
     ("Order A-17 costs $1,250.00.", "Order A-17 costs $1,360."),
     ("Order A-17 costs $1,250.00.", "Order B-99 costs $1,250."),
     ("The meeting is on 3 May 2026.", "The meeting is on 7 August 2026."),

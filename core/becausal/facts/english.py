@@ -26,7 +26,8 @@ WORDS = Words(
     units={
         "h": "duration-hour", "hrs": "duration-hour", "hours'": "duration-hour", "mins": "duration-minute",
         "s": "duration-second", "secs": "duration-second", "sec": "duration-second", "d": "duration-day",
-        "wk": "duration-week", "yrs": "duration-year", "yr": "duration-year", "msec": "duration-millisecond",
+        "nights": "duration-day", "night": "duration-day", "wk": "duration-week",
+        "yrs": "duration-year", "yr": "duration-year", "msec": "duration-millisecond",
         "sqm": "area-square-meter", "m2": "area-square-meter", "km2": "area-square-kilometer",
         "sq ft": "area-square-foot",
         "kph": "speed-kilometer-per-hour", "kmh": "speed-kilometer-per-hour", "kgs": "mass-kilogram",
@@ -69,6 +70,7 @@ WORDS = Words(
         "allegedly", "reportedly", "supposedly", "tentatively", "provisional", "preliminary", "to be confirmed",
         "estimated", "expected to", "should be",
     ),
+    unsure_of_one=_set("estimated provisional preliminary unconfirmed unverified tentatively"),
     at_most=(
         "at most", "at the most", "no more than", "not more than", "not exceed", "not exceeding", "not to exceed",
         "up to", "maximum", "maximum of", "a maximum of", "max", "max .", "max of", "no later than", "not later than",
@@ -133,6 +135,7 @@ WORDS = Words(
         "jul aug sep sept oct nov dec"
     ),
     boundary_words=_set("but however whereas although"),
+    joining_words=_set("and or while because since so which who"),
     stop=_set(
         "mr mrs ms dr prof a an the this that these those it its he she they them we us you i me my your our "
         "their his her and or but if then than so as at by for from in into of off on onto out over to up "

@@ -18,6 +18,9 @@ from becausal.facts.tokens import Scan
 
 __all__ = ["KINDS", "Kind", "read_text"]
 
+_NAMED: Final = frozenset(("code", "url", "email", "id", "version", "quote", "name", "term", "rule"))
+"""Kinds that say of what something is told, rather than how much or when."""
+_BEFORE_A_FIGURE: Final = frozenset(("(", "~", "≈", "+", "-", "−"))
 Reader = Callable[[Scan, int], Found | None]
 _FIGURES: Final = ("number", "currency", "isodate", "date", "clock")
 
@@ -89,7 +92,8 @@ def _dispatch(of: Language) -> tuple[Rows, Rows, frozenset[str]]:
             by_class.setdefault(sort, []).append(kind)
         for word in kind.words(of) if kind.words is not None else ():
             by_word.setdefault(word, []).append(kind)
-    return by_class, by_word, of.unsure.first_words | of.around.first_words | of.words.boundary_words
+    marked = of.unsure.first_words | of.around.first_words | of.words.boundary_words | of.words.joining_words
+    return by_class, by_word, marked
 
 
 Embedded = Callable[[str, int], list[Fact] | None]
@@ -116,16 +120,32 @@ def read_text(
     return _Reading(Scan(text, language(locale)), path, offset, data).facts()
 
 
+@dataclass(frozen=True, slots=True)
+class _Hedge:
+    """Words that make something uncertain."""
+
+    words: str
+    end: int
+    """The token behind them."""
+    place: int
+    """How many facts had been found before them."""
+
+
 class _Reading:
-    """One text, read from left to right; what its clauses hedge is known when they end."""
+    """One text, read from left to right; what its clauses hedge is known when they end.
+
+    A hedge is of what follows it, up to where something else begins to be told (`and the price is`); behind all that
+    it is of what stands before it: `$500, I think`. Of figures, where there are any: `probably 500 of AX-204`.
+    """
 
     def __init__(self, scan: Scan, path: tuple[object, ...], offset: int, data: Embedded) -> None:
         self.scan, self.path, self.offset, self.data = scan, path, offset, data
         self.found: list[Fact] = []
-        self.hedge: str | None = None
+        self.hedge: _Hedge | None = None
         self.approximate: tuple[int, str] | None = None
         """Before which token the last hedge of a figure stands, and its words."""
-        self.clause = 0
+        self.part = self.former = 0
+        """Where the facts begin of the part of a clause that is read, and of the part before it in the same clause."""
 
     def facts(self) -> list[Fact]:
         scan, index = self.scan, 0
@@ -146,7 +166,7 @@ class _Reading:
                 index += 1
             else:
                 index = self.at(index, by_class.get(sort, _NO_ROWS))
-        self.end_clause()
+        self.end_clause(scan.n)
         return self.found
 
     def at(self, index: int, rows: list[Kind]) -> int:
@@ -154,9 +174,11 @@ class _Reading:
         scan = self.scan
         word = scan.words[index]
         if scan.is_boundary(index):
-            self.end_clause()
+            self.end_clause(index)
+        elif (word == "," or word in scan.language.words.joining_words) and self.begins_another(index):
+            self.end_part(index)
         if word in scan.language.unsure and (hedge := scan.language.unsure.at(scan.words, index)) is not None:
-            self.hedge = self.hedge or hedge[1]
+            self.hedge = self.hedge or _Hedge(hedge[1], hedge[0], len(self.found))
             return hedge[0]
         end = self.one(index, rows) if rows else None
         if end is None and word in scan.language.around:
@@ -206,13 +228,33 @@ class _Reading:
             at -= 1
         return at >= 0 and limits.is_denial(scan, at)
 
-    def end_clause(self) -> None:
-        if self.hedge is not None:
-            for place in range(self.clause, len(self.found)):
-                fact = self.found[place]
-                if fact.hedge is None:
-                    self.found[place] = _hedged(fact, self.hedge)
-        self.hedge, self.clause = None, len(self.found)
+    def begins_another(self, index: int) -> bool:
+        """Say whether something else is told from here on: no further figure beside the last one."""
+        scan, joining = self.scan, self.scan.language.words.joining_words
+        at = index + 1
+        while at < scan.n and (scan.words[at] in joining or scan.words[at] in _BEFORE_A_FIGURE):
+            at += 1
+        return not (at < scan.n and (scan.classes[at] in _FIGURES or scan.words[at] in scan.language.months))
+
+    def end_part(self, index: int) -> None:
+        """Put the hedge of a part to what it is of; `index` is where the part ends."""
+        hedge, scan = self.hedge, self.scan
+        if hedge is not None:
+            said = range(hedge.place, len(self.found))
+            is_behind = not any(scan.classes[at] == "word" for at in range(hedge.end, index))
+            if not said and (is_behind or hedge.words in scan.language.words.unsure_of_one):
+                said = range(self.part, hedge.place) or range(self.former, self.part)
+            figures = [place for place in said if self.found[place].kind not in _NAMED]
+            if hedge.words in scan.language.words.unsure_of_one:
+                figures = figures[:1]
+            for place in figures or said:
+                if self.found[place].hedge is None:
+                    self.found[place] = _hedged(self.found[place], hedge.words)
+        self.hedge, self.former, self.part = None, self.part, len(self.found)
+
+    def end_clause(self, index: int) -> None:
+        self.end_part(index)
+        self.former = self.part
 
     def unwrapped(self, index: int) -> bool:
         """Read what a fence wraps that is no code; say whether it was that."""
@@ -220,7 +262,7 @@ class _Reading:
         named = marks.language_of(text)
         if named not in marks.PROSE and named != "json":
             return False
-        self.end_clause()
+        self.end_clause(index)
         head = text.index("\n") + 1
         body, offset = text[head:].rstrip("`"), self.offset + self.scan.starts[index] + head
         inside = self.data(body, offset)
@@ -229,7 +271,7 @@ class _Reading:
         if inside is None:
             return False
         self.found += inside
-        self.clause = len(self.found)
+        self.part = self.former = len(self.found)
         return True
 
 

@@ -52,7 +52,9 @@ class Words:
     around: Phrases = ("~", "≈")
     """Hedges of the figure that follows."""
     unsure: Phrases = ()
-    """Hedges of all that their clause says."""
+    """Hedges of what follows them, up to where another thing is told; at the end, of what stands before."""
+    unsure_of_one: frozenset[str] = frozenset()
+    """Those among them that hedge one figure: the next, else the one before."""
     at_most: Phrases = ("<", "< =", "≤")
     at_most_dates: Phrases = ()
     """Limits before a date or time only."""
@@ -72,6 +74,8 @@ class Words:
     abbreviations: frozenset[str] = frozenset()
     """Words with a full stop that ends no sentence."""
     boundary_words: frozenset[str] = frozenset()
+    joining_words: frozenset[str] = frozenset()
+    """After which another thing may be told, or a further figure of the same: `and`, `or`."""
     opposites: tuple[tuple[str, str], ...] = ()
     """Words of which one denies the other."""
     denying: Phrases = ()

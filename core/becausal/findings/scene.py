@@ -54,7 +54,7 @@ class Scene:
         found = self._read.get(payload.digest)
         if found is None:
             text = payload.text()
-            found = self._read[payload.digest] = stating.facts(text), text
+            found = self._read[payload.digest] = stating.facts(payload.value()), text
         return found
 
     @cached_property
@@ -84,7 +84,7 @@ class Scene:
             if (
                 isinstance(wrote, dict)
                 and wrote
-                and all(key in said and said[key] == wrote[key] for key in wrote)
+                and all(key in said and _ends_with(said[key], wrote[key]) for key in wrote)
             ):
                 return text_of(wrote)
         return self.output
@@ -165,6 +165,19 @@ class Scene:
         return Counter(
             version for step in self.graph.nodes for version in versions(step, semconv.STATE_WRITTEN).items()
         )
+
+
+def _ends_with(held: Any, wrote: Any) -> bool:
+    """Say whether a field of a state is what was written last, or a list to which that was put."""
+    if isinstance(held, list) and held:
+        last = wrote if isinstance(wrote, list) else [wrote]
+        return len(last) <= len(held) and all(map(_is_same, held[len(held) - len(last) :], last))
+    return bool(held == wrote)
+
+
+def _is_same(held: Any, wrote: Any) -> bool:
+    # A state gives each message an id.
+    return bool(held == wrote) or text_of(held) == text_of(wrote)
 
 
 def versions(step: Step | None, name: str) -> dict[str, str]:
