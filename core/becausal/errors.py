@@ -9,8 +9,10 @@ __all__ = [
     "AdapterError",
     "BecausalError",
     "BecausalWarning",
+    "CassetteError",
     "ContractError",
     "EnvelopeError",
+    "ImportFormatError",
     "MemoryConflictError",
     "MemoryKeyError",
     "MemoryValueError",
@@ -42,6 +44,10 @@ class StoreFormatError(StoreError):
     """A store file is damaged, no store of ours, or of a newer format than this becausal reads."""
 
 
+class CassetteError(StoreFormatError):
+    """A cassette is damaged, cut off, no cassette at all, or of a newer format; or it does not go with what is there."""
+
+
 class RunNotFoundError(BecausalError, LookupError):
     """No run, or more than one, answers to a chain id or a prefix of one."""
 
@@ -52,6 +58,10 @@ class StepNotFoundError(BecausalError, LookupError):
 
 class EnvelopeError(BecausalError, ValueError):
     """What `receive` was given is no envelope that `handoff` made."""
+
+
+class ImportFormatError(BecausalError, ValueError):
+    """A file is no trace or log that can be read: damaged, too large, or of a form that is not known."""
 
 
 class ContractError(BecausalError, ValueError):

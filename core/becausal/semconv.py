@@ -85,10 +85,22 @@ STATE_READ: Final = "becausal.state.read"
 STATE_WRITTEN: Final = "becausal.state.written"
 SAID_BY: Final = "becausal.said_by"
 RECORDED_BY: Final = "becausal.recorded_by"
+PACKAGES: Final = "becausal.packages"
 MUTATED: Final = "becausal.payload.mutated"
 DECISION_CONCLUSION: Final = "becausal.decision.conclusion"
 CONFIDENCE_SCORE: Final = "becausal.confidence.score"
 CONFIDENCE_METHOD: Final = "becausal.confidence.method"
+IMPORT_DIALECTS: Final = "becausal.import.dialects"
+IMPORT_NOTES: Final = "becausal.import.notes"
+
+REPLAY_OF: Final = "becausal.replay.of"
+LEVEL: Final = "becausal.level"
+
+# The store's own, on no span
+KEPT: Final = "kept."
+"""How the attributes begin that name, by digest, what else was kept of a step: for a replay."""
+BRANCH: Final = "place.branch"
+"""Which of several steps of one name, made side by side, a step is."""
 
 # W3C baggage keys, and the tracestate key
 BAGGAGE_CHAIN: Final = "becausal.chain.id"
