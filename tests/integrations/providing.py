@@ -97,7 +97,7 @@ def main(way: str, store: str) -> None:
     elif way in ("unsampled", "parent-based"):
         trace.set_tracer_provider(provider(kept, sampler=sampling.ParentBased(sampling.ALWAYS_ON)))
     if way == "automatic":
-        trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(kept))
+        trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(kept))  # type: ignore[attr-defined]
     elif way in ("argument", "two"):
         becausal.instrument(store=store, tracer_provider=provider(kept))
     else:
@@ -110,7 +110,7 @@ def main(way: str, store: str) -> None:
     if way == "unsampled":
         flags = trace.TraceFlags(trace.TraceFlags.DEFAULT)
         remote = trace.SpanContext(0xA1, 0xB2, is_remote=True, trace_flags=flags)
-        around = trace.use_span(trace.NonRecordingSpan(remote))  # type: ignore[assignment]
+        around = trace.use_span(trace.NonRecordingSpan(remote))
     with around:
         result = asyncio.run(app().ainvoke({"text": "hats"}))
     run = becausal.last_run()
