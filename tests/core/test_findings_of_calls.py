@@ -161,6 +161,41 @@ def test_a_hedge_that_was_kept_is_fine() -> None:
     assert list(of_confidence(scene_of(two_agents("It cost $4,200.", "It cost $4,200.")))) == []
 
 
+def test_a_hedge_without_a_figure_that_got_lost_is_told() -> None:
+    maybe, sure = "Maybe the parser drops the last row.", "The parser drops the last row. Please mend it."
+
+    (finding,) = of_confidence(scene_of(two_agents(maybe, sure)))
+    assert (finding.kind, finding.agent) == ("confidence.inflated", "writer")
+    assert finding.evidence == ("Maybe the parser drops the last row", "The parser drops the last row")
+    assert finding.path[0].name == "finder"
+    assert list(of_confidence(scene_of(two_agents(maybe, maybe)))) == []
+    assert list(of_confidence(scene_of(two_agents(maybe, "The parser does not drop the last row.")))) == []
+    assert list(of_confidence(scene_of(two_agents("It drops rows.", "It drops rows, I think.")))) == []
+
+
+def test_a_hedge_is_of_what_follows_it_alone() -> None:
+    first = "Order A-17 costs $4,200 and will probably arrive on 3 May 2026."
+
+    assert list(of_confidence(scene_of(two_agents(first, "A-17 costs $4,200 and may arrive in May.")))) == []
+    (finding,) = of_confidence(scene_of(two_agents(first, "A-17 costs $4,200 and arrives on 3 May 2026.")))
+    assert finding.evidence == ("probably 3 May 2026", "3 May 2026")
+
+
+def test_what_a_tool_confirmed_since_was_looked_up_and_not_inflated() -> None:
+    for maybe, sure in (
+        ("It probably cost $4,200.", "It cost $4,200."),
+        ("Maybe the parser drops the last row.", "The parser drops the last row."),
+    ):
+        record = Record()
+        with record.step("workflow", "team", received="what is wrong?", produced=sure):
+            with record.step("agent", "finder", received="what is wrong?", produced=maybe) as finder:
+                pass
+            handoff = record.handoff(finder, "writer", maybe)
+            with record.step("agent", "writer", received=maybe, produced=sure, arrivals=[handoff]):
+                record.did("tool", "look_up", {"of": "it"}, sure)
+        assert list(of_confidence(scene_of(record))) == []
+
+
 def test_a_guess_that_is_told_as_certain_is_a_finding_of_whoever_guessed() -> None:
     findings = list(of_confidence(scene_of(two_agents("It cost $4,200.", "It cost $4,200.", score=0.2))))
 

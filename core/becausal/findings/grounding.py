@@ -68,7 +68,9 @@ def _from_nowhere(scene: Scene, step: Step) -> list[tuple[Fact, bool]]:
 def _finding(scene: Scene, step: Step, fact: Fact, has_material: bool) -> Finding:
     way = way_to_output(scene.graph, step)
     is_out = any(stated.key == fact.key for stated in scene.output_facts)
-    severity: Severity = "note" if not has_material else "error" if is_out else "warning"
+    severity: Severity = (
+        "note" if not has_material or fact.hedge is not None else "error" if is_out else "warning"
+    )
     return Finding(
         kind="model.ungrounded",
         severity=severity,

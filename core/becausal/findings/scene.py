@@ -58,18 +58,25 @@ class Scene:
         return found
 
     @cached_property
+    def _put_out(self) -> Step | None:
+        """The step whose result is the output, if that was kept and can be read."""
+        step = self.graph.output_step
+        payload = None if step is None else step.produced
+        return step if payload is not None and payload.is_kept and payload.size <= LARGEST else None
+
+    @cached_property
     def output(self) -> str:
         """What the run put out, as text."""
-        step = self.graph.output_step
-        if step is None or step.produced is None or step.produced.size > LARGEST:
+        step = self._put_out
+        if step is None or step.produced is None:
             return ""
         return step.produced.text()
 
     @cached_property
     def answer(self) -> str:
         """What the run said last: of a whole conversation its last message, of a state what the last turn wrote."""
-        step = self.graph.output_step
-        if step is None or step.produced is None or step.produced.size > LARGEST:
+        step = self._put_out
+        if step is None or step.produced is None:
             return ""
         said = step.produced.value()
         if isinstance(said, list) and len(said) > 1:

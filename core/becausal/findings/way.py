@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from becausal.graph import Graph
 from becausal.step import Step
 
-__all__ = ["way_to_output"]
+__all__ = ["carriers", "way_over", "way_to_output"]
 
 
 def way_to_output(graph: Graph, step: Step) -> tuple[Step, ...]:
@@ -27,6 +27,62 @@ def way_to_output(graph: Graph, step: Step) -> tuple[Step, ...]:
         return (*_back(max(turns, key=lambda turn: turn.seq), reached), output)
     reached = _reached(step, lambda here: _next(graph, here))
     return _back(output, reached) if output.id in reached else (step,)
+
+
+def way_over(graph: Graph, step: Step, over: Step) -> tuple[Step, ...]:
+    """Return the way from one step over another to the output; without a way between the two, those two and the rest."""
+    reached = _reached(step, lambda here: _next(graph, here))
+    head = _back(over, reached) if over.id in reached else (step, over)
+    return tuple(dict.fromkeys((*head, *way_to_output(graph, over))))
+
+
+def carriers(graph: Graph, step: Step) -> tuple[Step, ...]:
+    """Return every step that carried a step's result towards the output, itself first, in the order of their beginning.
+
+    A way is one of several where the result went to many who were heard together; these are all of them. Where the
+    output is not reached (it was told to somebody, and not returned), they lead to the last step that was.
+    """
+    output = graph.output_step
+    if output is not None and output.id == step.id:
+        return (step,)
+    own = frozenset([output.id] if output is not None else ())
+    reached = _reached(step, lambda here: [s for s in _next(graph, here) if s.id not in own])
+    steps = {there.id: there for there, _ in reached.values()}
+    turns = [there for there in steps.values() if output is not None and _is_turn_of(graph, there, output)]
+    ends = turns or [there for there in steps.values() if there.kind != "handoff"] or list(steps.values())
+    last = max(ends, key=lambda there: there.seq)
+    leading: dict[str, list[str]] = {}
+    for there in steps.values():
+        for after in _next(graph, there):
+            leading.setdefault(after.id, []).append(there.id)
+    back, waiting = {last.id}, [last.id]
+    while waiting:
+        for before in leading.get(waiting.pop(), ()):
+            if before not in back:
+                back.add(before)
+                waiting.append(before)
+    found = [there for there in steps.values() if there.id in back or there.id == step.id]
+    rest = sorted((there for there in found if there.id != step.id), key=lambda there: there.seq)
+    way = [step, *rest]
+    if turns and output is not None:
+        way += [*_given_back(graph, output, last, back), output]
+    return tuple(way)
+
+
+def _given_back(graph: Graph, output: Step, last: Step, known: set[str]) -> list[Step]:
+    """Return the turns that had waited for the last one and gave the output back as their own."""
+    if output.produced is None:
+        return []
+    return [
+        turn
+        for turn in graph.children(output)
+        if turn.kind == "agent"
+        and turn.id not in known
+        and turn.produced is not None
+        and turn.produced.belief == output.produced.belief
+        and turn.seq < last.seq
+        and (turn.ended_ns or 0) >= last.started_ns
+    ]
 
 
 Reached = dict[str, tuple[Step, Step | None]]
