@@ -131,6 +131,7 @@ def instrument(
     capture: str | None = None,
     tracer_provider: TracerProvider | None = None,
     contracts: Iterable[Contract] = (),
+    dialects: Iterable[str] | None = None,
 ) -> None:
     """Hook frameworks, and record what they do from now on. Calling it again adds what is not hooked yet.
 
@@ -142,12 +143,14 @@ def instrument(
         tracer_provider: where the spans go; else the global provider, whenever the app sets one.
         contracts: what handoffs must carry, as `becausal.contract` made them; those are in force already, and naming
             them here keeps an app's declarations in one place.
+        dialects: what the spans speak beside `gen_ai.*` and `becausal.*`: `openinference` (by default), `langfuse`,
+            `langsmith`, `mlflow`; else `BECAUSAL_DIALECTS`. See `becausal.dialects`.
 
     Raises:
         AdapterError: a framework asked for by name is unknown, or not installed.
         StoreError: the store that `store` names cannot be used. One that the environment or the default names is
             warned of instead, and spans alone are made.
-        SettingsError: a level or a capture that does not exist.
+        SettingsError: a level, a capture or a dialect that does not exist.
         ContractError: what `contracts` names is none.
     """
     for declared in contracts:
@@ -156,10 +159,9 @@ def instrument(
         known = adapters()
         asked = [_called(name.lower(), known) for name in frameworks]
         chosen = _chosen(asked, known)
-        settings = Settings.read(store=store, level=level, capture=capture)
-        active, is_first = _start(
-            settings, tracer_provider, {"store": store, "level": level, "capture": capture}
-        )
+        settings = Settings.read(store=store, level=level, capture=capture, dialects=dialects)
+        given = {"store": store, "level": level, "capture": capture, "dialects": dialects}
+        active, is_first = _start(settings, tracer_provider, given)
         try:
             for name in chosen:
                 if name not in active.hooks:
@@ -361,7 +363,12 @@ def _recorder(settings: Settings, tracer_provider: TracerProvider | None) -> Rec
     else:
         _last_store = settings.store
         writer = Writer(store)
-    recorder = Recorder(Telemetry(tracer_provider), writer, level=settings.level, capture=settings.capture)
+    recorder = Recorder(
+        Telemetry(tracer_provider, settings.dialects),
+        writer,
+        level=settings.level,
+        capture=settings.capture,
+    )
     if writer is not None:
         writer.on_gap = recorder.encoder.forget
     return recorder

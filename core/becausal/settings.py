@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -22,6 +22,9 @@ Level = Literal["full", "boundaries"]
 Capture = Literal["full", "digest"]
 """`full` keeps the bodies in the store; `digest` only their checksums and sizes."""
 
+DIALECTS = ("genai", "openinference", "langfuse", "langsmith", "mlflow")
+"""What spans may speak. `genai` is always spoken; see `becausal.dialects` for the others."""
+
 DEFAULT_STORE = "sqlite:///.becausal/becausal.db"
 
 
@@ -33,6 +36,7 @@ class Settings:
     store_was_named: bool = False  # by an argument: then a store that cannot be used is an error
     level: Level = "full"
     capture: Capture = "full"
+    dialects: tuple[str, ...] = ("openinference",)
 
     @classmethod
     def read(
@@ -41,6 +45,7 @@ class Settings:
         store: str | os.PathLike[str] | None = None,
         level: str | None = None,
         capture: str | None = None,
+        dialects: Iterable[str] | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> Settings:
         """Return the settings that these arguments and the environment amount to.
@@ -58,6 +63,7 @@ class Settings:
             level=_chosen("level", level, environ, get_args(Level), unless="full"),
             # Who wrote something else meant less than everything.
             capture=_chosen("capture", capture, environ, get_args(Capture), unless="digest"),
+            dialects=_dialects(dialects, environ),
         )
 
 
@@ -80,6 +86,27 @@ def content_on_spans(environ: Mapping[str, str] = os.environ) -> bool:
         "SPAN_ONLY",
         "SPAN_AND_EVENT",
     )
+
+
+def _dialects(argument: Iterable[str] | None, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the dialects that are asked for, each once; those of a variable that do not exist are left out."""
+    there = f"use some of: {', '.join(DIALECTS)}"
+    if argument is not None:
+        asked = (argument,) if isinstance(argument, str) else tuple(argument)
+        if unknown := [name for name in asked if name not in DIALECTS]:
+            raise SettingsError(f"dialects={unknown!r} do not exist; {there}")
+        return tuple(dict.fromkeys(asked))
+    value = environ.get("BECAUSAL_DIALECTS")
+    if not value:
+        return ("openinference",)
+    named = [name.strip().lower() for name in value.split(",") if name.strip()]
+    if unknown := [name for name in named if name not in DIALECTS]:
+        warnings.warn(
+            f"BECAUSAL_DIALECTS={value!r}: {', '.join(unknown)} left out; {there}",
+            BecausalWarning,
+            stacklevel=4,
+        )
+    return tuple(dict.fromkeys(name for name in named if name in DIALECTS))
 
 
 def _chosen(

@@ -23,6 +23,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode, TracerProvider
 
 from becausal import semconv
+from becausal.dialects import Overlay
 from becausal.settings import content_on_spans
 from becausal.step import Attribute, Cause, OpenStep, StepKind
 
@@ -65,11 +66,14 @@ SPAN_KINDS: dict[StepKind, SpanKind] = {"model": SpanKind.CLIENT}
 class Telemetry:
     """Opens and closes the span of a step."""
 
-    def __init__(self, tracer_provider: TracerProvider | None = None) -> None:
+    def __init__(
+        self, tracer_provider: TracerProvider | None = None, dialects: Iterable[str] = ("openinference",)
+    ) -> None:
         self._tracer = trace.get_tracer(
             "becausal", _version(), tracer_provider=tracer_provider, schema_url=semconv.SCHEMA_URL
         )
         self._provider = tracer_provider
+        self._overlay = Overlay(dialects)
         self.wants_content = content_on_spans()
         """Whether spans are to tell what went in and out: then payloads need their bodies until they have ended."""
 
@@ -90,8 +94,10 @@ class Telemetry:
         if operation is not None:
             attributes[semconv.OPERATION_NAME] = operation
             attributes[NAMES.get(kind, semconv.AGENT_NAME)] = name
-        if step.agent is not None:
-            attributes[semconv.AGENT_NAME] = _fit_text(step.agent)
+        agent = None if step.agent is None else _fit_text(step.agent)
+        if agent is not None:
+            attributes[semconv.AGENT_NAME] = agent
+        attributes.update(self._overlay.opening(kind, agent, _fit_text(step.chain_id)))
         if kind == "request":  # its name is what somebody asked
             title = kind if not self.wants_content else f"{kind} {_short(name, 128)}"
         else:
@@ -121,9 +127,14 @@ class Telemetry:
         if span is None:
             return
         if span.is_recording():
+            # What is ours comes last: at its limit the SDK evicts the oldest.
+            outcome = _fitting(self._overlay.closing(step))
             if self.wants_content:
-                span.set_attributes(_content(step))
-            outcome = _outcome(step)
+                outcome.update(_content(step))
+                sides = (step.received, step.produced)
+                received, produced = (None if side is None else _fit_text(side.text()) for side in sides)
+                outcome.update(self._overlay.content(received, produced))
+            outcome.update(_outcome(step))
             if len(getattr(span, "attributes", None) or outcome) + len(outcome) > CROWDED:
                 outcome[semconv.NODE_ID], outcome[semconv.CHAIN_ID] = step.id, _fit_text(step.chain_id)
             span.set_attributes(outcome)
@@ -140,11 +151,8 @@ def _operation(step: OpenStep) -> str | None:
 
 
 def _outcome(step: OpenStep) -> dict[str, Attribute]:
-    attributes: dict[str, Attribute] = {}
-    for key, value in step.attributes.items():
-        # A framework's own (`langgraph.task_id`) are kept in the store: each attribute costs the app's thread.
-        if key.startswith(ON_SPANS) and (fitting := _fit(value)) is not None:
-            attributes[key] = fitting
+    # A framework's own (`langgraph.task_id`) are kept in the store: each attribute costs the app's thread.
+    attributes = _fitting({key: value for key, value in step.attributes.items() if key.startswith(ON_SPANS)})
     if step.choices and (score := step.choices[-1].score) is not None:
         attributes[semconv.CONFIDENCE_SCORE] = score
         attributes[semconv.CONFIDENCE_METHOD] = step.choices[-1].method or "declared"
@@ -203,6 +211,10 @@ def _links(causes: Iterable[Cause]) -> list[Link]:
 
 def _link_attributes(cause: Cause) -> dict[str, Attribute]:
     return {semconv.LINK_TYPE: cause.kind, semconv.LINK_GRADE: cause.grade}
+
+
+def _fitting(said: dict[str, Attribute]) -> dict[str, Attribute]:
+    return {key: fit for key, value in said.items() if (fit := _fit(value)) is not None}
 
 
 def _fit(value: Attribute) -> Attribute | None:
