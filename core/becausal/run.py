@@ -17,7 +17,7 @@ from typing import overload
 
 import becausal.blame as blaming
 from becausal import findings as finding_out
-from becausal import lineage, semconv
+from becausal import lineage, rootcause, semconv
 from becausal.blame import Blame
 from becausal.comparison import Comparison, compare
 from becausal.decision import Decision
@@ -32,6 +32,7 @@ from becausal.logline import LogLine, lines_of
 from becausal.memory_view import MemoryView
 from becausal.payload import Payload
 from becausal.recorder import OUTSIDE
+from becausal.rootcause import Suspect
 from becausal.settings import store_url
 from becausal.step import Status, Step
 from becausal.store import ChainInfo, Store, open_store
@@ -171,6 +172,23 @@ class Run:
         """
         return blaming.blame(self.graph, None if text is None else str(text), of=_named_step(of))
 
+    def root_cause(self, of: Asked | None = None, *, text: str | int | float | None = None) -> list[Suspect]:
+        """Return who may have caused what is wrong, the likeliest first; empty where nothing speaks against anybody.
+
+        Args:
+            of: the step that is wrong; None for the run as a whole.
+            text: words of the output, or of what the step says, that are known to be wrong: then the suspects are
+                the steps that brought them in, whether or not a finding names them.
+
+        Raises:
+            StepNotFoundError: there is no such step.
+        """
+        return rootcause.root_cause(self, _named_step(of), text=None if text is None else str(text))
+
+    def diff(self, other: Run) -> Comparison:
+        """Return this run and another one side by side: what differs, step by step, and where they first part."""
+        return compare(self, other)
+
     def __repr__(self) -> str:
         return f"<Run {self.chain_id[:8]} {self.name!r}: {len(self.steps)} steps, {self.status}>"
 
@@ -179,10 +197,6 @@ class Run:
         sources = [cause.source_id for cause in step.causes if cause.kind == "transfer"]
         sent_by = self._named(said.get(semconv.TRANSFER_SENT_BY)) or self._named(next(iter(sources), None))
         received_by = self._named(said.get(semconv.TRANSFER_RECEIVED_BY)) or receivers.get(step.id)
-    def diff(self, other: Run) -> Comparison:
-        """Return this run and another one side by side: what differs, step by step, and where they first part."""
-        return compare(self, other)
-
         sender, receiver = said.get(semconv.TRANSFER_SOURCE), said.get(semconv.TRANSFER_TARGET_OWN)
         return Handoff(
             step,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from becausal.graph import Graph
 from becausal.step import Step
@@ -36,17 +36,22 @@ def way_over(graph: Graph, step: Step, over: Step) -> tuple[Step, ...]:
     return tuple(dict.fromkeys((*head, *way_to_output(graph, over))))
 
 
-def carriers(graph: Graph, step: Step) -> tuple[Step, ...]:
+def carriers(graph: Graph, step: Step, *, past: Container[str] = ()) -> tuple[Step, ...]:
     """Return every step that carried a step's result towards the output, itself first, in the order of their beginning.
 
     A way is one of several where the result went to many who were heard together; these are all of them. Where the
     output is not reached (it was told to somebody, and not returned), they lead to the last step that was.
+
+    Args:
+        past: ids of steps through which it did not go on.
     """
     output = graph.output_step
     if output is not None and output.id == step.id:
         return (step,)
     own = frozenset([output.id] if output is not None else ())
-    reached = _reached(step, lambda here: [s for s in _next(graph, here) if s.id not in own])
+    reached = _reached(
+        step, lambda here: [s for s in _next(graph, here) if s.id not in own and s.id not in past]
+    )
     steps = {there.id: there for there, _ in reached.values()}
     turns = [there for there in steps.values() if output is not None and _is_turn_of(graph, there, output)]
     ends = turns or [there for there in steps.values() if there.kind != "handoff"] or list(steps.values())

@@ -1,0 +1,310 @@
+"""Root cause: of all that is wrong, what came first, whose it is, and what followed from it.
+
+Every suspect stands on evidence, none on its place in the run. A finding becomes a suspect where it entered. Another
+finding is put to it, and makes no suspect of its own, where it follows from it:
+
+    the same fault seen again      the same step, the same field of what one sender sent, the same version of a memory
+    the same content, downstream   a step that carried the fault on is said to have lost or changed just what the fault
+                                   had lost or changed
+    what was missing was made up   a tool gave nothing, half or an error, and who went on from there says a figure from
+                                   nowhere, or fails
+
+What shares none of that is a second root, however late it came. A fault that was put right before the output (the
+output states what should be there, and not what should not) is contained: it is told apart, and not blamed.
+
+Who is to blame is read from where it entered: the way itself for what was altered between sent and received, the merge
+for an update that it lost, the reader for a stale read, else the tool or the agent that the finding names.
+
+Of a text that somebody knows to be wrong no finding is needed: the suspects are the steps that brought its pieces in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from becausal import blame as blaming
+from becausal.decision import Decision
+from becausal.finding import Finding
+from becausal.findings.scene import Scene, Stated
+from becausal.findings.way import carriers
+from becausal.graph import Graph
+from becausal.handoff import Handoff
+from becausal.recorded import Recorded
+from becausal.rootcause.said import Said
+from becausal.rootcause.suspect import Suspect
+from becausal.step import Step
+
+__all__ = ["Suspect", "contained", "root_cause"]
+
+HALF: Final = 0.5
+"""What a finding counts for that nothing shows to have reached the output."""
+
+WANTING: Final = ("tool.", "handoff.lost", "handoff.truncated", "handoff.dropped", "context.evicted")
+"""Beginnings of the kinds of findings after which those who go on lack what they need."""
+
+MADE_UP: Final = ("model.ungrounded", "run.anomaly", "confidence.inflated", "memory.contaminated")
+"""Kinds of findings that follow from a lack."""
+
+SPREAD: Final = ("memory.contaminated", "drift.moved")
+"""Kinds of findings that tell how far something came, and not where it entered."""
+
+
+def root_cause(
+    run: Recorded, of: Step | Handoff | str | None = None, *, text: str | None = None
+) -> list[Suspect]:
+    """Return who may have caused what is wrong, the likeliest first; empty where nothing speaks against anybody.
+
+    Args:
+        run: a loaded run.
+        of: the step that is wrong; None for the run as a whole. Then only what led to it is suspected.
+        text: words of the output, or of what the step says, that are known to be wrong.
+
+    Raises:
+        StepNotFoundError: there is no such step.
+    """
+    if text is not None:
+        return _by_text(run, text, of)
+    scene = Scene(run.graph, run.handoffs)
+    found = _Faults(run, scene, None if of is None else run.graph.step(of))
+    return sorted(map(found.suspect, found.roots), key=lambda suspect: (-suspect.score, suspect.step.seq))
+
+
+def contained(run: Recorded) -> list[Suspect]:
+    """Return what went wrong and was put right before the output, or told as handled, in the order of entering."""
+    scene = Scene(run.graph, run.handoffs)
+    found = _Faults(run, scene, None)
+    return [found.suspect(fault) for fault in found.contained]
+
+
+@dataclass
+class _Fault:
+    """A fault, and all that is known to follow from it."""
+
+    said: Said
+    step: Step
+    others: list[Said] = field(default_factory=list)
+
+    @property
+    def all(self) -> list[Said]:
+        return [self.said, *self.others]
+
+
+class _Faults:
+    """The faults of a run: what entered by itself, each with what followed from it."""
+
+    def __init__(self, run: Recorded, scene: Scene, of: Step | None) -> None:
+        self.graph, self.scene, self.of = run.graph, scene, of
+        self._carriers: dict[str, tuple[Step, ...]] = {}
+        self.roots: list[_Fault] = []
+        self.contained: list[_Fault] = []
+        before = None if of is None else {of.id, *(step.id for step in run.graph.upstream(of))}
+        for finding in sorted(run.findings, key=_entered):
+            said = Said(finding)
+            if before is not None and finding.step.id not in before:
+                continue
+            if finding.severity != "note":
+                self._take(said)
+
+    def _take(self, said: Said) -> None:
+        if said.finding.kind in SPREAD:
+            for fault in self.roots:
+                if fault.step.id in {step.id for step in said.finding.path}:
+                    fault.others.append(said)
+            return
+        for fault in (*self.roots, *self.contained):
+            if self._follows(said, fault):
+                fault.others.append(said)
+                return
+        fault = _Fault(said, said.finding.step)
+        (self.contained if self._is_contained(said) else self.roots).append(fault)
+
+    def _is_contained(self, said: Said) -> bool:
+        """Say whether what it came to states what should be there, and not what should not."""
+        end = self.of or carriers(self.graph, said.finding.step)[-1]
+        return said.is_put_right(*self._given(end))
+
+    def _given(self, step: Step) -> Stated:
+        """Return what a step gave to others: what it produced, what it sent; of the run's output, the answer alone.
+
+        Whoever was told and said nothing gave what it was told.
+        """
+        output = self.graph.output_step
+        if output is not None and output.id == step.id:
+            return self.scene.answer_facts, self.scene.answer
+        sent = [handoff.sent for handoff in self.scene.sent_by.get(step.id, ())]
+        rows = [
+            self.scene.stated(payload)
+            for payload in dict.fromkeys((step.produced, *sent))
+            if payload is not None
+        ]
+        if not any(text.strip("{}[]()\n ") for _, text in rows) or all(
+            text == "(nothing)" for _, text in rows
+        ):
+            rows = [self.scene.stated(step.received)]
+        return tuple(fact for stated, _ in rows for fact in stated), "\n".join(text for _, text in rows)
+
+    def _follows(self, said: Said, fault: _Fault) -> bool:
+        """Say whether a finding follows from a fault that entered no later."""
+        finding = said.finding
+        if any(self._is_the_same(finding, other.finding) for other in fault.all):
+            return True
+        if finding.step.id not in self._reach(fault.step):
+            return False
+        if any(said.keys & other.keys for other in fault.all):
+            return True
+        is_wanting = any(other.finding.kind.startswith(WANTING) for other in fault.all)
+        return is_wanting and finding.kind in MADE_UP
+
+    def _is_the_same(self, finding: Finding, other: Finding) -> bool:
+        if finding.step.id == other.step.id:
+            return True
+        if finding.kind != other.kind:
+            return False
+        if finding.kind.startswith("handoff."):
+            return _senders(self.graph, finding) == _senders(self.graph, other) != frozenset()
+        if finding.kind == "path.loop":
+            return True
+        return finding.kind.startswith("memory.") and finding.key is not None and finding.key == other.key
+
+    def _reach(self, step: Step) -> frozenset[str]:
+        """Return the ids of the steps that carried a fault on, with those that worked inside them."""
+        way = self.path(step)
+        turns = {there.id for there in way}
+        inside = {child.id for there in way if there.kind == "agent" for child in self.graph.children(there)}
+        return frozenset(turns | inside)
+
+    def path(self, step: Step) -> tuple[Step, ...]:
+        """Return the steps that carried a fault, cause first."""
+        if step.id not in self._carriers:
+            self._carriers[step.id] = carriers(self.graph, step)
+        return self._carriers[step.id]
+
+    def _carried(self, fault: _Fault) -> tuple[Step, ...]:
+        """Return the path without the turns that put the fault right, and without what had it from them alone."""
+        way = self.path(fault.step)
+        clean = {
+            step.id
+            for step in way[1:-1]
+            if step.kind == "agent" and fault.said.is_put_right(*self._given(step))
+        }
+        return carriers(self.graph, fault.step, past=clean) if clean else way
+
+    def suspect(self, fault: _Fault) -> Suspect:
+        """Return a fault as a suspect."""
+        own = [said.finding for said in fault.all if said.finding.step.id == fault.step.id]
+        others = [said.finding for said in fault.others if said.finding.step.id != fault.step.id]
+        has_reached = any(said.finding.severity == "error" for said in fault.all)
+        finding = fault.said.finding
+        agent, tool, who = _party(self.graph, finding)
+        path = _until(self.graph, self._carried(fault), self.of)
+        return Suspect(
+            step=fault.step,
+            agent=agent,
+            tool=tool,
+            score=max(one.confidence for one in own) * (1.0 if has_reached else HALF),
+            path=path,
+            findings=(*own, *others),
+            evidence=tuple(dict.fromkeys(row for one in own for row in one.evidence)),
+            decisions=tuple(_decisions(self.graph, path)),
+            who=who,
+        )
+
+
+def _entered(finding: Finding) -> tuple[int, bool, float]:
+    return finding.step.seq, finding.severity != "error", -finding.confidence
+
+
+def _senders(graph: Graph, finding: Finding) -> frozenset[str]:
+    """Return the turns whose message a finding about a handoff is about, by what was sent."""
+    step = finding.step
+    if step.kind != "handoff" or step.received is None:
+        return frozenset()
+    return frozenset([step.received.digest])
+
+
+def _until(graph: Graph, path: Sequence[Step], of: Step | None) -> tuple[Step, ...]:
+    """Return the part of a path that leads to a step that was asked about."""
+    if of is None:
+        return tuple(path)
+    before = {of.id, *(step.id for step in graph.upstream(of))}
+    return tuple(step for step in path if (step.id in before and step.seq <= of.seq) or step.id == of.id)
+
+
+def _party(graph: Graph, finding: Finding) -> tuple[str | None, str | None, str]:
+    """Return the agent and the tool that are to blame, and the party in words."""
+    step = finding.step
+    if finding.kind == "memory.lost_update" and finding.agent != step.agent:
+        return None, None, f"the merge of {finding.key or step.name}"
+    if finding.tool is not None:
+        return finding.agent, finding.tool, f"tool {finding.tool}"
+    if finding.agent is not None:
+        return finding.agent, None, f"agent {finding.agent}"
+    if step.kind == "handoff":
+        return None, None, f"the way {step.name}" if " to " in step.name else f"handoff {step.name}"
+    return None, None, f"{step.kind} {step.name}"
+
+
+def _decisions(graph: Graph, path: Iterable[Step]) -> Iterator[Decision]:
+    told: set[str] = set()
+    for step in path:
+        deciders = [
+            step,
+            *(child for child in graph.children(step) if step.kind == "agent" and child.kind == "model"),
+        ]
+        if step.kind == "tool":
+            asked = (edge.source for edge in graph.in_edges(step) if edge.kind == "data")
+            deciders = [source for source in asked if source.kind == "model"] + deciders
+        for decider in deciders:
+            if decider.id not in told:
+                told.add(decider.id)
+                yield from (Decision(decider, choice) for choice in decider.choices)
+
+
+# -- of a text that is known to be wrong
+
+
+def _by_text(run: Recorded, text: str, of: Step | Handoff | str | None) -> list[Suspect]:
+    segments = [one for one in blaming.blame(run.graph, text, of=of).segments if one.origin is not None]
+    found: dict[str, list[tuple[blaming.Segment, float]]] = {}
+    steps: dict[str, Step] = {}
+    for segment in segments:
+        assert segment.origin is not None
+        all_of_them = (segment.origin, *segment.candidates)
+        for step in all_of_them:
+            steps[step.id] = step
+            found.setdefault(step.id, []).append((segment, 1 / len(all_of_them) / len(segments)))
+    suspects = [_bringer(run, steps[name], rows) for name, rows in found.items()]
+    return sorted(suspects, key=lambda suspect: (-suspect.score, suspect.step.seq))
+
+
+def _bringer(run: Recorded, step: Step, rows: Sequence[tuple[blaming.Segment, float]]) -> Suspect:
+    ways = [segment.path for segment, _ in rows if segment.path and segment.path[0].id == step.id]
+    path = max(ways, key=len, default=[step])
+    findings = tuple(finding for finding in run.findings if finding.step.id == step.id)
+    tool = step.name if step.kind == "tool" else None
+    is_way = step.kind == "handoff"
+    agent = None if tool or is_way else step.agent
+    segment = rows[0][0]
+    decisions = {(one.step.id, one.conclusion): one for one in (*segment.asked_by, *segment.decisions)}
+    who = (
+        f"tool {tool}"
+        if tool
+        else f"the way {step.name}"
+        if is_way
+        else f"agent {agent}"
+        if agent
+        else step.kind
+    )
+    return Suspect(
+        step=step,
+        agent=agent,
+        tool=tool,
+        score=sum(share for _, share in rows),
+        path=tuple(dict.fromkeys(path)),
+        findings=findings,
+        evidence=tuple(f"{one.text} came in here ({one.source}, {one.grade})" for one, _ in rows),
+        decisions=tuple(decisions.values()),
+        who=who,
+    )
