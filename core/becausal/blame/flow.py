@@ -9,9 +9,10 @@ anything, so the search goes through it, and says so.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Final, Literal, get_args
 
 from becausal import semconv
@@ -24,6 +25,9 @@ from becausal.step import EdgeKind, Grade, Step
 __all__ = ["Arrival", "Flow", "Place", "Side", "Source"]
 
 Side = Literal["received", "produced"]
+
+MOST_MAKERS: Final = 64
+"""So many earlier steps that produced a text are compared by what stands beside it there."""
 
 TURNS = ("agent", "workflow", "handoff")
 
@@ -62,6 +66,8 @@ class Arrival:
     grade: Grade
     in_transit: bool
     """Whether it entered between what was sent and what was received."""
+    side: Side = "produced"
+    """Where it came in: in what the origin produced, or in what it received."""
     candidates: tuple[Step, ...] = ()
     """Steps that may as well have brought it in: they produced the same, and nothing says whose was used."""
 
@@ -72,6 +78,8 @@ class Flow:
     def __init__(self, graph: Graph, found: Found) -> None:
         self._graph, self._found = graph, found
         self._grades = graph.index.grades(found)
+        self._hints: frozenset[str] = frozenset()
+        self._beside: dict[str, frozenset[str]] = {}
 
     @cached_property
     def _makers(self) -> list[Step]:
@@ -90,12 +98,22 @@ class Flow:
         """Return how surely a payload holds the text; None if it does not."""
         return None if payload is None else self._grades.get(payload.digest)
 
-    def arrival(self, step: Step, side: Side) -> Arrival:
+    def is_in_leaf(self, leaf: str) -> bool:
+        """Return whether the text stands in a text or number that some payload says."""
+        return self._graph.index.is_in_leaf(self._found, leaf)
+
+    def arrival(self, step: Step, side: Side, hints: frozenset[str] = frozenset()) -> Arrival:
         """Return how the text came to stand on one side of a step.
 
-        Of several ways in, the first in causal order; of the ways from there, the one through the latest
-        steps.
+        Of several ways in, the one that says the most of the same things beside it, then the first in causal order; of
+        the ways from there, the one through the latest steps.
+
+        Args:
+            step: whose.
+            side: which.
+            hints: words beside the text where it was asked about, `becausal.blame.beside`.
         """
+        self._hints = hints
         start = Place(step.id, side)
         came_from: dict[Place, tuple[Place, Grade] | None] = {start: None}
         ends: list[tuple[Place, Grade]] = []
@@ -111,7 +129,7 @@ class Flow:
             if not sources or (place.side == "received" and self._step(place) in self._graph.roots):
                 ends.append((place, self._grade_of_way(place, came_from)))
             stack.extend((source, place, grade) for source, grade in reversed(sources) if source not in done)
-        end, grade = min(ends, key=lambda end: (end[1] == "inferred", self._step(end[0]).seq))
+        end, grade = min(ends, key=self._by_likeness if hints and len(ends) > 1 else _by_order(self._step))
         candidates = self._candidates(end, [place for place, known in ends if known != "inferred"])
         told = self._told(end, "inferred" if candidates else grade, came_from)
         return replace(told, candidates=candidates)
@@ -121,7 +139,13 @@ class Flow:
         chosen = self._step(end)
         if end.side == "received":
             return ()
-        steps = {step.id: step for place in others if (step := self._step(place)).id != chosen.id}
+        least = self._likeness(chosen.produced) if self._hints else 0
+        steps = {
+            step.id: step
+            for place in others
+            if (step := self._step(place)).id != chosen.id
+            and (not self._hints or self._likeness(step.produced) >= least)
+        }
         return tuple(step for step in steps.values() if not self._in_order(chosen, step))
 
     def _in_order(self, one: Step, other: Step) -> bool:
@@ -129,6 +153,26 @@ class Flow:
         return (
             order(one, other) or order(other, one) or self._encloses(one, other) or self._encloses(other, one)
         )
+
+    # What stands beside it
+
+    def _by_likeness(self, end: tuple[Place, Grade]) -> tuple[bool, int, int]:
+        step = self._step(end[0])
+        payload = step.produced if end[0].side == "produced" else step.received
+        return end[1] == "inferred", -self._likeness(payload), step.seq
+
+    def _likest(self, makers: Iterator[Step]) -> Step | None:
+        if not self._hints:
+            return next(makers, None)
+        return max(makers, key=lambda maker: self._likeness(maker.produced), default=None)
+
+    def _likeness(self, payload: Payload | None) -> int:
+        """Return how many of the words beside the text, where it was asked about, stand beside it in a payload."""
+        if payload is None:
+            return 0
+        if payload.digest not in self._beside:
+            self._beside[payload.digest] = self._graph.index.beside(self._found, payload)
+        return len(self._hints & self._beside[payload.digest])
 
     # Where it stands
 
@@ -259,7 +303,9 @@ class Flow:
     def _elsewhere(self, step: Step) -> Iterator[tuple[Place, Grade]]:
         """Yield an earlier step that produced the text, and the nearest caller that received it."""
         makers = [other for other in self._makers if other.seq < step.seq]
-        surely = next((other for other in makers if self._was_at_hand(other, step)), None)
+        surely = self._likest(
+            islice((other for other in makers if self._was_at_hand(other, step)), MOST_MAKERS)
+        )
         maker = surely or next((other for other in makers if _had_ended(other, step)), None)
         if maker is not None:
             grade: Grade = "inferred" if surely is None else "matched"
@@ -323,7 +369,8 @@ class Flow:
         path = list({step.id: step for step in steps}.values())
         if path[-1].id != steps[-1].id:
             path.append(steps[-1])
-        return Arrival(origin, source, tuple(path), grade, origin.kind == "handoff" and source == "unknown")
+        in_transit = origin.kind == "handoff" and source == "unknown"
+        return Arrival(origin, source, tuple(path), grade, in_transit, end.side)
 
     def _origin(self, end: Place) -> tuple[Step, Source]:
         step = self._step(end)
@@ -366,6 +413,10 @@ def _source_of(step: Step) -> Source:
             return "unknown"
         case _:
             return "agent"
+
+
+def _by_order(step: Callable[[Place], Step]) -> Callable[[tuple[Place, Grade]], tuple[bool, int, int]]:
+    return lambda end: (end[1] == "inferred", 0, step(end[0]).seq)
 
 
 def _had_ended(step: Step, other: Step) -> bool:

@@ -20,12 +20,14 @@ import becausal.canonical as canonical
 from becausal.graph.lists import Lists
 from becausal.payload import Bodies, Payload, text_of
 
-__all__ = ["Content", "Contents", "spoken"]
+__all__ = ["LONGEST_KEYED", "Content", "Contents", "said_in", "text_of_scalar"]
 
 _MESSAGE_MARKS = ("role", "type", "source", "call_id", "tool_call_id", "finish_reason")
 _SPOKEN = ("content", "tool_calls")
 _SCALARS = (int, float, complex, Decimal, Fraction, dt.date, dt.time, dt.timedelta, uuid.UUID)
 _LONGEST_JSON = 1_000_000
+LONGEST_KEYED = 200
+"""Characters. A longer text says by itself what it is about."""
 
 # Stands in a value for a part that is read by itself: NUL and the part's digest in letters that are no digits.
 _MARK = "\0part"
@@ -49,6 +51,8 @@ class Content:
     """Digests of the parts that its canonical form is made of."""
     said_parts: frozenset[bytes] = frozenset()
     """Those of them that say something; others stand where bookkeeping does."""
+    keyed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The leaves that stand under keys, each with its keys."""
     shown: str = ""
     """`Payload.text()`, without what its parts show."""
     is_whole: bool = True
@@ -153,6 +157,7 @@ class Contents:
             frozenset(reading.answers),
             beginning.union(digests),
             beginning.union(heard),
+            {leaf: frozenset(keys) for leaf, keys in reading.keyed.items()},
             _MARKED.sub("", text_of(value)) if value or before is None else "",
             (first is None or first.is_whole)
             and all(part is not None and part.is_whole for part in parts.values()),
@@ -167,37 +172,30 @@ class _Reading:
     asks: set[str] = field(default_factory=set)
     answers: set[str] = field(default_factory=set)
     heard: set[str] = field(default_factory=set)
+    keyed: dict[str, set[str]] = field(default_factory=dict)
 
 
-def spoken(value: object) -> Iterator[str]:
-    """Yield the texts and numbers that a value says to people: what was asked of tools is left out."""
-    match value:
-        case Mapping() if _is_message(value):
-            yield from spoken(value["content"])
-        case Mapping() if _call_id(value) is not None:
-            return
-        case Mapping():
-            for item in value.values():
-                yield from spoken(item)
-        case list() | tuple() | set() | frozenset():
-            for item in value:
-                yield from spoken(item)
-        case _ if (text := _text(value)) is not None:
-            yield text
+def said_in(value: Mapping[object, object]) -> Mapping[object, object] | None:
+    """Return what a mapping says to people: of a message its content, of a request to call a tool nothing (None)."""
+    if _is_message(value):
+        return {"content": value["content"]}
+    return None if _call_id(value) is not None else value
 
 
-def _walk(value: object, reading: _Reading, *, whole: bool) -> None:
+def _walk(value: object, reading: _Reading, *, whole: bool, key: object = None) -> None:
     match value:
         case Mapping():
             _walk_mapping(value, reading)
         case list() | tuple() | set() | frozenset():
             for item in value:
                 # A message's content may come in blocks, each of which is something said.
-                _walk(item, reading, whole=False)
+                _walk(item, reading, whole=False, key=key)
         case str() if value in reading.parts:
             reading.heard.add(value)
-        case _ if (text := _text(value)) is not None:
+        case _ if (text := text_of_scalar(value)) is not None:
             reading.leaves.append(text)
+            if isinstance(key, str) and len(text) <= LONGEST_KEYED:
+                reading.keyed.setdefault(text, set()).add(key)
             if whole:
                 reading.wholes.add(text)
             _walk_json(text, reading)
@@ -215,8 +213,8 @@ def _walk_mapping(value: Mapping[object, object], reading: _Reading) -> None:
         for name in _SPOKEN:
             _walk(value.get(name), reading, whole=name == "content")
     else:
-        for item in value.values():
-            _walk(item, reading, whole=False)
+        for key, item in value.items():
+            _walk(item, reading, whole=False, key=key)
 
 
 def _walk_json(text: str, reading: _Reading) -> None:
@@ -250,7 +248,8 @@ def _arguments(value: Mapping[object, object]) -> object:
     return next((value[name] for name in ("args", "arguments", "input") if name in value), None)
 
 
-def _text(value: object) -> str | None:
+def text_of_scalar(value: object) -> str | None:
+    """Return a text or a number as text; None for what says nothing by itself: blanks, containers, true and false."""
     if isinstance(value, str):
         return value if value.strip() else None
     # Numbers and dates as Python writes them.

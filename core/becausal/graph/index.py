@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import becausal.canonical as canonical
-from becausal.graph.content import Contents
-from becausal.graph.wording import Wording, normal, whole_words, words
+from becausal.facts import Fact
+from becausal.graph.content import LONGEST_KEYED, Contents
+from becausal.graph.stating import forms, states
+from becausal.graph.wording import Wording, normal, telling_words, whole_words, words
 from becausal.payload import Payload
 from becausal.step import Grade, Step
 
@@ -21,6 +24,15 @@ __all__ = ["Found", "Index", "Postings"]
 
 FEW = 4
 """So few candidates are searched sooner than ruled out."""
+
+MOST_STATING = 200
+"""So many texts that may state a fact are read."""
+
+MOST_READ = 4_000
+"""Of so many texts it is remembered what their pieces state."""
+
+LONGEST_BESIDE = 2_000
+"""Characters of a text whose words stand beside what is found in it."""
 
 MOST_WORDS = 8
 """So many of a text's words, rarest first, are asked for who has them."""
@@ -49,6 +61,7 @@ class Index:
         self._unread: dict[str, Grade] = {}
         self._producers: dict[str, list[int]] = {}
         self._failed: list[int] = []
+        self._stated: dict[int, dict[str, tuple[Fact, ...]]] = {}  # by text, and piece of it
         seen: set[bytes] = set()
         for i, step in enumerate(steps):
             self._add_step(i, step, seen)
@@ -61,6 +74,20 @@ class Index:
             frozenset(i for i in exact if wording.is_in(self._exact.texts[i])),
             frozenset(i for i in loose if wording.is_in_normal(self._normal.texts[i])),
         )
+
+    def find_fact(self, fact: Fact) -> Found:
+        """Return the texts that state a fact, in whichever form."""
+        numbers = {
+            number
+            for needed in forms(fact)
+            for number in islice(self._normal.candidates(needed), MOST_STATING)
+            if self._states(number, fact, needed)
+        }
+        return Found(frozenset(), frozenset(numbers))
+
+    def text(self, number: int) -> str:
+        """Return a text by its number."""
+        return self._exact.texts[number]
 
     def grades(self, found: Found) -> dict[str, Grade]:
         """Return the digests of the payloads that hold what was found, each with how surely."""
@@ -76,6 +103,20 @@ class Index:
         grades |= dict.fromkeys(self._around(exact, self._holders), "observed")
         return grades
 
+    def beside(self, found: Found, payload: Payload) -> frozenset[str]:
+        """Return the words that stand beside what was found in a payload: of keys, and of the same sentence."""
+        words: set[str] = set()
+        for content in self._contents.within(payload, said=True).values():
+            for leaf in content.leaves:
+                number = self._numbers.get(leaf)
+                if number is None or (number not in found.exactly and number not in found.normally):
+                    continue
+                for key in content.keyed.get(leaf, ()):
+                    words |= telling_words(key)
+                if len(leaf) > LONGEST_KEYED or leaf not in content.keyed:
+                    words |= telling_words(leaf[:LONGEST_BESIDE])
+        return frozenset(words)
+
     def makers(self, found: Found, grades: Mapping[str, Grade]) -> list[Step]:
         """Return the steps that produced what was found, latest first; handoffs make nothing."""
         made = {i for digest in grades for i in self._producers.get(digest, ())}
@@ -90,6 +131,13 @@ class Index:
         """Return whether what was found stands in a text or number that some payload says."""
         number = self._numbers.get(leaf)
         return number in found.exactly or number in found.normally
+
+    def _states(self, number: int, fact: Fact, needed: frozenset[str]) -> bool:
+        if number not in self._stated:
+            self._stated[number] = {}
+            if len(self._stated) > MOST_READ:
+                del self._stated[next(iter(self._stated))]
+        return states(self._exact.texts[number], fact, needed, self._stated[number])
 
     def _add_step(self, i: int, step: Step, seen: set[bytes]) -> None:
         for payload in (step.received, step.produced):

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import chain
 
-__all__ = ["Wording", "facts", "normal", "pieces", "whole_words", "words"]
+__all__ = ["Wording", "facts", "normal", "pieces", "telling_words", "whole_words", "words"]
 
 _SCALES = {
     "k": 3, "thousand": 3, "m": 6, "mn": 6, "million": 6, "b": 9, "bn": 9, "billion": 9, "trillion": 12
@@ -33,6 +33,10 @@ _FACT = re.compile(
     r"|\b[A-Za-z]+[-_]?\d[\w-]*"
 )
 _WORD, _DIGITS = re.compile(r"\w+"), re.compile(r"\d+")
+_KEY_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
+_SMALL_WORDS = frozenset(
+    "the and are was were for with from that this have has had not but its they their which will would of".split()  # noqa: SIM905
+)
 _POINTED = re.compile(r"\d+(?:[.,]\d+)+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[\"'(\[]?[A-Z0-9])|\n+")
 _BULLET = re.compile(r"^\s*(?:[-*•>]+\s+|#+\s+|\d+[.)]\s+)")
@@ -111,6 +115,12 @@ def words(text: str) -> set[str]:
     found = set(_WORD.findall(text))
     mixed = [word for word in found if not word.isalpha() and not word.isdecimal()]
     return found.union(_POINTED.findall(text), *map(_DIGITS.findall, mixed))
+
+
+def telling_words(text: str) -> set[str]:
+    """Return the words of a text, or of a key, that tell what it is about; a plural is its singular."""
+    found = (word.casefold() for word in _KEY_WORD.findall(text))
+    return {word.removesuffix("s") for word in found if len(word) > 2 and word not in _SMALL_WORDS}
 
 
 def whole_words(text: str, *, bordered: bool) -> set[str]:

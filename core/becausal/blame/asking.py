@@ -1,0 +1,240 @@
+"""Asks about the pieces of what one step said, and about what those are made of.
+
+A piece that its writer worded itself is looked at more closely: the runs of words in it that its writer was given, and
+the facts in it, in whichever form they were given, have come in elsewhere; and a figure that was given to nobody may
+follow from figures that were.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from becausal.blame.changes import Rewording, on_the_way, source_piece
+from becausal.blame.flow import Arrival, Flow, Side
+from becausal.blame.given import GivenTo
+from becausal.blame.pieces import Piece
+from becausal.blame.reckoned import Reckoning, reckonings
+from becausal.blame.segment import Derived, Segment, unknown
+from becausal.blame.shared import runs
+from becausal.decision import Decision
+from becausal.facts import Fact, facts
+from becausal.graph import Graph
+from becausal.graph.index import Found
+from becausal.graph.wording import Wording, telling_words
+from becausal.payload import Payload
+from becausal.step import Step
+
+__all__ = ["Asking"]
+
+WORDED = ("model", "agent")
+"""Sources that word things themselves."""
+
+ASKED = frozenset((
+    "money", "date", "time", "percent", "quantity", "duration", "number", "limit", "id", "email", "url", "version",
+    "quote", "name",
+))  # fmt: skip
+"""Kinds of facts that are blamed by themselves."""
+
+MOST_OPERANDS = 12
+MOST_FACTS = 40
+_MATTERS = re.compile(r"\w")
+
+
+class Asking:
+    """Asks about one step's texts. Those that stand in the same places are led back once."""
+
+    def __init__(self, graph: Graph, step: Step) -> None:
+        self._graph, self._step = graph, step
+        self._flows: dict[Found, Flow] = {}
+        self._arrivals: dict[tuple[Found, str, Side, frozenset[str]], Arrival] = {}
+        self._given = GivenTo(graph)
+
+    def about(self, piece: Piece) -> Iterator[Segment]:
+        """Yield the segment of a piece, and those of what came in elsewhere in it."""
+        hints = frozenset(telling_words(piece.key or ""))
+        whole = replace(self._segment(piece.text, hints), at=piece.at)
+        fact = _only_fact(piece.text, piece.key)
+        if fact is not None and (whole.source in WORDED or whole.origin is None):
+            whole = replace(self._of_fact(fact, whole, hints) or whole, text=piece.text, at=piece.at)
+            whole = self._reckoned(fact, whole) if whole.source in WORDED else whole
+            yield whole
+            return
+        if whole.source not in WORDED or whole.origin is None:
+            yield whole
+            return
+        parts = list(self._parts(piece, whole))
+        if len(parts) == 1 and parts[0].text == piece.text:
+            yield replace(parts[0], part_of=None)  # it was cut: all of it came in elsewhere
+            return
+        yield whole
+        yield from parts
+
+    # The parts of a piece
+
+    def _parts(self, piece: Piece, whole: Segment) -> Iterator[Segment]:
+        assert whole.origin is not None
+        covered: list[tuple[int, int]] = []
+        for run in runs(piece.text, self._given.words(whole.origin)):
+            part = self._segment(run.text)
+            if part.origin is None or part.origin.id == whole.origin.id:
+                continue
+            covered.append((run.start, run.end))
+            if run.is_cut:
+                yield self._cut(piece, whole, part)
+                return
+            quoted = Rewording("quoted", whole.origin, run.text, piece.text)
+            yield replace(part, at=piece.at, part_of=piece.text, changes=[*part.changes, quoted])
+        for fact in facts(piece.text)[:MOST_FACTS]:
+            start, end = fact.span
+            if fact.kind not in ASKED or any(begin <= start and end <= last for begin, last in covered):
+                continue
+            hints = frozenset(telling_words(piece.text) | fact.near | telling_words(piece.key or ""))
+            yield from self._part(fact, whole, hints, piece)
+
+    def _part(self, fact: Fact, whole: Segment, hints: frozenset[str], piece: Piece) -> Iterator[Segment]:
+        part = self._of_fact(fact, whole, hints)
+        if part is not None:
+            yield replace(part, at=piece.at, part_of=piece.text)
+            return
+        alone = replace(whole, text=fact.text, at=piece.at, part_of=piece.text, changes=[])
+        reckoned = self._reckoned(fact, alone)
+        if reckoned.derived is not None:
+            yield reckoned
+
+    def _of_fact(self, fact: Fact, whole: Segment, hints: frozenset[str]) -> Segment | None:
+        """Return the segment of a fact that came in elsewhere than what it stands in."""
+        if fact.kind == "number" and len(fact.text) < 2:
+            return None
+        part = self._segment(fact.text, hints)
+        if _is_elsewhere(part, whole):
+            return part
+        if fact.kind in ("name", "quote"):
+            return None
+        part = self._segment(fact.text, hints, fact)
+        return part if _is_elsewhere(part, whole) else None
+
+    def _cut(self, piece: Piece, whole: Segment, part: Segment) -> Segment:
+        assert whole.origin is not None
+        assert part.origin is not None
+        before = source_piece(self._graph, part.text, part.origin) or part.text
+        cut = Rewording("cut", whole.origin, before, piece.text)
+        return replace(part, text=piece.text, at=piece.at, changes=[*part.changes, cut])
+
+    # What a figure was reckoned from
+
+    def _reckoned(self, fact: Fact, segment: Segment) -> Segment:
+        origin = segment.origin
+        if origin is None or (fact.kind == "number" and len(fact.text) < 2 and not fact.near):
+            return segment
+        ways = reckonings(fact, self._given.scopes(origin))
+        if not ways:
+            return segment
+        best = ways[0]
+        is_sure = best.is_sure and not any(other.is_sure for other in ways[1:])
+        return replace(segment, derived=Derived(best.how, self._operands(best, origin), is_sure))
+
+    def _operands(self, way: Reckoning, origin: Step) -> list[Segment]:
+        found = []
+        once = {(operand.key, operand.path): operand for operand in way.operands}
+        for operand in list(once.values())[:MOST_OPERANDS]:
+            hints = frozenset(
+                operand.near | {word for key in operand.path for word in telling_words(str(key))}
+            )
+            part = self._standing_in(operand.text, way.scope.step, way.scope.side, hints, None)
+            if part is None:
+                continue
+            path = part.path if part.path[-1].id == origin.id else [*part.path, origin]
+            found.append(replace(part, at=_at(operand.path), path=path))
+        return found
+
+    # One text
+
+    def _segment(self, text: str, hints: frozenset[str] = frozenset(), fact: Fact | None = None) -> Segment:
+        step = self._step
+        sides: tuple[tuple[Side, Payload | None], ...] = (
+            ("produced", step.produced),
+            ("received", step.received),
+        )
+        for side, payload in sides:
+            if payload is None:
+                continue
+            if side == "received" and step.produced is not None and _is_output(self._graph, step):
+                break  # what an output does not say is not in it, even if the request said it
+            found = self._standing_in(text, step, side, hints, fact)
+            if found is not None:
+                return found
+        return unknown(text)
+
+    def _standing_in(
+        self, text: str, step: Step, side: Side, hints: frozenset[str], fact: Fact | None
+    ) -> Segment | None:
+        """Return the segment of a text, or of a fact, that stands on a side of a step."""
+        graph, payload = self._graph, step.produced if side == "produced" else step.received
+        if payload is None or graph.contents.of(payload) is None:
+            return None
+        if fact is not None:
+            found = graph.index.find_fact(fact)
+        else:
+            found = graph.index.find(Wording(text, graph.contents.texts(payload)))
+        flow = self._flows.setdefault(found, Flow(graph, found))
+        if flow.grade(payload) is None:
+            return None
+        asked = found, step.id, side, hints
+        if asked not in self._arrivals:
+            self._arrivals[asked] = flow.arrival(step, side, hints)
+        arrival = self._arrivals[asked]
+        return self._told(text, arrival, on_the_way(graph, flow, text, arrival, fact))
+
+    def _told(self, text: str, arrival: Arrival, changes: list[Rewording]) -> Segment:
+        decisions = [
+            Decision(passed, choice)
+            for passed in {passed.id: passed for passed in arrival.path}.values()
+            for choice in passed.choices
+        ]
+        return Segment(
+            text,
+            arrival.origin,
+            arrival.source,
+            list(arrival.path),
+            arrival.grade,
+            decisions,
+            _asked_by(self._graph, arrival.origin),
+            list(arrival.candidates),
+            arrival.in_transit,
+            changes=changes,
+        )
+
+
+def _only_fact(text: str, key: str | None) -> Fact | None:
+    """Return the fact that is all that a text says; that of a figure under a key is told apart by it."""
+    bare = text.strip(" .,;:!?()[]\"'*_`")
+    found = facts({key: text} if key is not None else text)
+    if len(found) != 1 or found[0].kind not in ASKED - {"name", "quote"}:
+        return None
+    return found[0] if found[0].text.strip() == bare else None
+
+
+def _is_elsewhere(part: Segment, whole: Segment) -> bool:
+    return part.origin is not None and (whole.origin is None or part.origin.id != whole.origin.id)
+
+
+def _asked_by(graph: Graph, origin: Step) -> list[Decision]:
+    """Return the decisions behind a tool's call: those of the model that a recorded edge names."""
+    callers = [
+        edge.source for edge in graph.in_edges(origin) if edge.kind == "data" and origin.kind == "tool"
+    ]
+    return [
+        Decision(caller, choice)
+        for caller in {caller.id: caller for caller in callers if caller.kind == "model"}.values()
+        for choice in caller.choices
+    ]
+
+
+def _is_output(graph: Graph, step: Step) -> bool:
+    return graph.output_step is not None and graph.output_step.id == step.id
+
+
+def _at(path: Sequence[object]) -> str:
+    return "$" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)

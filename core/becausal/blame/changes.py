@@ -1,0 +1,90 @@
+"""What changed on the way of a piece: reformatted, cut, quoted or reworded, with what it was before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from becausal.blame.flow import Arrival, Flow
+from becausal.facts import Fact, facts, missing
+from becausal.graph import Graph
+from becausal.graph.wording import facts as figures
+from becausal.graph.wording import normal, pieces
+from becausal.payload import Payload
+from becausal.step import Step
+
+__all__ = ["ReWordingKind", "Rewording", "on_the_way", "source_piece"]
+
+ReWordingKind = Literal["reformatted", "cut", "quoted", "reworded"]
+"""`reformatted`: the same in another form. `cut`: the end is missing. `quoted`: it became part of a longer text.
+`reworded`: other words, the same fact."""
+
+MOST_STEPS = 20
+LONGEST_SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Rewording:
+    """A change of a piece's form on its way."""
+
+    kind: ReWordingKind
+    step: Step
+    """Who changed it: the first that has it so."""
+    before: str
+    after: str
+
+
+def on_the_way(graph: Graph, flow: Flow, text: str, arrival: Arrival, fact: Fact | None) -> list[Rewording]:
+    """Return the changes of a piece's form from where it came in to where it was asked about."""
+    said: list[tuple[Step, str]] = []
+    for step in arrival.path[:MOST_STEPS]:
+        found = _as_said(graph, flow, text, step, fact)
+        if found is not None and (not said or said[-1][1] != found):
+            said.append((step, found))
+    if said and said[-1][1] != text:
+        said.append((arrival.path[-1], text))
+    return [
+        Rewording("reformatted" if _same(before, after) else "reworded", step, before, after)
+        for (_, before), (step, after) in zip(said, said[1:], strict=False)
+    ]
+
+
+def source_piece(graph: Graph, text: str, step: Step) -> str | None:
+    """Return the sentence or line that holds a text in what a step produced, or else received."""
+    wanted = normal(text)
+    for payload in (step.produced, step.received):
+        for leaf in graph.contents.leaves(payload):
+            if text in leaf or wanted in normal(leaf):
+                return next((piece for piece in pieces(leaf) if wanted in normal(piece)), None)
+    return None
+
+
+def _as_said(graph: Graph, flow: Flow, text: str, step: Step, fact: Fact | None) -> str | None:
+    for payload in (step.produced, step.received):
+        grade = flow.grade(payload)
+        if grade == "observed":
+            return text
+        if grade == "matched" and payload is not None:
+            return next(_in_payload(graph, flow, text, payload, fact), None)
+    return None
+
+
+def _in_payload(graph: Graph, flow: Flow, text: str, payload: Payload, fact: Fact | None) -> Iterator[str]:
+    wanted = normal(text).strip()
+    for leaf in graph.contents.leaves(payload):
+        if not flow.is_in_leaf(leaf):
+            continue
+        for piece in pieces(leaf) if len(leaf) > LONGEST_SHOWN else (leaf,):
+            if fact is not None:
+                yield from (other.text for other in facts(piece) if not missing((fact,), (other,)))
+            elif wanted in normal(piece):
+                yield from (figure for figure in figures(piece) if normal(figure) == wanted)
+                yield piece[:LONGEST_SHOWN]
+
+
+def _same(before: str, after: str) -> bool:
+    if normal(before).strip() == normal(after).strip():
+        return True
+    one, other = facts(before), facts(after)
+    return (bool(one) and not missing(one, other)) or (bool(other) and not missing(other, one))

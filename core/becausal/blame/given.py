@@ -1,0 +1,133 @@
+"""What a step had before it when it said something: the words, and the facts, to tell what it took from there.
+
+A model had its prompt. An agent's own code had what the agent received and whatever it called gave it. What was given
+is looked at message by message, value by value: two figures of one answer of a tool belong together, and those of two
+answers perhaps do not.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from becausal.blame.flow import Side
+from becausal.blame.shared import Words
+from becausal.facts import Fact, read
+from becausal.facts.derived import Given
+from becausal.graph import Graph
+from becausal.graph.content import said_in
+from becausal.payload import Payload
+from becausal.step import Step
+
+__all__ = ["GivenTo", "Scope"]
+
+LARGEST = 200_000
+"""Bytes of a payload whose facts are read; beside more figures nearly everything follows from some."""
+MOST_SCOPES = 40
+MOST_REMEMBERED = 512
+MOST_TOGETHER = 12
+"""So many figures of several messages are looked at together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Facts that were given together."""
+
+    step: Step
+    side: Side
+    """Where they stand."""
+    facts: tuple[Fact, ...]
+    given: Given
+
+
+class GivenTo:
+    """What steps of one chain had before them."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._words: OrderedDict[bytes, list[Words]] = OrderedDict()
+        self._scopes: dict[str, list[Scope]] = {}
+        self._facts: OrderedDict[str, tuple[tuple[Fact, ...], Given]] = OrderedDict()
+
+    def places(self, step: Step) -> Iterator[tuple[Step, Side, Payload]]:
+        """Yield what a step had, the latest first."""
+        if step.kind != "model":
+            for child in reversed(self._graph.children(step)):
+                if child.produced is not None and child.kind != "handoff":
+                    yield child, "produced", child.produced
+        if step.received is not None:
+            yield step, "received", step.received
+
+    def words(self, step: Step) -> list[Words]:
+        """Return the texts that a step had, as words."""
+        found: list[Words] = []
+        for _, _, payload in self.places(step):
+            for digest, content in self._graph.contents.within(payload, said=True).items():
+                if digest not in self._words:
+                    self._words[digest] = [Words.of(leaf) for leaf in content.leaves if " " in leaf]
+                    if len(self._words) > MOST_REMEMBERED:
+                        self._words.popitem(last=False)
+                found += self._words.get(digest, ())
+        return found
+
+    def scopes(self, step: Step) -> list[Scope]:
+        """Return the facts that a step had, by what was given together; few enough of all, once more together."""
+        if step.id not in self._scopes:
+            self._scopes[step.id] = self._read(step)
+        return self._scopes[step.id]
+
+    def _read(self, step: Step) -> list[Scope]:
+        found: list[Scope] = []
+        for other, side, payload in self.places(step):
+            if payload.size > LARGEST or not payload.is_kept:
+                continue
+            for value in reversed(list(_apart(payload.value()))):
+                facts, given = self._stated(value)
+                if facts and len(found) < MOST_SCOPES:
+                    found.append(Scope(other, side, facts, given))
+        together = tuple(fact for scope in reversed(found) for fact in scope.facts)
+        if len(found) > 1 and len({fact.key for fact in together}) <= MOST_TOGETHER:
+            found.append(Scope(step, "received", together, Given(together)))
+        return found
+
+    def _stated(self, value: object) -> tuple[tuple[Fact, ...], Given]:
+        if not isinstance(value, str):
+            facts = read(value).facts
+            return facts, Given(facts)
+        if value not in self._facts:
+            facts = read(value).facts
+            self._facts[value] = facts, Given(facts)
+            if len(self._facts) > MOST_REMEMBERED:
+                self._facts.popitem(last=False)
+        return self._facts[value]
+
+
+def _apart(value: object) -> Iterator[object]:
+    """Yield the messages' contents, and what else there is, each by itself."""
+    if isinstance(value, Mapping):
+        said = said_in(value)
+        if said is None:
+            return
+        if said is not value:
+            yield said["content"]
+            return
+        rest = {key: item for key, item in value.items() if not _holds_messages(item)}
+        for item in value.values():
+            if _holds_messages(item):
+                yield from _apart(item)
+        if rest:
+            yield rest
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes) and _holds_messages(value):
+        for item in value:
+            yield from _apart(item)
+    else:
+        yield value
+
+
+def _holds_messages(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return said_in(value) is not value
+    return isinstance(value, list | tuple) and any(
+        isinstance(item, Mapping) and said_in(item) is not item for item in value
+    )

@@ -1,0 +1,111 @@
+"""Texts that state a fact, in whichever form: by which words to look for them, and whether one does.
+
+`USD 1,250.00`, `1250 dollars` and a field `amount` of 1250 state the same; so do `3 May 2026` and `2026-05-03`. What a
+text states is read by `becausal.facts`, which is too slow to be done for every text; so only those are read that have
+the words which every form of the fact has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import product
+from typing import Any, Final
+
+from becausal.facts import Fact, facts, missing
+from becausal.facts.units import UNITS
+from becausal.graph.wording import normal, pieces, words
+
+__all__ = ["forms", "states"]
+
+LONGEST_PIECE: Final = 2_000
+"""Characters of a sentence or a line that are read."""
+
+MOST_PIECES: Final = 50
+
+_MONTHS: Final = tuple(
+    "january february march april may june july august september october november december".split()  # noqa: SIM905
+)
+_UNIT_NAMES: Final = (
+    "second", "minute", "hour", "day", "week", "month", "year", "meter", "kilometer", "mile", "foot", "gram",
+    "kilogram", "tonne", "pound", "liter", "milliliter", "gallon", "kilobyte", "megabyte", "gigabyte", "watt", "kilowatt",
+    "centimeter", "millimeter", "megawatt",
+)  # fmt: skip
+"""The units in which amounts are usually told."""
+
+
+def forms(fact: Fact) -> Iterator[frozenset[str]]:
+    """Yield sets of words: whatever states a fact has all the words of one of them in its normal form."""
+    value: Any = fact.value[2] if fact.kind == "limit" else fact.value  # type: ignore[index]
+    kind = fact.value[1] if fact.kind == "limit" else fact.kind  # type: ignore[index]
+    match kind:
+        case "money":
+            yield frozenset((_written(value[0]),))
+        case "number" | "percent":
+            yield frozenset((_written(value),))
+            if kind == "percent":
+                yield frozenset((_written(value / 100),))
+        case "quantity" | "duration":
+            sizes = (value[1] / _worth(unit) for unit in _units(value[0]))
+            yield from dict.fromkeys(frozenset((_written(size),)) for size in sizes)
+        case "date":
+            yield from _of_date(value)
+        case _:
+            needed = words(normal(fact.text))
+            if needed:
+                yield frozenset(needed)
+
+
+def states(
+    text: str, fact: Fact, needed: frozenset[str], known: dict[str, tuple[Fact, ...]] | None = None
+) -> bool:
+    """Return whether a text states a fact in one of its sentences that has some words.
+
+    Args:
+        text: in the wording of the app.
+        fact: what to look for.
+        needed: of `forms`.
+        known: what pieces of the text state, as far as they were read; it is added to.
+    """
+    if text[:1] in ("{", "["):
+        return False  # data: each of its leaves is a text of its own
+    known = {} if known is None else known
+    tried = 0
+    for piece in pieces(text):
+        if not needed <= words(normal(piece)):
+            continue
+        tried += 1
+        if tried > MOST_PIECES:
+            return False
+        if piece not in known:
+            known[piece] = facts(piece[:LONGEST_PIECE])
+        if not missing((fact,), known[piece]):
+            return True
+    return False
+
+
+def _written(size: Decimal) -> str:
+    plain = f"{size:f}"
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
+
+
+def _units(dimension: str) -> Iterator[str]:
+    for name, unit in UNITS.items():
+        if unit.dimension == dimension and not unit.offset and name.rpartition("-")[2] in _UNIT_NAMES:
+            yield name
+
+
+def _worth(name: str) -> Decimal:
+    return UNITS[name].factor / UNITS[name].divisor
+
+
+def _of_date(value: tuple[int | None, int | None, int | None]) -> Iterator[frozenset[str]]:
+    year, month, day = value
+    parts: list[list[str]] = []
+    if year is not None:
+        parts.append([str(year)])
+    if month is not None:
+        parts.append([f"{month:02}", str(month), _MONTHS[month - 1], _MONTHS[month - 1][:3]])
+    if day is not None:
+        parts.append([f"{day:02}", str(day)])
+    yield from dict.fromkeys(map(frozenset, product(*parts)))
