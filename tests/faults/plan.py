@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import ClassVar, Final
 
 __all__ = ["TOPOLOGIES", "Plan"]
 
@@ -18,6 +18,8 @@ _NAMES: Final = ("ada", "bo", "cleo", "dan", "eve", "finn", "gus", "hal", "ivy",
 @dataclass(frozen=True)
 class Plan:
     """Agents in the order of their work, each with those that it hears. The first hears the user, the last answers."""
+
+    NAMES: ClassVar = _NAMES
 
     topology: str
     hears: Mapping[str, tuple[str, ...]]

@@ -37,6 +37,11 @@ LABELS: Final[Mapping[str, str]] = {
     "code": "Command",
     "deposit": "Deposit",
     "reference": "Reference",
+    "discount": "Discount",
+    "pickup": "Pickup",
+    "balance": "Account balance",
+    "weight": "Weight",
+    "clause": "Shipping clause",
 }
 
 MONEY: Final = ("price", "total", "budget", "deposit")
@@ -172,6 +177,11 @@ _PATTERNS: Final = {
     "stock": r"(\d[\d,]*)",
     "sizes": r"((?:\d+, )*\d+)",
     "code": r"(`[^`]+`)",
+    "discount": r"(\d[\d.]* ?%|0\.\d+)",
+    "pickup": r"(\d\d:\d\d(?: [A-Z]{3,4})?)",
+    "balance": r"(-?[$€][\d,]+\.\d\d)",
+    "weight": r"(\d+ (?:kg|lb|t))",
+    "clause": r"((?:must|may|do) [a-z ]*[a-z])",
 }
 _READERS: Final = {
     name: re.compile(

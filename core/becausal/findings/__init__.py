@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from becausal.finding import SEVERITIES, Finding
+from becausal.findings.anomaly import anomalies
 from becausal.findings.confidence import of_confidence
 from becausal.findings.contamination import contaminated
 from becausal.findings.contract import of_contracts
@@ -48,6 +49,7 @@ def find(
     found = [finding for judge in judges for finding in judge(scene)]
     # One fault of one step, seen by each of its receivers, is told once.
     found += contaminated(scene, found)
+    found += anomalies(scene, found)
     once = {(f.kind, f.step.id, f.key, f.evidence): f for f in reversed(found)}
     return tuple(sorted(once.values(), key=_place))
 
