@@ -26,6 +26,8 @@ from becausal.finding import Finding
 from becausal.graph import Graph
 from becausal.graph.edge import Edge
 from becausal.handoff import Handoff
+from becausal.health import Health
+from becausal.health import health as judge_health
 from becausal.instrument import active_store, flush, store_url_in_use
 from becausal.lineage import Lineage
 from becausal.logline import LogLine, lines_of
@@ -135,6 +137,11 @@ class Run:
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong, in the order in which it entered."""
         return finding_out.find(self.graph, self.handoffs)
+
+    @cached_property
+    def health(self) -> Health:
+        """One verdict on the run as a whole, with its reasons: `assert becausal.last_run().health.ok`."""
+        return judge_health(self)
 
     def step(self, id: str) -> Step:
         """Return a step by its id or by the beginning of it.
