@@ -28,8 +28,6 @@ __all__ = [
 HEAD = 200
 """Characters of a premise or a conclusion; the whole stands in the payload."""
 
-TOOL_CALL_IDS = "becausal.tool_call.ids"
-
 
 def outcome(error: BaseException) -> Status | None:
     """Return the status for an exception that is control flow, not failure: interrupts, jumps, a closed stream."""
@@ -114,7 +112,7 @@ def answer_attributes(generation: Any, llm_output: Mapping[str, Any] | None = No
         semconv.RESPONSE_MODEL: told.get("model_name") or told.get("model"),
         semconv.RESPONSE_ID: getattr(message, "id", None),
         semconv.FINISH_REASONS: (str(ended),) if ended else None,
-        TOOL_CALL_IDS: tool_call_ids(message) or None,
+        semconv.TOOL_CALL_IDS: tool_call_ids(message) or None,
     }
     return {key: value for key, value in said.items() if value is not None}
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Tools"]
 
-HAS_ARTIFACT = "becausal.tool.artifact"
-
 
 class Tools:
     """Says what `BaseTool.run` and its helpers mean."""
@@ -63,7 +61,7 @@ class Tools:
             return
         self._recorder.produce(step, content if artifact is None else (content, artifact))
         if artifact is not None:
-            step.attributes[HAS_ARTIFACT] = True
+            step.attributes[semconv.TOOL_ARTIFACT] = True
         if status == "error":  # a ToolException that the tool was told to answer with
             self._recorder.fail(step, head(text_of_content(content)), "ToolException")
         elif getattr(content, "status", None) == "error":  # a message of the tool's own making says so
