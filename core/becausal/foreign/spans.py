@@ -1,0 +1,256 @@
+"""Spans in, steps out: no file, no network, no store. A file's reader uses it, and so can a receiver.
+
+What a span lacks is not guessed: it is counted, and told on the run's first step (`becausal.import.notes`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from becausal import semconv
+from becausal.errors import ImportFormatError
+from becausal.foreign import inferred
+from becausal.foreign.draft import Drafts, choices_of, step_id
+from becausal.foreign.order import Key, callers, key, numbered, of_each_run, without_twins
+from becausal.foreign.span import Span
+from becausal.foreign.told import Told, tell
+from becausal.foreign.value import MISSING, Attributes, calls_of
+from becausal.sealing import Sealer
+from becausal.step import Cause, Choice, EdgeKind, OpenStep
+
+__all__ = ["of_spans"]
+
+LONGEST_CHAIN_ID = 64
+EDGE_KINDS: tuple[EdgeKind, ...] = (
+    "call", "transfer", "data", "memory", "spawn", "route", "retry", "resume", "join"
+)  # fmt: skip
+
+
+def of_spans(spans: Iterable[Span]) -> list[OpenStep]:
+    """Return the steps of all runs that spans tell of, each run's in causal order.
+
+    Raises:
+        ImportFormatError: none of the spans speaks a dialect that is known.
+    """
+    gaps: Counter[str] = Counter()
+    by_key = without_twins(spans, gaps)
+    sealer = Sealer(keeps_bodies=True, holds_whole=False)
+    steps: list[OpenStep] = []
+    for run in of_each_run(by_key):
+        steps += _Run(run, sealer, gaps).steps()
+    if not steps:
+        raise ImportFormatError(
+            f"none of the {len(by_key)} spans is an agent's, a model's or a tool's by the names of OpenInference, "
+            "OpenLLMetry, the GenAI conventions, Langfuse, LangSmith, MLflow, AutoGen or becausal"
+        )
+    return steps
+
+
+class _Run:
+    """The spans of one run on their way to steps."""
+
+    def __init__(self, spans: Sequence[Span], sealer: Sealer, gaps: Counter[str]) -> None:
+        self._gaps = gaps.copy()  # what was found before the spans were parted into runs
+        self._spans = {key(span): span for span in spans}
+        self._told = {name: tell(span) for name, span in self._spans.items()}
+        self._callers = callers(self._spans, self._gaps)
+        self._keep_roots()
+        self._enclosing = self._nearest_steps()
+        self._sealer = sealer
+
+    def steps(self) -> list[OpenStep]:
+        """Return the run's steps; none where no span of it is one."""
+        told = [told for told in self._told.values() if told.kind is not None]
+        if not told:
+            return []
+        self._promote_nodes(told)
+        inferred.take_what_was_sent(self._told, self._enclosing, self._gaps)
+        inferred.take_what_was_buffered(told, self._enclosing)
+        inferred.take_from_messages(told, self._gaps)
+        self._open_requests(told)
+        drafts = Drafts(self._chain_id(), self._sealer)
+        ids = self._ids()
+        before = {name: [*self._linked(name), *self._caller_of(name)] for name in self._spans}
+        for span in numbered([told.span for told in told], before):
+            self._draft(drafts, ids, self._told[key(span)])
+        self._count_gaps(told)
+        drafts.note(self._dialects(told), tuple(f"{what}: {n}" for what, n in sorted(self._gaps.items())))
+        return drafts.made
+
+    # -- which spans are steps
+
+    def _keep_roots(self) -> None:
+        """Keep what encloses a whole run although it speaks no dialect: a web request, a job."""
+        called = set(self._callers.values())
+        for name, told in self._told.items():
+            if told.kind is None and not told.sends and name not in self._callers and name in called:
+                told.kind, told.name = "workflow", told.span.name or "workflow"
+        # A root below which is nothing but roots of its kind is no run of agents.
+        if all(not told.dialects for told in self._told.values() if told.kind is not None):
+            for told in self._told.values():
+                told.kind = None
+
+    def _nearest_steps(self) -> dict[Key, Key | None]:
+        """Return for each span the nearest one around it that is a step."""
+        found: dict[Key, Key | None] = {}
+        for start in self._spans:
+            way = []
+            here = self._callers.get(start)
+            before = start
+            while here is not None and before not in found and self._told[here].kind is None:
+                way.append(before)
+                before, here = here, self._callers.get(here)
+            end = found.get(before, here)
+            found.update(dict.fromkeys([*way, before], end))
+        return found
+
+    def _caller_of(self, name: Key) -> list[Key]:
+        caller = self._enclosing[name]
+        return [] if caller is None else [caller]
+
+    def _linked(self, name: Key) -> list[Key]:
+        """Return the steps that a span is linked to: themselves, or around the span that is linked."""
+        found = []
+        for trace, identity, _ in self._spans[name].links:
+            source: Key | None = (trace, identity)
+            if source in self._told and self._told[source].kind is None:
+                source = self._enclosing[source]
+            if source is not None and source in self._told and source != name:
+                found.append(source)
+        return list(dict.fromkeys(found))
+
+    # -- what the record says without saying it of the span itself
+
+    def _promote_nodes(self, told: Sequence[Told]) -> None:
+        """Know LangGraph's nodes as agents, and its routes by what they return: a node's name."""
+        nodes = {one.node for one in told if one.node is not None and one.node == one.name}
+        for one in told:
+            if one.kind != "workflow" or one.node is None:
+                continue
+            around = self._enclosing[key(one.span)]
+            outer = self._told[around] if around is not None else None
+            if one.name == one.node and (outer is None or outer.node != one.node):
+                one.kind, one.agent = "agent", one.name
+            elif (goal := _only_text(one.produced)) in nodes or goal in ("__end__", "END"):
+                one.kind = "route"
+
+    def _open_requests(self, told: Sequence[Told]) -> None:
+        """Know what encloses a run and has no content of its own as the request: what is in it tells what came out."""
+        for one in told:
+            if one.kind == "workflow" and self._enclosing[key(one.span)] is None and one.node is None:
+                one.kind = "request" if one.received is one.produced is MISSING else "workflow"
+
+    # -- steps
+
+    def _draft(self, drafts: Drafts, ids: Mapping[Key, str], told: Told) -> None:
+        span, name = told.span, key(told.span)
+        caller = self._enclosing[name]
+        parent_id = ids[caller] if caller is not None else self._missing_caller(span)
+        agent = told.agent
+        while agent is None and caller is not None:
+            agent, caller = self._told[caller].agent, self._enclosing[caller]
+        assert told.kind is not None
+        step = drafts.begin(
+            ids[name], told.kind, told.name, agent, parent_id, span.started_ns, span.ended_ns, told.error
+        )
+        step.attributes.update(told.attributes or {})
+        if told.received is not MISSING:
+            drafts.receive(step, told.received)
+        if told.produced is not MISSING:
+            drafts.produce(step, told.produced)
+        if told.kind == "model":
+            step.choices.extend(choices_of(calls_of(told.produced)))
+        elif told.kind == "route" and (goal := _only_text(told.produced)):
+            step.choices.append(Choice(f"route to {goal[:100]}"))
+        step.causes.extend(self._causes(name, told, ids))
+
+    def _missing_caller(self, span: Span) -> str | None:
+        if span.parent_id is None or (span.trace_id, span.parent_id) in self._spans:
+            return None
+        self._gaps["steps whose caller is not in the file"] += 1
+        return step_id(span.parent_id)
+
+    def _causes(self, name: Key, told: Told, ids: Mapping[Key, str]) -> list[Cause]:
+        said = Attributes(told.span.attributes)
+        own, kinds = said.get(semconv.CAUSE_IDS), said.get(semconv.CAUSE_TYPES)
+        if isinstance(own, list | tuple) and isinstance(kinds, list | tuple):
+            return [
+                Cause(str(source), _edge_kind(kind, "data"), "declared", "becausal.cause.ids")
+                for source, kind in zip(own, kinds, strict=False)
+            ]
+        around, caller = set(), self._enclosing[name]
+        while caller is not None:
+            around.add(caller)
+            caller = self._enclosing[caller]
+        usual: EdgeKind = "transfer" if told.kind == "agent" else "data"
+        return [
+            Cause(ids[source], usual, "declared", "span link")
+            for source in self._linked(name)
+            if source not in around
+        ]
+
+    def _ids(self) -> dict[Key, str]:
+        """Return the steps' ids: the spans' own, where they are ids of ours and nobody else's."""
+        ids: dict[Key, str] = {}
+        used: set[str] = set()
+        for name, told in self._told.items():
+            own = told.span.attributes.get(semconv.NODE_ID)
+            identity = step_id(own if isinstance(own, str) else told.span.span_id)
+            if identity in used:
+                identity = step_id(told.span.span_id, told.span.trace_id)
+            used.add(identity)
+            ids[name] = identity
+        return ids
+
+    def _chain_id(self) -> str:
+        first = min(self._spans.values(), key=lambda span: (span.started_ns, key(span)))
+        own = [span.attributes.get(semconv.CHAIN_ID) for span in self._spans.values()]
+        named = next((said for said in own if isinstance(said, str) and said), first.trace_id)
+        if re.fullmatch(r"[\w.:-]+", named) and len(named) <= LONGEST_CHAIN_ID:
+            return named
+        return step_id(named, "chain") * 2
+
+    # -- what is missing
+
+    def _count_gaps(self, told: Sequence[Told]) -> None:
+        gaps = self._gaps
+        gaps["spans left out: of no known dialect"] = sum(
+            one.kind is None and not one.sends and not one.dialects for one in self._told.values()
+        )
+        for one in told:
+            caller = self._enclosing[key(one.span)]
+            if caller is not None and one.span.started_ns < self._spans[caller].started_ns:
+                gaps["steps that began before their caller: clocks differ"] += 1
+            if one.span.ended_ns is not None and one.span.ended_ns < one.span.started_ns:
+                gaps["steps that ended before they began: clocks differ"] += 1
+            gaps["links that lead out of the file"] += sum(
+                link[:2] not in self._spans for link in one.span.links
+            )
+            if one.kind == "tool":
+                gaps["tools without arguments recorded"] += one.received is MISSING
+                gaps["tools without a result recorded"] += one.produced is MISSING and one.error is None
+            elif one.kind == "model":
+                gaps["models without messages recorded"] += one.received is MISSING
+                gaps["models without an answer recorded"] += one.produced is MISSING and one.error is None
+        kinds = Counter(one.kind for one in told)
+        if all(one.received is MISSING and one.produced is MISSING for one in told):
+            gaps["no content recorded at all, in so many steps"] = len(told)
+        if not kinds["model"]:
+            gaps["no model call recorded, in so many steps"] = len(told)
+        self._gaps = Counter({what: n for what, n in gaps.items() if n})
+
+    def _dialects(self, told: Sequence[Told]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for one in told for name in one.dialects))
+
+
+def _edge_kind(said: object, usual: EdgeKind) -> EdgeKind:
+    return next((kind for kind in EDGE_KINDS if kind == said), usual)
+
+
+def _only_text(value: object) -> str | None:
+    """Return a text that is all that a value holds."""
+    while isinstance(value, dict | list) and len(value) == 1:
+        value = next(iter(value.values())) if isinstance(value, dict) else value[0]
+    return value if isinstance(value, str) else None
