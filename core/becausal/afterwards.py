@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import reprlib
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -110,6 +111,16 @@ def called(check: Check) -> str:
     return getattr(check, "__name__", type(check).__name__)
 
 
+def _shown(value: object) -> str:
+    """Return a value in short; of a large one its size alone, for to write it out may take long."""
+    if isinstance(value, str | bytes | list | tuple | Mapping) and len(value) > WIDEST:
+        return f"{type(value).__name__} of {len(value):,}"
+    try:
+        return reprlib.repr(value)
+    except Exception:  # of the app's own class
+        return type(value).__name__
+
+
 def _started(work: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=work, name="becausal-checks", daemon=True)
     with Scope(Context()):  # in no step: what a check calls is none of the run's
@@ -121,14 +132,15 @@ def _said(check: Check, value: object) -> list[str]:
     try:
         verdict = check(value)
     except AssertionError as refusal:
-        return [str(refusal).partition("\n")[0][:WIDEST] or f"{called(check)}: assertion failed"]
+        said = str(refusal).partition("\n")[0] or f"{called(check)}: an assertion failed for {_shown(value)}"
+        return [said[:WIDEST]]
     except BaseException as failure:  # of the app's own code; it is told where the finding is read
         return [f"check {called(check)} failed: {type(failure).__name__}: {failure}"[:WIDEST]]
     match verdict:
         case None | True:
             return []
         case False:
-            return [called(check)]
+            return [f"{called(check)} failed on {_shown(value)}"[:WIDEST]]
         case str():
             return [verdict[:WIDEST]]
         case list() | tuple() if all(isinstance(one, str) for one in verdict):

@@ -13,6 +13,7 @@ that, or the content of a message, or JSON that such a content is.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -140,10 +141,14 @@ class Contracts:
             return NOTHING  # of another process, or of none that keeps it
 
     def _breaches(self, owed: Contract, sent: object, received: object) -> Iterator[str]:
+        told = []
         for name in owed.must_carry:
-            yield from _not_carried(name, sent, received)
+            for said in _not_carried(name, sent, received):
+                told.append(name)
+                yield said
         for check in owed.checks:
-            yield from self._afterwards.asked(check, received)
+            # What a model misses as well has been told, with the value that was sent.
+            yield from (s for s in self._afterwards.asked(check, received) if not _is_about(s, told))
 
 
 # What must be carried
@@ -160,6 +165,14 @@ def _not_carried(name: str, sent: object, received: object) -> Iterator[str]:
             yield f"{name} ({_shown(was[-1])}) did not arrive"[:WIDEST]
     elif name.lower() not in text_of(received).lower():
         yield f"{name} was neither sent nor received"[:WIDEST]
+
+
+def _is_about(refusal: str, names: Sequence[str]) -> bool:
+    """Return whether a model or a schema misses one of these fields."""
+    return any(
+        re.search(rf"(?:[ .]{re.escape(name)}: Field required|'{re.escape(name)}' is a required)", refusal)
+        for name in names
+    )
 
 
 def _fields(value: object, name: str, depth: int = 0) -> Iterator[object]:
@@ -203,7 +216,7 @@ def _model_check(model: object) -> Check:
         raise ContractError(f"model is to be a class derived from pydantic.BaseModel, not {model!r}")
 
     def fits(received: object) -> object:
-        return _first_refusal(received, lambda one: validate(one))
+        return _refusals(received, lambda one: validate(one))
 
     fits.__name__ = model.__name__
     return fits
@@ -226,31 +239,31 @@ def _schema_check(schema: Mapping[str, Any]) -> Check:
             raise ValueError(f"{refusal.json_path}: {refusal.message}") from None
 
     def fits(received: object) -> object:
-        return _first_refusal(received, validate)
+        return _refusals(received, validate)
 
     fits.__name__ = str(schema.get("title", "schema"))
     return fits
 
 
-def _first_refusal(received: object, validate: Callable[[object], object]) -> str | None:
+def _refusals(received: object, validate: Callable[[object], object]) -> list[str] | None:
     """Return why a value does not fit, nor anything that it may stand for; None where one of them does."""
-    refusals = []
+    refused: list[str] = []
     for candidate in _candidates(received):
         try:
             validate(candidate)
         except ValueError as refusal:  # pydantic's too
-            refusals.append(_in_short(refusal))
+            refused = _in_short(refusal)
         else:
             return None
-    return refusals[-1] if refusals else "nothing was received"
+    return refused or ["nothing was received"]
 
 
-def _in_short(refusal: ValueError) -> str:
+def _in_short(refusal: ValueError) -> list[str]:
     errors = getattr(refusal, "errors", None)
     if errors is None:
-        return str(refusal)
-    told = [f"{'.'.join(map(str, error['loc'])) or 'value'}: {error['msg']}" for error in errors()]
-    return f"{getattr(refusal, 'title', 'model')}: {'; '.join(told)}"
+        return [str(refusal)]
+    model = getattr(refusal, "title", "model")
+    return [f"{model}: {'.'.join(map(str, error['loc'])) or 'value'}: {error['msg']}" for error in errors()]
 
 
 def _candidates(received: object) -> Iterator[object]:

@@ -21,9 +21,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from becausal import canonical, clock, semconv
+from becausal.canonical.hiding import hidden_name
 from becausal.context import current
 from becausal.delta import Delta, delta
 from becausal.errors import MemoryConflictError, MemoryKeyError, MemoryValueError
@@ -189,7 +191,9 @@ class Memory:
         recorder = active_recorder()
         if recorder is not None:
             recorder.flush(5.0)
-        reads = self._store.memory_reads(self.name, key)
+        told = hidden_name(key)  # by runs that kept no content
+        hidden = (replace(read, key=key) for read in self._store.memory_reads(self.name, told))
+        reads = sorted((*self._store.memory_reads(self.name, key), *hidden), key=lambda read: read.seq)
         return tuple(read for read in reads if version is None or read.version == version)
 
     def verify(self) -> str | None:
@@ -393,7 +397,9 @@ def _recorded(
     recorder = active_recorder()
     if recorder is None or current() is None:
         return work()
-    told = {semconv.MEMORY_STORE: name, semconv.MEMORY_RECORD: key, **said}
+    # The log has the key, as it has the value; where no content may be kept, what is told of it does not.
+    told_key = hidden_name(key) if recorder.withholds_content else key
+    told = {semconv.MEMORY_STORE: name, semconv.MEMORY_RECORD: told_key, **said}
     seen = Observation(
         lambda: Opening(kind, name, received=value, attributes=told),
         lambda step, event: _seen(recorder, step, event),
@@ -410,6 +416,6 @@ def _seen(recorder: Recorder, step: OpenStep, event: MemoryEvent | None) -> obje
     if step.kind != "memory_read":
         return NOTHING
     if event.step_id is not None:
-        evidence = f"memory {event.key}@{event.version}"
+        evidence = f"memory {step.attributes[semconv.MEMORY_RECORD]}@{event.version}"
         recorder.cause(step, Cause(event.step_id, "memory", "observed", evidence))
     return event.payload.value() if event.payload is not None and event.payload.is_kept else NOTHING

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import get_args
 
 from becausal import semconv
+from becausal.canonical.hiding import hidden_name
 from becausal.delta import Delta, delta
 from becausal.errors import MemoryKeyError
 from becausal.graph import Graph
@@ -216,7 +217,9 @@ class MemoryView:
     def _name(self, key: str) -> str:
         if key in self._histories:
             return key
-        matches = [name for name, versions in self._histories.items() if versions[0].key == key]
+        matches = [
+            name for name, versions in self._histories.items() if versions[0].key in (key, hidden_name(key))
+        ]
         if len(matches) == 1:
             return matches[0]
         there = ", ".join(matches or self._histories) or "nothing"

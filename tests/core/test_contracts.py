@@ -67,6 +67,21 @@ def test_a_payload_that_does_not_fit_the_model_breaks_it_with_the_field(recordin
     assert said.startswith("Brief: amount: Input should be a valid number")
 
 
+def test_what_a_model_and_a_list_of_fields_both_miss_is_told_once_with_its_value(
+    recording: Recording,
+) -> None:
+    schema = {"type": "object", "required": ["order_id"]}
+    becausal.contract("planner", "writer", model=Brief, schema=schema, must_carry=["order_id"])
+    with becausal.chain("refund"):
+        with becausal.agent("planner"):
+            envelope = becausal.handoff("planner", "writer", {"order_id": "A-17", "amount": 1})
+        envelope["payload"] = {"amount": 1}
+        with becausal.receive("writer", envelope):
+            pass
+
+    assert breaches(recording) == ("order_id ('A-17') did not arrive",)
+
+
 @pytest.mark.parametrize(
     "received",
     [

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import becausal
 from becausal import canonical, semconv
 from becausal.errors import StoreError, StoreFormatError
 from becausal.payload import Payload
@@ -309,7 +310,7 @@ def test_a_newer_format_is_refused_by_its_number(
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
     connection.close()
 
-    with pytest.raises(StoreFormatError, match=r"newer becausal \(format 99\); this one reads up to 2: pip"):
+    with pytest.raises(StoreFormatError, match=r"newer becausal \(format 99\); this one reads up to 3: pip"):
         opened(tmp_path / "runs.db", read_only=read_only)
 
 
@@ -336,6 +337,30 @@ def test_a_file_of_the_first_format_is_upgraded_and_keeps_what_it_has(
     assert found is not None
     assert found.id == anchored.id
     assert again.describe().format == file.FORMAT
+
+
+def test_a_file_of_the_second_format_gains_the_order_of_its_memories_and_keeps_their_log(
+    tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    path = tmp_path / "runs.db"
+    memory = becausal.Memory("plan", store=path)
+    memory.write("budget", 500)
+    memory.close()
+    with sqlite3.connect(path) as connection:  # as the second release made it
+        connection.executescript("DROP INDEX memory_order; UPDATE meta SET value = '2' WHERE key = 'format'")
+    connection.close()
+
+    assert [event.version for event in opened(path, read_only=True).memory_events("plan", "budget")] == [1]
+    memory = becausal.Memory("plan", store=path)
+    memory.write("budget", 600)
+    assert (memory.read("budget"), memory.verify()) == (600, None)
+    memory.close()
+    with sqlite3.connect(path) as connection:
+        (row,) = connection.execute(
+            "EXPLAIN QUERY PLAN SELECT max(seq) FROM memory_events WHERE memory = 'plan'"
+        )
+        assert "memory_order" in row[3]
+    connection.close()
 
 
 def test_damage_is_told_with_its_place_and_what_to_do(tmp_path: Path, opened: Callable[..., Store]) -> None:

@@ -61,7 +61,12 @@ def test_what_validators_find_stands_on_the_call(recording: Recording) -> None:
 
     search("nothing")
 
-    assert checks_of(recording) == ("has_hits", "there is no total", "too few", "too old")
+    assert checks_of(recording) == (
+        "has_hits failed on {'hits': []}",
+        "there is no total",
+        "too few",
+        "too old",
+    )
 
 
 def test_a_validator_that_fails_or_answers_nonsense_is_told_of_and_the_app_goes_on(
@@ -165,4 +170,4 @@ def test_what_was_found_is_kept_when_the_program_ends(tmp_path: Path) -> None:
     becausal.uninstrument()
 
     (tool,) = becausal.open(url).last().tool_calls
-    assert tool.checks == ("never_content",)
+    assert tool.checks == ("never_content failed on {'hits': ['bolts']}",)

@@ -25,7 +25,9 @@ LONGEST: Final = 200_000
 """Characters of a text that are read."""
 
 _FIGURES: Final = ("number", "currency", "isodate", "date", "clock")
-_SPEAKER: Final = re.compile(r"^[ \t]*(?:- )?(?:[\w.-]{1,40}(?: \([^)\n]{0,60}\))?: ){1,3}", re.MULTILINE)
+_SPEAKER: Final = re.compile(
+    r"^[ \t]*(?:- )?(?:[\w.-]{1,40}(?: \([^)\n]{0,60}\))?: ){1,3}|^[ \t]*[\w.-]{1,40}:[ \t]*$", re.MULTILINE
+)
 """What stands before a message or a field where data is written out as text."""
 
 

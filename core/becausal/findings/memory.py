@@ -7,11 +7,12 @@ their clocks say, and a reader that asked for a moment of the past knows what it
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from becausal import semconv
 from becausal.finding import Finding, FindingKind
-from becausal.findings.scene import LARGEST, Scene
+from becausal.findings.scene import LARGEST, Scene, noted
 from becausal.findings.way import way_to_output
 from becausal.graph import Graph
 from becausal.memory_view import Held, MemoryView, content_of
@@ -30,6 +31,7 @@ def of_memory(scene: Scene) -> Iterator[Finding]:
     view = MemoryView(scene.graph)
     yield from _changed_in_place(scene)
     yield from _outdated_reads(scene, view)
+    yield from _written_by_nobody(scene, view)
     for name in view.keys():  # noqa: SIM118 - it is no mapping
         history = view.history(name)
         yield from _merged(scene, history)
@@ -116,6 +118,37 @@ def _behind(scene: Scene, view: MemoryView, step: Step) -> Iterator[Finding]:
             evidence = tuple(p.text()[:200] for p in (step.produced,) if p is not None and p.is_kept)
             yield _finding(scene, kind, step, message, 0.9, evidence, key, agent=step.agent)
             break
+
+
+def _written_by_nobody(scene: Scene, view: MemoryView) -> Iterator[Finding]:
+    """A reader was served a content that none of the writes had written: somebody had changed it behind them."""
+    for step in scene.graph.nodes:
+        since = noted(step, "unknown_since")
+        if step.kind != "memory_read" or not isinstance(since, tuple) or step.produced is None:
+            continue
+        for row in since:
+            key, _, version = row.rpartition("@")
+            name = f"{step.attributes.get(semconv.MEMORY_STORE, '')}/{key}"
+            history = view.history(name) if name in view.keys() else ()  # noqa: SIM118
+            last = next((held for held in history if str(held.version) == version), None)
+            was = None if last is None else text_of(last.value())[:200]
+            is_now = step.produced.text()[:200] if step.produced.is_kept else None
+            message = f"{step.agent or step.name} read {name}, and what it holds nobody wrote after version {version}"
+            is_local = noted(step, "in_process") is True
+            why = "it was changed in place" if is_local else "it was changed in place, or by another process"
+            evidence = [f"before: {was}"] if was is not None else []
+            evidence += [f"after: {is_now}"] if is_now is not None else []
+            found = _finding(
+                scene,
+                "memory.aliased",
+                step,
+                f"{message}: {why}",
+                0.9 if is_local else 0.5,
+                tuple(evidence),
+                key,
+            )
+            # Whoever read it has not changed it.
+            yield replace(found, agent=None, severity=found.severity if is_local else "note")
 
 
 def _used_after(scene: Scene, view: MemoryView, history: Sequence[Held]) -> Iterator[Finding]:

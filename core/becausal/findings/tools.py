@@ -50,7 +50,7 @@ def _invalid(step: Step, scene: Scene) -> Iterator[Finding]:
             severity="error" if len(way) > 1 else "warning",
             confidence=1.0,
             step=step,
-            message=f"{step.name} was checked by the app: {said}",
+            message=f"the answer of {step.name} did not pass the app's own check: {said}",
             evidence=(said,),
             tool=step.name,
             path=way,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypedDict
 
@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from becausal.canonical.hiding import hidden_name
 from becausal.errors import MemoryKeyError, RunNotFoundError
 from becausal.memory_event import MemoryEvent, MemoryRead, value_at
 from becausal.memory_view import Held, content_of
@@ -150,7 +151,11 @@ def _from_log(runs: Runs, key: str | None, at: int | None) -> tuple[list[Line], 
         for name, versions in by_name.items()
         for event in versions
     ]
-    reads = [_reader(read) for read in runs.store.memory_reads() if _is(key, read.memory, read.key)]
+    hidden = {
+        hidden_name(event.key): event.key for event in events
+    }  # as runs tell of it that kept no content
+    told = (replace(read, key=hidden.get(read.key, read.key)) for read in runs.store.memory_reads())
+    reads = [_reader(read) for read in told if _is(key, read.memory, read.key)]
     return lines, reads
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from becausal import semconv
+from becausal.canonical.hiding import hidden_name
 from becausal.context import current
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.step import OpenStep
@@ -29,7 +30,10 @@ class Memories:
     # History: a memory whose keys are sessions
 
     def _reading(self, provider: Any, session_id: str | None = None, *_: Any, **__: Any) -> Opening | None:
-        return _memory("memory_read", provider, session_id, NOTHING)
+        return _memory("memory_read", provider, self._named(session_id), NOTHING)
+
+    def _named(self, session_id: str | None) -> str | None:
+        return hidden_name(session_id) if session_id and self._recorder.withholds_content else session_id
 
     def _read(self, step: OpenStep, found: Any) -> object:
         notes = notes_of(step)
@@ -48,7 +52,9 @@ class Memories:
     def _saving(
         self, provider: Any, session_id: str | None = None, messages: Sequence[Any] = (), *_: Any, **__: Any
     ) -> Opening | None:
-        return _memory("memory_write", provider, session_id, told(list(messages)), tuple(messages[-1:]))
+        return _memory(
+            "memory_write", provider, self._named(session_id), told(list(messages)), tuple(messages[-1:])
+        )
 
     def _saved(self, step: OpenStep, _: None) -> object:
         notes = notes_of(step)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from becausal import semconv
+from becausal.canonical.hiding import hidden_name
 from becausal.context import current
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.step import OpenStep
@@ -35,7 +36,7 @@ class SharedState:
     def _writing(self, context: Any, key: str, value: Any) -> Opening | None:
         if current() is None or _is_frameworks(key):
             return None
-        return Opening("memory_write", STORE, received=told(value), attributes=_notes(context, key))
+        return Opening("memory_write", STORE, received=told(value), attributes=self._notes(context, key))
 
     def _written(self, step: OpenStep, _: None) -> object:
         notes = notes_of(step)
@@ -47,7 +48,7 @@ class SharedState:
     def _reading(self, context: Any, key: str, default: Any = None) -> Opening | None:
         if current() is None or _is_frameworks(key):
             return None
-        return Opening("memory_read", STORE, attributes=_notes(context, key))
+        return Opening("memory_read", STORE, attributes=self._notes(context, key))
 
     def _found(self, step: OpenStep, value: Any) -> object:
         sealed, notes = self._recorder.seal(told(value)), notes_of(step)
@@ -58,17 +59,17 @@ class SharedState:
                 self._recorder.cause(step, version.cause())
         return sealed
 
+    def _notes(self, context: Any, key: str) -> Notes:
+        # A functional workflow's context has the state in a dict of its own.
+        state = getattr(context, "_state", None)
+        owner = state if type(state).__weakrefoffset__ else context
+        name = hidden_name(str(key)) if self._recorder.withholds_content else str(key)
+        return Notes(owner, {semconv.MEMORY_STORE: STORE, semconv.MEMORY_RECORD: name})
+
 
 def _is_frameworks(key: object) -> bool:
     """Return whether a key is the framework's own: it keeps the arguments of a run there."""
     return isinstance(key, str) and key.startswith("_")
-
-
-def _notes(context: Any, key: str) -> Notes:
-    # A functional workflow's context has the state in a dict of its own.
-    state = getattr(context, "_state", None)
-    owner = state if type(state).__weakrefoffset__ else context
-    return Notes(owner, {semconv.MEMORY_STORE: STORE, semconv.MEMORY_RECORD: str(key)})
 
 
 def _key(notes: Notes) -> str:

@@ -13,6 +13,7 @@ import functools
 from typing import Any, Literal
 
 from becausal import semconv
+from becausal.canonical.hiding import hidden_name
 from becausal.context import current
 from becausal.instrument import Hooks
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
@@ -24,6 +25,12 @@ from becausal_integrations.autogen.ledger import Ledger, Notes, owns, remote
 from becausal_integrations.patch import family
 
 __all__ = ["Memories"]
+
+UNKNOWN = "autogen.unknown_since"
+"""Attribute: keys of which the object that was written says something else by now, each with its version."""
+
+IN_PROCESS = "autogen.in_process"
+"""Attribute: that object is in this process, so no other process can have changed it."""
 
 MOST_MEMORIES = 64
 """So many of the contents that a memory gave are led back to their writes."""
@@ -56,7 +63,7 @@ class Memories:
             # What is written is fixed here, and is what it was when the write has ended.
             opening.received = sealed = self._ledger.seal(content)
             digest = sealed.payload.digest
-            opening.attributes[semconv.MEMORY_RECORD] = _key(content, digest)
+            opening.attributes[semconv.MEMORY_RECORD] = self._key(content, digest)
             opening.attributes.content = (content, digest)
         return opening
 
@@ -74,25 +81,31 @@ class Memories:
         found = describe.memories(result)
         memory = step.attributes.owner if isinstance(step.attributes, Notes) else None
         seen: list[str] = []
+        altered: list[str] = []
         for content in found[:MOST_MEMORIES]:
             digest = self._ledger.seal(content).payload.digest
             version = self._ledger.memories.get(content)
             is_same = version is not None
             if version is None and memory is not None:
-                version = self._versions.read(memory, _key(content, digest), digest)
+                version = self._versions.read(memory, self._key(content, digest), digest)
             if version is None:
-                seen.append(f"{_key(content, digest)}@?")
+                seen.append(f"{self._key(content, digest)}@?")
                 continue
             # The very object that was written may say something else by now.
             seen.append(str(version) if version.digest == digest else f"{version.key}@?")
+            altered += [str(version)] if version.digest != digest else []
             self._recorder.cause(step, version.cause("observed" if is_same else "matched"))
         if seen:
             step.attributes[semconv.MEMORY_SEEN] = tuple(seen)
+        if altered:
+            step.attributes |= {UNKNOWN: tuple(altered), IN_PROCESS: True}
         return found
 
-
-def _key(content: object, digest: str) -> str:
-    return describe.memory_key(content) or digest[-16:]
+    def _key(self, content: object, digest: str) -> str:
+        name = describe.memory_key(content)
+        if name is None:
+            return digest[-16:]
+        return hidden_name(name) if self._recorder.withholds_content else name
 
 
 def _queried(memory: Any, query: object = NOTHING, *_: Any, **__: Any) -> Opening | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from becausal.versions import Version
 if TYPE_CHECKING:
     from langgraph.store.base import BaseStore
 
-__all__ = ["Call", "Operation", "digest_of", "hidden_name", "hits", "operations_of", "record_name"]
+__all__ = ["Call", "Operation", "digest_of", "hits", "operations_of", "record_name"]
 
 MAX_DEPTH = 64
 """How deep a value is taken to JSON's types; what lies deeper is compared as it is."""
@@ -140,12 +139,6 @@ def record_name(namespace: Any, key: Any) -> str:
     """Return a record's name, `label/label/key`; a slash within one of them is written `%2F`."""
     labels = namespace if isinstance(namespace, tuple | list) else (namespace,)
     return "/".join(str(part).replace("/", "%2F") for part in (*labels, key))
-
-
-def hidden_name(name: str) -> str:
-    """Return a record's name without its words: labels and keys are the app's data, such as a user's id."""
-    labels = (hashlib.blake2s(part.encode("utf-8", "replace"), digest_size=6) for part in name.split("/"))
-    return "/".join(f"#{label.hexdigest()}" for label in labels)
 
 
 def digest_of(value: Any, sealed: Sealed | None = None) -> str:

@@ -33,6 +33,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from becausal import semconv
+from becausal.canonical.hiding import hidden_name
 from becausal.context import current, with_step
 from becausal.instrument import Hooks
 from becausal.recorder import NOTHING, Recorder
@@ -43,7 +44,6 @@ from becausal_integrations.langgraph.records import (
     Call,
     Operation,
     digest_of,
-    hidden_name,
     hits,
     operations_of,
 )
@@ -57,6 +57,12 @@ __all__ = ["Stores", "install"]
 STORE = "langgraph.store.base:BaseStore"
 
 DOORS = ("get", "put", "search", "delete", "list_namespaces", "batch")
+
+UNKNOWN = "langgraph.unknown_since"
+"""Attribute: keys that were read with a content that nobody wrote, each with the last version that was written."""
+
+IN_PROCESS = "langgraph.in_process"
+"""Attribute: the store is in this process alone, so no other process can have written it."""
 
 MAX_CAUSES = 64
 """So many of the records that a search found are led back to their writes."""
@@ -151,6 +157,7 @@ class Stores:
             if latest is not None and latest.number > version.number:
                 step.attributes[semconv.MEMORY_LATEST] = latest.number
         elif value is not None or self._versions.latest(store, key) is not None:
+            self._unknown(step, store, key)
             step.attributes[semconv.MEMORY_SEEN] = (f"{key}@?",)
         return sealed
 
@@ -160,6 +167,8 @@ class Stores:
             key = hidden_name(name) if self._recorder.withholds_content else name
             version = self._version(store, key, digest_of(value))
             seen.append(f"{key}@?" if version is None else str(version))
+            if version is None:
+                self._unknown(step, store, key)
             if version is not None and len(seen) <= MAX_CAUSES:
                 self._recorder.cause(step, version.cause())
         step.attributes[semconv.MEMORY_SEEN] = tuple(seen)
@@ -167,6 +176,15 @@ class Stores:
             {"key": key, "value": value, "score": getattr(item, "score", None)}
             for (key, value), item in zip(hits(found), found, strict=True)
         ]
+
+    def _unknown(self, step: OpenStep, store: BaseStore, key: str) -> None:
+        """Note that what was read is no version of a key that was written here, and whether others can write it."""
+        latest = self._versions.latest(store, key, before=step.seq)
+        if latest is not None:
+            known = step.attributes.get(UNKNOWN, ())
+            step.attributes[UNKNOWN] = (*(known if isinstance(known, tuple) else ()), str(latest))
+            if any(kind.__name__ == "InMemoryStore" for kind in type(store).__mro__):
+                step.attributes[IN_PROCESS] = True
 
     # -- versions
 

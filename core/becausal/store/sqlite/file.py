@@ -37,7 +37,7 @@ __all__ = [
     "told",
 ]
 
-FORMAT = 2
+FORMAT = 3
 """The number of the schema below. A file with a higher one is refused; a lower one is upgraded by its first writer."""
 
 APPLICATION_ID = 0x62636175
@@ -49,7 +49,7 @@ BUSY_SECONDS = 30.0
 ANCHORS = """CREATE TABLE anchors(
     name TEXT PRIMARY KEY, chain_no INTEGER NOT NULL, step_id INTEGER NOT NULL) STRICT, WITHOUT ROWID"""
 
-UPGRADES = {1: (ANCHORS, *memory.SCHEMA)}
+UPGRADES = {1: (ANCHORS, *memory.SCHEMA), 2: (memory.ORDER,)}
 """What makes a file of a format one of the next."""
 
 SCHEMA = (
@@ -86,6 +86,7 @@ SCHEMA = (
     "CREATE TABLE gaps(reason TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     ANCHORS,
     *memory.SCHEMA,
+    memory.ORDER,
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
 

@@ -23,6 +23,7 @@ from becausal.step import OpenStep
 from becausal.store.sqlite import row
 
 __all__ = [
+    "ORDER",
     "SCHEMA",
     "append",
     "broken_link",
@@ -49,6 +50,9 @@ SCHEMA = (
         agent TEXT, seq INTEGER NOT NULL, version INTEGER, source_id INTEGER,
         PRIMARY KEY(memory, key, chain_id, step_id)) STRICT, WITHOUT ROWID""",
 )
+
+ORDER = "CREATE INDEX memory_order ON memory_events(memory, seq)"
+"""So that the highest seq of a memory is found at once, however many events it has; since format 3."""
 
 Find = Callable[[bytes], bytes | None]
 """Gives a body by its digest."""
@@ -214,10 +218,7 @@ def _last_hash(connection: sqlite3.Connection, memory: str) -> bytes:
 
 
 def _highest_seq(connection: sqlite3.Connection, memory: str) -> int:
-    """Return the highest seq among a memory's events.
-
-    Looks at all of them: never for what steps wrote, of which a graph's state has one or two a superstep.
-    """
+    """Return the highest seq among a memory's events."""
     query = "SELECT coalesce(max(seq), 0) FROM memory_events WHERE memory = ?"
     seq: int = connection.execute(query, (memory,)).fetchone()[0]
     return seq
