@@ -21,8 +21,10 @@ from becausal import lineage, rootcause, semconv
 from becausal.blame import Blame
 from becausal.comparison import Comparison, compare
 from becausal.decision import Decision
+from becausal.drift import Drift, Embed, drift, embedder
 from becausal.errors import RunNotFoundError, StepNotFoundError
 from becausal.finding import Finding
+from becausal.findings.scene import Scene
 from becausal.graph import Graph
 from becausal.graph.edge import Edge
 from becausal.handoff import Handoff
@@ -195,6 +197,36 @@ class Run:
     def diff(self, other: Run) -> Comparison:
         """Return this run and another one side by side: what differs, step by step, and where they first part."""
         return compare(self, other)
+
+    def drift(self, *, embed: Embed | None = None, model: str | None = None) -> Drift:
+        """Return what became of the request's facts and constraints, hop by hop, and how far its meaning moved.
+
+            run.drift().lost                                     # what the last agents no longer knew, and where it went
+            run.drift(embed=lambda texts: client.embed(texts))   # the distance by an embedding too, in `Hop.embedded`
+
+        Args:
+            embed: gives a list of texts their vectors, one each.
+            model: the name or the path of a model for `model2vec`, in place of `embed`.
+
+        Raises:
+            BecausalError: `model` needs model2vec, which is not installed; or `embed` returned no vectors.
+        """
+        chosen = embed if model is None else embedder(model)
+        scene = Scene(self.graph, self.handoffs)
+        return drift(self.graph, self.handoffs, scene.stated, (scene.answer_facts, scene.answer), chosen)
+
+    def root_cause(self, of: Asked | None = None, *, text: str | int | float | None = None) -> list[Suspect]:
+        """Return who may have caused what is wrong, the likeliest first; empty where nothing speaks against anybody.
+
+        Args:
+            of: the step that is wrong; None for the run as a whole.
+            text: words of the output, or of what the step says, that are known to be wrong: then the suspects are
+                the steps that brought them in, whether or not a finding names them.
+
+        Raises:
+            StepNotFoundError: there is no such step.
+        """
+        return rootcause.root_cause(self, _named_step(of), text=None if text is None else str(text))
 
     def __repr__(self) -> str:
         return f"<Run {self.chain_id[:8]} {self.name!r}: {len(self.steps)} steps, {self.status}>"

@@ -16,7 +16,7 @@ from typing import Final, Literal, TextIO
 
 from rich.console import Console
 
-from becausal.cli import judging, looking, remembering
+from becausal.cli import judging, looking, remembering, spreading
 from becausal.cli.command import FINE, WRONG_USE, Answer, Commands
 from becausal.errors import BecausalError
 
@@ -26,6 +26,7 @@ GROUPS: Final[tuple[Callable[[Commands], None], ...]] = (
     looking.add_to,
     remembering.add_to,
     judging.add_to,
+    spreading.add_to,
 )
 """What adds the commands, in the order in which `becausal --help` lists them."""
 

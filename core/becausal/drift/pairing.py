@@ -1,0 +1,150 @@
+"""Which fact stands in the place of another: under the same label, or between the same neighbours.
+
+`becausal.facts.changed` pairs facts by the words around them. Who passes a request on often gives it another shape (a
+table has no words around a figure), so the order of the facts tells too: of the two sequences of facts that was said
+and heard, what was exchanged for what between two facts that are the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from typing import Any, Final
+
+from becausal.drift.turns import Stated
+from becausal.facts import Fact, added, changed, missing
+from becausal.facts.compare import comparable
+from becausal.facts.fact import Key
+
+__all__ = ["exchanged", "is_slip"]
+
+MOST_ALIGNED: Final = 300
+"""Facts of one side beyond which their order is not looked at."""
+
+MOST_EDITS: Final = 1
+ENOUGH_EDITS: Final = 3
+FEWEST_DIGITS: Final = 3
+"""A figure of fewer digits turns into another one too easily."""
+
+WORDS: Final = frozenset(("rule", "quote", "name", "term", "code", "url", "email"))
+
+
+def exchanged(
+    facts: Sequence[Fact], heard: Stated, said: Stated, *, is_relay: bool = True
+) -> tuple[tuple[Fact, Fact], ...]:
+    """Return pairs of a fact that was heard and not said, and the one that was said in its place and never heard.
+
+    In the order of `facts`.
+
+    Args:
+        facts: those of what was heard that are asked about.
+        heard: what a turn heard.
+        said: what it said.
+        is_relay: it passed on what it heard; else its own words are an answer, whose order tells nothing.
+    """
+    new = {fact.key: fact for fact in added(heard[0], said[0], text=heard[1])}
+    gone = {fact.key: fact for fact in missing(facts, said[0], text=said[1])}
+    pairs: dict[Key, Fact] = {}
+    if not new or not gone:
+        return ()
+    by_words = changed(tuple(gone.values()), said[0], text=said[1])
+    by_shape = (*_by_place(heard[0], said[0]), *_by_label(gone, new)) if is_relay else ()
+    for before, after in (*by_words, *by_shape):
+        is_free = before.key in gone and before.key not in pairs
+        if is_free and after.key in new and new[after.key] not in pairs.values():
+            pairs[before.key] = new[after.key]
+    return tuple((fact, pairs[key]) for key, fact in gone.items() if key in pairs)
+
+
+def _by_place(heard: Sequence[Fact], said: Sequence[Fact]) -> list[tuple[Fact, Fact]]:
+    """Return the facts that stand between the same neighbours on both sides."""
+    if max(len(heard), len(said)) > MOST_ALIGNED:
+        return []
+    matcher = SequenceMatcher(None, [_plain(f) for f in heard], [_plain(f) for f in said], autojunk=False)
+    pairs = []
+    for tag, i, i_end, j, j_end in matcher.get_opcodes():
+        if tag != "replace":
+            continue
+        for before in heard[i:i_end]:
+            like = [after for after in said[j:j_end] if _is_like(before, after)]
+            others = [one for one in heard[i:i_end] if _is_like(before, one)]
+            # Of several alike on one side nothing tells which became which.
+            if len(set(map(_plain, like))) == 1 and len(set(map(_plain, others))) == 1:
+                pairs.append((before, _of_kind(before, like)))
+    return pairs
+
+
+def _by_label(gone: dict[Key, Fact], new: dict[Key, Fact]) -> list[tuple[Fact, Fact]]:
+    """Return the facts that share a label which no other fact of their kind has."""
+    pairs = []
+    for before in gone.values():
+        like = [after for after in new.values() if _is_like(before, after) and _label(before) & _label(after)]
+        if len(set(map(_plain, like))) == 1:
+            pairs.append((before, _of_kind(before, like)))
+    return pairs
+
+
+def _of_kind(before: Fact, like: Sequence[Fact]) -> Fact:
+    return next((after for after in like if after.kind == before.kind), like[0])
+
+
+def _label(fact: Fact) -> frozenset[str]:
+    """Return the words that name a fact: those around it, its key, and those in it that are not its value."""
+    words = {part for stem in fact.near for part in re.split(r"\W|_", stem)}
+    if fact.kind == "limit":
+        words |= {word.casefold()[:7] for word in re.findall(r"[^\W\d_]{4,}(?=\W*:)", fact.text)}
+    words |= {str(key).casefold()[:7] for key in fact.path[-1:] if isinstance(key, str)}
+    return frozenset(word[:7] for word in words if len(word) > 2)
+
+
+def _is_like(one: Fact, other: Fact) -> bool:
+    return comparable(one) == comparable(other)
+
+
+def _plain(fact: Fact) -> tuple[object, ...]:
+    """Return what a fact is the same by, be it said as a limit or not, of a currency or of none."""
+    value: Any = fact.value
+    kind = fact.kind
+    if kind == "limit":
+        kind, value = value[1], value[2]
+    if kind == "money":
+        kind, value = "number", value[0]
+    if kind == "quantity":
+        kind, value = "number", value[1]
+    return kind, value, fact.negated
+
+
+def is_slip(before: Fact, after: Fact) -> bool:
+    """Return whether one fact is another one miscopied."""
+    mine, its = before.text.casefold(), after.text.casefold()
+    if before.kind == after.kind and before.kind in ("id", "url", "email"):
+        return _edits(mine, its) <= MOST_EDITS and len(mine) > 2
+    digits, others = re.sub(r"\D", "", mine), re.sub(r"\D", "", its)
+    if not digits or not others or before.kind in WORDS:
+        return False
+    if digits == others:  # the same figure, of something else
+        return before.key != after.key and before.kind in ("money", "quantity", "percent", "duration")
+    if len(digits) < FEWEST_DIGITS:
+        return False
+    return (
+        digits.rstrip("0") == others.rstrip("0")
+        or sorted(digits) == sorted(others)
+        or _edits(digits, others) == 1
+    )
+
+
+def _edits(one: str, other: str) -> int:
+    """Return how many characters were put in, taken out, exchanged or swapped with their neighbour, up to three."""
+    if abs(len(one) - len(other)) >= ENOUGH_EDITS:
+        return ENOUGH_EDITS
+    rows = [list(range(len(other) + 1))]
+    for i, char in enumerate(one, 1):
+        row = [i]
+        for j, its in enumerate(other, 1):
+            cost = min(rows[-1][j] + 1, row[j - 1] + 1, rows[-1][j - 1] + (char != its))
+            if i > 1 and j > 1 and char == other[j - 2] and one[i - 2] == its:
+                cost = min(cost, rows[-2][j - 2] + 1)
+            row.append(cost)
+        rows.append(row)
+    return min(rows[-1][-1], ENOUGH_EDITS)
