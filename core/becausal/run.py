@@ -194,10 +194,6 @@ class Run:
         """
         return rootcause.root_cause(self, _named_step(of), text=None if text is None else str(text))
 
-    def diff(self, other: Run) -> Comparison:
-        """Return this run and another one side by side: what differs, step by step, and where they first part."""
-        return compare(self, other)
-
     def drift(self, *, embed: Embed | None = None, model: str | None = None) -> Drift:
         """Return what became of the request's facts and constraints, hop by hop, and how far its meaning moved.
 
@@ -215,18 +211,9 @@ class Run:
         scene = Scene(self.graph, self.handoffs)
         return drift(self.graph, self.handoffs, scene.stated, (scene.answer_facts, scene.answer), chosen)
 
-    def root_cause(self, of: Asked | None = None, *, text: str | int | float | None = None) -> list[Suspect]:
-        """Return who may have caused what is wrong, the likeliest first; empty where nothing speaks against anybody.
-
-        Args:
-            of: the step that is wrong; None for the run as a whole.
-            text: words of the output, or of what the step says, that are known to be wrong: then the suspects are
-                the steps that brought them in, whether or not a finding names them.
-
-        Raises:
-            StepNotFoundError: there is no such step.
-        """
-        return rootcause.root_cause(self, _named_step(of), text=None if text is None else str(text))
+    def diff(self, other: Run) -> Comparison:
+        """Return this run and another one side by side: what differs, step by step, and where they first part."""
+        return compare(self, other)
 
     def __repr__(self) -> str:
         return f"<Run {self.chain_id[:8]} {self.name!r}: {len(self.steps)} steps, {self.status}>"
