@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 # Before the function of the same name: a module imported later would take its place.
 import becausal.handoff as _module_of_handoffs  # noqa: F401
 from becausal.callback import callback
-from becausal.context import extract, inject
 from becausal.contracts import contract
 from becausal.errors import (
     AdapterError,
@@ -34,6 +33,7 @@ from becausal.errors import (
 )
 from becausal.instrument import flush, instrument, uninstrument
 from becausal.own import agent, chain, decide, handoff, receive, returned, tool
+from becausal.propagation import extract, inject
 from becausal.validators import validator
 
 if TYPE_CHECKING:

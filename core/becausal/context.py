@@ -1,4 +1,4 @@
-"""Where in the causal graph the code that runs now stands, and how that crosses a wire.
+"""Where in the causal graph the code that runs now stands; `becausal.propagation` says how that crosses a wire.
 
 The current step rides in OpenTelemetry's own context, under one key. So whatever carries that context (asyncio
 tasks, instrumented executors, web frameworks) carries ours, and one attach serves both.
@@ -10,22 +10,16 @@ neither logs an error nor overwrites a context that is not its own.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, MutableMapping
-from urllib.parse import quote, unquote
-
 from opentelemetry import context as otel_context
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 
-from becausal import clock, semconv
-from becausal.step import OpenStep, RemoteStep, StepRef
+from becausal.step import OpenStep, StepRef
 
-__all__ = ["RemoteContext", "Scope", "current", "extract", "inject", "span_parent", "succeed", "with_step"]
+__all__ = ["Scope", "current", "span_parent", "stand_in", "step_of", "succeed", "with_step"]
 
 _KEY = otel_context.create_key("becausal-step")
-_SCOPE = otel_context.create_key("becausal-scope")
 _HEIR = otel_context.create_key("becausal-heir")
 
 
@@ -95,86 +89,6 @@ def _is_heir(context: Context, of: Context) -> bool:
     return isinstance(heir, _Heir) and heir.of is of and heir.context_id == id(context)
 
 
-class RemoteContext(Context):
-    """The context that a carrier brought: attach it with OpenTelemetry, or enter it with `with`."""
-
-    def __enter__(self) -> RemoteContext:
-        # The scope rides in the context itself, so one carrier can be entered by several threads at once.
-        scope = Scope(self)
-        scope._mine = otel_context.set_value(_SCOPE, scope, self)
-        scope.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        scope = otel_context.get_value(_SCOPE)
-        if isinstance(scope, Scope):
-            scope.__exit__()
-
-
-def inject(carrier: MutableMapping[str, str]) -> None:
-    """Write the current position into a carrier of text (HTTP headers, a queue message, MCP `_meta`).
-
-    Writes `traceparent` and `tracestate` as the app's propagator does, and adds the chain and the step to
-    `baggage`. Where no provider makes spans, `traceparent` names the chain and the step, so that the far side's
-    spans are joined by the chain id. Outside every chain only the propagator writes.
-
-    Source: W3C Trace Context and W3C Baggage.
-    """
-    propagate.inject(carrier)
-    step = current()
-    if step is None:
-        return
-    has_span = trace.get_current_span().get_span_context().is_valid
-    if not has_span and "traceparent" not in carrier and re.fullmatch(r"[0-9a-f]{32}", step.chain_id):
-        carrier["traceparent"] = f"00-{step.chain_id}-{step.id}-01"
-    entries = {
-        semconv.BAGGAGE_CHAIN: quote(step.chain_id, safe=""),
-        semconv.BAGGAGE_STEP: step.id,
-        semconv.BAGGAGE_SEQ: str(step.seq),
-        semconv.BAGGAGE_HOP: str(step.hop),
-    }
-    # What an earlier hop said of itself came back with the app's own baggage.
-    theirs = [
-        entry
-        for entry in carrier.get("baggage", "").split(",")
-        if entry.strip() and entry.partition("=")[0].strip() not in entries
-    ]
-    carrier["baggage"] = ",".join([*theirs, *(f"{key}={value}" for key, value in entries.items())])
-
-
-def extract(carrier: Mapping[str, str]) -> RemoteContext:
-    """Return the context that a carrier brings; a carrier that says nothing of a chain gives none.
-
-    Use it as `with becausal.extract(headers): …`, or attach it with `opentelemetry.context.attach`.
-    """
-    context = propagate.extract(_headers(carrier))
-    remote = remote_step(carrier)
-    if remote is None:
-        return RemoteContext(context)
-    clock.witness(remote.seq)
-    return RemoteContext(otel_context.set_value(_KEY, remote, context))
-
-
-def remote_step(carrier: Mapping[str, object]) -> RemoteStep | None:
-    """Return the step that a carrier names, or None if it names none that makes sense."""
-    headers = _headers(carrier)
-    pairs = (entry.split(";")[0].partition("=") for entry in headers.get("baggage", "").split(","))
-    said = {key.strip(): unquote(value.strip()) for key, _, value in pairs}
-    chain, step = said.get(semconv.BAGGAGE_CHAIN), said.get(semconv.BAGGAGE_STEP, "")
-    if not chain or not re.fullmatch(r"[0-9a-f]{16}", step):
-        return None
-    span = trace.get_current_span(propagate.extract(headers)).get_span_context()
-    # Where no provider made a span, `inject` named the chain and the step: that is no span to link to.
-    is_span = span.is_valid and f"{span.trace_id:032x}-{span.span_id:016x}" != f"{chain}-{step}"
-    return RemoteStep(
-        id=step,
-        chain_id=chain,
-        seq=_number(said.get(semconv.BAGGAGE_SEQ)),
-        hop=_number(said.get(semconv.BAGGAGE_HOP)),
-        span_context=span if is_span else None,
-    )
-
-
 def span_parent(explicit: StepRef | None, here: StepRef | None, base: Context) -> Context:
     """Return the context whose span is to be the parent of a step's span.
 
@@ -191,14 +105,3 @@ def span_parent(explicit: StepRef | None, here: StepRef | None, base: Context) -
 def stand_in(span_context: SpanContext) -> NonRecordingSpan:
     """Return a span that stands for one that is not at hand, to be a parent."""
     return NonRecordingSpan(span_context)
-
-
-def _headers(carrier: Mapping[str, object]) -> dict[str, str]:
-    """Return what is text in a carrier, by the names as they are and in lower case."""
-    named = {name: text for name, text in carrier.items() if isinstance(name, str) and isinstance(text, str)}
-    return {name.lower(): text for name, text in named.items()} | named
-
-
-def _number(text: str | None) -> int:
-    # No more digits than a count can have: a clock that is pushed too far cannot be kept.
-    return int(text) if text and re.fullmatch(r"[0-9]{1,15}", text) else 0

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 from becausal import clock, semconv
 from becausal.canonical import parse_digest
-from becausal.context import Scope, current, inject, remote_step, with_step
+from becausal.context import Scope, current, with_step
 from becausal.errors import BecausalWarning, EnvelopeError
 from becausal.payload import Payload
+from becausal.propagation import inject, remote_step
 from becausal.recorder import Opening, Recorder
 from becausal.step import Cause, OpenStep, RemoteStep, StepRef
 
@@ -48,7 +49,7 @@ class Sent:
                 raise ValueError(f"its format is {context['format']!r}; this becausal reads {FORMAT}")
             step = remote_step(context)
             if step is None:
-                raise ValueError("its baggage names no step")
+                raise ValueError("its tracestate names no step")
             return cls(
                 handoff=step,
                 sender=_text(context, "sender"),

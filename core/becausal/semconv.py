@@ -105,7 +105,8 @@ KEPT: Final = "kept."
 BRANCH: Final = "place.branch"
 """Which of several steps of one name, made side by side, a step is."""
 
-# W3C baggage keys, and the tracestate key
+# What crosses a wire: our member of W3C's tracestate and the header of our own propagator, and W3C baggage keys
+HEADER: Final = "becausal"
 BAGGAGE_CHAIN: Final = "becausal.chain.id"
 BAGGAGE_STEP: Final = "becausal.node.id"
 BAGGAGE_SEQ: Final = "becausal.step.seq"

@@ -99,12 +99,15 @@ def test_a_chain_id_of_the_apps_own_crosses_unchanged() -> None:
         becausal.inject(headers)
 
     assert "traceparent" not in headers
-    assert headers["baggage"].isascii()
+    assert headers["tracestate"].isascii()
     with becausal.extract(headers):
         assert context.current() == odd
 
 
-def test_baggage_of_the_apps_is_kept_and_ours_stands_in_it_once() -> None:
+def test_baggage_of_the_apps_is_kept_and_ours_stands_in_it_once_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BECAUSAL_BAGGAGE", "1")
     headers = {"baggage": "mine=1"}
     token = otel_context.attach(baggage.set_baggage("user", "ann"))
     with standing(FAR):
@@ -122,13 +125,13 @@ def test_baggage_of_the_apps_is_kept_and_ours_stands_in_it_once() -> None:
 
 
 def test_what_the_app_put_into_the_carrier_itself_is_kept() -> None:
-    headers = {"baggage": "mine=1;note", "x": "y"}
+    headers = {"baggage": "mine=1;note", "x": "y", "tracestate": "vendor=1,becausal=old"}
     with standing(FAR):
         becausal.inject(headers)
         becausal.inject(headers)
 
-    assert headers["baggage"].startswith("mine=1;note,becausal.chain.id=")
-    assert headers["baggage"].count("becausal.chain.id") == 1
+    assert headers["tracestate"] == f"becausal={FAR.chain_id}/{FAR.id}/7/2,vendor=1"
+    assert headers["baggage"] == "mine=1;note"
     assert headers["x"] == "y"
 
 
@@ -161,7 +164,7 @@ def test_where_the_app_has_a_propagator_of_its_own_no_second_trace_is_invented()
     finally:
         propagate.set_global_textmap(former)
 
-    assert sorted(headers) == ["baggage", "x-trace"]
+    assert sorted(headers) == ["tracestate", "x-trace"]
 
 
 @pytest.mark.parametrize("name", ["Baggage", "BAGGAGE", "baggage"])

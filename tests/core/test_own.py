@@ -564,8 +564,8 @@ def damages() -> dict[str, Any]:
         "text": lambda told: "text",
         "empty": lambda told: {},
         "newer": lambda told: {**told, "format": 99},
-        "no baggage": lambda told: {**told, "baggage": ""},
-        "baggage of another type": lambda told: {**told, "baggage": 7},
+        "no tracestate": lambda told: {**told, "tracestate": ""},
+        "tracestate of another type": lambda told: {**told, "tracestate": 7},
         "no digest": lambda told: {key: told[key] for key in told if key != "digest"},
         "digest of another form": lambda told: {**told, "digest": "sha256:00"},
         "belief of another form": lambda told: {**told, "belief": None},
@@ -612,8 +612,8 @@ def test_where_warnings_are_errors_the_payload_is_given_all_the_same(
 def test_a_damaged_chain_id_costs_nobody_elses_steps(recording: Recording, store: str) -> None:
     with becausal.agent("a"):
         envelope: dict[str, Any] = becausal.handoff("a", "b", 1)
-    envelope["becausal"]["baggage"] = envelope["becausal"]["baggage"].replace(
-        "chain.id=", "chain.id=%ED%A0%80"
+    envelope["becausal"]["tracestate"] = envelope["becausal"]["tracestate"].replace(
+        "becausal=", "becausal=%ED%A0%80"
     )
     with becausal.receive("b", envelope):
         pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ from tests.integrations.kinds import Kinds
 
 import becausal
 from becausal import semconv
-from becausal.context import extract
+from becausal.propagation import extract
 from becausal_integrations.langgraph.remote import with_our_headers
 
 INPUT: dict[str, Any] = {"question": "how large?", "log": []}
@@ -202,9 +203,9 @@ def test_a_graph_inside_a_chain_does_not_leave_it_for_what_its_configuration_bri
     assert list(chains) == [mine.chain_id]
 
 
-@pytest.mark.parametrize("baggage", ["", "nonsense", "becausal.chain.id=x,becausal.node.id=zz", "a=b"])
-def test_baggage_that_says_nothing_of_a_chain_begins_a_new_one(recording: Recording, baggage: str) -> None:
-    chain_of(remote_writer).invoke({"findings": "x", "log": []}, {"configurable": {"baggage": baggage}})
+@pytest.mark.parametrize("said", ["", "nonsense", "becausal=x", "becausal=x/zz/1/1", "a=b"])
+def test_a_tracestate_that_says_nothing_of_a_chain_begins_a_new_one(recording: Recording, said: str) -> None:
+    chain_of(remote_writer).invoke({"findings": "x", "log": []}, {"configurable": {"tracestate": said}})
 
     assert Kinds(recording.last()).one("workflow").parent_id is None
 
@@ -216,24 +217,30 @@ def test_baggage_that_says_nothing_of_a_chain_begins_a_new_one(recording: Record
 async def test_the_app_s_headers_go_out_as_they_were_given(recording: Recording, how: str) -> None:
     server, headers = (
         Server(events=[("values", {})]),
-        {"X-Mine": "1", "Baggage": "user=7", "traceparent": "00-mine"},
+        {"X-Mine": "1", "Tracestate": "user=7", "traceparent": "00-mine", "baggage": "theirs=1"},
     )
     await called(server.remote(), how, INPUT, headers=headers)
 
-    assert headers == {"X-Mine": "1", "Baggage": "user=7", "traceparent": "00-mine"}
+    assert headers == {
+        "X-Mine": "1",
+        "Tracestate": "user=7",
+        "traceparent": "00-mine",
+        "baggage": "theirs=1",
+    }
     ((_, sent),) = server.requests
     assert (sent["x-mine"], sent["traceparent"]) == ("1", "00-mine")
-    assert sent["baggage"].startswith("user=7,becausal.chain.id=")
+    assert re.fullmatch(r"becausal=[0-9a-f]{32}/[0-9a-f]{16}/\d+/\d+,user=7", sent["tracestate"])
+    assert sent["baggage"] == "theirs=1"
 
 
 @pytest.mark.parametrize("how", HOW)
 async def test_what_the_client_sends_always_is_sent(recording: Recording, how: str) -> None:
     server = Server(events=[("values", {})])
-    await called(server.remote({"baggage": "tenant=a", "traceparent": "00-client"}), how, INPUT)
+    await called(server.remote({"tracestate": "tenant=a", "traceparent": "00-client"}), how, INPUT)
 
     ((_, sent),) = server.requests
     assert sent["traceparent"] == "00-client"
-    assert sent["baggage"].startswith("tenant=a,becausal.chain.id=")
+    assert re.fullmatch(r"becausal=[^,]+,tenant=a", sent["tracestate"])
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -252,7 +259,7 @@ async def test_the_request_differs_by_our_headers_alone(store: str, how: str) ->
     ((our_body, our_headers),) = with_us.requests
     assert our_body == body
     assert {name: our_headers[name] for name in headers} == headers
-    assert set(our_headers) - set(headers) == {"traceparent", "baggage"}
+    assert set(our_headers) - set(headers) == {"traceparent", "tracestate"}
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -265,7 +272,7 @@ async def test_langsmith_s_own_headers_stay(recording: Recording, how: str) -> N
 
     ((_, sent),) = server.requests
     assert sent["langsmith-trace"] == run.to_headers()["langsmith-trace"]
-    assert "becausal.chain.id=" in sent["baggage"]
+    assert sent["tracestate"].startswith("becausal=")
 
 
 async def test_a_run_that_a_client_asks_for_by_itself_carries_our_context(recording: Recording) -> None:
@@ -279,9 +286,9 @@ async def test_a_run_that_a_client_asks_for_by_itself_carries_our_context(record
     list(sync.runs.stream(None, "researcher", input=INPUT))
 
     inside, also_inside, outside = (sent for _, sent in server.requests)
-    assert str(turn.chain_id) in inside["baggage"]
-    assert str(turn.chain_id) in also_inside["baggage"]
-    assert "baggage" not in outside
+    assert str(turn.chain_id) in inside["tracestate"]
+    assert str(turn.chain_id) in also_inside["tracestate"]
+    assert "tracestate" not in outside
 
 
 def test_headers_come_out_as_given_outside_every_chain() -> None:

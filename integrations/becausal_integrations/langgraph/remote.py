@@ -7,8 +7,8 @@ Hooked places, and why these
 
 `RunsClient.stream`, `create`, `wait`, `ThreadsClient.stream` and their sync twins (langgraph-sdk)
     Every run that a client asks a server for, by a remote graph or by itself. The request gets our headers
-    (`traceparent`, `baggage`) beside those that the app gave, in a dict of its own; where both give one the app's
-    stays, and `baggage` is joined. Here and not in `RemoteGraph`, whose own `distributed_tracing` so stays as it is.
+    (`traceparent`, `tracestate`) beside those that the app gave, in a dict of its own; where both give one the app's
+    stays, and `tracestate` is joined. Here and not in `RemoteGraph`, whose own `distributed_tracing` so stays as it is.
     Not in the configuration that is sent: a server keeps that in its checkpoints.
 
 `SyncPregelLoop.__enter__`, `AsyncPregelLoop.__aenter__`
@@ -34,9 +34,10 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from becausal import semconv
-from becausal.context import current, extract, inject, remote_step
+from becausal.context import current
 from becausal.guard import guarded
 from becausal.instrument import Hooks
+from becausal.propagation import extract, inject, remote_step
 from becausal.recorder import Observation, Opening, Recorder
 from becausal.standin import FunctionStandIn
 from becausal.step import Attribute, OpenStep, Status
@@ -54,6 +55,9 @@ LOOP = "langgraph.pregel._loop"
 SDK = "langgraph_sdk.client"
 
 ASSISTANT = "langgraph.assistant_id"
+
+_BRINGING = frozenset(("tracestate", "baggage", semconv.HEADER))
+"""The headers that a place may come by."""
 
 _AT_WORK = otel_context.create_key("becausal-langgraph-remote")
 
@@ -111,10 +115,10 @@ def with_our_headers(
     names = {name.lower(): name for name in theirs}
     standing = {name.lower(): value for name, value in standing.items()}
     for name, value in ours.items():
-        if name == "baggage":
+        if name in ("tracestate", "baggage"):
             key = names.get(name, name)
             before = theirs.get(key) or standing.get(name)
-            theirs[key] = f"{before},{value}" if before else value
+            theirs[key] = ",".join(filter(None, (value, before) if name == "tracestate" else (before, value)))
         elif name not in names and name not in standing:
             theirs[name] = value
     return theirs
@@ -154,7 +158,7 @@ def _headers(client: Any, given: Mapping[str, str] | None) -> Mapping[str, str] 
 def arriving(loop: PregelLoop, *_: Any) -> Context | None:
     """Return the context in which to enter a graph that a caller elsewhere asked for; None for one of this process."""
     configurable = loop.config.get("configurable", {})
-    if "baggage" not in configurable or current() is not None or remote_step(configurable) is None:
+    if current() is not None or _BRINGING.isdisjoint(configurable) or remote_step(configurable) is None:
         return None
     # A span of the server's own is nearer than the caller's.
     here, context = trace.get_current_span(), extract(configurable)
