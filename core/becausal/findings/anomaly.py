@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from becausal.finding import Finding, Severity
+from becausal.findings.claims import hanging, superlatives
 from becausal.findings.contradictions import contradictions, exchanges, shortened
 from becausal.findings.coverage import uncovered
 from becausal.findings.odd import Odd
@@ -25,8 +26,10 @@ OF_TURNS: Final[tuple[Callable[[Scene, Turn], Iterator[Odd]], ...]] = (
     contradictions,
     exchanges,
     shortened,
+    superlatives,
     odd_texts,
     stopped,
+    hanging,
 )
 """Judges of one turn."""
 

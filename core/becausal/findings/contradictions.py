@@ -19,13 +19,13 @@ from typing import Any, Final
 
 from becausal.facts import Fact, facts, missing
 from becausal.findings.grounding import follows_from
-from becausal.findings.labels import Labels
+from becausal.findings.labels import Labels, is_message
 from becausal.findings.odd import Odd
 from becausal.findings.scene import Scene
 from becausal.findings.turns import Turn
 from becausal.payload import Payload
 
-__all__ = ["agree", "contradictions", "exchanges", "shortened"]
+__all__ = ["agree", "clauses", "contradictions", "exchanges", "shortened"]
 
 CHANGING: Final = re.compile(
     r"\b(?:status|state|phase|stage|step|decision|verdict|round|version|score|rating|priority|progress|result|answer|"
@@ -81,13 +81,15 @@ def contradictions(scene: Scene, turn: Turn) -> Iterator[Odd]:
 def _replaces(turn: Turn, label: str, old: str, new: str) -> bool:
     """Return whether a value took the other's place, and was neither reckoned nor told beside it."""
     before, after = _figures(old), _figures(new)
+    if _is_exchanged(turn, label, old):
+        return True
     if not before and not after:
         return _is_name(old) and _is_name(new) and old.casefold() not in turn.said_text.casefold()
     if bool(before) != bool(after):
         return not after and old not in turn.said_text  # a word in place of a figure: n/a, unknown
     if len(before) != len(after):
         return False
-    if old in turn.said_text and not _is_exchanged(turn, label, old, new):
+    if old in turn.said_text:
         return False
     if _decimals(new) < _decimals(old) and abs(before[0] - after[0]) < 1:
         return False  # rounded, and told so
@@ -107,12 +109,13 @@ def _is_reckoned(turn: Turn, old: str, new: str) -> bool:
     return len(figures) < 2 or follows_from(_figures(new)[0], figures)
 
 
-def _is_exchanged(turn: Turn, label: str, old: str, new: str) -> bool:
-    """Return whether the old value stands under the label that the new one was told under."""
+def _is_exchanged(turn: Turn, label: str, old: str) -> bool:
+    """Return whether the old value stands under a label that it was not told under: values changed their places."""
     return any(
         other != label
-        and any(agree(old, one) for one in said)
-        and any(agree(new, one) for one in turn.heard_labels.get(other, ()))
+        and any(_plain(old) == _plain(one) for one in said)
+        and other in turn.heard_labels
+        and not any(agree(old, one) for one in turn.heard_labels[other])
         for other, said in turn.said_labels.items()
     )
 
@@ -146,7 +149,7 @@ def exchanges(scene: Scene, turn: Turn) -> Iterator[Odd]:
 def _bound(payloads: Iterable[Payload]) -> dict[tuple[str, str], Fact]:
     """Return the one value that each word stands beside, by kind; a word beside several tells nothing."""
     found: dict[tuple[str, str], Fact | None] = {}
-    for clause in (clause for payload in payloads for clause in _clauses(payload.value())):
+    for clause in (clause for payload in payloads for clause in clauses(payload.value())):
         stated = [fact for fact in facts(clause) if fact.kind in KINDS]
         words = set(re.findall(r"[^\W\d_]{3,}", clause)) if stated else ()
         for fact in stated:
@@ -168,13 +171,15 @@ def _size(fact: Fact) -> Hashable:
     return size
 
 
-def _clauses(value: object) -> Iterator[str]:
+def clauses(value: object) -> Iterator[str]:
     """Yield what belongs together: the short fields of a record, the lines and sentences of a text."""
     waiting: list[Any] = [value]
     while waiting:
         item = waiting.pop()
         if isinstance(item, str):
             yield from _CLAUSES.split(item[:MOST_TEXT])
+        elif is_message(item):
+            waiting.append(item["content"])
         elif isinstance(item, Mapping):
             short = [key for key, inner in item.items() if _is_short(inner)]
             yield ", ".join(f"{key}: {item[key]}" for key in short)
@@ -223,6 +228,8 @@ def agree(one: str, other: str) -> bool:
     if _plain(one) == _plain(other):
         return True
     mine, its = facts(one), facts(other)
+    if _zone(mine) != _zone(its):
+        return False
     if mine and its and (not missing(mine, its, text=other) or not missing(its, mine, text=one)):
         return not _loses_sign(one, other)
     if sorted(_figures(one)) == sorted(_figures(other)) and _figures(one):
@@ -233,6 +240,12 @@ def agree(one: str, other: str) -> bool:
         shared = len(words & others)
         return shared * 2 >= min(len(words), len(others)) if words and others else True
     return False
+
+
+def _zone(stated: Iterable[Fact]) -> object:
+    """Return the zone of a time of the day; without one, half of the world is another time."""
+    times: list[Any] = [fact.value for fact in stated if fact.kind == "time"]
+    return times[0][1] if len(times) == 1 else None
 
 
 def _loses_sign(one: str, other: str) -> bool:

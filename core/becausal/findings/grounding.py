@@ -59,6 +59,7 @@ def _from_nowhere(scene: Scene, step: Step) -> list[tuple[Fact, bool]]:
         (fact, has_material)
         for fact in new
         if fact.kind in JUDGED
+        and not ("tool_calls" in fact.path and fact.path[-1] == "id")  # a call's own number is no statement
         and not _is_small(fact)
         and not _is_part(fact, given_text)
         and known.derivation(fact) is None

@@ -14,9 +14,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
-__all__ = ["Labels", "labels", "plain"]
+__all__ = ["Labels", "is_message", "labels", "plain"]
 
 Labels = dict[str, list[str]]
 """Values, as they stand there, by label in its plain form."""
@@ -64,7 +64,7 @@ def _pairs(value: object) -> Iterator[tuple[str, str]]:
         item = waiting.pop()
         if isinstance(item, str):
             yield from _of_text(item)
-        elif isinstance(item, Mapping) and "content" in item and item.keys() & _OF_MESSAGES:
+        elif is_message(item):
             waiting.append(item["content"])
         elif isinstance(item, Mapping) and item.get("type") in ("text", "output_text", "input_text"):
             waiting.append(item.get("text"))
@@ -76,6 +76,11 @@ def _pairs(value: object) -> Iterator[tuple[str, str]]:
                 waiting.append(inner)
         elif isinstance(item, list | tuple):
             waiting.extend(item)
+
+
+def is_message(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Return whether data is a message of any framework's: its content is what it says, the rest of it is not."""
+    return isinstance(value, Mapping) and "content" in value and not value.keys().isdisjoint(_OF_MESSAGES)
 
 
 def _in_words(value: object) -> str | None:

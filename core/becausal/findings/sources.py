@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from becausal.findings.contradictions import agree
@@ -16,6 +17,7 @@ from becausal.toolchecks.reading import QUERIES
 __all__ = ["disputed"]
 
 MOST_SOURCES: Final = 200
+_FIGURE: Final = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w)")
 _NAMES: Final = re.compile(
     r"(?:^|_)(?:id|item|sku|name|order|customer|product|ticker|symbol|city|account|user|shop|case)$"
 )
@@ -81,8 +83,12 @@ def _odd(
 
 
 def _stands(value: str, text: str) -> bool:
-    bare = text.replace(",", "")
-    return re.search(rf"(?<![\w.]){re.escape(value)}(?![\w]|\.\d)", bare) is not None
+    """Return whether a value stands in a text: a figure in whichever form, anything else as it is."""
+    figures = _FIGURE.findall(value.replace(",", ""))
+    if len(figures) != 1:
+        return value.casefold() in text.casefold()
+    wanted = Decimal(figures[0])
+    return any(Decimal(figure) == wanted for figure in _FIGURE.findall(text.replace(",", "")))
 
 
 def _records(step: Step) -> Iterator[Mapping[str, Any]]:
