@@ -15,14 +15,14 @@ import time
 os.environ.setdefault("BECAUSAL_STRICT", "1")
 
 from tests.provenance.case import case_of
+from tests.provenance.plants import KINDS, PlantKind
 from tests.provenance.playing import PLAYERS
-from tests.provenance.plants import KINDS
 from tests.provenance.scoring import Score, judged, table
 
 import becausal
 
 
-def scored(runs: int, first_seed: int) -> dict[str, Score]:
+def scored(runs: int, first_seed: int) -> dict[PlantKind, Score]:
     """Play runs, half of them as code of one's own, a quarter on each framework; the store must be open."""
     scores = {kind: Score() for kind in KINDS}
     for seed in range(first_seed, first_seed + runs):

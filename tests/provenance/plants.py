@@ -22,20 +22,40 @@ KINDS: Final[tuple[PlantKind, ...]] = (
 SourceKind = Literal["user", "tool", "memory", "model", "agent"]
 
 LABELS: Final = (
-    "deposit freight surcharge penalty retainer levy stipend rebate tariff premium advance allowance royalty toll "
-    "escrow pension bounty dividend grant subsidy"
-).split()  # noqa: SIM905
-NOUNS: Final = "harbour depot quarry mill orchard foundry archive clinic ferry kiln".split()  # noqa: SIM905
-PLACES: Final = "Lisbon Turku Bergen Graz Porto Malmo Gdansk Cork Bilbao Varna".split()  # noqa: SIM905
+    "deposit", "freight", "surcharge", "penalty", "retainer", "levy", "stipend", "rebate", "tariff", "premium", "advance",
+    "allowance", "royalty", "toll", "escrow", "pension", "bounty", "dividend", "grant", "subsidy",
+)  # fmt: skip
+NOUNS: Final = (
+    "harbour",
+    "depot",
+    "quarry",
+    "mill",
+    "orchard",
+    "foundry",
+    "archive",
+    "clinic",
+    "ferry",
+    "kiln",
+)
+PLACES: Final = ("Lisbon", "Turku", "Bergen", "Graz", "Porto", "Malmo", "Gdansk", "Cork", "Bilbao", "Varna")
 DOINGS: Final = (
-    "closes for repairs after the spring tide", "stores grain for three of its neighbours", "keeps no night shift on its western side",
-    "accepts barrels but never loose timber", "ships copper under a yearly licence", "rents two cranes from a private owner",
-    "weighs every cart before it leaves the yard", "pays its porters at the end of each week",
-)  # fmt: skip
+    "closes for repairs after the spring tide",
+    "stores grain for three of its neighbours",
+    "keeps no night shift on its western side",
+    "accepts barrels but never loose timber",
+    "ships copper under a yearly licence",
+    "rents two cranes from a private owner",
+    "weighs every cart before it leaves the yard",
+    "pays its porters at the end of each week",
+)
 FINISHES: Final = (
-    "as the old council ruled", "unless the warden objects", "since the bridge was widened", "whatever the weather brings",
-    "by order of the guild", "in spite of many complaints",
-)  # fmt: skip
+    "as the old council ruled",
+    "unless the warden objects",
+    "since the bridge was widened",
+    "whatever the weather brings",
+    "by order of the guild",
+    "in spite of many complaints",
+)
 
 
 @dataclass
@@ -93,11 +113,6 @@ def _millions(random: Random) -> tuple[Any, list[Form]]:
     return tenths, [lambda v: f"{v * 100_000:,}", lambda v: f"{v / 10} million", lambda v: f"{v * 100_000}"]
 
 
-def _minutes(random: Random) -> tuple[Any, list[Form]]:
-    halves = random.randrange(5, 47)
-    return halves, [lambda v: f"{v * 30} minutes", lambda v: f"{v / 2:g} hours"]
-
-
 def _share(random: Random) -> tuple[Any, list[Form]]:
     thousandths = random.randrange(101, 989)
     return thousandths, [lambda v: f"{v / 10}%", lambda v: f"{v / 10} percent"]
@@ -108,7 +123,7 @@ def _code(random: Random) -> tuple[Any, list[Form]]:
     return number, [lambda v: v, lambda v: v.lower(), lambda v: f"`{v}`"]
 
 
-VALUES: Final = (_money, _date, _count, _millions, _minutes, _share, _code)
+VALUES: Final = (_money, _date, _count, _millions, _share, _code)
 
 
 def sentence(random: Random) -> str:
@@ -190,6 +205,6 @@ def _derived(made: Plant, random: Random, agents: int) -> Plant:
             ({"distance": f"{kilometres} km"}, f"{kilometres * 1000:,} m", [f"{kilometres} km"]),
         ]
     )
-    made.operands = tuple(map(str, operands))
+    made.operands = tuple(str(operand) for operand in operands)
     made.forms, made.first = [form], random.randrange(agents)
     return made

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from tests.provenance.case import Case
+from tests.provenance.plants import KINDS, Plant, PlantKind
 
 from becausal.blame import Segment
 from becausal.run import Run
-from tests.provenance.case import Case
-from tests.provenance.plants import KINDS, Plant
 
 __all__ = ["Score", "judged", "table"]
 
@@ -30,33 +31,33 @@ class Score:
     misses: list[str] = field(default_factory=list)
 
 
-def judged(case: Case, run: Run, scores: dict[str, Score], *, how: str) -> None:
+def judged(case: Case, run: Run, scores: Mapping[PlantKind, Score], *, how: str) -> None:
     """Add what blame says of a case."""
     text = run.output.text() if run.output is not None else ""
-    step = run.graph.output_step
     last = len(case.agents) - 1
-    everything = run.blame().segments
+    said = run.blame().segments
+    everything = _of_the_last(said, case, how)
     for one in case.plants:
         form = one.form(last)
         if one.first > last or (form not in text and json.dumps(form)[1:-1] not in text):
             continue  # it was lost on the way: the app's doing, not blame's
         score = scores[one.kind]
         score.planted += 1
-        for segments in (_covering(everything, form, one),):
-            found = segments
-            if found is None or found.origin is None:
-                score.misses.append(f"{how} seed {case.seed}: {form!r} not told")
-                continue
-            score.told += 1
-            if _is_right(one, found, case):
-                score.right += 1
-            else:
-                says = f"{found.source} {found.origin.kind} {found.origin.name} {found.derived and found.derived.how}"
-                score.misses.append(
-                    f"{how} seed {case.seed}: {one.kind} {form!r} of {one.source} {one.origin}: {says} ({found.text[:60]!r})"
-                )
-            if one.kind in ("invented", "computed") and found.source in ("tool", "user", "memory"):
-                score.innocent += 1
+        # What was said before in the same words is told there, once.
+        found = _covering(everything, form) or _covering(said, form)
+        if found is None or found.origin is None:
+            score.misses.append(f"{how} seed {case.seed}: {form!r} not told")
+            continue
+        score.told += 1
+        if _is_right(one, found, case):
+            score.right += 1
+        else:
+            says = f"{found.source} {found.origin.name} {found.derived and found.derived.how} ({found.text[:60]!r})"
+            score.misses.append(
+                f"{how} seed {case.seed}: {one.kind} {form!r} of {one.source} {one.origin}: {says}"
+            )
+        if one.kind in ("invented", "computed") and found.source in ("tool", "user", "memory"):
+            score.innocent += 1
     true = {one.form(last) for one in case.plants if one.kind == "derived"}
     for segment in everything:
         if segment.derived is not None:
@@ -68,10 +69,29 @@ def judged(case: Case, run: Run, scores: dict[str, Score], *, how: str) -> None:
                     f"{how} seed {case.seed}: {segment.text!r} said to be a {segment.derived.how} ({sure}) of "
                     f"{[operand.text for operand in segment.derived.operands]}"
                 )
-    del step
 
 
-def _covering(segments: Iterable[Segment], form: str, one: Plant) -> Segment | None:
+def _of_the_last(segments: Sequence[Segment], case: Case, how: str) -> list[Segment]:
+    """Return the segments of what the last agent said, where an output holds what others said, too."""
+    if how == "langgraph":
+        return [
+            segment
+            for segment in segments
+            if segment.at == f"$.{case.agents[-1]}_note" or _under(segment, case)
+        ]
+    if how == "autogen":
+        last = max(
+            (segment.at.split("]")[0] for segment in segments), key=lambda at: (len(at), at), default=""
+        )
+        return [segment for segment in segments if segment.at.startswith(last)]
+    return list(segments)
+
+
+def _under(segment: Segment, case: Case) -> bool:
+    return segment.at.startswith(f"$.{case.agents[-1]}_note.")
+
+
+def _covering(segments: Iterable[Segment], form: str) -> Segment | None:
     """Return the segment that says the most exactly where a text came in."""
     near = [
         segment
@@ -99,7 +119,7 @@ def _is_right(one: Plant, found: Segment, case: Case) -> bool:
     return found.source == one.source
 
 
-def table(scores: dict[str, Score], *, most_misses: int = 0) -> str:
+def table(scores: Mapping[PlantKind, Score], *, most_misses: int = 0) -> str:
     """Return the scores as a table."""
     lines = [f"{'kind':<14}{'planted':>9}{'told':>7}{'right':>7}{'precision':>11}{'recall':>9}"]
     for kind in KINDS:

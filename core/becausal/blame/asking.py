@@ -22,7 +22,7 @@ from becausal.decision import Decision
 from becausal.facts import Fact, facts
 from becausal.graph import Graph
 from becausal.graph.index import Found
-from becausal.graph.wording import Wording, telling_words
+from becausal.graph.wording import Wording, normal, telling_words
 from becausal.payload import Payload
 from becausal.step import Step
 
@@ -37,9 +37,12 @@ ASKED = frozenset((
 ))  # fmt: skip
 """Kinds of facts that are blamed by themselves."""
 
+CONVERTED = ("quantity", "duration")
+"""Kinds of facts that may be told in another unit."""
+
 MOST_OPERANDS = 12
 MOST_FACTS = 40
-_MATTERS = re.compile(r"\w")
+_FIGURE = re.compile(r"\d+(?:\.\d+)?")
 
 
 class Asking:
@@ -58,7 +61,8 @@ class Asking:
         fact = _only_fact(piece.text, piece.key)
         if fact is not None and (whole.source in WORDED or whole.origin is None):
             whole = replace(self._of_fact(fact, whole, hints) or whole, text=piece.text, at=piece.at)
-            whole = self._reckoned(fact, whole) if whole.source in WORDED else whole
+            if whole.source in WORDED and whole.derived is None:
+                whole = self._reckoned(fact, whole)
             yield whole
             return
         if whole.source not in WORDED or whole.origin is None:
@@ -80,7 +84,8 @@ class Asking:
             part = self._segment(run.text)
             if part.origin is None or part.origin.id == whole.origin.id:
                 continue
-            covered.append((run.start, run.end))
+            if part.source not in WORDED:
+                covered.append((run.start, run.end))
             if run.is_cut:
                 yield self._cut(piece, whole, part)
                 return
@@ -95,25 +100,26 @@ class Asking:
 
     def _part(self, fact: Fact, whole: Segment, hints: frozenset[str], piece: Piece) -> Iterator[Segment]:
         part = self._of_fact(fact, whole, hints)
-        if part is not None:
-            yield replace(part, at=piece.at, part_of=piece.text)
-            return
-        alone = replace(whole, text=fact.text, at=piece.at, part_of=piece.text, changes=[])
-        reckoned = self._reckoned(fact, alone)
-        if reckoned.derived is not None:
-            yield reckoned
+        alone = part or replace(whole, text=fact.text, changes=[])
+        if alone.source in WORDED and alone.derived is None:
+            alone = self._reckoned(fact, alone)
+        if part is not None or alone.derived is not None:
+            yield replace(alone, at=piece.at, part_of=piece.text)
 
     def _of_fact(self, fact: Fact, whole: Segment, hints: frozenset[str]) -> Segment | None:
         """Return the segment of a fact that came in elsewhere than what it stands in."""
         if fact.kind == "number" and len(fact.text) < 2:
             return None
-        part = self._segment(fact.text, hints)
-        if _is_elsewhere(part, whole):
+        said = self._segment(fact.text, hints)
+        part = said if _is_elsewhere(said, whole) else None
+        if fact.kind in ("name", "quote") or (part is not None and part.source not in WORDED):
             return part
-        if fact.kind in ("name", "quote"):
-            return None
-        part = self._segment(fact.text, hints, fact)
-        return part if _is_elsewhere(part, whole) else None
+        stated = self._segment(fact.text, hints, fact)
+        if not _is_elsewhere(stated, whole) or not _is_elsewhere(stated, said):
+            return part
+        if fact.kind in CONVERTED and said.origin is not None and _is_converted(stated):
+            return replace(said, changes=[], derived=Derived("converted", [_as_given(stated)], is_sure=True))
+        return stated
 
     def _cut(self, piece: Piece, whole: Segment, part: Segment) -> Segment:
         assert whole.origin is not None
@@ -174,10 +180,8 @@ class Asking:
         graph, payload = self._graph, step.produced if side == "produced" else step.received
         if payload is None or graph.contents.of(payload) is None:
             return None
-        if fact is not None:
-            found = graph.index.find_fact(fact)
-        else:
-            found = graph.index.find(Wording(text, graph.contents.texts(payload)))
+        wording = Wording(text, graph.contents.texts(payload))
+        found = graph.index.find(wording) if fact is None else graph.index.find_fact(fact, wording)
         flow = self._flows.setdefault(found, Flow(graph, found))
         if flow.grade(payload) is None:
             return None
@@ -214,6 +218,20 @@ def _only_fact(text: str, key: str | None) -> Fact | None:
     if len(found) != 1 or found[0].kind not in ASKED - {"name", "quote"}:
         return None
     return found[0] if found[0].text.strip() == bare else None
+
+
+def _is_converted(stated: Segment) -> bool:
+    """Return whether a fact's figure became another one on its way."""
+    return any(_figures(change.before) != _figures(change.after) for change in stated.changes)
+
+
+def _figures(text: str) -> list[str]:
+    return _FIGURE.findall(normal(text))
+
+
+def _as_given(stated: Segment) -> Segment:
+    """Return the segment of a fact as its origin said it."""
+    return replace(stated, text=stated.changes[0].before, changes=[])
 
 
 def _is_elsewhere(part: Segment, whole: Segment) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from becausal.blame.flow import Arrival, Flow
@@ -46,7 +47,7 @@ def on_the_way(graph: Graph, flow: Flow, text: str, arrival: Arrival, fact: Fact
         said.append((arrival.path[-1], text))
     return [
         Rewording("reformatted" if _same(before, after) else "reworded", step, before, after)
-        for (_, before), (step, after) in zip(said, said[1:], strict=False)
+        for (_, before), (step, after) in pairwise(said)
     ]
 
 

@@ -157,9 +157,11 @@ class Flow:
     # What stands beside it
 
     def _by_likeness(self, end: tuple[Place, Grade]) -> tuple[bool, int, int]:
-        step = self._step(end[0])
-        payload = step.produced if end[0].side == "produced" else step.received
-        return end[1] == "inferred", -self._likeness(payload), step.seq
+        return end[1] == "inferred", -self._likeness(self._payload(end[0])), self._step(end[0]).seq
+
+    def _payload(self, place: Place) -> Payload | None:
+        step = self._step(place)
+        return step.produced if place.side == "produced" else step.received
 
     def _likest(self, makers: Iterator[Step]) -> Step | None:
         if not self._hints:
@@ -198,7 +200,19 @@ class Flow:
             found = list(
                 self._elsewhere(step) if self._may_be_elsewhere(step, place.side) else self._of_insides(step)
             )
+        if self._hints and found and place.side == "received":
+            found += self._likelier(step, [source for source, _ in found])
         return iter(found or self._carried_over(step))
+
+    def _likelier(self, step: Step, places: Sequence[Place]) -> Iterator[tuple[Place, Grade]]:
+        """Yield an earlier step that said more of what stands beside the text than those that lead here."""
+        earlier = (other for other in self._makers if other.seq < step.seq and self._was_at_hand(other, step))
+        maker = self._likest(islice(earlier, MOST_MAKERS))
+        if maker is None:
+            return
+        most = max(self._likeness(self._payload(place)) for place in places)
+        if self._likeness(maker.produced) > most:
+            yield Place(self._outermost(maker, step).id, "produced"), "matched"
 
     def _is_continued(self, step: Step, kinds: Container[EdgeKind] = EVERY_KIND) -> bool:
         """Return whether a cause of a step stands in another run, as in a conversation that goes on."""

@@ -16,7 +16,7 @@ from becausal.blame.shared import Words
 from becausal.facts import Fact, read
 from becausal.facts.derived import Given
 from becausal.graph import Graph
-from becausal.graph.content import said_in
+from becausal.graph.content import data_in, said_in
 from becausal.payload import Payload
 from becausal.step import Step
 
@@ -28,6 +28,9 @@ MOST_SCOPES = 40
 MOST_REMEMBERED = 512
 MOST_TOGETHER = 12
 """So many figures of several messages are looked at together."""
+
+
+Groups = list[tuple[tuple[Fact, ...], Given]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class GivenTo:
         self._graph = graph
         self._words: OrderedDict[bytes, list[Words]] = OrderedDict()
         self._scopes: dict[str, list[Scope]] = {}
-        self._facts: OrderedDict[str, tuple[tuple[Fact, ...], Given]] = OrderedDict()
+        self._facts: OrderedDict[str, Groups] = OrderedDict()
 
     def places(self, step: Step) -> Iterator[tuple[Step, Side, Payload]]:
         """Yield what a step had, the latest first."""
@@ -79,38 +82,49 @@ class GivenTo:
 
     def _read(self, step: Step) -> list[Scope]:
         found: list[Scope] = []
+        together: list[Fact] = []
         for other, side, payload in self.places(step):
             if payload.size > LARGEST or not payload.is_kept:
                 continue
             for value in reversed(list(_apart(payload.value()))):
-                facts, given = self._stated(value)
-                if facts and len(found) < MOST_SCOPES:
-                    found.append(Scope(other, side, facts, given))
-        together = tuple(fact for scope in reversed(found) for fact in scope.facts)
-        if len(found) > 1 and len({fact.key for fact in together}) <= MOST_TOGETHER:
-            found.append(Scope(step, "received", together, Given(together)))
+                groups = self._stated(value)
+                together += groups[0][0] if groups else ()
+                if len(found) < MOST_SCOPES:
+                    found += [Scope(other, side, facts, given) for facts, given in groups]
+        if len({fact.key for fact in together}) <= MOST_TOGETHER:
+            found.append(Scope(step, "received", tuple(together), Given(together)))
         return found
 
-    def _stated(self, value: object) -> tuple[tuple[Fact, ...], Given]:
+    def _stated(self, value: object) -> Groups:
+        """Return the facts that stand in a value, and those of each record in it, with the largest first."""
         if not isinstance(value, str):
-            facts = read(value).facts
-            return facts, Given(facts)
+            return _grouped(read(value).facts)
         if value not in self._facts:
-            facts = read(value).facts
-            self._facts[value] = facts, Given(facts)
+            self._facts[value] = _grouped(read(value).facts)
             if len(self._facts) > MOST_REMEMBERED:
                 self._facts.popitem(last=False)
         return self._facts[value]
 
 
+def _grouped(facts: tuple[Fact, ...]) -> Groups:
+    records: dict[tuple[object, ...], list[Fact]] = {(): list(facts)}
+    for fact in facts:
+        for length in range(1, len(fact.path)):
+            records.setdefault(fact.path[:length], []).append(fact)
+    apart = {tuple(record): None for record in records.values() if record}
+    return [(record, Given(record)) for record in list(apart)[:MOST_SCOPES]]
+
+
 def _apart(value: object) -> Iterator[object]:
     """Yield the messages' contents, and what else there is, each by itself."""
-    if isinstance(value, Mapping):
+    if isinstance(value, str):
+        yield from _parts_of(value)
+    elif isinstance(value, Mapping):
         said = said_in(value)
         if said is None:
             return
         if said is not value:
-            yield said["content"]
+            yield from _apart(said["content"])
             return
         rest = {key: item for key, item in value.items() if not _holds_messages(item)}
         for item in value.values():
@@ -118,11 +132,23 @@ def _apart(value: object) -> Iterator[object]:
                 yield from _apart(item)
         if rest:
             yield rest
-    elif isinstance(value, Sequence) and not isinstance(value, str | bytes) and _holds_messages(value):
+    elif isinstance(value, Sequence) and not isinstance(value, bytes) and _holds_messages(value):
         for item in value:
             yield from _apart(item)
     else:
         yield value
+
+
+def _parts_of(text: str) -> Iterator[object]:
+    """Yield the data in a text, each by itself, and then the rest of it."""
+    rest, at = [], 0
+    for start, end, value in data_in(text):
+        yield value
+        rest.append(text[at:start])
+        at = end
+    rest.append(text[at:])
+    if any(map(str.strip, rest)):
+        yield "\n".join(rest)
 
 
 def _holds_messages(value: object) -> bool:

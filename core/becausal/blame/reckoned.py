@@ -48,7 +48,9 @@ def reckonings(fact: Fact, scopes: Sequence[Scope]) -> list[Reckoning]:
     """Return the ways in which a figure follows from what was given, one for each scope; the likeliest first."""
     found = [way for scope in scopes if (way := _in_scope(fact, scope)) is not None]
     apart = {(way.how, frozenset(operand.key for operand in way.operands)): way for way in reversed(found)}
-    return sorted(apart.values(), key=lambda way: (not way.is_sure, -_likeness(fact, way)))
+    return sorted(
+        apart.values(), key=lambda way: (not way.is_sure, -_likeness(fact, way), len(way.scope.facts))
+    )
 
 
 def _in_scope(fact: Fact, scope: Scope) -> Reckoning | None:
@@ -73,7 +75,7 @@ def _is_told(fact: Fact, how: str, of: Sequence[Fact]) -> bool:
         return bool(
             one and other and _digits(fact) >= 3 and (one / other).normalize().as_tuple().digits == (1,)
         )
-    return how != "rounded" or _digits(fact) >= 2
+    return how != "rounded" or (_digits(fact) >= 2 and figure_of(fact) != figure_of(of[0]))
 
 
 def _by_chance(fact: Fact, how: str, of: Sequence[Fact], scope: Scope) -> float:

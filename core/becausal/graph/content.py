@@ -20,12 +20,15 @@ import becausal.canonical as canonical
 from becausal.graph.lists import Lists
 from becausal.payload import Bodies, Payload, text_of
 
-__all__ = ["LONGEST_KEYED", "Content", "Contents", "said_in", "text_of_scalar"]
+__all__ = ["LONGEST_KEYED", "Content", "Contents", "data_in", "said_in", "text_of_scalar"]
 
 _MESSAGE_MARKS = ("role", "type", "source", "call_id", "tool_call_id", "finish_reason")
 _SPOKEN = ("content", "tool_calls")
 _SCALARS = (int, float, complex, Decimal, Fraction, dt.date, dt.time, dt.timedelta, uuid.UUID)
 _LONGEST_JSON = 1_000_000
+_MOST_JSON = 200
+_JSON_START = re.compile(r"^[ \t]*[{\[]", re.MULTILINE)
+_DECODER = json.JSONDecoder()
 LONGEST_KEYED = 200
 """Characters. A longer text says by itself what it is about."""
 
@@ -218,15 +221,24 @@ def _walk_mapping(value: Mapping[object, object], reading: _Reading) -> None:
 
 
 def _walk_json(text: str, reading: _Reading) -> None:
-    """Read data that was sent as text: frameworks hand a tool's result to the model that way."""
-    if text[:1] not in ("{", "[") or len(text) > _LONGEST_JSON:
-        return
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return
-    if isinstance(value, dict | list):
+    """Read data that was sent as text: frameworks hand a tool's result to the model that way, prompts quote it."""
+    for _, _, value in data_in(text):
         _walk(value, reading, whole=False)
+
+
+def data_in(text: str) -> Iterator[tuple[int, int, dict[str, object] | list[object]]]:
+    """Yield the JSON objects and lists that stand in a text from the beginning of a line, each with its span."""
+    if len(text) > _LONGEST_JSON or ("{" not in text and "[" not in text):
+        return
+    end = 0
+    for number, match in enumerate(_JSON_START.finditer(text)):
+        if match.start() < end or number > _MOST_JSON:
+            continue
+        try:
+            value, end = _DECODER.raw_decode(text, match.end() - 1)
+        except (ValueError, RecursionError):
+            continue
+        yield match.end() - 1, end, value
 
 
 def _is_message(value: Mapping[object, object]) -> bool:

@@ -75,15 +75,16 @@ class Index:
             frozenset(i for i in loose if wording.is_in_normal(self._normal.texts[i])),
         )
 
-    def find_fact(self, fact: Fact) -> Found:
-        """Return the texts that state a fact, in whichever form."""
+    def find_fact(self, fact: Fact, wording: Wording) -> Found:
+        """Return the texts that state a fact, in its own wording or in whichever form."""
+        worded = self.find(wording)
         numbers = {
             number
             for needed in forms(fact)
             for number in islice(self._normal.candidates(needed), MOST_STATING)
             if self._states(number, fact, needed)
         }
-        return Found(frozenset(), frozenset(numbers))
+        return Found(worded.exactly, worded.normally | numbers)
 
     def text(self, number: int) -> str:
         """Return a text by its number."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from becausal.facts import Fact, facts, missing
 from becausal.facts.units import UNITS
+from becausal.graph.content import data_in
 from becausal.graph.wording import normal, pieces, words
 
 __all__ = ["forms", "states"]
@@ -28,7 +29,8 @@ _MONTHS: Final = tuple(
 )
 _UNIT_NAMES: Final = (
     "second", "minute", "hour", "day", "week", "month", "year", "meter", "kilometer", "mile", "foot", "gram",
-    "kilogram", "tonne", "pound", "liter", "milliliter", "gallon", "kilobyte", "megabyte", "gigabyte", "watt", "kilowatt",
+    "kilogram", "tonne", "pound", "liter", "milliliter", "gallon", "kilobyte", "megabyte", "gigabyte", "watt",
+    "kilowatt",
     "centimeter", "millimeter", "megawatt",
 )  # fmt: skip
 """The units in which amounts are usually told."""
@@ -48,7 +50,7 @@ def forms(fact: Fact) -> Iterator[frozenset[str]]:
         case "quantity" | "duration":
             sizes = (value[1] / _worth(unit) for unit in _units(value[0]))
             yield from dict.fromkeys(frozenset((_written(size),)) for size in sizes)
-        case "date":
+        case "date" if len(value) == 3:  # else a weekday, or a day counted from today: known by its words
             yield from _of_date(value)
         case _:
             needed = words(normal(fact.text))
@@ -67,8 +69,7 @@ def states(
         needed: of `forms`.
         known: what pieces of the text state, as far as they were read; it is added to.
     """
-    if text[:1] in ("{", "["):
-        return False  # data: each of its leaves is a text of its own
+    text = _without_data(text)
     known = {} if known is None else known
     tried = 0
     for piece in pieces(text):
@@ -82,6 +83,15 @@ def states(
         if not missing((fact,), known[piece]):
             return True
     return False
+
+
+def _without_data(text: str) -> str:
+    """Return a text without the data in it, each leaf of which is a text of its own."""
+    rest, at = [], 0
+    for start, end, _ in data_in(text):
+        rest.append(text[at:start])
+        at = end
+    return "\n".join([*rest, text[at:]]) if rest else text
 
 
 def _written(size: Decimal) -> str:
