@@ -36,6 +36,8 @@ from becausal.logline import LogLine, lines_of
 from becausal.memory_view import MemoryView
 from becausal.payload import Payload
 from becausal.recorder import OUTSIDE
+from becausal.report import Format
+from becausal.report import report as write_report
 from becausal.rootcause import Suspect
 from becausal.settings import store_url
 from becausal.step import Status, Step
@@ -210,6 +212,14 @@ class Run:
         chosen = embed if model is None else embedder(model)
         scene = Scene(self.graph, self.handoffs)
         return drift(self.graph, self.handoffs, scene.stated, (scene.answer_facts, scene.answer), chosen)
+
+    def report(self, format: Format = "markdown") -> str:
+        """Return an incident report, for people who were not there: Markdown, or one HTML page that is whole in itself.
+
+        Raises:
+            BecausalError: there is no such format.
+        """
+        return write_report(self, format)
 
     def diff(self, other: Run) -> Comparison:
         """Return this run and another one side by side: what differs, step by step, and where they first part."""

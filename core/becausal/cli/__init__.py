@@ -16,7 +16,7 @@ from typing import Final, Literal, TextIO
 
 from rich.console import Console
 
-from becausal.cli import judging, looking, remembering, spreading
+from becausal.cli import answering, judging, looking, remembering, spreading
 from becausal.cli.command import FINE, WRONG_USE, Answer, Commands
 from becausal.errors import BecausalError
 
@@ -26,6 +26,7 @@ GROUPS: Final[tuple[Callable[[Commands], None], ...]] = (
     looking.add_to,
     remembering.add_to,
     judging.add_to,
+    answering.add_to,
     spreading.add_to,
 )
 """What adds the commands, in the order in which `becausal --help` lists them."""
@@ -71,8 +72,10 @@ def _parser() -> argparse.ArgumentParser:
 def _print(answer: Answer, options: argparse.Namespace) -> None:
     if options.json:
         sys.stdout.write(json.dumps(answer.data(), indent=2, ensure_ascii=True, allow_nan=False) + "\n")
+    elif isinstance(shown := answer.shown(), str):
+        sys.stdout.write(shown)  # a document, whole: whatever the terminal's width
     else:
-        _console(sys.stdout, plain=options.no_color).print(answer.shown())
+        _console(sys.stdout, plain=options.no_color).print(shown)
     sys.stdout.flush()
 
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import argparse
 
+from rich.console import Group
+from rich.text import Text
+
+from becausal.blame import Blame
 from becausal.cli.command import Answer, Commands, add_command, add_fail_on, by_findings, run_of, runs_of
+from becausal.errors import StepNotFoundError
+from becausal.run import Run
 from becausal.views import json as jsons
-from becausal.views import logs, text
+from becausal.views import logs, rootcause, text
 
 __all__ = ["add_to"]
 
@@ -19,6 +25,7 @@ def add_to(commands: Commands) -> None:
     add_fail_on(show)
     why = add_command(commands, "why", _why, "show everything that led to the output, or to a step")
     why.add_argument("step", nargs="?", metavar="STEP", help="a step's id or the beginning of it")
+    why.add_argument("--impact", action="store_true", help="show what came of STEP, not what led to it")
     blame = add_command(commands, "blame", _blame, "show where the output, or a text in it, came in")
     blame.add_argument("text", nargs="?", metavar="TEXT", help="a phrase or a number of the output")
     blame.add_argument("--of", metavar="STEP", help="ask about another step than the output's")
@@ -43,8 +50,42 @@ def _show(options: argparse.Namespace) -> Answer:
 
 def _why(options: argparse.Namespace) -> Answer:
     run = run_of(options)
-    lineage, blamed = run.why(options.step), run.blame(of=options.step)
-    return Answer(lambda: text.why(lineage, blamed), lambda: jsons.why(lineage, blamed))
+    if options.impact:
+        return _impact(run, options.step)
+    lineage, blamed, suspects = (
+        run.why(options.step),
+        run.blame(of=options.step),
+        run.root_cause(options.step),
+    )
+    return Answer(
+        lambda: Group(
+            text.why(lineage, blamed),
+            rootcause.dominators(lineage),
+            *(
+                [Text("\nwho may have caused what is wrong", "italic"), rootcause.text(suspects)]
+                if suspects
+                else []
+            ),
+        ),
+        lambda: {
+            **jsons.why(lineage, blamed),
+            "dominators": [step.id for step in lineage.dominators],
+            "suspects": rootcause.json(suspects),
+        },
+    )
+
+
+def _impact(run: Run, step: str | None) -> Answer:
+    if step is None:
+        raise StepNotFoundError("name the step whose impact is asked about: becausal why RUN STEP --impact")
+    lineage = run.impact(step)
+    return Answer(
+        lambda: Group(rootcause.impact(lineage), rootcause.dominators(lineage)),
+        lambda: {
+            **jsons.why(lineage, Blame(None, [])),
+            "dominators": [one.id for one in lineage.dominators],
+        },
+    )
 
 
 def _blame(options: argparse.Namespace) -> Answer:

@@ -1,0 +1,60 @@
+"""A run's health, for people and for programs."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from becausal.health import Health
+from becausal.views.clean import styled
+from becausal.views.rootcause import SuspectJson
+from becausal.views.rootcause import json as suspects_json
+
+__all__ = ["HealthJson", "json", "text"]
+
+
+class HealthJson(TypedDict):
+    """A verdict. `level` and `coherence` are what a metric takes."""
+
+    verdict: str
+    ok: bool
+    level: int
+    coherence: float | None
+    transitions: int
+    intact: int
+    unjudged: int
+    reasons: list[str]
+    suspects: list[SuspectJson]
+    contained: list[SuspectJson]
+
+
+def text(shown: Health) -> RenderableType:
+    """Return a verdict with its reasons."""
+    style = (
+        "bold green" if shown.ok else "bold yellow" if shown.verdict in ("unknown", "suspect") else "bold red"
+    )
+    counts = f"  {shown.intact} of {shown.transitions} transitions intact" if shown.transitions else ""
+    unjudged = f", {shown.unjudged} not judged" if shown.unjudged else ""
+    lines: list[RenderableType] = [
+        Text.assemble(styled(shown.verdict, style), styled(counts + unjudged, "dim"))
+    ]
+    lines += [Text.assemble("  ", styled(reason)) for reason in shown.reasons]
+    return Group(*lines)
+
+
+def json(shown: Health) -> HealthJson:
+    """Return a verdict."""
+    return HealthJson(
+        verdict=shown.verdict,
+        ok=shown.ok,
+        level=shown.level,
+        coherence=shown.coherence,
+        transitions=shown.transitions,
+        intact=shown.intact,
+        unjudged=shown.unjudged,
+        reasons=list(shown.reasons),
+        suspects=suspects_json(shown.suspects),
+        contained=suspects_json(shown.contained),
+    )
