@@ -21,6 +21,7 @@ from typing import Any
 from becausal import semconv
 from becausal.afterwards import MOST_SAID, WIDEST, Afterwards, Check
 from becausal.errors import ContractError
+from becausal.facts import facts, missing
 from becausal.observation import NOTHING
 from becausal.payload import Payload, text_of
 from becausal.step import Attribute, OpenStep
@@ -75,7 +76,9 @@ def contract(
         model: a pydantic model that what is received must fit.
         schema: a JSON schema that what is received must fit (needs `becausal[contracts]`).
         must_carry: fields that must be there, at any depth, with the value that was sent; in a text, that value must
-            stand. A word that names no field must stand in what is received.
+            stand. A path names a field within another one: `brief.order_id`. `id:*` means all identifiers that were
+            sent, and `money:*`, `date:*`, `limit:*` and so on all facts of that kind (`becausal.facts.kinds`). A word
+            that is none of these must stand in what is received.
         check: takes what was received as plain data; says what is wrong as a validator does.
         allow: what may happen on the way, as `kind:path`: `drop:notes`, `trim:messages`, `redact:*`.
 
@@ -155,6 +158,10 @@ class Contracts:
 
 
 def _not_carried(name: str, sent: object, received: object) -> Iterator[str]:
+    kind, colon, every = name.partition(":")
+    if colon and every == ANYBODY:
+        yield from _facts_not_carried(kind, sent, received)
+        return
     was, now = list(_fields(sent, name)), list(_fields(received, name))
     if now:
         if was and not any(_alike(one, other) for one in was for other in now):
@@ -167,6 +174,16 @@ def _not_carried(name: str, sent: object, received: object) -> Iterator[str]:
         yield f"{name} was neither sent nor received"[:WIDEST]
 
 
+def _facts_not_carried(kind: str, sent: object, received: object) -> Iterator[str]:
+    """Yield the facts of a kind that were sent and did not arrive."""
+    owed = [fact for fact in facts(sent) if fact.kind == kind]
+    gone = missing(owed, facts(received), text=text_of(received)) if owed else ()
+    if not owed and not any(fact.kind == kind for fact in facts(received)):
+        yield f"no {kind} was sent or received"
+    for fact in gone[:MOST_SAID]:
+        yield f"{kind} {_shown(fact.text)} did not arrive"[:WIDEST]
+
+
 def _is_about(refusal: str, names: Sequence[str]) -> bool:
     """Return whether a model or a schema misses one of these fields."""
     return any(
@@ -176,9 +193,13 @@ def _is_about(refusal: str, names: Sequence[str]) -> bool:
 
 
 def _fields(value: object, name: str, depth: int = 0) -> Iterator[object]:
-    """Yield what stands under a name, at any depth, also in JSON that is a text."""
+    """Yield what stands under a name or a path, at any depth, also in JSON that is a text."""
     if depth > DEEPEST:
         return
+    first, dot, rest = name.partition(".")
+    if dot:
+        for item in _fields(value, first, depth):
+            yield from _fields(item, rest, depth + 1)
     match value:
         case Mapping():
             for key, item in value.items():

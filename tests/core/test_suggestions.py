@@ -66,6 +66,36 @@ def test_a_suggestion_is_code_that_declares_it(store: str, capsys: pytest.Captur
     assert json.loads(capsys.readouterr().out)[0]["must_carry"] == ["order_id"]
 
 
+def test_fields_within_others_are_suggested_by_name_and_by_path_where_two_have_it(store: str) -> None:
+    for number in range(3):
+        brief = {"order_id": f"A-{number}", "notes": f"n{number}", "customer": {"id": 7, "name": f"Ada {number}"}}
+        sent = {"brief": brief, "shop": {"name": "Acme"}}
+        pass_on(sent, {"brief": {**brief, "notes": ""}, "shop": {"name": "Acme"}})
+    assert becausal.flush()
+    runs = becausal.open(store)
+
+    (found,) = suggest(runs.get(info.chain_id) for info in runs.list())
+    assert found.must_carry == ("brief.customer.name", "order_id", "shop.name")
+    assert found.allow == ("drop:brief.notes",)
+    code = str(found)
+    assert max(map(len, code.splitlines())) <= 79
+    before = list(contracts._contracts)
+    declared = eval(code)
+    contracts._contracts[:] = before
+    assert (declared.must_carry, declared.allow) == (found.must_carry, found.allow)
+
+
+def test_the_facts_that_texts_always_carried_are_suggested_by_their_kind(store: str) -> None:
+    for number in range(3):
+        text = f"Refund order A-10{number} with $4{number}.50, at most $100, says Ada Byron {'again ' * number}."
+        pass_on({"content": text, "source": "planner"}, {"content": f"The task: {text}", "source": "planner"})
+    assert becausal.flush()
+    runs = becausal.open(store)
+
+    (found,) = suggest(runs.get(info.chain_id) for info in runs.list())
+    assert found.must_carry == ("id:*", "money:*", "limit:*")
+
+
 def test_two_handoffs_teach_nothing(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(2):
         pass_on({"order_id": f"A-{number}"}, {"order_id": f"A-{number}"})

@@ -123,7 +123,7 @@ def _walk(value: object, path: Path, walk: _Walk) -> None:
 
 def _fields(item: Mapping[object, object], at: Path, walk: _Walk) -> Iterator[tuple[object, Path, _Beside]]:
     fields = {key: part for key, part in item.items() if isinstance(key, str)}
-    says = speaks(fields) if type(item) is Record else is_message(fields)
+    says = (speaks(fields) if type(item) is Record else is_message(fields)) or _is_call(fields)
     currency = _sibling(fields, _CURRENCY_KEYS)
     code = currency.upper() if currency is not None and currency.upper() in walk.language.codes else None
     unit_name = _sibling(fields, _UNIT_KEYS)
@@ -140,6 +140,11 @@ def _fields(item: Mapping[object, object], at: Path, walk: _Walk) -> Iterator[tu
         if not says and (any(map(str.isdigit, key)) or " " in key):
             walk.facts.extend(kinds.read_text(key[:LONGEST_ID], locale=walk.locale, path=(*at, key)))
         yield part, (*at, key), _beside(key, code, unit, walk.language)
+
+
+def _is_call(fields: Mapping[str, object]) -> bool:
+    """Return whether this is a tool call that a model decided on: its id is a framework's, its arguments count."""
+    return "name" in fields and ("args" in fields or "arguments" in fields)
 
 
 def _sibling(fields: Mapping[str, object], names: frozenset[str]) -> str | None:

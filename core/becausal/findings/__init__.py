@@ -19,17 +19,19 @@ from becausal.findings.failure import of_failures
 from becausal.findings.grounding import of_grounding
 from becausal.findings.handoff import of_handoffs
 from becausal.findings.memory import of_memory
+from becausal.findings.rewriting import of_rewriting
 from becausal.findings.scene import Scene
 from becausal.findings.structure import of_structure
 from becausal.findings.tools import of_tools
 from becausal.graph import Graph
 from becausal.handoff import Handoff
 
-__all__ = ["find"]
+__all__ = ["find", "place"]
 
 JUDGES: Final[tuple[Callable[[Scene], Iterable[Finding]], ...]] = (
     of_deliveries,
     of_handoffs,
+    of_rewriting,
     of_contracts,
     of_tools,
     of_memory,
@@ -51,8 +53,9 @@ def find(
     found += contaminated(scene, found)
     found += anomalies(scene, found)
     once = {(f.kind, f.step.id, f.key, f.evidence): f for f in reversed(found)}
-    return tuple(sorted(once.values(), key=_place))
+    return tuple(sorted(once.values(), key=place))
 
 
-def _place(finding: Finding) -> tuple[int, int, float, str]:
+def place(finding: Finding) -> tuple[int, int, float, str]:
+    """Return by what findings are put in order."""
     return finding.step.seq, -SEVERITIES.index(finding.severity), -finding.confidence, finding.kind

@@ -31,7 +31,7 @@ from becausal.handoff import Handoff
 from becausal.payload import text_of
 from becausal.step import Step
 
-__all__ = ["LARGEST", "Scene", "judged", "of_handoffs"]
+__all__ = ["KIND", "LARGEST", "Scene", "is_allowed", "judged", "of_handoffs"]
 
 DROPPED_KEYS: Final = "dropped_keys"
 EDITED_BY: Final = "edited_by"
@@ -319,7 +319,7 @@ def _evidence(loss: Loss) -> Iterator[str]:
 
 def _severity(loss: Loss, handoff: Handoff, scene: Scene) -> Severity:
     """Return `error` where it reached the output: something false is in it, or something is missing from it."""
-    if _is_allowed(loss, handoff):
+    if is_allowed(loss, handoff):
         return "note"
     receiver = handoff.received_by
     if receiver is None or receiver.id not in scene.leads_to_output:
@@ -332,7 +332,7 @@ def _severity(loss: Loss, handoff: Handoff, scene: Scene) -> Severity:
     return "error" if stating.missing(figures, scene.output_facts, text=scene.output) else "warning"
 
 
-def _is_allowed(loss: Loss, handoff: Handoff) -> bool:
+def is_allowed(loss: Loss, handoff: Handoff) -> bool:
     """Return whether a contract of the app's lets this happen: `drop:notes`, `trim:*`."""
     allowed = handoff.step.attributes.get(semconv.CONTRACT_ALLOWS, ())
     for text in allowed if isinstance(allowed, tuple) else ():
