@@ -25,6 +25,7 @@ from becausal.errors import (
     MemoryConflictError,
     MemoryKeyError,
     MemoryValueError,
+    ReplayError,
     RunNotFoundError,
     SettingsError,
     StepNotFoundError,
@@ -38,6 +39,7 @@ from becausal.validators import validator
 
 if TYPE_CHECKING:
     from becausal.memory import Memory
+    from becausal.replay import edit
     from becausal.run import last_run, open
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "MemoryConflictError",
     "MemoryKeyError",
     "MemoryValueError",
+    "ReplayError",
     "RunNotFoundError",
     "SettingsError",
     "StepNotFoundError",
@@ -60,6 +63,7 @@ __all__ = [
     "chain",
     "contract",
     "decide",
+    "edit",
     "extract",
     "flush",
     "handoff",
@@ -74,7 +78,7 @@ __all__ = [
     "validator",
 ]
 
-_LOOKING = {"Memory": "becausal.memory", "last_run": "becausal.run", "open": "becausal.run"}
+_LOOKING = {"Memory": "becausal.memory", "edit": "becausal.replay", "last_run": "becausal.run", "open": "becausal.run"}
 
 
 def __getattr__(name: str) -> object:

@@ -16,6 +16,7 @@ __all__ = [
     "MemoryConflictError",
     "MemoryKeyError",
     "MemoryValueError",
+    "ReplayError",
     "RunNotFoundError",
     "SettingsError",
     "StepNotFoundError",
@@ -46,6 +47,10 @@ class StoreFormatError(StoreError):
 
 class CassetteError(StoreFormatError):
     """A cassette is damaged, cut off, no cassette at all, or of a newer format; or it does not go with what is there."""
+
+
+class ReplayError(BecausalError, ValueError):
+    """A run cannot be replayed as it was asked; says what is missing. Nothing has run."""
 
 
 class RunNotFoundError(BecausalError, LookupError):

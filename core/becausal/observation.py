@@ -6,17 +6,17 @@ one. Everything else (spans, clocks, the store, sync and async) is the recorder'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from opentelemetry.context import Context
 
 from becausal import clock
 from becausal.payload import Payload
-from becausal.step import Attribute, Cause, Grade, OpenStep, Status, StepKind, StepRef
+from becausal.step import Attribute, Cause, Grade, OpenStep, Status, Step, StepKind, StepRef
 
-__all__ = ["NOTHING", "Observation", "Opening", "Sealed", "new_step"]
+__all__ = ["NOTHING", "Answer", "Observation", "Opening", "Replaying", "Sealed", "new_step"]
 
 
 class _Nothing:
@@ -58,6 +58,48 @@ class Opening:
     """The OpenTelemetry context to stand in; None: the current one."""
 
 
+class Answer(Protocol):
+    """What a recorded step answered, as a replay hands it to whoever makes the result of a call from it."""
+
+    @property
+    def step(self) -> Step:
+        """The recorded step."""
+
+    def value(self) -> Any:
+        """Return what it produced, made again: objects are of their classes, dicts in their order."""
+
+    def kept(self, name: str) -> Any:
+        """Return what `Recorder.keep` kept under a name, made again; `NOTHING` where nothing was."""
+
+
+class Replaying(Protocol):
+    """What the seam asks while runs are replayed; see `becausal.replay`."""
+
+    def opening(self, opening: Opening, parent: StepRef | None) -> None:
+        """A step is about to begin."""
+
+    def begun(self, step: OpenStep) -> None:
+        """A step has begun."""
+
+    def call(self, seen: Observation, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what is called in a function's place, once the step is current: itself, or what answers."""
+
+    def acall(
+        self, seen: Observation, function: Callable[..., Awaitable[Any]]
+    ) -> Callable[..., Awaitable[Any]]:
+        """Return the same of a coroutine function."""
+
+    def stream(
+        self, seen: Observation, function: Callable[..., Generator[Any, Any, Any]]
+    ) -> Callable[..., Generator[Any, Any, Any]]:
+        """Return the same of a generator function."""
+
+    def astream(
+        self, seen: Observation, function: Callable[..., AsyncGenerator[Any, Any]]
+    ) -> Callable[..., AsyncGenerator[Any, Any]]:
+        """Return the same of an async generator function."""
+
+
 def _itself(_: OpenStep, result: object) -> object:
     return result
 
@@ -74,13 +116,15 @@ class Observation:
     call that is no step. `closed` takes the step and the result and returns what was produced, or `NOTHING`; it may
     add causes, choices and attributes to the step. `failed` takes the step and the exception and may name a status
     for an exception that is the framework's control flow. `keeps` says which item of a stream is its result;
-    without it all items are.
+    without it all items are. `answers` makes of a recorded answer what the call returns (of a stream: its items), so
+    that a replay need not make the call; without it the call is made in a replay, too.
     """
 
     opened: Callable[..., Opening | None]
     closed: Callable[[OpenStep, Any], object] = _itself
     failed: Callable[[OpenStep, BaseException], Status | None] = _failed
     keeps: Callable[[Any], bool] | None = None
+    answers: Callable[[Answer], Any] | None = None
 
 
 def new_step(opening: Opening, parent: StepRef | None) -> OpenStep:

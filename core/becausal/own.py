@@ -14,6 +14,7 @@ from becausal import canonical, clock, context, guard
 from becausal.afterwards import Check
 from becausal.envelope import Sent, payload_of, send
 from becausal.instrument import active_recorder
+from becausal.observation import Answer
 from becausal.payload import text_of
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.standin import FunctionStandIn
@@ -131,7 +132,13 @@ def tool_named(function: F, name: str | None, validate: Iterable[Check] = ()) ->
                 by_name = named[instance is None] = _naming(wrapped)
             return Opening("tool", called, received=by_name(args, kwargs))
 
-        return getattr(recorder, seam)(Observation(opened), wrapped, *args, **kwargs)
+        def closed(step: OpenStep, result: Any) -> Any:
+            recorder.keep(step, "answer", result, unless_sorted=True)
+            return result
+
+        answers = _items if seam.endswith("stream") else _result
+        seen = Observation(opened, closed, answers=answers)
+        return getattr(recorder, seam)(seen, wrapped, *args, **kwargs)
 
     return FunctionStandIn(function, observed)  # type: ignore[return-value]
 
@@ -201,6 +208,15 @@ def receive(receiver: str, envelope: Mapping[str, Any]) -> Iterator[Any]:
 
 
 # Inside
+
+
+def _result(answer: Answer) -> Any:
+    return answer.value()
+
+
+def _items(answer: Answer) -> Any:
+    items = answer.value()
+    return items if isinstance(items, list) else []
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from becausal.checking import Checks
 from becausal.context import Scope, span_parent, step_of, with_step
 from becausal.errors import StoreError
 from becausal.guard import guarded
-from becausal.observation import NOTHING, Observation, Opening, Sealed, new_step
+from becausal.observation import NOTHING, Observation, Opening, Replaying, Sealed, new_step
 from becausal.sealing import Sealer
 from becausal.settings import Capture, Level
 from becausal.step import Attribute, Cause, Choice, OpenStep, RemoteStep, Status, StepKind, StepRef
@@ -37,6 +37,9 @@ __all__ = ["NOTHING", "Observation", "Opening", "Recorder", "Sealed"]
 
 BOUNDARY_KINDS: frozenset[StepKind] = frozenset({"request", "workflow", "agent", "handoff"})
 """What `level="boundaries"` records: handoffs, and the agents at their ends."""
+
+ANSWERING_KINDS: frozenset[StepKind] = frozenset({"model", "tool", "memory_read"})
+"""Whose answers a replay gives again: what they asked, answered from outside."""
 
 MEMORY_KINDS: frozenset[StepKind] = frozenset({"memory_read", "memory_write"})
 
@@ -62,12 +65,18 @@ class Recorder:
         self.active = True
         """False once uninstrumented: hooks that could not be taken out call through."""
         self.level: Level = level
+        self.replaying: Replaying | None = None
+        """What answers calls from the record, while runs are replayed in this process."""
+        self.packages: tuple[str, ...] = ()
+        """What is recorded with, as `name==version`; the first step of each chain says so."""
         self._telemetry, self._writer = telemetry, writer
         self._outside = clock.new_chain_id(OUTSIDE)
         keeps_bodies = capture == "full" and writer is not None
         self._sealer = Sealer(keeps_bodies=keeps_bodies, holds_whole=telemetry.wants_content)
         self.seal = self._sealer.seal
         """Fixes a value as it is now."""
+        self.kept = self._sealer.kept
+        """Fixes a value as it is now with its dicts in their order, for `keep`."""
         self._withholds = capture == "digest"  # content, in whatever words
         self._open: dict[str, OpenStep] = {}
         # Reentrant: the garbage collector may end an abandoned stream while this thread holds it.
@@ -84,6 +93,8 @@ class Recorder:
         step = self.opened(seen, args, kwargs)
         if step is None:
             return function(*args, **kwargs)
+        if self.replaying is not None:
+            function = self.replaying.call(seen, function)
         try:
             with Scope(with_step(step)):
                 result = function(*args, **kwargs)
@@ -100,6 +111,8 @@ class Recorder:
         step = self.opened(seen, args, kwargs)
         if step is None:
             return await function(*args, **kwargs)
+        if self.replaying is not None:
+            function = self.replaying.acall(seen, function)
         try:
             with Scope(with_step(step)):
                 result = await function(*args, **kwargs)
@@ -120,6 +133,8 @@ class Recorder:
         """Return a generator's stand-in; its step begins with the first item and ends with the last."""
         if not self.active:
             return function(*args, **kwargs)
+        if self.replaying is not None:
+            function = self.replaying.stream(seen, function)
         return SyncStream(function(*args, **kwargs), StreamTelling(self, seen, args, kwargs))
 
     def astream(
@@ -133,6 +148,8 @@ class Recorder:
         """Return an async generator's stand-in; its step begins with the first item and ends with the last."""
         if not self.active:
             return function(*args, **kwargs)
+        if self.replaying is not None:
+            function = self.replaying.astream(seen, function)
         return AsyncStream(function(*args, **kwargs), StreamTelling(self, seen, args, kwargs))
 
     # -- steps
@@ -146,11 +163,19 @@ class Recorder:
         parent = opening.parent if opening.parent is not None else here
         if parent is None and opening.chain_id is None and opening.kind in MEMORY_KINDS:
             opening.chain_id = self._outside
+        if self.replaying is not None:
+            self.replaying.opening(opening, parent)
         step = new_step(opening, parent)
+        if parent is None and self.level != "full":
+            step.attributes[semconv.LEVEL] = self.level
+        if parent is None and self.packages:
+            step.attributes[semconv.PACKAGES] = self.packages
         if self._withholds and opening.kind == "request":
             step.name = "request"  # its name is what somebody asked
         if opening.received is not NOTHING:
             self.receive(step, opening.received)
+        if self.replaying is not None:
+            self.replaying.begun(step)
         self._open_span(step, span_parent(opening.parent, here, base))
         with self._open_lock:
             self._open[step.id] = step
@@ -181,6 +206,8 @@ class Recorder:
             step.status = status or ("ok" if error is None else status_of(error))
             if error is not None and step.status in ("error", "cancelled"):
                 step.error = type(error).__qualname__ if self._withholds else _text_of(error)
+            if error is not None and step.kind in ANSWERING_KINDS and step.status in ("error", "interrupted"):
+                self.keep(step, "error", error)
             try:
                 self._close_span(step, error)
             finally:
@@ -281,6 +308,23 @@ class Recorder:
         sealed = self.seal(value)
         step.produced = sealed.payload
         step.bodies.extend(sealed.bodies)
+
+    def keep(self, step: OpenStep, name: str, value: object, *, unless_sorted: bool = False) -> None:
+        """Seal what a replay needs of a step beside what it received and produced.
+
+        The value goes to the store, its dicts in their order, and its digest to the attribute `kept.<name>`.
+
+        Args:
+            step: the step.
+            name: `answer` is what its answer is made of again, where its payload alone does not tell; other names are
+                the adapter's own.
+            value: anything, or what `kept` fixed.
+            unless_sorted: keep nothing where its payload says the same, since the keys of its dicts are in order.
+        """
+        kept = value if isinstance(value, Sealed) else self.kept(value, unless_sorted=unless_sorted)
+        if kept is not None:
+            step.attributes[semconv.KEPT + name] = kept.payload.digest
+            step.bodies.extend(kept.bodies)
 
     @property
     def makes_global_spans(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from becausal.canonical import Encoder, digest_text, encode
+from becausal.canonical.ordered import in_order
 from becausal.observation import Sealed
 from becausal.payload import Payload
 
@@ -43,6 +44,22 @@ class Sealer:
             held = _Held(dict([*whole.parts, (whole.digest, whole.body)]))
             payload = dataclasses.replace(payload, bodies=held)
         return Sealed(payload, bodies)
+
+    def kept(self, value: object, *, unless_sorted: bool = False) -> Sealed | None:
+        """Fix a value as it is now, its dicts in their order; None where there is no store to keep it.
+
+        Args:
+            value: anything.
+            unless_sorted: None, too, where the canonical form says the same.
+        """
+        if not self._keeps_bodies:
+            return None
+        written = in_order(value, always=not unless_sorted)
+        if written is None:
+            return None if unless_sorted else self.seal(value)
+        digest, body = written
+        text = digest_text(digest)
+        return Sealed(Payload(text, text, len(body), ""), ((digest, body),))
 
 
 class _Held:

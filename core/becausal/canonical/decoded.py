@@ -17,7 +17,7 @@ import ormsgpack
 
 from becausal.canonical.wire import NESTED, Code
 
-__all__ = ["Cycle", "Missing", "Opaque", "Record", "decode", "part_digests"]
+__all__ = ["Cycle", "Missing", "Opaque", "Reading", "Record", "decode", "part_digests"]
 
 
 class Record(dict[Any, Any]):
@@ -85,7 +85,7 @@ def decode(body: bytes, part: Callable[[bytes], bytes | None]) -> object:
     Raises:
         ValueError: the body itself is damaged.
     """
-    return _Reading(part).read(body)
+    return Reading(part).read(body)
 
 
 def part_digests(body: bytes) -> list[bytes]:
@@ -113,15 +113,22 @@ _PART = re.compile(re.escape(ormsgpack.packb(ormsgpack.Ext(Code.PART, bytes(16))
 """How an entry begins that refers to a part."""
 
 
-class _Reading:
+class Reading:
+    """One reading of a body; `record` and `nested` say what becomes of typed things."""
+
     def __init__(self, part: Callable[[bytes], bytes | None]) -> None:
         self.part = part
-        self.read_parts: dict[bytes, object] = {}
 
     def read(self, body: bytes) -> object:
-        return _settled(_unpack(body, self.entry))
+        """Return the value of a body; see `decode`."""
+        return _settled(_unpack(body, self.entry), self.record)
+
+    def record(self, type_name: str, fields: dict[Any, Any]) -> object:
+        """Return what stands for a typed object."""
+        return Record(type_name, fields)
 
     def entry(self, code: int, data: bytes) -> object:
+        """Return what stands for an extension entry."""
         read = _ENTRIES.get(code)
         if read is not None:
             return read(data)
@@ -132,6 +139,7 @@ class _Reading:
         return self.nested(code, self.read(data))
 
     def referred(self, digest: bytes) -> object:
+        """Return what stands for a part."""
         body = self.part(digest)
         if body is None:
             return Missing(digest)
@@ -141,6 +149,7 @@ class _Reading:
             return Missing(digest)
 
     def nested(self, code: int, content: Any) -> object:
+        """Return what stands for an entry whose content has been read."""
         if code == Code.TUPLE:
             return tuple(content)
         if code == Code.SET:
@@ -149,7 +158,7 @@ class _Reading:
             return frozenset(_hashable(item) for item in content)
         if code == Code.MAP:
             fields = {_hashable(key): value for key, value in content}
-            return _record(fields) if type(fields.get("\0")) is _TypeName else fields
+            return _recorded(fields, self.record) if type(fields.get("\0")) is _TypeName else fields
         if code == Code.ENUM:
             return content[2]
         if code == Code.ARRAY:
@@ -157,7 +166,7 @@ class _Reading:
         return content[1]
 
 
-def _settled(value: Any) -> Any:
+def _settled(value: Any, record: Callable[[str, dict[Any, Any]], object]) -> Any:
     """Turn maps that carry a type name into records, however deep."""
     box = [value]
     todo: list[tuple[Any, Any]] = [(box, 0)]
@@ -173,13 +182,12 @@ def _settled(value: Any) -> Any:
             todo += [(inner, index) for index in range(len(inner))]
     # What was met last lies deepest: a record is made once those in it are.
     for holder, key in reversed(typed):
-        holder[key] = _record(holder[key])
+        holder[key] = _recorded(holder[key], record)
     return box[0]
 
 
-def _record(fields: dict[Any, Any]) -> Record:
-    name = fields.pop("\0").name
-    return Record(name, fields)
+def _recorded(fields: dict[Any, Any], record: Callable[[str, dict[Any, Any]], object]) -> object:
+    return record(fields.pop("\0").name, fields)
 
 
 def _hashable(value: Any) -> Any:
@@ -216,6 +224,12 @@ def _complex(data: bytes) -> complex:
     return complex(ormsgpack.unpackb(data[:9]), ormsgpack.unpackb(data[9:]))
 
 
+def _fraction(data: bytes) -> fractions.Fraction:
+    # Not by way of the text: `1e999999999` is a fraction too, and takes hours to become one.
+    above, _, below = data.decode().partition("/")
+    return fractions.Fraction(int(above), int(below or 1))
+
+
 def _named(kind: str) -> Callable[[bytes], object]:
     return lambda data: Opaque(kind, data.decode())
 
@@ -236,7 +250,7 @@ _ENTRIES: dict[int, Callable[[bytes], object]] = {
     Code.UUID: lambda data: uuid.UUID(bytes=data),
     Code.DECIMAL: lambda data: decimal.Decimal(data.decode()),
     Code.COMPLEX: _complex,
-    Code.FRACTION: lambda data: fractions.Fraction(data.decode()),
+    Code.FRACTION: _fraction,
 }
 
 

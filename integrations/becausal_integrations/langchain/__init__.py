@@ -25,6 +25,9 @@ Hooked places, and why these
 `langchain_core.tools.base._format_output`
     The last place where a tool's raw answer is seen, before it becomes a message.
 
+`CallbackManagerForLLMRun.on_llm_new_token`, and its twin; `tools.base._handle_tool_error`
+    In which pieces an answer came, and with which exception a tool failed that answers for it: for replays.
+
 `CallbackManagerForToolRun.on_tool_error`, and its twin
     A failed tool call is noted for `with_retry` and `with_fallbacks`.
 
@@ -43,6 +46,8 @@ Checked against langchain-core 0.3.86 to 1.7 (source: `callbacks/manager.py`, `l
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from becausal.instrument import Hooks
 from becausal.recorder import Observation, Recorder
@@ -52,6 +57,9 @@ from becausal_integrations.langchain.models import Models
 from becausal_integrations.langchain.runnables import Runnables
 from becausal_integrations.langchain.tools import Tools
 from becausal_integrations.patch import Notice, notice, observe
+
+if TYPE_CHECKING:
+    from becausal_integrations.langchain.replay import LangChainReplay
 
 __all__ = ["LangChainAdapter"]
 
@@ -75,7 +83,9 @@ class LangChainAdapter:
             return
         calls, runnables = Calls(), Runnables(recorder)
         put = functools.partial(notice, recorder, hooks)
-        _hook_models(recorder, hooks, Models(recorder, calls, runnables))
+        models = Models(recorder, calls, runnables)
+        hooks.undos.append(_hold(models))
+        _hook_models(recorder, hooks, models)
         _hook_tools(recorder, hooks, Tools(recorder, calls, runnables))
 
         start = Notice(runnables.starting, runnables.started)
@@ -86,6 +96,27 @@ class LangChainAdapter:
         put("langchain_core.runnables.config:_set_config_context", Notice(runnables.inside))
         retrievers.install(recorder, hooks, runnables)
 
+    def replaying(self) -> LangChainReplay:
+        """Return what replays need; loaded by the first of them."""
+        from becausal_integrations.langchain.replay import LangChainReplay
+
+        return LangChainReplay(lambda: _models)
+
+
+_models: Models | None = None
+"""Whoever tells of model calls now, for replays."""
+
+
+def _hold(models: Models) -> Callable[[], None]:
+    global _models
+    _models = models
+
+    def let_go() -> None:
+        global _models
+        _models = None
+
+    return let_go
+
 
 def _hook_models(recorder: Recorder, hooks: Hooks, models: Models) -> None:
     put = functools.partial(notice, recorder, hooks)
@@ -93,6 +124,7 @@ def _hook_models(recorder: Recorder, hooks: Hooks, models: Models) -> None:
     for manager in ("CallbackManager", "AsyncCallbackManager"):
         put(f"{MANAGERS}:{manager}.on_chat_model_start", start)
         put(f"{MANAGERS}:{manager}.on_llm_start", start)
+        put(f"{MANAGERS}:{manager}ForLLMRun.on_llm_new_token", Notice(before=models.telling))
         put(f"{MANAGERS}:{manager}ForLLMRun.on_llm_end", Notice(before=models.ending))
         put(f"{MANAGERS}:{manager}ForLLMRun.on_llm_error", Notice(before=models.failing))
 
@@ -112,6 +144,7 @@ def _hook_tools(recorder: Recorder, hooks: Hooks, tools: Tools) -> None:
     observe(recorder, hooks, f"{TOOLS}:BaseTool.run", run)
     observe(recorder, hooks, f"{TOOLS}:BaseTool.arun", run)
     put(f"{TOOLS}:_format_output", Notice(before=tools.answered))
+    put(f"{TOOLS}:_handle_tool_error", Notice(before=tools.handling))
     for manager in ("CallbackManager", "AsyncCallbackManager"):
         put(f"{MANAGERS}:{manager}ForToolRun.on_tool_error", Notice(before=tools.erring))
     call = Notice(tools.asking, tools.told)

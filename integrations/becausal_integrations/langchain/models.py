@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -31,6 +32,7 @@ from becausal_integrations.langchain.describe import (
     request_attributes,
     tool_call_ids,
 )
+from becausal_integrations.langchain.kept import Pieces, answer_parts
 from becausal_integrations.langchain.runnables import Runnables
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ __all__ = ["Models"]
 MAX_RUNS = 4096
 """Model calls that can be open at a time: a stream that nobody finished is given up beyond so many, oldest first."""
 
+
+_latest: ContextVar[OpenStep | None] = ContextVar("becausal-langchain-latest", default=None)
+_at_once: ContextVar[Sequence[OpenStep | None]] = ContextVar("becausal-langchain-at-once", default=())
 
 ParentOf = Callable[[UUID | None], StepRef | None]
 """Returns the step that a call under a run belongs to; None for the one that is current."""
@@ -65,6 +70,7 @@ class _Run:
     is_structured: bool
     parent_run_id: UUID | None
     holder: StepRef | None  # the step in whose course it is made
+    pieces: Pieces  # in which its answer comes, if it is streamed
 
 
 class Models:
@@ -112,13 +118,21 @@ class Models:
             )
             if step is not None:
                 self._attempts.begun(step, parent_id, manager.tags or ())
-                run = _Run(step, premises, asked.is_structured, parent_id, parent or current())
+                run = _Run(step, premises, asked.is_structured, parent_id, parent or current(), Pieces())
                 self._keep(manager.run_id, run)
+                if self._recorder.replaying is not None:
+                    _latest.set(step)
 
     def inside(self, *_: Any, run_manager: Any = None, **__: Any) -> Context | None:
         """Return the context in which a call's own work is to run."""
         run = None if run_manager is None else self._runs.get(run_manager.run_id)
         return None if run is None else with_step(run.step)
+
+    def telling(self, manager: Any, token: Any, *, chunk: Any = None, **_: Any) -> None:
+        """Note a piece of an answer on its way to the reader."""
+        run = self._runs.get(manager.run_id)
+        if run is not None and chunk is not None:
+            run.pieces.add(chunk)
 
     def ending(self, manager: Any, response: Any, **_: Any) -> None:
         """End a call with its answer."""
@@ -128,6 +142,11 @@ class Models:
         llm_output = mapping(response, "llm_output")
         for generation in generations_of(response):
             self._answered(run, generation, llm_output)
+        pieces = run.pieces.value()
+        if pieces is not None:
+            self._recorder.keep(run.step, "pieces", pieces)
+        else:
+            self._recorder.keep(run.step, "answer", answer_parts(response))
         self._recorder.end(run.step, answer(response))
 
     def failing(self, manager: Any, error: BaseException, response: Any = None, **_: Any) -> None:
@@ -136,6 +155,8 @@ class Models:
         if run is None:
             return
         status = outcome(error)
+        if (pieces := run.pieces.value()) is not None:
+            self._recorder.keep(run.step, "pieces", pieces)
         self._recorder.end(run.step, partial_answer(response), error=error, status=status)
         if run.step.status == "error":
             self._attempts.failed(run.step, run.parent_run_id)
@@ -176,11 +197,30 @@ class Models:
             if step is None:
                 continue
             step.attributes[semconv.CACHED] = True
-            run = _Run(step, premises_of(prompt), False, None, current())
+            run = _Run(step, premises_of(prompt), False, None, current(), Pieces())
             for generation in generations:
                 self._answered(run, generation, {})
             said = [answer_of(generation) for generation in generations]
             self._recorder.end(step, said[0] if len(said) == 1 else said or NOTHING)
+
+    # -- what a replay asks
+
+    def step_of(self, run_id: UUID) -> OpenStep | None:
+        """Return the step of a call that is under way."""
+        run = self._runs.get(run_id)
+        return None if run is None else run.step
+
+    def latest(self) -> OpenStep | None:
+        """Return the step of the call that began last in this context; noted while somebody replays."""
+        return _latest.get()
+
+    def helps(self, steps: Sequence[OpenStep | None]) -> None:
+        """Note the calls that are about to be made at once in this context."""
+        _at_once.set(steps)
+
+    def helped(self) -> Sequence[OpenStep | None]:
+        """Return the calls that are made at once in this context."""
+        return _at_once.get()
 
     # -- inside
 

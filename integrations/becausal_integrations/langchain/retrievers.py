@@ -60,7 +60,7 @@ def install(recorder: Recorder, hooks: Hooks, runnables: Runnables) -> None:
 
 def _hook(recorder: Recorder, retrievers: Retrievers, original: Callable[..., Any]) -> Callable[..., Any]:
     inside = noticing(recorder, original, Notice(scope=_at_work))
-    return observing(recorder, inside, Observation(retrievers.opened, failed=retrievers.failed))
+    return observing(recorder, inside, Observation(retrievers.opened, retrievers.closed, retrievers.failed))
 
 
 class Retrievers:
@@ -85,6 +85,11 @@ class Retrievers:
         opening = Opening("tool", name, received=input, attributes={semconv.OPERATION_NAME: RETRIEVAL})
         opening.parent = None if here is not None else self._runnables.enclosing(callbacks)
         return opening
+
+    def closed(self, step: OpenStep, found: Any) -> Any:
+        """Keep the order of what the documents say of themselves."""
+        self._recorder.keep(step, "answer", found, unless_sorted=True)
+        return found
 
     def failed(self, _: OpenStep, error: BaseException) -> Status | None:
         """Tell an interrupt from a failure."""

@@ -59,13 +59,21 @@ class Tools:
         step = current()
         if not isinstance(step, OpenStep) or step.kind != "tool" or step.name != name:
             return
-        self._recorder.produce(step, content if artifact is None else (content, artifact))
+        answer = content if artifact is None else (content, artifact)
+        self._recorder.produce(step, answer)
+        self._recorder.keep(step, "answer", answer, unless_sorted=True)
         if artifact is not None:
             step.attributes[semconv.TOOL_ARTIFACT] = True
         if status == "error":  # a ToolException that the tool was told to answer with
             self._recorder.fail(step, head(text_of_content(content)), "ToolException")
         elif getattr(content, "status", None) == "error":  # a message of the tool's own making says so
             self._recorder.fail(step, head(text_of_content(getattr(content, "content", ""))), "ToolMessage")
+
+    def handling(self, error: BaseException, *_: Any, **__: Any) -> None:
+        """Keep the exception that a tool was told to answer for: the answer is made of it."""
+        step = current()
+        if isinstance(step, OpenStep) and step.kind == "tool":
+            self._recorder.keep(step, "error", error)
 
     def closed(self, step: OpenStep, result: Any) -> Any:
         """Tell the end of a call; the raw answer was sealed by `answered`."""

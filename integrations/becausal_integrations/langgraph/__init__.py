@@ -28,6 +28,8 @@ Hooked places, and why these
 `Pregel.bulk_update_state`, `abulk_update_state`
     What somebody writes into a thread's state from outside; `update_state` passes here too.
 
+What a replay needs of a run is kept in `kept`.
+
 Stores are hooked in `stores`: each operation is a step; checkpoints in `checkpoints`; the state that a tool is given in
 `injected`; remote graphs in `remote`, with both ends of the wire.
 
@@ -45,11 +47,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from becausal.instrument import Hooks
 from becausal.recorder import Observation, Recorder
-from becausal_integrations.langgraph import checkpoints, injected, remote, stores
+from becausal_integrations.langgraph import checkpoints, injected, kept, remote, stores
 from becausal_integrations.langgraph.attempts import Attempts
 from becausal_integrations.langgraph.graphs import Graphs
 from becausal_integrations.langgraph.nodes import Nodes
@@ -58,6 +60,9 @@ from becausal_integrations.langgraph.resume import Resumptions
 from becausal_integrations.langgraph.routes import Routes
 from becausal_integrations.langgraph.state import States
 from becausal_integrations.patch import Notice, notice, noticing, observing, replace
+
+if TYPE_CHECKING:
+    from becausal_integrations.langgraph.replay import LangGraphReplay
 
 __all__ = ["LangGraphAdapter"]
 
@@ -110,8 +115,15 @@ class LangGraphAdapter:
             put(f"langgraph.pregel.main:Pregel.{door}", Notice(resumptions.editing, resumptions.edited))
         checkpoints.install(recorder, hooks, register)
         injected.install(recorder, hooks, register)
+        kept.install(recorder, hooks, register)
         remote.install(recorder, hooks)
         stores.install(recorder, hooks)
+
+    def replaying(self) -> LangGraphReplay:
+        """Return what replays need; loaded by the first of them."""
+        from becausal_integrations.langgraph.replay import LangGraphReplay
+
+        return LangGraphReplay()
 
 
 def _noticing(recorder: Recorder, noticed: Notice, original: Callable[..., Any]) -> Callable[..., Any]:

@@ -121,6 +121,10 @@ def task_attributes(task: PregelExecutableTask) -> dict[str, Attribute]:
     }
     if (thread := configurable.get("thread_id")) is not None:
         attributes[semconv.CONVERSATION_ID] = str(thread)
+    # Of a `Send` its number in the superstep, of a `@task` call its number in the caller.
+    number = next((part for part in task.path[1:] if type(part) is int), None)
+    if number is not None:
+        attributes[semconv.BRANCH] = number
     return attributes
 
 

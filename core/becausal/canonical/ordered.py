@@ -1,0 +1,51 @@
+"""A value with the order of its dicts, for those who must make it again.
+
+The canonical form sorts the keys of a dict: their order is no part of what a value means. Whoever turns a dict into
+text (a framework that shows a tool's answer to a model) makes it part all the same. What is written here reads like a
+canonical body, in one piece; only its keys stand as they stood.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ormsgpack import Ext, Fragment, packb
+
+from becausal.canonical.leaves import FIELDS, ITEMS, LEAF, UNORDERED
+from becausal.canonical.readers import reader_of
+from becausal.canonical.wire import OPTIONS, UNSORTED, Code, array, digest_of
+
+__all__ = ["in_order"]
+
+
+def in_order(value: object, *, always: bool = False) -> tuple[bytes, bytes] | None:
+    """Return a value's (digest, body) with its dicts in their order.
+
+    None where the canonical form says the same, since every dict's keys are sorted, unless it is asked for `always`;
+    and for what cannot be written in one piece. Never raises.
+    """
+    try:
+        body = packb(value, _written, UNSORTED)
+        if not always and body == packb(value, _written, OPTIONS):
+            return None
+    except Exception:
+        return None
+    return digest_of(body), body
+
+
+def _written(value: object) -> Any:
+    reader = reader_of(type(value))
+    if reader.cost > 1:
+        raise TypeError  # a plain object, which may hold the whole app: the canonical form knows where to stop
+    shape, code, content, _ = reader.read(value)
+    if shape == LEAF:
+        return Fragment(content) if code is None else Ext(code, content)
+    if shape == FIELDS:
+        # The order of an object's fields is its class's, which nobody has to be told.
+        return {"\0": Ext(Code.TYPE, code.encode()), **{name: content[name] for name in sorted(content)}}
+    if shape == UNORDERED:
+        items = sorted(packb(item, _written, UNSORTED) for item in content)
+        return Ext(code, array(len(items)) + b"".join(items))
+    if shape == ITEMS:
+        content = [[*pair] for pair in content]
+    return Ext(code, packb(content, _written, UNSORTED))

@@ -1,0 +1,71 @@
+"""A call that the record does not know: where, what was asked, and what had been asked there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from becausal.delta import Delta, delta
+from becausal.payload import Payload
+from becausal.step import Step, StepKind
+
+__all__ = ["Divergence", "DivergenceError", "Why"]
+
+Why = Literal["unknown", "needs_live", "unmade", "network"]
+"""Why a replay stopped. `unknown`: the record knows no such call. `needs_live`: an edit changed what is asked, and
+nobody was allowed to answer. `unmade`: the recorded answer could not be made again. `network`: the app
+reached for it."""
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The first place where a replay left the record."""
+
+    why: Why
+    kind: StepKind
+    name: str
+    agent: str | None
+    place: str
+    """The enclosing steps, the outermost first."""
+    request: Payload | None
+    """What was asked."""
+    step_id: str
+    """The step of the replay that asked."""
+    nearest: Step | None = None
+    """The recorded step that most likely stood there."""
+    detail: str = ""
+    allows: str = field(default="", repr=False)
+    """What would let it pass."""
+
+    @cached_property
+    def delta(self) -> Delta:
+        """What differs between the recorded request and this one; empty where one of them is not kept."""
+        recorded = None if self.nearest is None else self.nearest.received
+        if recorded is None or self.request is None or not recorded.is_kept or not self.request.is_kept:
+            return Delta(())
+        return delta(recorded.value(), self.request.value())
+
+    def __str__(self) -> str:
+        who = f" of {self.agent}" if self.agent and self.agent != self.name else ""
+        said = {
+            "unknown": "the record knows no such call",
+            "needs_live": "what it asks has changed, so it would need a live call",
+            "unmade": "the recorded answer cannot be made again",
+            "network": "the app reached for the network",
+        }[self.why]
+        parts = [f"{self.kind} {self.name!r}{who} at {self.place}: {said}"]
+        parts += [text for text in (self.detail, self.allows) if text]
+        return "; ".join(parts)
+
+
+class DivergenceError(BaseException):
+    """Ends the replayed run where it leaves the record.
+
+    No `Exception`, on purpose: a retry, a fallback or a tool node that tells the model of every exception would go on
+    with it, and the run would be another one from there.
+    """
+
+    def __init__(self, divergence: Divergence) -> None:
+        super().__init__(str(divergence))
+        self.divergence = divergence

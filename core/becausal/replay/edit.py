@@ -1,0 +1,293 @@
+"""Changes to a run before it runs again: what a step received, or what it produced.
+
+    becausal.edit(step).message(2).text("It is 2 million.")     # of what a model or an agent received
+    becausal.edit(step).field("findings").to("none")            # a field of what an agent received
+    becausal.edit(tool_step).to({"price": 3})                   # what a tool answered
+    becausal.edit(tool_step).field("price").to(3)               # a part of it
+    becausal.edit(step).produced.field("findings").to("none")   # either side, said by name
+
+Of a step that answers (a tool, a read of memory, a decision where to go on) what it produced is meant unless the other
+side is named, of a handoff what arrived, of every other step what it received.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from becausal import semconv
+from becausal.comparison.pair import Side
+from becausal.errors import ReplayError, StepNotFoundError
+from becausal.recorded import Recorded
+from becausal.replay.answers import ANSWERED
+from becausal.replay.rebuild import UnmadeError
+from becausal.replay.session import Recalled, Session
+from becausal.step import Step
+
+__all__ = ["Edit", "Edits", "Place", "edit"]
+
+Change = Callable[[Any], Any]
+Key = str | int
+
+_PRODUCED_FIRST = frozenset({"tool", "memory_read", "memory_write", "route"})
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change, to be given to `Run.replay`."""
+
+    of: object
+    """A step, its id, or something that tells of one: a handoff, a tool call, a decision."""
+    side: Side | None
+    """None: the side that is meant of a step of its kind."""
+    path: tuple[Key, ...]
+    """Keys, field names, indexes, from the outside in; `messages` is left out where the list is all there is."""
+    change: Change = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in what a step received or produced; say with `to`, `text` or `removed` what is to become of it."""
+
+    of: object
+    side: Side | None = None
+    path: tuple[Key, ...] = ()
+
+    @property
+    def received(self) -> Place:
+        """What the step received."""
+        return Place(self.of, "received", ())
+
+    @property
+    def produced(self) -> Place:
+        """What the step produced."""
+        return Place(self.of, "produced", ())
+
+    def message(self, number: int) -> Place:
+        """The message of a number, from 0; negative ones count from the end."""
+        return Place(self.of, self.side, (*self.path, "messages", number))
+
+    def field(self, *path: Key) -> Place:
+        """A field, a key or an item further inside."""
+        return Place(self.of, self.side, (*self.path, *path))
+
+    def to(self, value: Any) -> Edit:
+        """Put a value there."""
+        return Edit(self.of, self.side, self.path, lambda _: copy.deepcopy(value))
+
+    def text(self, text: str) -> Edit:
+        """Put a text there: a message's content, or the text itself."""
+        return Edit(self.of, self.side, self.path, lambda there: _with_text(there, text))
+
+    def removed(self) -> Edit:
+        """Take it away: a message, a field, an item."""
+        if not self.path:
+            return Edit(self.of, self.side, (), lambda _: None)
+        return Edit(self.of, self.side, self.path, lambda _: _GONE)
+
+    def by(self, change: Change) -> Edit:
+        """Put there what a function makes of what is there."""
+        return Edit(self.of, self.side, self.path, change)
+
+
+def edit(of: object) -> Place:
+    """Return the place to begin at: a step (or its id), a handoff, a tool call or a decision of a recorded run."""
+    return Place(of)
+
+
+class Edits:
+    """All changes of one replay, by the recorded step that each changes."""
+
+    def __init__(self, recorded: Recorded) -> None:
+        self._recorded = recorded
+        self.inputs: dict[str, Change] = {}
+        self.outputs: dict[str, Change] = {}
+
+    @classmethod
+    def of(cls, given: object, recorded: Recorded) -> Edits:
+        """Return the changes that somebody asked for.
+
+        Args:
+            given: an `Edit`, several, or a mapping from a step, its id, or the key of a memory's record to a value.
+
+        Raises:
+            ReplayError: one of them addresses nothing.
+        """
+        edits = cls(recorded)
+        if isinstance(given, Mapping):
+            for key, value in given.items():
+                edits._add_value(key, value)
+        elif isinstance(given, Edit):
+            edits._add(given)
+        elif given is not None:
+            if not isinstance(given, Iterable) or isinstance(given, str | bytes):
+                raise ReplayError(f"a {type(given).__name__} is no edit: give becausal.edit(step)… or a dict")
+            for item in given:
+                if not isinstance(item, Edit):
+                    what = "say what to do there: .to(…), .text(…)" if isinstance(item, Place) else "no edit"
+                    raise ReplayError(f"{item!r}: {what}")
+                edits._add(item)
+        return edits
+
+    def check(self, session: Session) -> None:
+        """Try each change on what is recorded.
+
+        Raises:
+            ReplayError: there is nothing in its place.
+        """
+        by_id = {step.id: step for step in self._recorded.steps}
+        for edits, side in ((self.inputs, "received"), (self.outputs, "produced")):
+            for step_id, change in edits.items():
+                step = by_id[step_id]
+                try:
+                    there = (
+                        session.unedited_input(step)
+                        if side == "received"
+                        else Recalled(step, session).produced()
+                    )
+                    change(there)
+                except (LookupError, TypeError, AttributeError, UnmadeError) as missing:
+                    raise ReplayError(
+                        f"the edit of what {step.kind} {step.name!r} {side} addresses nothing: {missing}"
+                    ) from missing
+
+    def _add_value(self, key: object, value: Any) -> None:
+        if isinstance(key, str) and not self._is_step(key):
+            reads = [
+                step
+                for step in self._recorded.steps
+                if step.kind == "memory_read" and step.attributes.get(semconv.MEMORY_RECORD) == key
+            ]
+            if not reads:
+                raise ReplayError(
+                    f"the edit of {key!r} addresses nothing: no step and no record of memory that was read"
+                )
+            for step in reads:
+                self._add(Place(step).to(value))
+        else:
+            self._add(value if isinstance(value, Edit) else Place(key).to(value))
+
+    def _add(self, edit: Edit) -> None:
+        step = self._step(edit.of)
+        side = edit.side or ("produced" if step.kind in _PRODUCED_FIRST else "received")
+        if step.kind == "handoff":
+            step, side = self._receiver(step), "received"
+        inside = self._answered_above(step)
+        if inside is not None:
+            raise ReplayError(
+                f"the edit of {step.kind} {step.name!r} addresses nothing: it is part of what {inside.kind} "
+                f"{inside.name!r} did, which is answered as a whole: edit its answer, or give live=[{inside.name!r}]"
+            )
+        kept = self.inputs if side == "received" else self.outputs
+        former = kept.get(step.id)
+        change = functools.partial(_changed, path=edit.path, change=edit.change)
+        kept[step.id] = change if former is None else functools.partial(_one_after_another, former, change)
+
+    def _step(self, of: object) -> Step:
+        named = getattr(of, "step", of)
+        try:
+            return self._recorded.graph.step(named if isinstance(named, str) else getattr(named, "id", ""))
+        except StepNotFoundError as missing:
+            raise ReplayError(f"the edit addresses nothing: {missing}") from missing
+
+    def _is_step(self, key: str) -> bool:
+        try:
+            self._recorded.graph.step(key)
+        except StepNotFoundError:
+            return False
+        return True
+
+    def _receiver(self, handoff: Step) -> Step:
+        received_by = handoff.attributes.get(semconv.TRANSFER_RECEIVED_BY)
+        if not isinstance(received_by, str) or received_by not in self._recorded.graph:
+            raise ReplayError(f"the edit of handoff {handoff.name!r} addresses nothing: nobody received it")
+        return self._recorded.graph.step(received_by)
+
+    def _answered_above(self, step: Step) -> Step | None:
+        graph = self._recorded.graph
+        above = graph.step(step.parent_id) if step.parent_id and step.parent_id in graph else None
+        while above is not None:
+            if above.kind in ANSWERED:
+                return above
+            above = graph.step(above.parent_id) if above.parent_id and above.parent_id in graph else None
+        return None
+
+
+# Changing a part of a value, without changing the value
+
+
+def _one_after_another(first: Change, second: Change, value: Any) -> Any:
+    return second(first(value))
+
+
+class _Gone:
+    pass
+
+
+_GONE: Any = _Gone()
+
+
+def _changed(value: Any, path: tuple[Key, ...], change: Change) -> Any:
+    if not path:
+        return change(value)
+    key, rest = path[0], path[1:]
+    if key == "messages" and isinstance(value, list | tuple):  # the list itself
+        return _changed(value, rest, change)
+    made = _changed(_part(value, key), rest, change)
+    return _without(value, key) if made is _GONE else _with(value, key, made)
+
+
+def _part(value: Any, key: Key) -> Any:
+    if isinstance(value, Mapping):
+        if key not in value:
+            raise LookupError(f"there is no {key!r} among {', '.join(map(str, value)) or 'nothing'}")
+        return value[key]
+    if isinstance(value, list | tuple):
+        if not isinstance(key, int) or not -len(value) <= key < len(value):
+            raise LookupError(f"there is no item {key!r} in a list of {len(value)}")
+        return value[key]
+    if isinstance(key, str) and hasattr(value, key):
+        return getattr(value, key)
+    raise LookupError(f"a {type(value).__name__} has no {key!r}")
+
+
+def _with(value: Any, key: Any, part: Any) -> Any:
+    if isinstance(value, tuple):
+        items = list(value)
+        items[key] = part
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    if isinstance(value, dict | list):
+        made = copy.copy(value)
+        made[key] = part
+        return made
+    if hasattr(value, "model_copy"):
+        return value.model_copy(update={key: part})
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.replace(value, **{key: part})
+    made = copy.copy(value)
+    setattr(made, key, part)
+    return made
+
+
+def _without(value: Any, key: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(item for index, item in enumerate(value) if index != key % len(value))
+    if isinstance(value, dict | list):
+        made = copy.copy(value)
+        del made[key]
+        return made
+    raise LookupError(f"{key!r} of a {type(value).__name__} cannot be taken away")
+
+
+def _with_text(value: Any, text: str) -> Any:
+    if isinstance(value, Mapping) and "content" in value:
+        return {**value, "content": text}
+    if hasattr(value, "content"):
+        return _with(value, "content", text)
+    if isinstance(value, str):
+        return text
+    raise LookupError(f"a {type(value).__name__} has no text")

@@ -1,0 +1,336 @@
+"""A replay from its beginning to its result."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import tempfile
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Generic, Protocol, TypeVar
+
+from becausal.comparison import Comparison, compare
+from becausal.comparison.pair import Pair
+from becausal.errors import ReplayError
+from becausal.instrument import Hooks, active_recorder, instrument, uninstrument
+from becausal.payload import Bodies
+from becausal.recorded import Recorded
+from becausal.recorder import Recorder
+from becausal.replay import network as networking
+from becausal.replay.adapter import Entry, ReplayAdapter, replay_adapters
+from becausal.replay.answers import ANSWERED
+from becausal.replay.app import App, found_app, tops
+from becausal.replay.check import check
+from becausal.replay.divergence import Divergence, DivergenceError
+from becausal.replay.edit import Edits
+from becausal.replay.rebuild import Classes
+from becausal.replay.seam import Seam
+from becausal.replay.session import Session, Standin
+from becausal.step import Step
+from becausal.store import Store, open_store
+
+__all__ = ["Outcome", "Replay", "replay"]
+
+
+class Loadable(Recorded, Protocol):
+    """A run whose steps are at hand."""
+
+
+R = TypeVar("R", bound=Recorded)
+
+Load = Callable[[str, Store], R]
+"""Loads a run by its chain id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one call of the app from outside ended."""
+
+    value: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class Replay(Generic[R]):
+    """What became of a replay."""
+
+    of: R
+    """The recorded run."""
+    run: R
+    """The run that the replay made, recorded like any other; its chain id begins with `replay`."""
+    divergence: Divergence | None
+    """Where it left the record; None where it did not."""
+    outcomes: tuple[Outcome, ...]
+    """How each call of the app ended, in order."""
+    ran: tuple[str, ...]
+    """The ids of the steps, models' and tools', that were really run."""
+    stood_in: tuple[str, ...]
+    """The ids of those that a stand-in answered."""
+    recalled: dict[str, str] = field(repr=False)
+    """By the id of each step that was answered from the record: that of the recorded one."""
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """The recorded run and this one, step by step."""
+        return compare(self.of, self.run)
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The steps of both runs, paired, without those that an answered call had made inside."""
+        steps = {step.id: step for step in self.of.steps}
+        return tuple(
+            pair for pair in self.comparison.pairs if not self._is_spared(pair.before, pair.after, steps)
+        )
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether every step received and produced what it did, in meaning: without ids and times of messages."""
+        return self.divergence is None and all(pair.state == "same" for pair in self.pairs)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it did so byte for byte, ids and times included."""
+        return self.reproduced and all(map(_is_exact, self.pairs))
+
+    @property
+    def value(self) -> Any:
+        """What the app returned last.
+
+        Raises:
+            BaseException: what it raised.
+        """
+        last = self.outcomes[-1] if self.outcomes else Outcome()
+        if last.error is not None:
+            raise last.error
+        return last.value
+
+    def diff(self, run: Recorded | None = None) -> Comparison:
+        """Return the recorded run (or another) and this replay's side by side."""
+        return self.comparison if run is None else compare(run, self.run)
+
+    def _is_spared(self, before: Step | None, after: Step | None, steps: dict[str, Step]) -> bool:
+        if before is None or after is not None:
+            return False
+        answered = set(self.recalled.values())
+        above = steps.get(before.parent_id or "")
+        while above is not None:
+            if above.kind in ANSWERED and above.id in answered:
+                return True
+            above = steps.get(above.parent_id or "")
+        return False
+
+    def __repr__(self) -> str:
+        how = (
+            "reproduced"
+            if self.reproduced
+            else f"diverged: {self.divergence}"
+            if self.divergence
+            else "differs"
+        )
+        return f"<Replay of {self.of.chain_id[:8]}: {how}>"
+
+
+def replay(
+    recorded: R,
+    load: Load[R],
+    app: object,
+    *,
+    edit: object = None,
+    live: bool | str | Collection[str] = False,
+    standin: Standin | None = None,
+    network: bool | None = None,
+) -> Replay[R]:
+    """Run an app again, answered from the record; see `becausal.run.Run.replay`."""
+    if app is None:
+        raise ReplayError("say which app is to run again: a graph, a team, a function, or 'module:name'")
+    edits = Edits.of(edit, recorded)
+    names: bool | Collection[str] = (live,) if isinstance(live, str) else live
+    with _recording(_bodies_of(recorded)) as recorder, ExitStack() as stack:
+        adapters = replay_adapters()
+        target = found_app(app, adapters)
+        session = _session(recorded, recorder, classes_of(adapters, target), edits, names, standin)
+        entries = tops(recorded.steps, target)
+        check(session, recorded.steps, target, entries)
+        edits.check(session)
+        session.kept_for[networking.OPEN] = bool(live) if network is None else network
+        stack.enter_context(_in_force(recorder, adapters))
+        outcomes = _apart(lambda: _run(session, target, entries))
+        recorder.flush(30.0)
+        return Replay(
+            recorded,
+            load(session.chain_id, _to_read(recorder)),
+            session.divergence,
+            tuple(outcomes),
+            tuple(session.ran),
+            tuple(session.stood_in),
+            {new: old for new, old in session.recalled.items() if old},
+        )
+
+
+def _session(
+    recorded: Recorded,
+    recorder: Recorder,
+    classes: Classes,
+    edits: Edits,
+    live: bool | Collection[str],
+    standin: Standin | None,
+) -> Session:
+    return Session(
+        recorded.chain_id,
+        recorded.steps,
+        _bodies_of(recorded) or _NoBodies(),
+        classes,
+        live=live,
+        standin=standin,
+        instead=edits.outputs,
+        inputs=edits.inputs,
+        written=recorder.store,
+        flush=lambda: recorder.flush(30.0),
+    )
+
+
+def classes_of(adapters: Sequence[ReplayAdapter], app: App) -> Classes:
+    """Return the classes that a recorded value may be made of again: the frameworks' and the app's."""
+    classes = Classes(cls for adapter in adapters for cls in adapter.classes())
+    classes.reach(app.roots())
+    return classes
+
+
+def _is_exact(pair: Pair) -> bool:
+    return all(
+        first is second if first is None or second is None else first.digest == second.digest
+        for first, second in (pair.payloads("received"), pair.payloads("produced"))
+    )
+
+
+def _bodies_of(recorded: Recorded) -> Bodies | None:
+    """Return where a run's payloads are kept: its store."""
+    payloads = (payload for step in recorded.steps for payload in (step.received, step.produced))
+    return next((payload.bodies for payload in payloads if payload is not None and payload.bodies), None)
+
+
+class _NoBodies:
+    def body(self, digest: bytes) -> bytes | None:
+        return None
+
+
+def _run(session: Session, app: App, entries: Sequence[Step]) -> list[Outcome]:
+    """Call the app for each entry, in one event loop of its own if it needs one."""
+    outcomes: list[Outcome] = []
+    with session.here(), asyncio.Runner() as runner:
+        for step in entries:
+            try:
+                result = app.run(Entry(step, session.recorded_input(step), session))
+                if inspect.isawaitable(result):
+                    result = runner.run(_awaited(result), context=contextvars.copy_context())
+                outcomes.append(Outcome(result))
+            except DivergenceError as divergence:
+                outcomes.append(Outcome(error=divergence))
+                break
+            except Exception as error:  # the app's own, as it may have raised when it was recorded
+                outcomes.append(Outcome(error=error))
+            if session.divergence is not None:
+                break
+    return outcomes
+
+
+async def _awaited(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def _apart(work: Callable[[], list[Outcome]]) -> list[Outcome]:
+    """Do something in a thread of its own: the caller may stand in an event loop, or in a step."""
+    done: list[Any] = []
+
+    def run() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            done.append(error)
+
+    thread = threading.Thread(target=run, name="becausal replay")
+    thread.start()
+    thread.join()
+    if isinstance(done[0], BaseException):
+        raise done[0]
+    return done[0]  # type: ignore[no-any-return]
+
+
+# What is in force in the process
+
+_lock = threading.RLock()
+_under_way: dict[int, tuple[int, Callable[[], None]]] = {}
+"""By a recorder's id: how many replays it records, and what takes their hooks out."""
+
+
+@contextmanager
+def _in_force(recorder: Recorder, adapters: Sequence[ReplayAdapter]) -> Iterator[None]:
+    """Have the hooks of replays in, once for all that are under way."""
+    with _lock:
+        count, leave = _under_way.get(id(recorder), (0, None))
+        if leave is None:
+            leave = _hooked(recorder, adapters)
+        _under_way[id(recorder)] = count + 1, leave
+    try:
+        yield
+    finally:
+        with _lock:
+            count, leave = _under_way.pop(id(recorder))
+            if count > 1:
+                _under_way[id(recorder)] = count - 1, leave
+            else:
+                leave()
+
+
+def _hooked(recorder: Recorder, adapters: Sequence[ReplayAdapter]) -> Callable[[], None]:
+    hooks = Hooks()
+    try:
+        for adapter in adapters:
+            adapter.install(recorder, hooks)
+        hooks.undos.append(networking.shut())
+    except BaseException:
+        hooks.undo()
+        raise
+    recorder.replaying = Seam()
+
+    def leave() -> None:
+        recorder.replaying = None
+        hooks.undo()
+
+    return leave
+
+
+@contextmanager
+def _recording(bodies: Bodies | None) -> Iterator[Recorder]:
+    """Give the recorder that is at work; where none is, one that writes to the run's own store for as long."""
+    recorder = active_recorder()
+    if recorder is None:
+        url = str(getattr(bodies, "url", ""))
+        instrument(store=url if url.startswith("sqlite:") and ":memory:" not in url else _new_store())
+        try:
+            with _recording(bodies) as recorder:
+                yield recorder
+        finally:
+            uninstrument()
+        return
+    if recorder.level != "full" or recorder.withholds_content or recorder.store is None:
+        raise ReplayError(
+            "becausal records no contents in this process, which a replay needs: call becausal.uninstrument() first"
+        )
+    yield recorder
+
+
+def _to_read(recorder: Recorder) -> Store:
+    """Return what a recorder writes to, to be read for as long as somebody wants; one in memory is there only once."""
+    store = recorder.store
+    assert store is not None
+    return store if ":memory:" in store.url else open_store(store.url, read_only=True)
+
+
+def _new_store() -> str:
+    """Return a store for a replay of a cassette in a process that records nowhere."""
+    return f"sqlite:///{tempfile.mkdtemp(prefix='becausal-')}/replays.db"

@@ -1,0 +1,159 @@
+"""The recorder's seam while runs are replayed: what is called in the place of an observed function.
+
+Each stand-in asks when it runs, once its step is current, so that a stream which nobody reads asks nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from typing import Any
+
+from becausal.context import current
+from becausal.observation import NOTHING, Observation, Opening
+from becausal.replay.rebuild import UnmadeError
+from becausal.replay.session import Recalled, Session, in_force
+from becausal.step import OpenStep, StepRef
+
+__all__ = ["Seam", "recall", "result_of"]
+
+
+class Seam:
+    """What a recorder asks; see `becausal.observation.Replaying`. One for a process, whatever the number of replays."""
+
+    def opening(self, opening: Opening, parent: StepRef | None) -> None:
+        """Tell the replay, if one is under way here, that a step is about to begin."""
+        session = in_force()
+        if session is not None:
+            session.opening(opening, parent)
+
+    def begun(self, step: OpenStep) -> None:
+        """Tell the replay that a step has begun."""
+        session = in_force()
+        if session is not None:
+            session.begun(step)
+
+    def call(self, seen: Observation, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what is called in a function's place."""
+        if seen.answers is None or in_force() is None:
+            return function
+
+        def instead(*args: Any, **kwargs: Any) -> Any:
+            answered = _answered(seen)
+            return function(*args, **kwargs) if answered is NOTHING else answered
+
+        return instead
+
+    def acall(
+        self, seen: Observation, function: Callable[..., Awaitable[Any]]
+    ) -> Callable[..., Awaitable[Any]]:
+        """Return what is awaited in a coroutine function's place."""
+        if seen.answers is None or in_force() is None:
+            return function
+
+        async def instead(*args: Any, **kwargs: Any) -> Any:
+            answered = _answered(seen)
+            return await function(*args, **kwargs) if answered is NOTHING else answered
+
+        return instead
+
+    def stream(
+        self, seen: Observation, function: Callable[..., Generator[Any, Any, Any]]
+    ) -> Callable[..., Generator[Any, Any, Any]]:
+        """Return what is called in a generator function's place."""
+        if seen.answers is None or in_force() is None:
+            return function
+
+        def instead(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+            recalled = recall()
+            if recalled is None:
+                return (yield from function(*args, **kwargs))
+            session, answer = recalled
+            yield from _items(seen, session, answer)
+            _end(session, answer)
+            return None
+
+        return instead
+
+    def astream(
+        self, seen: Observation, function: Callable[..., AsyncGenerator[Any, Any]]
+    ) -> Callable[..., AsyncGenerator[Any, Any]]:
+        """Return what is called in an async generator function's place."""
+        if seen.answers is None or in_force() is None:
+            return function
+
+        async def instead(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+            recalled = recall()
+            if recalled is None:
+                async for item in function(*args, **kwargs):
+                    yield item
+                return
+            session, answer = recalled
+            for item in _items(seen, session, answer):
+                yield item
+            _end(session, answer)
+
+        return instead
+
+
+def recall(step: OpenStep | None = None) -> tuple[Session, Recalled] | None:
+    """Return the answer to the step that is current, or to one that is named; None where the call is to be made.
+
+    For adapters whose framework makes the call elsewhere than where its step is told.
+
+    Raises:
+        DivergenceError: the record does not know what it asks.
+    """
+    session, here = in_force(), step or current()
+    if session is None or not isinstance(here, OpenStep):
+        return None
+    answer = session.answer(here)
+    return None if answer is None else (session, answer)
+
+
+def result_of(
+    recalled: tuple[Session, Recalled], make: Callable[[Recalled], Any], step: OpenStep | None = None
+) -> Any:
+    """Return the result of a call, made from its answer; raise, where the recorded call did.
+
+    Raises:
+        DivergenceError: the answer cannot be made again.
+    """
+    session, answer = recalled
+    _end(session, answer)
+    return _made(session, answer, functools.partial(make, answer))
+
+
+def _answered(seen: Observation) -> Any:
+    recalled = recall()
+    assert seen.answers is not None
+    return NOTHING if recalled is None else result_of(recalled, seen.answers)
+
+
+def _items(seen: Observation, session: Session, answer: Recalled) -> Any:
+    assert seen.answers is not None
+    return _made(session, answer, functools.partial(seen.answers, answer))
+
+
+def _end(session: Session, answer: Recalled) -> None:
+    """Raise what the recorded call raised."""
+    if answer.is_other or answer.step.status not in ("error", "interrupted"):
+        return
+    error = _made(session, answer, answer.error)
+    if error is None and answer.step.produced is None:
+        here = current()
+        assert isinstance(here, OpenStep)
+        raise session.diverged(
+            here, "unmade", f"it failed with {answer.step.error}, of which only the text was kept"
+        )
+    if error is not None:
+        raise error
+
+
+def _made(session: Session, answer: Recalled, make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except UnmadeError as unmade:
+        here = current()
+        assert isinstance(here, OpenStep)
+        raise session.diverged(here, "unmade", str(unmade)) from None

@@ -1,0 +1,347 @@
+"""One replay under way: what a call is answered with, and where the replay leaves the record.
+
+A session is in force in a context (OpenTelemetry's, in which steps travel as well), never in a process: the same app
+may serve its users meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from opentelemetry import context as otel_context
+
+from becausal import canonical, clock, semconv
+from becausal.context import Scope, current
+from becausal.observation import NOTHING, Opening
+from becausal.payload import Bodies, Payload
+from becausal.replay.answers import ANSWERED, NOWHERE, Answers, Place, place_below
+from becausal.replay.divergence import Divergence, DivergenceError, Why
+from becausal.replay.rebuild import Classes, UnmadeError, rebuild
+from becausal.step import OpenStep, Step, StepRef
+
+__all__ = ["REPLAYS", "Asked", "Recalled", "Session", "Standin", "in_force"]
+
+REPLAYS = "replay"
+"""How the id of the chain begins into which a replay is recorded."""
+
+_SESSION = otel_context.create_key("becausal-replay")
+
+MOST_PLACES = 100_000
+"""Steps of a replay whose place is remembered."""
+
+_by_chain: weakref.WeakValueDictionary[str, Session] = weakref.WeakValueDictionary()
+
+
+def in_force() -> Session | None:
+    """Return the session in whose course the caller runs; None outside every replay."""
+    session: Any = otel_context.get_value(_SESSION)
+    if session is None and _by_chain:  # a context that was brought in by a carrier knows the chain alone
+        here = current()
+        session = None if here is None else _by_chain.get(here.chain_id)
+    return session  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call that the record does not answer, as a stand-in is told of it."""
+
+    kind: str
+    name: str
+    agent: str | None
+    place: str
+    request: Any
+    """What is asked, made again: a model's messages, a tool's arguments."""
+    nearest: Step | None
+    """The recorded step that most likely stood there."""
+
+
+Standin = Callable[[Asked], Any]
+"""Answers in the place of what may not be run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What a recorded step answered; see `becausal.observation.Answer`."""
+
+    step: Step
+    _session: Session = field(repr=False)
+    _instead: Any = NOTHING
+    """What an edit or a stand-in puts in the answer's place."""
+
+    @property
+    def is_other(self) -> bool:
+        """Whether an edit or a stand-in gives the answer: nothing that was kept of the recorded one holds then."""
+        return self._instead is not NOTHING
+
+    def value(self) -> Any:
+        """Return what it produced."""
+        if self.is_other:
+            return self._instead
+        answer = self.kept("answer")
+        if answer is not NOTHING:
+            return answer
+        return NOTHING if self.step.produced is None else self._session.made(self.step.produced)
+
+    def produced(self) -> Any:
+        """Return what it produced, as its payload tells it, whatever else was kept."""
+        if self.is_other:
+            return self._instead
+        return NOTHING if self.step.produced is None else self._session.made(self.step.produced)
+
+    def kept(self, name: str) -> Any:
+        """Return what was kept under a name; `NOTHING` where nothing was, or where the answer is another."""
+        return NOTHING if self.is_other else self._session.kept(self.step, name)
+
+    def rebuilt(self, body: bytes) -> Any:
+        """Return the value of a body that was kept inside of another value."""
+        return self._session.rebuilt(body)
+
+    def error(self) -> BaseException | None:
+        """Return the exception that it ended with, made again; None where it ended well."""
+        if self.is_other or self.step.status not in ("error", "interrupted"):
+            return None
+        error = self.kept("error")
+        return error if isinstance(error, BaseException) else None
+
+
+class Session:
+    """What a replay is answered with."""
+
+    def __init__(
+        self,
+        chain_id: str,
+        steps: tuple[Step, ...],
+        bodies: Bodies,
+        classes: Classes,
+        *,
+        live: bool | Collection[str] = False,
+        standin: Standin | None = None,
+        instead: Mapping[str, Callable[[Any], Any]] | None = None,
+        inputs: Mapping[str, Callable[[Any], Any]] | None = None,
+        written: Bodies | None = None,
+        flush: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Make one.
+
+        Args:
+            chain_id: of the recorded run.
+            steps: all of its steps, in `seq` order.
+            bodies: where their payloads are kept.
+            classes: of which answers may be made.
+            live: True for models whose request the record does not know; or the names of models and tools that are
+                run whenever they are called.
+            standin: answers what the record does not know, in the place of a live call.
+            instead: by a recorded step's id: what makes another answer of the recorded one.
+            inputs: by a recorded step's id: what makes something else of what it receives.
+            written: where the bodies of the replay's own steps are kept, once `flush` has returned.
+            flush: makes durable what was recorded so far.
+        """
+        self.of = chain_id
+        self.chain_id = clock.new_chain_id(REPLAYS)
+        self.answers = Answers(steps)
+        self.classes = classes
+        self.divergence: Divergence | None = None
+        self.ran: list[str] = []
+        """The ids of the replay's steps that were really made."""
+        self.stood_in: list[str] = []
+        """Those that a stand-in answered."""
+        self.recalled: dict[str, str] = {}
+        """By the id of a step of the replay: that of the recorded step that answered it."""
+        self.kept_for: dict[object, Any] = {}
+        """What adapters keep for the time of this replay, by keys of their own."""
+        self._bodies, self._written, self._flush = bodies, written, flush
+        self._live, self._standin = live, standin
+        self._instead, self._inputs = dict(instead or {}), dict(inputs or {})
+        self._asking: dict[str, Callable[[Any], Any]] = {}
+        self._places: OrderedDict[str, Place] = OrderedDict()
+        self._lock = threading.Lock()
+        _by_chain[self.chain_id] = self
+
+    @contextmanager
+    def here(self) -> Iterator[Session]:
+        """Put the session in force for a block; nothing that was current is so within it."""
+        with Scope(otel_context.set_value(_SESSION, self, otel_context.Context())):
+            yield self
+
+    # -- what the recorder tells
+
+    def opening(self, opening: Opening, parent: StepRef | None) -> None:
+        """Lead a step that begins a chain into the replay's own."""
+        if parent is None or opening.chain_id is not None:
+            opening.chain_id = self.chain_id
+        if parent is None:
+            opening.attributes = {**opening.attributes, semconv.REPLAY_OF: self.of}
+
+    def begun(self, step: OpenStep) -> None:
+        """Note where a step stands."""
+        with self._lock:
+            self._places[step.id] = place_below(self._places.get(step.parent_id or "", NOWHERE), step)
+            if len(self._places) > MOST_PLACES:
+                self._places.popitem(last=False)
+
+    def place(self, step: OpenStep) -> Place:
+        """Return where a step of the replay stands."""
+        return self._places.get(step.parent_id or "", NOWHERE)
+
+    # -- answers
+
+    def answer(self, step: OpenStep) -> Recalled | None:
+        """Return what a step is answered with; None where it is to be run.
+
+        Raises:
+            DivergenceError: the record does not know what it asks, and nothing else may answer.
+        """
+        if self.divergence is not None:
+            raise DivergenceError(self.divergence)
+        if step.id in self.ran:
+            return None  # it asks itself by another door
+        place = self.place(step)
+        found = self.answers.take(step, place)
+        if found is not None and found.id in self._inputs:
+            self._asking[step.id], found = self._inputs[found.id], None
+        if self.is_run(step.name):
+            self.ran.append(step.id)
+            return None
+        if found is not None:
+            self.recalled[step.id] = found.id
+            return self._recalled(step, found)
+        if self._live is True and step.kind == "model":
+            self.ran.append(step.id)
+            return None
+        if self._standin is not None:
+            self.stood_in.append(step.id)
+            return self._stood_in(step, place, self._standin)
+        raise self.diverged(step, "needs_live" if self._instead or self._inputs else "unknown")
+
+    def made(self, payload: Payload) -> Any:
+        """Return the value of a recorded payload, made again.
+
+        Raises:
+            UnmadeError: it cannot be.
+        """
+        return self._rebuilt(canonical.parse_digest(payload.digest))
+
+    def kept(self, step: Step, name: str) -> Any:
+        """Return what was kept of a recorded step under a name, made again; `NOTHING` where nothing was."""
+        digest = step.attributes.get(semconv.KEPT + name)
+        return self._rebuilt(canonical.parse_digest(digest)) if isinstance(digest, str) else NOTHING
+
+    def recalled_value(self, step: Step) -> Any:
+        """Return what a recorded step produced, made again."""
+        return Recalled(step, self).value()
+
+    def kept_error(self, step: Step) -> BaseException | None:
+        """Return the exception that a recorded step ended with, made again; None where none was kept."""
+        return Recalled(step, self).error()
+
+    def is_run(self, name: str) -> bool:
+        """Return whether a model or a tool is run whenever it is called."""
+        return not isinstance(self._live, bool) and name in self._live
+
+    def recorded_input(self, step: Step) -> Any:
+        """Return what a recorded step received, made again and edited, where somebody asked for that."""
+        given, edit = self.unedited_input(step), self._inputs.get(step.id)
+        return given if edit is None else edit(given)
+
+    def unedited_input(self, step: Step) -> Any:
+        """Return what a recorded step received, made again; `NOTHING` where it was not told."""
+        given = self.kept(step, "given")
+        if given is not NOTHING or step.received is None:
+            return given
+        return self.made(step.received)
+
+    def rebuilt(self, body: bytes) -> Any:
+        """Return the value of a canonical body, made again."""
+        return rebuild(body, self._bodies.body, self.classes)
+
+    def request_edit(self, step: OpenStep) -> Callable[[Any], Any] | None:
+        """Return what makes another request of the one of a call that is to be run; None where nothing does."""
+        return self._asking.get(step.id)
+
+    def input_edit(self, step: OpenStep) -> Callable[[Any], Any] | None:
+        """Return what makes something else of what a step of the replay receives; None where nothing does."""
+        return self._edit_for(step, self._inputs)
+
+    def output_edit(self, step: OpenStep) -> Callable[[Any], Any] | None:
+        """Return what makes something else of what a step of the replay produces; None where nothing does."""
+        return self._edit_for(step, self._instead)
+
+    def diverged(self, step: OpenStep, why: Why, detail: str = "", allows: str = "") -> DivergenceError:
+        """Return the exception that ends the replay at a step; the first one counts."""
+        if self.divergence is None:
+            place = self.place(step)
+            request = None if step.received is None else replace(step.received, bodies=self)
+            nearest = self.answers.nearest(step, place)
+            if not allows and why in ("unknown", "needs_live"):
+                allows = _allowing(step)
+            self.divergence = Divergence(
+                why, step.kind, step.name, step.agent, str(place), request, step.id, nearest, detail, allows
+            )
+        return DivergenceError(self.divergence)
+
+    def body(self, digest: bytes) -> bytes | None:
+        """Return a body of the recorded run, or of this one."""
+        body = self._bodies.body(digest)
+        return body if body is not None or self._written is None else self._written.body(digest)
+
+    # -- inside
+
+    def _recalled(self, step: OpenStep, found: Step) -> Recalled:
+        edit = self._instead.get(found.id)
+        answer = Recalled(found, self)
+        try:
+            return answer if edit is None else Recalled(found, self, edit(answer.produced()))
+        except UnmadeError as unmade:
+            raise self.diverged(step, "unmade", str(unmade)) from None
+
+    def _stood_in(self, step: OpenStep, place: Place, standin: Standin) -> Recalled:
+        nearest = self.answers.nearest(step, place)
+        request = None if step.received is None else self._asked(step)
+        said = standin(Asked(step.kind, step.name, step.agent, str(place), request, nearest))
+        return Recalled(nearest or _unknown(step), self, said)
+
+    def _asked(self, step: OpenStep) -> Any:
+        assert step.received is not None
+        self._flush()
+        request = self._rebuilt(canonical.parse_digest(step.received.digest), self.body)
+        edit = self._asking.get(step.id)
+        return request if edit is None else edit(request)
+
+    def _rebuilt(self, digest: bytes, part: Callable[[bytes], bytes | None] | None = None) -> Any:
+        part = part or self._bodies.body
+        body = part(digest)
+        if body is None:
+            raise UnmadeError("what was not kept")
+        return rebuild(body, part, self.classes)
+
+    def _edit_for(
+        self, step: OpenStep, edits: Mapping[str, Callable[[Any], Any]]
+    ) -> Callable[[Any], Any] | None:
+        """Return the edit of the recorded step that a step which runs again stands for."""
+        if not edits or step.kind in ANSWERED:
+            return None
+        with self._lock:
+            if step.id not in self.recalled:
+                found = self.answers.take(step, self.place(step))
+                self.recalled[step.id] = "" if found is None else found.id
+        return edits.get(self.recalled[step.id])
+
+
+def _unknown(step: OpenStep) -> Step:
+    """Return a step that stands for a recorded one where there is none."""
+    return Step(
+        step.id, step.kind, step.name, step.agent, None, step.chain_id, None, None, step.seq, 0, 0, 0, "ok", None,
+        step.received, None,
+    )  # fmt: skip
+
+
+def _allowing(step: OpenStep) -> str:
+    if step.kind == "model":
+        return "allow it with live=True, or give a stand-in"
+    return f"a {step.kind} runs live only when it is named: live=[{step.name!r}]"

@@ -1,0 +1,385 @@
+"""LangChain in a replay: what models, tools and retrievers are asked is answered from the record.
+
+Hooked places, while somebody replays, and why these
+----------------------------------------------------
+`_generate`, `_agenerate`, `_stream`, `_astream` of `BaseChatModel`, `BaseLLM` and of every subclass
+    Where the provider is asked. All above it runs as usual: callbacks, tokens, ids, usage.
+
+`_run`, `_arun` of `BaseTool` and of every subclass; `_get_relevant_documents` and its twin of `BaseRetriever`
+    Where the tool's own code begins.
+
+`BaseLLM._generate_helper`, `_agenerate_helper`
+    Which of several prompts is which step: a text model is asked for all of them at once.
+
+`BaseCache.lookup`, `update` and twins, of every subclass; `BaseRateLimiter.acquire`
+    A cache of answers may hold other ones by now. What came from it comes from the record.
+
+Not replayed: the events of a provider's own protocol (`_stream_chat_model_events`); embeddings, and searches of a
+vector store without a retriever.
+
+Checked against langchain-core 0.3.86 to 1.7.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from becausal import semconv
+from becausal.context import current
+from becausal.instrument import Hooks
+from becausal.recorder import NOTHING, Recorder
+from becausal.replay import Entry, Recalled, Session, in_force, recall, result_of
+from becausal.step import OpenStep, Step
+from becausal_integrations.langchain.rebuilt import chat_result, documents, pieces_of, text_result
+from becausal_integrations.patch import family, replace
+
+if TYPE_CHECKING:
+    from becausal_integrations.langchain.models import Models
+
+__all__ = ["LangChainReplay"]
+
+CORE = "langchain_core"
+CHAT = f"{CORE}.language_models.chat_models:BaseChatModel"
+TEXT = f"{CORE}.language_models.llms:BaseLLM"
+TOOL = f"{CORE}.tools.base:BaseTool"
+RETRIEVER = f"{CORE}.retrievers:BaseRetriever"
+CACHE = f"{CORE}.caches:BaseCache"
+LIMITER = f"{CORE}.rate_limiters:BaseRateLimiter"
+
+DATA = (
+    "messages", "outputs", "documents", "prompt_values", "agents", "exceptions", "tools", "load.serializable",
+)  # fmt: skip
+"""Modules of langchain-core whose classes may stand in a recorded value."""
+
+ASYNC = "langchain.async"
+"""The attribute of a bare chain that was called asynchronously."""
+
+Original = Callable[..., Any]
+Make = Callable[[Any], Any]
+
+
+class LangChainReplay:
+    """What LangChain needs for a replay; see `becausal.replay.ReplayAdapter`."""
+
+    def __init__(self, models: Callable[[], Models | None]) -> None:
+        self._models = models
+
+    def install(self, recorder: Recorder, hooks: Hooks) -> None:
+        """Hook what asks the outside."""
+        chat: dict[str, Make] = {
+            name: functools.partial(_chat, self._step) for name in ("_generate", "_agenerate")
+        }
+        streams: dict[str, Make] = {
+            name: functools.partial(_streaming, self._step) for name in ("_stream", "_astream")
+        }
+        family(hooks, CHAT, {**chat, **streams})
+        family(hooks, TEXT, {"_generate": self._text, "_agenerate": self._text, **streams})
+        for name in ("_generate_helper", "_agenerate_helper"):
+            replace(hooks, f"{TEXT}.{name}", self._helping)
+        family(hooks, TOOL, {"_run": _tool, "_arun": _tool})
+        found: dict[str, Make] = {
+            "_get_relevant_documents": _retriever,
+            "_aget_relevant_documents": _retriever,
+        }
+        family(hooks, RETRIEVER, found)
+        family(hooks, CACHE, {"lookup": _cache, "alookup": _cache, "update": _cache, "aupdate": _cache})
+        family(hooks, LIMITER, {"acquire": _limiter, "aacquire": _limiter})
+
+    def classes(self) -> Iterable[type]:
+        """Return the messages, documents and answers of langchain-core."""
+        for name in DATA:
+            try:
+                module = importlib.import_module(f"{CORE}.{name}")
+            except ImportError:  # of another version
+                continue
+            yield from (thing for thing in vars(module).values() if isinstance(thing, type))
+
+    def drives(self, app: object) -> bool:
+        """Return whether an app is a runnable."""
+        base = getattr(sys.modules.get(f"{CORE}.runnables.base"), "Runnable", None)
+        return base is not None and isinstance(app, base)
+
+    def run(self, app: Any, entry: Entry) -> Any:
+        """Invoke a chain, a model or a tool with what it was given."""
+        if entry.step.attributes.get(ASYNC):
+            return app.ainvoke(entry.given)
+        return app.invoke(entry.given)
+
+    def roots(self, app: Any) -> Iterable[object]:
+        """Return what the app's runnables are made of."""
+        return functions_of(app)
+
+    def problems(self, app: Any, steps: tuple[Step, ...]) -> Iterable[str]:
+        """Nothing tells a chain from another one before it runs."""
+        return ()
+
+    # -- inside
+
+    def _step(self) -> OpenStep | None:
+        """Return the step of the model call that is being made."""
+        here = current()
+        if isinstance(here, OpenStep) and here.kind == "model":
+            return here
+        models = self._models()
+        return None if models is None else models.latest()
+
+    def _helping(self, original: Original) -> Original:
+        """Hook what asks a text model for several prompts: their steps are those of the runs that it is given."""
+        if inspect.iscoroutinefunction(original):
+
+            @functools.wraps(original)
+            async def helped_async(
+                model: Any, prompts: Any, stop: Any, run_managers: Any, **more: Any
+            ) -> Any:
+                self._helped(run_managers)
+                return await original(model, prompts, stop, run_managers, **more)
+
+            return helped_async
+
+        @functools.wraps(original)
+        def helped(model: Any, prompts: Any, stop: Any, run_managers: Any, **more: Any) -> Any:
+            self._helped(run_managers)
+            return original(model, prompts, stop, run_managers, **more)
+
+        return helped
+
+    def _helped(self, run_managers: Any) -> None:
+        session, models = in_force(), self._models()
+        if session is not None and models is not None:
+            steps = [models.step_of(manager.run_id) for manager in run_managers or ()]
+            models.helps(steps)
+
+    def _text(self, original: Original) -> Original:
+        """Hook what a text model answers to several prompts."""
+
+        def answers() -> list[tuple[Session, Recalled]] | None:
+            models = self._models()
+            steps = [] if in_force() is None or models is None else models.helped()
+            found = [answer for step in steps if step is not None and (answer := _recalled(step)) is not None]
+            return found if found and len(found) == len(steps) else None
+
+        if inspect.iscoroutinefunction(original):
+
+            @functools.wraps(original)
+            async def asked_async(*args: Any, **kwargs: Any) -> Any:
+                found = answers()
+                return await original(*args, **kwargs) if found is None else text_result(found)
+
+            return asked_async
+
+        @functools.wraps(original)
+        def asked(*args: Any, **kwargs: Any) -> Any:
+            found = answers()
+            return original(*args, **kwargs) if found is None else text_result(found)
+
+        return asked
+
+
+def functions_of(app: Any) -> Iterator[object]:
+    """Yield the functions, classes and schemas that a runnable is made of, and those of its parts."""
+    seen: set[int] = set()
+    waiting = [app]
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) in seen or isinstance(thing, str | bytes | int | float | type(None)):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, type) or inspect.isroutine(thing):
+            yield thing
+        elif isinstance(thing, dict):
+            waiting += thing.values()
+        elif isinstance(thing, list | tuple | set | frozenset):
+            waiting += thing
+        elif hasattr(thing, "__dict__") and not inspect.ismodule(thing):
+            yield type(thing)
+            if type(thing).__module__.partition(".")[0] in ("langchain_core", "langgraph", "langchain"):
+                waiting += vars(thing).values()
+
+
+# Models
+
+
+def _recalled(step: OpenStep) -> tuple[Session, Recalled] | None:
+    """Return a step's answer, the same however often it is asked for: the cache of answers is asked first."""
+    session = in_force()
+    if session is None:
+        return None
+    key = "langchain", step.id
+    if key not in session.kept_for:
+        session.kept_for[key] = recall(step)
+    return session.kept_for[key]  # type: ignore[no-any-return]
+
+
+def _edited(step: OpenStep, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arguments of a call that is made live: its messages are the edited ones, if they were edited."""
+    session = in_force()
+    edit = None if session is None else session.request_edit(step)
+    return args if edit is None or len(args) < 2 else (args[0], edit(args[1]), *args[2:])
+
+
+def _chat(step_of: Callable[[], OpenStep | None], original: Original) -> Original:
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def asked_async(*args: Any, **kwargs: Any) -> Any:
+            step = None if in_force() is None else step_of()
+            if step is None:
+                return await original(*args, **kwargs)
+            found = _recalled(step)
+            if found is None:
+                return await original(*_edited(step, args), **kwargs)
+            return result_of(found, chat_result)
+
+        return asked_async
+
+    @functools.wraps(original)
+    def asked(*args: Any, **kwargs: Any) -> Any:
+        step = None if in_force() is None else step_of()
+        if step is None:
+            return original(*args, **kwargs)
+        found = _recalled(step)
+        return original(*_edited(step, args), **kwargs) if found is None else result_of(found, chat_result)
+
+    return asked
+
+
+def _streaming(step_of: Callable[[], OpenStep | None], original: Original) -> Original:
+    if inspect.isasyncgenfunction(original):
+
+        @functools.wraps(original)
+        async def asked_async(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            step = None if in_force() is None else step_of()
+            found = None if step is None else _recalled(step)
+            if found is None:
+                given = args if step is None else _edited(step, args)
+                async for piece in original(*given, **kwargs):
+                    yield piece
+                return
+            for piece in pieces_of(found):
+                yield piece
+            result_of(found, _nothing)
+
+        return asked_async
+
+    @functools.wraps(original)
+    def asked(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        step = None if in_force() is None else step_of()
+        found = None if step is None else _recalled(step)
+        if found is None:
+            yield from original(*(args if step is None else _edited(step, args)), **kwargs)
+            return
+        yield from pieces_of(found)
+        result_of(found, _nothing)
+
+    return asked
+
+
+def _nothing(_: Recalled) -> None:
+    return None
+
+
+def _cache(original: Original) -> Original:
+    """Hook a cache of answers: in a replay it holds what the record says came from it, and keeps nothing."""
+
+    def found(name: str) -> Any:
+        step = current()
+        if name.endswith("update") or not isinstance(step, OpenStep) or step.kind != "model":
+            return None
+        answer = _recalled(step)
+        if answer is None or not answer[1].step.attributes.get(semconv.CACHED):
+            return None
+        return result_of(answer, chat_result).generations
+
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def asked_async(*args: Any, **kwargs: Any) -> Any:
+            return await original(*args, **kwargs) if in_force() is None else found(original.__name__)
+
+        return asked_async
+
+    @functools.wraps(original)
+    def asked(*args: Any, **kwargs: Any) -> Any:
+        return original(*args, **kwargs) if in_force() is None else found(original.__name__)
+
+    return asked
+
+
+def _limiter(original: Original) -> Original:
+    """Hook what waits until a provider may be asked again: nobody is asked."""
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def asked_async(*args: Any, **kwargs: Any) -> Any:
+            return await original(*args, **kwargs) if in_force() is None else True
+
+        return asked_async
+
+    @functools.wraps(original)
+    def asked(*args: Any, **kwargs: Any) -> Any:
+        return original(*args, **kwargs) if in_force() is None else True
+
+    return asked
+
+
+# Tools and retrievers
+
+
+def _tool(original: Original) -> Original:
+    return _answering(original, "tool", _tool_result)
+
+
+def _retriever(original: Original) -> Original:
+    return _answering(original, "tool", lambda _: documents)
+
+
+def _answering(
+    original: Original, kind: str, make_of: Callable[[Any], Callable[[Recalled], Any]]
+) -> Original:
+    def found() -> tuple[Session, Recalled] | None:
+        step = current()
+        is_asked = in_force() is not None and isinstance(step, OpenStep) and step.kind == kind
+        return _recalled(step) if is_asked and isinstance(step, OpenStep) else None
+
+    if inspect.iscoroutinefunction(original):
+
+        @functools.wraps(original)
+        async def asked_async(owner: Any, *args: Any, **kwargs: Any) -> Any:
+            answer = found()
+            if answer is None:
+                return await original(owner, *args, **_edited_arguments(kwargs))
+            return result_of(answer, make_of(owner))
+
+        return asked_async
+
+    @functools.wraps(original)
+    def asked(owner: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = found()
+        if answer is None:
+            return original(owner, *args, **_edited_arguments(kwargs))
+        return result_of(answer, make_of(owner))
+
+    return asked
+
+
+def _edited_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
+    session, step = in_force(), current()
+    edit = None if session is None or not isinstance(step, OpenStep) else session.request_edit(step)
+    return kwargs if edit is None else {**kwargs, **edit(kwargs)}
+
+
+def _tool_result(tool: Any) -> Callable[[Recalled], Any]:
+    def result(answer: Recalled) -> Any:
+        content = answer.value()
+        content = None if content is NOTHING else content
+        if tool.response_format != "content_and_artifact":
+            return content
+        has_both = answer.is_other or answer.step.attributes.get(semconv.TOOL_ARTIFACT)
+        return content if has_both and isinstance(content, tuple) else (content, None)
+
+    return result
