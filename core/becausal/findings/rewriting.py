@@ -130,10 +130,10 @@ def _former(at: At, record: Mapping[Any, Any], given: Rows) -> Mapping[Any, Any]
     """Return the record that one was written from: the one that stood there, else the one that has most of it."""
     there = given.get(at)
     if there is not None and not any(isinstance(key, int) for key in at) and _kept(there, record):
-        return there if _is_rest(there, record, 1) else None
+        return there if _is_rest(there, record, least=1) else None
     likely = Counter({place: _kept(other, record) for place, other in given.items()})
     place, count = max(likely.items(), key=lambda row: row[1], default=((), 0))
-    if count < 2 or not _is_rest(given[place], record, 2):
+    if not count or not _is_rest(given[place], record, least=2):
         return None
     return given[place]
 
@@ -142,11 +142,11 @@ def _kept(former: Mapping[Any, Any], record: Mapping[Any, Any]) -> int:
     return sum(key in former and former[key] == value for key, value in record.items())
 
 
-def _is_rest(former: Mapping[Any, Any], record: Mapping[Any, Any], times: int) -> bool:
-    """Return whether a record is most of another one, and not something that was made of it."""
+def _is_rest(former: Mapping[Any, Any], record: Mapping[Any, Any], *, least: int) -> bool:
+    """Return whether a record is most of another one, and neither a choice of its fields nor made of it."""
     kept = _kept(former, record)
     gone = sum(key not in record for key in former)
-    return kept >= times * max(1, gone) and 2 * kept >= len(record)
+    return kept >= (least if gone < 2 else 2 * gone) and 2 * kept >= len(record)
 
 
 def _left_out(at: At, former: Mapping[Any, Any], record: Mapping[Any, Any]) -> Iterator[Loss]:
@@ -163,12 +163,13 @@ def _left_out(at: At, former: Mapping[Any, Any], record: Mapping[Any, Any]) -> I
         elif isinstance(value, str) and isinstance(now, str):
             if _is_cut(value, now):
                 cut = normal(value)[len(normal(now)) :]
-                yield Loss("truncated", (*at, key), value, now, 0.8, stating.facts(cut), why=f"gone: {cut}")
+                gone = stating.missing(facts, stating.facts({key: now}), text=now)
+                yield Loss("truncated", (*at, key), value, now, 0.8, gone, why=f"gone: {cut}")
         elif isinstance(value, list) and isinstance(now, list):
             if 0 < len(now) < len(value) <= MOST_RECORDS and all(item in value for item in now):
-                gone = [item for item in value if item not in now]
+                rest = stating.facts([item for item in value if item not in now])
                 why = f"{len(value) - len(now)} of {len(value)} items are gone"
-                yield Loss("truncated", (*at, key), value, now, UNSURE, stating.facts(gone), why=why)
+                yield Loss("truncated", (*at, key), value, now, UNSURE, rest, why=why)
         elif isinstance(value, Mapping | list | tuple) and isinstance(now, str):
             gone = stating.missing(facts, stating.facts(now), text=now)
             if gone and _decoded(now) is None:
@@ -222,8 +223,8 @@ def _is_within(scene: Scene, step: Step, turn: Step) -> bool:
 
 
 def _finding(scene: Scene, step: Step, loss: Loss) -> Finding:
-    is_told = any(map(_is_hard, loss.facts)) and loss.confidence > UNSURE
-    severity: Severity = "warning" if is_told else "note"
+    is_told = any(map(_is_hard, loss.facts)) or loss.kind == "truncated"
+    severity: Severity = "warning" if is_told and loss.confidence > UNSURE else "note"
     if any(is_allowed(loss, handoff) for handoff in scene.sent_by.get(step.id, ())):
         severity = "note"
     done = {"dropped": "left out", "truncated": "cut off", "flattened": "made text of"}[loss.kind]
