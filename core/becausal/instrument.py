@@ -10,8 +10,10 @@ Asked for by name, a framework that cannot be hooked is an error. Found by itsel
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.metadata
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -170,6 +172,7 @@ def instrument(
             if is_first:  # nothing, rather than a half
                 uninstrument()
             raise
+        active.recorder.packages = _packages(known[name] for name in active.hooks)
 
 
 def listen(
@@ -372,6 +375,16 @@ def _recorder(settings: Settings, tracer_provider: TracerProvider | None) -> Rec
     if writer is not None:
         writer.on_gap = recorder.encoder.forget
     return recorder
+
+
+def _packages(watching: Iterable[Adapter]) -> tuple[str, ...]:
+    """Return the versions of Python, of becausal and of what adapters watch, as `name==version`."""
+    names = ["becausal", *sorted({adapter.watches for adapter in watching if adapter.watches is not None})]
+    found = ["python==" + ".".join(map(str, sys.version_info[:3]))]
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # becausal, run from its source
+            found.append(f"{name}=={importlib.metadata.version(name)}")
+    return tuple(found)
 
 
 def _version(adapter: Adapter) -> str | None:

@@ -13,12 +13,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import overload
 
 import becausal.blame as blaming
 from becausal import findings as finding_out
 from becausal import lineage, rootcause, semconv
 from becausal.blame import Blame
+from becausal.cassette import Cassette, is_cassette
+from becausal.cassette.store import CassetteStore
 from becausal.comparison import Comparison, compare
 from becausal.decision import Decision
 from becausal.drift import Drift, Embed, drift, embedder
@@ -58,8 +61,9 @@ MOST_NAMED = 8
 class Run:
     """One recorded chain."""
 
-    def __init__(self, chain_id: str, steps: list[Step]) -> None:
+    def __init__(self, chain_id: str, steps: list[Step], *, store: Store | None = None) -> None:
         self.chain_id = chain_id
+        self._store = store
         self.graph = Graph(steps)
         """The causal graph; `graph.to_networkx()` gives it to networkx."""
 
@@ -225,6 +229,18 @@ class Run:
         """Return this run and another one side by side: what differs, step by step, and where they first part."""
         return compare(self, other)
 
+    def export(self, path: str | os.PathLike[str]) -> Path:
+        """Write this run to a cassette: one file, payloads included, to be read and replayed on another machine.
+
+        Raises:
+            CassetteError: it cannot be written, or there is something that is no cassette.
+            StoreError: the store cannot be read.
+        """
+        known = self._store
+        events = () if known is None else known.memory_events()
+        reads = () if known is None else known.memory_reads()
+        return Cassette.of(self.chain_id, self.steps, events, reads).write(path)
+
     def __repr__(self) -> str:
         return f"<Run {self.chain_id[:8]} {self.name!r}: {len(self.steps)} steps, {self.status}>"
 
@@ -309,7 +325,7 @@ class Runs:
         return f"<Runs in {self.store.url}>"
 
     def _load(self, info: ChainInfo) -> Run:
-        return Run(info.chain_id, self.store.load(info.chain_id))
+        return Run(info.chain_id, self.store.load(info.chain_id), store=self.store)
 
     def _nothing_yet(self) -> str:
         return (
@@ -319,7 +335,7 @@ class Runs:
 
 
 def open(store: str | os.PathLike[str] | None = None) -> Runs:
-    """Open a store to read runs from it.
+    """Open a store, or a cassette, to read runs from it.
 
     Args:
         store: a URL or a path; None for the store that this process records to, else `BECAUSAL_STORE`, else
@@ -327,8 +343,10 @@ def open(store: str | os.PathLike[str] | None = None) -> Runs:
 
     Raises:
         StoreError: there is no such store, or it cannot be read.
-        StoreFormatError: it is damaged, no store of ours, or of a newer format.
+        StoreFormatError: it is damaged, no store of ours, or of a newer format; of a cassette a `CassetteError`.
     """
+    if store is not None and is_cassette(store):
+        return Runs(CassetteStore(store))
     url = store_url_in_use() if store is None else store_url(os.fspath(store))
     return Runs(open_store(url, read_only=True))
 

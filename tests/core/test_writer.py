@@ -39,7 +39,7 @@ class Memory:
         self.go.set()
         self.is_closed = False
 
-    def write(self, steps: Sequence[OpenStep]) -> None:
+    def write(self, steps: Sequence[OpenStep], *, notes_memory: bool = True) -> None:
         self.attempts += 1
         self.entered.set()
         assert self.go.wait(10)

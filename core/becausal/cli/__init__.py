@@ -16,7 +16,7 @@ from typing import Final, Literal, TextIO
 
 from rich.console import Console
 
-from becausal.cli import answering, judging, looking, remembering, spreading
+from becausal.cli import answering, carrying, judging, looking, remembering, spreading
 from becausal.cli.command import FINE, WRONG_USE, Answer, Commands
 from becausal.errors import BecausalError
 
@@ -28,6 +28,7 @@ GROUPS: Final[tuple[Callable[[Commands], None], ...]] = (
     judging.add_to,
     answering.add_to,
     spreading.add_to,
+    carrying.add_to,
 )
 """What adds the commands, in the order in which `becausal --help` lists them."""
 

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from rich.console import RenderableType
 
 from becausal import run as loading
+from becausal.cassette import is_cassette
 from becausal.finding import SEVERITIES
 from becausal.run import Run, Runs
 from becausal.settings import Settings
@@ -33,7 +34,7 @@ FINE, FOUND, WRONG_USE = 0, 1, 2
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
-RUN = "a chain id, the beginning of one, or `last`"
+RUN = "a chain id, the beginning of one, `last`, or a cassette's path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +96,11 @@ def run_of(options: argparse.Namespace) -> Run:
 
     Raises:
         RunNotFoundError: there is no such run.
-        StoreError: the store cannot be read.
+        StoreError: the store, or the cassette, cannot be read.
     """
     # Not closed: the views read payloads while they are printed, and the process ends after that.
+    if is_cassette(options.run):
+        return loading.open(options.run).last()
     runs = runs_of(options)
     return runs.last() if options.run == "last" else runs.get(options.run)
 

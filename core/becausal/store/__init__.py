@@ -58,11 +58,15 @@ class Store(Protocol):
     def url(self) -> str:
         """What it was opened with."""
 
-    def write(self, steps: Sequence[OpenStep]) -> None:
+    def write(self, steps: Sequence[OpenStep], *, notes_memory: bool = True) -> None:
         """Keep steps and their bodies, all of them or, if this raises, none.
 
         Once it has returned, nothing of them is lost to a crash of the process. A step may be written while
         it is open and again when it has ended; writing one twice changes nothing. The steps stay unchanged.
+
+        Args:
+            notes_memory: whether what steps wrote to memories goes into the log of this store's memories; not for a
+                run that was recorded elsewhere.
         """
 
     def add_gaps(self, gaps: Mapping[str, int]) -> None:

@@ -55,11 +55,11 @@ class SQLiteStore:
         with self._writing() if not read_only else self._reading():
             pass
 
-    def write(self, steps: Sequence[OpenStep]) -> None:
+    def write(self, steps: Sequence[OpenStep], *, notes_memory: bool = True) -> None:
         """Keep steps and their bodies, all of them or, if this raises, none."""
         if steps:
             with self._writing() as writer, file.told(self._path, f"writing {len(steps)} steps"):
-                writer.write(steps)
+                writer.write(steps, notes_memory=notes_memory)
 
     def add_gaps(self, gaps: Mapping[str, int]) -> None:
         """Add to the counts of what could not be recorded, by reason."""

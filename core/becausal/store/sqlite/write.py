@@ -90,7 +90,7 @@ class Writer:
         self._chains: dict[str, _Chain] = {}
         self._blobs: dict[bytes, _Blob] = {}
 
-    def write(self, steps: Sequence[OpenStep]) -> None:
+    def write(self, steps: Sequence[OpenStep], *, notes_memory: bool = True) -> None:
         """Write steps and their bodies, all or none."""
         # Compressing is most of the work: it is done before the lock is taken that others wait for.
         bodies = self._packed(steps)
@@ -102,7 +102,7 @@ class Writer:
             self._write_steps(steps)
             self._write_causes(steps)
             self._write_anchors(steps)
-            if any(step.kind in ("memory_write", "memory_read") for step in steps):
+            if notes_memory and any(step.kind in ("memory_write", "memory_read") for step in steps):
                 fresh = {digest: body for step in steps for digest, body in step.bodies}
                 memory.note_steps(self._connection, steps, self._finding(fresh))
 

@@ -1,0 +1,80 @@
+"""The commands that carry a run elsewhere: `export`, `import`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.text import Text
+
+from becausal.cassette import MAX_BYTES, SUFFIX, Cassette, read
+from becausal.cassette.store import take_in
+from becausal.cli.command import Answer, Commands, add_command, run_of, store_of
+from becausal.settings import store_url
+from becausal.store import open_store
+
+__all__ = ["add_to"]
+
+
+def add_to(commands: Commands) -> None:
+    """Add these commands."""
+    export = add_command(
+        commands, "export", _export, "write a run to a cassette: one file, payloads included"
+    )
+    export.add_argument(
+        "-o", "--output", metavar="FILE", help=f"the file to write (default: the run's id and {SUFFIX})"
+    )
+    take = add_command(
+        commands, "import", _import, "take a cassette's run into a store, under its own id", takes_run=False
+    )
+    take.add_argument("file", metavar="FILE", help="a cassette")
+    take.add_argument(
+        "--max-bytes",
+        type=int,
+        default=MAX_BYTES,
+        metavar="N",
+        help=f"refuse a file that holds more when it is unpacked (default: {MAX_BYTES})",
+    )
+
+
+def _export(options: argparse.Namespace) -> Answer:
+    run = run_of(options)
+    path = run.export(options.output or f"{run.chain_id[:8]}{SUFFIX}")
+    made = read(path)
+    return Answer(
+        lambda: Text(_exported(path, made)),
+        lambda: {"path": str(path), "bytes": path.stat().st_size, **_told(made)},
+    )
+
+
+def _import(options: argparse.Namespace) -> Answer:
+    made = read(options.file, max_bytes=options.max_bytes)
+    store = open_store(store_url(store_of(options)))
+    try:
+        is_new = take_in(made, store)
+    finally:
+        store.close()
+    done = "imported" if is_new else "is there already"
+    return Answer(
+        lambda: Text(f"{made.chain_id} {done}: {len(made.steps)} steps in {store.url}"),
+        lambda: {"store": store.url, "is_new": is_new, **_told(made)},
+    )
+
+
+def _exported(path: Path, made: Cassette) -> str:
+    without = f"; {made.without_body} payloads have no body" if made.without_body else ""
+    return (
+        f"{path}: {len(made.steps)} steps, {path.stat().st_size} bytes{without}\n"
+        "It holds what was said and handed on in this run, as far as that was recorded."
+    )
+
+
+def _told(made: Cassette) -> dict[str, object]:
+    return {
+        "chain_id": made.chain_id,
+        "steps": len(made.steps),
+        "bodies": len(made.bodies),
+        "payloads_without_body": made.without_body,
+        "packages": made.packages,
+        "sha256": made.digest,
+    }
