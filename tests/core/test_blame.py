@@ -346,7 +346,7 @@ def test_the_whole_output_is_cut_into_pieces_and_figures_inside_a_models_words_a
     found = {segment.text: segment.source for segment in blame(graph).segments}
 
     assert found["We recommend a full audit."] == "model"
-    assert found["20 million USD"] == "tool"
+    assert found["20 million"] == "tool"
     assert found["What was the revenue of Acme in 2025?"] == "user"
     assert "call-1" not in found
 

@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from tests.core.builders import Record, research_team
 
 from becausal.run import Run
+from becausal.views import blame as blames
 from becausal.views import json as jsons
 from becausal.views import text
 from becausal.views.clean import cut, head, line
@@ -41,11 +42,11 @@ def test_no_escape_code_direction_mark_or_markup_of_a_payload_reaches_the_termin
 
     views = [
         text.run(run),
-        text.why(run.why(), run.blame()),
+        blames.why(run.why(), run.blame()),
         text.handoffs(run.handoffs),
         text.tools(run.tool_calls),
     ]
-    views += [text.blame(run.blame(asked), asked=asked) for asked in (None, "obey")]
+    views += [blames.text(run.blame(asked), asked=asked) for asked in (None, "obey")]
     for view in views:
         out = shown(view)
         assert not set(out) & set("\x1b\x07\x9b\u202e\x00\r\udc80")
@@ -82,8 +83,8 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 
     for view in (
         text.run(run),
-        text.why(run.why(), run.blame()),
-        text.blame(run.blame(), asked=None),
+        blames.why(run.why(), run.blame()),
+        blames.text(run.blame(), asked=None),
         text.handoffs(run.handoffs),
     ):
         assert max(len(row) for row in shown(view, width).splitlines()) <= width
@@ -112,7 +113,7 @@ def test_each_kind_of_change_can_be_read() -> None:
 
 def test_why_tells_causes_first_with_grade_and_evidence() -> None:
     run = run_of(research_team())
-    rows = shown(text.why(run.why(), run.blame())).splitlines()
+    rows = shown(blames.why(run.why(), run.blame())).splitlines()
 
     (row,) = [i for i, row in enumerate(rows) if row[9:].startswith("tool revenue_database")]
     (last,) = [i for i, row in enumerate(rows) if row[9:].startswith("handoff analyst to writer")]
@@ -125,7 +126,7 @@ def test_why_tells_causes_first_with_grade_and_evidence() -> None:
 def test_blame_tells_the_origin_the_way_and_the_decision() -> None:
     run = run_of(research_team())
 
-    out = shown(text.blame(run.blame("20 million"), asked="20 million"))
+    out = shown(blames.text(run.blame("20 million"), asked="20 million"))
 
     assert "from the tool: tool revenue_database of researcher" in out
     assert "handoff researcher to analyst" in out
@@ -136,7 +137,7 @@ def test_blame_tells_the_origin_the_way_and_the_decision() -> None:
 def test_blame_says_so_where_the_text_is_not_in_the_output() -> None:
     run = run_of(research_team())
 
-    assert "does not stand in the output" in shown(text.blame(run.blame("no such"), asked="no such"))
+    assert "does not stand in the output" in shown(blames.text(run.blame("no such"), asked="no such"))
 
 
 def test_every_view_of_an_empty_run_says_that_it_is_empty() -> None:
@@ -144,7 +145,7 @@ def test_every_view_of_an_empty_run_says_that_it_is_empty() -> None:
 
     assert "no handoff" in shown(text.handoffs(run.handoffs))
     assert "no tool" in shown(text.tools(run.tool_calls))
-    assert "no output" in shown(text.blame(run.blame(), asked=None))
+    assert "no output" in shown(blames.text(run.blame(), asked=None))
     assert "No run" in shown(text.runs([]))
 
 

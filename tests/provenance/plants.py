@@ -22,8 +22,8 @@ KINDS: Final[tuple[PlantKind, ...]] = (
 SourceKind = Literal["user", "tool", "memory", "model", "agent"]
 
 LABELS: Final = (
-    "deposit", "freight", "surcharge", "penalty", "retainer", "levy", "stipend", "rebate", "tariff", "premium", "advance",
-    "allowance", "royalty", "toll", "escrow", "pension", "bounty", "dividend", "grant", "subsidy",
+    "deposit", "freight", "surcharge", "penalty", "retainer", "levy", "stipend", "rebate", "tariff", "premium",
+    "advance", "allowance", "royalty", "toll", "escrow", "pension", "bounty", "dividend", "grant", "subsidy",
 )  # fmt: skip
 NOUNS: Final = (
     "harbour",

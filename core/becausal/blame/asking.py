@@ -42,6 +42,7 @@ CONVERTED = ("quantity", "duration")
 
 MOST_OPERANDS = 12
 MOST_FACTS = 40
+_CURRENCY_CODE = re.compile(r"\s+[A-Z]{3}\Z")
 _FIGURE = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -104,7 +105,8 @@ class Asking:
         if alone.source in WORDED and alone.derived is None:
             alone = self._reckoned(fact, alone)
         if part is not None or alone.derived is not None:
-            yield replace(alone, at=piece.at, part_of=piece.text)
+            figure = _CURRENCY_CODE.sub("", alone.text) if fact.kind == "money" else alone.text
+            yield replace(alone, text=figure, at=piece.at, part_of=piece.text)
 
     def _of_fact(self, fact: Fact, whole: Segment, hints: frozenset[str]) -> Segment | None:
         """Return the segment of a fact that came in elsewhere than what it stands in."""

@@ -11,6 +11,7 @@ from becausal.blame import Blame
 from becausal.cli.command import Answer, Commands, add_command, add_fail_on, by_findings, run_of, runs_of
 from becausal.errors import StepNotFoundError
 from becausal.run import Run
+from becausal.views import blame as blames
 from becausal.views import json as jsons
 from becausal.views import logs, rootcause, text
 
@@ -24,11 +25,18 @@ def add_to(commands: Commands) -> None:
     show = add_command(commands, "show", _show, "show a run as a tree, with its handoffs and decisions")
     add_fail_on(show)
     why = add_command(commands, "why", _why, "show everything that led to the output, or to a step")
-    why.add_argument("step", nargs="?", metavar="STEP", help="a step's id or the beginning of it")
+    why.add_argument(
+        "step",
+        nargs="?",
+        metavar="STEP",
+        help="a step's id or the beginning of it, or an agent's or tool's name",
+    )
     why.add_argument("--impact", action="store_true", help="show what came of STEP, not what led to it")
     blame = add_command(commands, "blame", _blame, "show where the output, or a text in it, came in")
     blame.add_argument("text", nargs="?", metavar="TEXT", help="a phrase or a number of the output")
-    blame.add_argument("--of", metavar="STEP", help="ask about another step than the output's")
+    blame.add_argument(
+        "--of", metavar="STEP", help="ask about another step than the output's: its id, or an agent's name"
+    )
     passed = add_command(commands, "handoffs", _handoffs, "list a run's handoffs and what changed on the way")
     passed.add_argument("--diff", action="store_true", help="those that changed, each change whole")
     called = add_command(commands, "tools", _tools, "list a run's tool calls")
@@ -59,7 +67,7 @@ def _why(options: argparse.Namespace) -> Answer:
     )
     return Answer(
         lambda: Group(
-            text.why(lineage, blamed),
+            blames.why(lineage, blamed),
             rootcause.dominators(lineage),
             *(
                 [Text("\nwho may have caused what is wrong", "italic"), rootcause.text(suspects)]
@@ -68,7 +76,7 @@ def _why(options: argparse.Namespace) -> Answer:
             ),
         ),
         lambda: {
-            **jsons.why(lineage, blamed),
+            **blames.why_json(lineage, blamed),
             "dominators": [step.id for step in lineage.dominators],
             "suspects": rootcause.json(suspects),
         },
@@ -82,7 +90,7 @@ def _impact(run: Run, step: str | None) -> Answer:
     return Answer(
         lambda: Group(rootcause.impact(lineage), rootcause.dominators(lineage)),
         lambda: {
-            **jsons.why(lineage, Blame(None, [])),
+            **blames.why_json(lineage, Blame(None, [])),
             "dominators": [one.id for one in lineage.dominators],
         },
     )
@@ -90,7 +98,7 @@ def _impact(run: Run, step: str | None) -> Answer:
 
 def _blame(options: argparse.Namespace) -> Answer:
     blamed = run_of(options).blame(options.text, of=options.of)
-    return Answer(lambda: text.blame(blamed, asked=options.text), lambda: jsons.blame(blamed))
+    return Answer(lambda: blames.text(blamed, asked=options.text), lambda: blames.json(blamed))
 
 
 def _handoffs(options: argparse.Namespace) -> Answer:

@@ -94,7 +94,9 @@ class Graph:
         return tuple(dict.fromkeys(named))
 
     def step(self, of: Step | Handoff | str) -> Step:
-        """Return a step by itself, by its handoff, by its id or by the beginning of its id.
+        """Return a step by itself, by its handoff, by its id or the beginning of it, or by a name.
+
+        A name is an agent's, of its turn; else that of any step. It must be one step's alone.
 
         Raises:
             StepNotFoundError: no step, or several, answer to it.
@@ -102,11 +104,16 @@ class Graph:
         name = of if isinstance(of, str) else of.id
         if name in self._steps:
             return self._steps[name]
-        matches = [step for step in self.nodes if name and step.id.startswith(name)]
+        named = self._named.get(name, ())
+        if len(named) == 1:
+            return named[0]
+        matches = named or [step for step in self.nodes if name and step.id.startswith(name)]
         if len(matches) == 1:
             return matches[0]
         few = ", ".join(_called(step) for step in (matches or self.nodes)[:8])
         more = ", …" if len(matches or self.nodes) > 8 else ""
+        if named:
+            raise StepNotFoundError(f"{name!r} names {len(named)} steps: {few}{more}; give the id of one")
         if matches:
             raise StepNotFoundError(
                 f"{name!r} is the beginning of {len(matches)} steps: {few}{more}; write more of it"
@@ -210,6 +217,17 @@ class Graph:
     @cached_property
     def _data(self) -> list[Edge]:
         return data_edges(self.nodes, self._recorded, Nesting(self.nodes), self.contents)
+
+    @cached_property
+    def _named(self) -> dict[str, list[Step]]:
+        turns: dict[str, list[Step]] = {}
+        others: dict[str, list[Step]] = {}
+        for step in self.nodes:
+            if step.kind == "agent" and step.agent:
+                turns.setdefault(step.agent, []).append(step)
+            elif step.kind != "handoff":
+                others.setdefault(step.name, []).append(step)
+        return others | turns
 
     @cached_property
     def _children(self) -> dict[str, list[Step]]:

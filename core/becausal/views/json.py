@@ -11,18 +11,29 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
-from becausal.blame import Blame, Segment
 from becausal.decision import Decision
 from becausal.graph.edge import Edge
 from becausal.handoff import Handoff
-from becausal.lineage import Lineage
 from becausal.payload import Payload
 from becausal.run import Run
 from becausal.step import Attribute, Step
 from becausal.store import ChainInfo
 from becausal.toolcall import ToolCall
 
-__all__ = ["Json", "blame", "handoffs", "plain", "run", "runs", "tools", "why"]
+__all__ = [
+    "DecisionJson",
+    "EdgeJson",
+    "Json",
+    "StepJson",
+    "decision_json",
+    "edge_json",
+    "handoffs",
+    "plain",
+    "run",
+    "runs",
+    "step_json",
+    "tools",
+]
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 """Any JSON value."""
@@ -136,36 +147,6 @@ class RunJson(TypedDict):
     decisions: list[DecisionJson]
 
 
-class LineageJson(TypedDict):
-    """A lineage; steps and edges nearest first."""
-
-    of: str
-    steps: list[StepJson]
-    edges: list[EdgeJson]
-    segments: list[SegmentJson]
-
-
-class SegmentJson(TypedDict):
-    """A piece of an output."""
-
-    text: str
-    origin: StepJson | None
-    source: str
-    grade: str
-    in_transit: bool
-    path: list[StepJson]
-    decisions: list[DecisionJson]
-    asked_by: list[DecisionJson]
-    candidates: list[StepJson]
-
-
-class BlameJson(TypedDict):
-    """A blame."""
-
-    of: str | None
-    segments: list[SegmentJson]
-
-
 class ChainJson(TypedDict):
     """A run, as a list shows it."""
 
@@ -206,28 +187,10 @@ def run(shown: Run) -> RunJson:
         ended_ns=shown.ended_ns,
         agents=list(shown.agents),
         output=_payload(shown.output),
-        steps=[_step(step) for step in shown.steps],
-        edges=[_edge(edge) for edge in shown.edges],
+        steps=[step_json(step) for step in shown.steps],
+        edges=[edge_json(edge) for edge in shown.edges],
         handoffs=handoffs(shown.handoffs),
-        decisions=[_decision(decision) for decision in shown.decisions],
-    )
-
-
-def why(lineage: Lineage, blamed: Blame) -> LineageJson:
-    """Return a lineage, and where what it led to says came in."""
-    return LineageJson(
-        of=lineage.of.id,
-        steps=[_step(step) for step in lineage.steps],
-        edges=[_edge(edge) for edge in lineage.edges],
-        segments=[_segment(segment) for segment in blamed.segments],
-    )
-
-
-def blame(blamed: Blame) -> BlameJson:
-    """Return a blame."""
-    return BlameJson(
-        of=None if blamed.of is None else blamed.of.id,
-        segments=[_segment(segment) for segment in blamed.segments],
+        decisions=[decision_json(decision) for decision in shown.decisions],
     )
 
 
@@ -272,7 +235,8 @@ def _payload(payload: Payload | None) -> PayloadJson | None:
     )
 
 
-def _step(step: Step) -> StepJson:
+def step_json(step: Step) -> StepJson:
+    """Return a step."""
     return StepJson(
         id=step.id,
         kind=step.kind,
@@ -293,13 +257,15 @@ def _step(step: Step) -> StepJson:
     )
 
 
-def _edge(edge: Edge) -> EdgeJson:
+def edge_json(edge: Edge) -> EdgeJson:
+    """Return an edge."""
     return EdgeJson(
         source=edge.source.id, target=edge.target.id, kind=edge.kind, grade=edge.grade, evidence=edge.evidence
     )
 
 
-def _decision(decision: Decision) -> DecisionJson:
+def decision_json(decision: Decision) -> DecisionJson:
+    """Return a decision."""
     sure = decision.confidence
     return DecisionJson(
         step=decision.step.id,
@@ -347,18 +313,4 @@ def _tool(call: ToolCall) -> ToolJson:
         error=call.error,
         attempt=call.attempt,
         checks=list(call.checks),
-    )
-
-
-def _segment(segment: Segment) -> SegmentJson:
-    return SegmentJson(
-        text=segment.text,
-        origin=None if segment.origin is None else _step(segment.origin),
-        source=segment.source,
-        grade=segment.grade,
-        in_transit=segment.in_transit,
-        path=[_step(step) for step in segment.path],
-        decisions=[_decision(decision) for decision in segment.decisions],
-        asked_by=[_decision(decision) for decision in segment.asked_by],
-        candidates=[_step(step) for step in segment.candidates],
     )

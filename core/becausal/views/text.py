@@ -11,7 +11,6 @@ from rich.text import Text
 from rich.tree import Tree
 
 from becausal import semconv
-from becausal.blame import Blame, Segment
 from becausal.decision import Decision
 from becausal.delta import Change
 from becausal.findings.scene import noted
@@ -25,7 +24,7 @@ from becausal.store import ChainInfo
 from becausal.toolcall import ToolCall
 from becausal.views.clean import cut, head, line, styled
 
-__all__ = ["blame", "handoffs", "run", "runs", "tools", "why"]
+__all__ = ["GRADE_STYLE", "called", "decision_line", "edges", "handoffs", "run", "runs", "tools"]
 
 MOST_LINES = 40
 """So many lines of a value are shown where all of it is asked for."""
@@ -49,8 +48,12 @@ _VERDICT: dict[Verdict, str] = {
 _GO_ON: tuple[EdgeKind, ...] = ("memory", "resume")
 """The kinds of causes by which work goes on from what an earlier run left."""
 
-MOST_SOURCES = 20
-_GRADE: dict[Grade, str] = {"declared": "green", "observed": "green", "matched": "yellow", "inferred": "red"}
+GRADE_STYLE: dict[Grade, str] = {
+    "declared": "green",
+    "observed": "green",
+    "matched": "yellow",
+    "inferred": "red",
+}
 
 
 def runs(infos: Sequence[ChainInfo]) -> RenderableType:
@@ -98,7 +101,7 @@ def run(shown: Run) -> RenderableType:
         if step.error:
             inner.add(styled(f"✗ {cut(step.error, 300)}", "red"))
         for choice in step.choices:
-            inner.add(_decision_line(Decision(step, choice)))
+            inner.add(decision_line(Decision(step, choice)))
         todo += [(inner, child) for child in reversed(shown.graph.children(step))]
     return Group(tree, *_beyond(shown)) if shown.graph.missing else tree
 
@@ -110,7 +113,7 @@ def _beyond(shown: Run) -> Iterator[RenderableType]:
     earlier = {cause.source_id for _, cause in named if cause.kind in _GO_ON}
     for step, cause in named:
         if cause.source_id in earlier:
-            yield styled(f"{_called(step)} goes on from another run: {cause.evidence or cause.kind}.", "dim")
+            yield styled(f"{called(step)} goes on from another run: {cause.evidence or cause.kind}.", "dim")
             earlier.discard(cause.source_id)
     lost = missing - {cause.source_id for _, cause in named if cause.kind in _GO_ON}
     if lost:
@@ -130,15 +133,9 @@ def _noted(step: Step) -> Iterator[str]:
         yield f"dropped, since the state has no such key: {cut(', '.join(dropped), 200)}"
 
 
-def why(lineage: Lineage, blamed: Blame) -> RenderableType:
-    """Return the edges of a lineage, causes first, and below them where what it led to says came in."""
-    if not lineage.edges:
-        return styled(f"Nothing led to {_called(lineage.of)}: it has no cause in this record.")
-    return Group(_edges(lineage), *_sources(blamed))
-
-
-def _edges(lineage: Lineage) -> RenderableType:
-    table = _table("cause", "effect", "edge", "grade", "evidence", title=f"why {_called(lineage.of)}")
+def edges(lineage: Lineage) -> RenderableType:
+    """Return the edges of a lineage as a table, causes first."""
+    table = _table("cause", "effect", "edge", "grade", "evidence", title=f"why {called(lineage.of)}")
     results: list[Edge] = []
     for edge in sorted(lineage.edges, key=lambda edge: (edge.target.seq, edge.source.seq)):
         if edge.source.id == lineage.of.id:  # seen from the step asked about, what it called leads to it
@@ -148,40 +145,6 @@ def _edges(lineage: Lineage) -> RenderableType:
     for edge in results:
         _add_edge(table, edge.target, edge.source, edge, "returned to its caller")
     return table
-
-
-def _sources(blamed: Blame) -> Iterator[RenderableType]:
-    known = [segment for segment in blamed.segments if segment.origin is not None]
-    if known:
-        yield styled("\nwhat it says, and where that came in", "italic")
-    for segment in known[:MOST_SOURCES]:
-        assert segment.origin is not None
-        yield Text.assemble(
-            styled(f'  "{cut(segment.text, 60)}"  ', "bold"),
-            f"from the {segment.source}: ",
-            styled(_called(segment.origin), "bold"),
-            styled(f"  {segment.origin.id[:8]}  ", "dim"),
-            Text(segment.grade, style=_GRADE[segment.grade]),
-            no_wrap=True,
-            overflow="ellipsis",
-        )
-    if len(known) > MOST_SOURCES:
-        yield styled(
-            f"  and {len(known) - MOST_SOURCES} more: becausal blame shows them, each with its way", "dim"
-        )
-
-
-def blame(blamed: Blame, *, asked: str | None) -> RenderableType:
-    """Return each piece of an output with where it came in; with the way and the decisions if it was asked
-    for."""
-    if blamed.of is None:
-        return Text("This run has no output.")
-    if not blamed.segments:
-        return styled(f"The output of {_called(blamed.of)} is empty, or its content was not kept.")
-    lines: list[RenderableType] = []
-    for segment in blamed.segments:
-        lines += _segment_lines(segment, blamed.of, is_whole=asked is not None)
-    return Group(*lines)
 
 
 def handoffs(shown: Sequence[Handoff], *, whole: bool = False) -> RenderableType:
@@ -228,10 +191,10 @@ def tools(shown: Sequence[ToolCall], *, failed: bool = False) -> RenderableType:
 
 def _add_edge(table: Table, cause: Step, effect: Step, edge: Edge, evidence: str) -> None:
     table.add_row(
-        styled(f"{cause.id[:8]} {_called(cause)}"),
-        styled(f"{effect.id[:8]} {_called(effect)}"),
+        styled(f"{cause.id[:8]} {called(cause)}"),
+        styled(f"{effect.id[:8]} {called(effect)}"),
         Text(edge.kind),
-        Text(edge.grade, style=_GRADE[edge.grade]),
+        Text(edge.grade, style=GRADE_STYLE[edge.grade]),
         styled(cut(evidence, WIDEST_VALUE)),
     )
 
@@ -299,7 +262,8 @@ def _change_text(change: Change) -> str:
             return f"~ changed {change.path}  {before} → {after}"
 
 
-def _decision_line(decision: Decision) -> Text:
+def decision_line(decision: Decision) -> Text:
+    """Return a decision in a line."""
     sure = decision.confidence
     return Text.assemble(
         styled("decides ", "blue"),
@@ -311,52 +275,8 @@ def _decision_line(decision: Decision) -> Text:
     )
 
 
-def _segment_lines(segment: Segment, of: Step, *, is_whole: bool) -> Iterator[RenderableType]:
-    yield styled(f'"{cut(segment.text, 200)}"', "bold")
-    if segment.origin is None:
-        payload = of.produced or of.received
-        if payload is not None and not payload.is_kept:
-            yield styled(f"  cannot be looked for: the content of {_called(of)} was not kept", "yellow")
-        else:
-            yield styled(
-                f"  does not stand in the output of {_called(of)}; `becausal blame RUN` without a text lists what "
-                "does, `--of STEP` asks about another step",
-                "yellow",
-            )
-        return
-    what = (
-        "came in on the way, between sent and received:"
-        if segment.in_transit
-        else f"from the {segment.source}:"
-    )
-    yield Text.assemble(
-        "  ",
-        styled(what, "bold red" if segment.in_transit else ""),
-        " ",
-        styled(_called(segment.origin), "bold"),
-        styled(f"  {segment.origin.id[:8]}  ", "dim"),
-        Text(segment.grade, style=_GRADE[segment.grade]),
-        no_wrap=True,
-        overflow="ellipsis",
-    )
-    for other in segment.candidates:
-        yield styled(f"  or, as the record cannot tell, from {_called(other)}  {other.id[:8]}", "yellow")
-    for decision in segment.asked_by:
-        yield Text.assemble(
-            f"  as {_called(decision.step)} decided: ", styled(cut(decision.conclusion, 200), "italic"),
-            styled(f"  {decision.step.id[:8]}", "dim"), no_wrap=True, overflow="ellipsis",
-        )  # fmt: skip
-    if not is_whole:
-        yield styled("  " + "  >  ".join(_called(step) for step in segment.path), "dim")
-        return
-    for number, step in enumerate(segment.path, 1):
-        yield styled(f"  {number:3}  {_called(step)}  {step.id[:8]}")
-        for decision in segment.decisions:
-            if decision.step.id == step.id and (number == 1 or step.id != segment.path[0].id):
-                yield Text.assemble("       ", _decision_line(decision), no_wrap=True, overflow="ellipsis")
-
-
-def _called(step: Step) -> str:
+def called(step: Step) -> str:
+    """Return what a step is called in a line."""
     agent = f" of {step.agent}" if step.agent and step.agent != step.name and step.kind != "handoff" else ""
     return cut(f"{step.kind} {step.name}{agent}", WIDEST_VALUE)
 

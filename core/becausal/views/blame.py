@@ -1,0 +1,240 @@
+"""Where an output came in, and what led to it: for a terminal, coloured by the kind of source, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, TypedDict
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from becausal.blame import Blame, Derived, Rewording, Segment, Source
+from becausal.lineage import Lineage
+from becausal.step import Step
+from becausal.views.clean import cut, styled
+from becausal.views.json import (
+    DecisionJson,
+    EdgeJson,
+    StepJson,
+    decision_json,
+    edge_json,
+    step_json,
+)
+from becausal.views.text import GRADE_STYLE, called, decision_line, edges
+
+__all__ = ["BlameJson", "LineageJson", "json", "text", "why", "why_json"]
+
+MOST_SOURCES: Final = 20
+MOST_OPERANDS: Final = 6
+WIDEST: Final = 200
+
+_COLOUR: Final[dict[Source, str]] = {
+    "user": "cyan", "tool": "green", "memory": "magenta", "model": "yellow", "agent": "blue", "unknown": "red",
+}  # fmt: skip
+
+
+class ChangeJson(TypedDict):
+    """A change of a piece's form on its way."""
+
+    kind: str
+    step: str
+    before: str
+    after: str
+
+
+class DerivedJson(TypedDict):
+    """How a figure was reckoned."""
+
+    how: str
+    is_sure: bool
+    operands: list[SegmentJson]
+
+
+class SegmentJson(TypedDict):
+    """A piece of an output."""
+
+    text: str
+    at: str
+    part_of: str | None
+    origin: StepJson | None
+    source: str
+    grade: str
+    in_transit: bool
+    path: list[StepJson]
+    decisions: list[DecisionJson]
+    asked_by: list[DecisionJson]
+    candidates: list[StepJson]
+    changes: list[ChangeJson]
+    derived: DerivedJson | None
+
+
+class BlameJson(TypedDict):
+    """A blame."""
+
+    of: str | None
+    segments: list[SegmentJson]
+
+
+class LineageJson(TypedDict):
+    """A lineage; steps and edges nearest first."""
+
+    of: str
+    steps: list[StepJson]
+    edges: list[EdgeJson]
+    segments: list[SegmentJson]
+
+
+def json(blamed: Blame) -> BlameJson:
+    """Return a blame."""
+    of = None if blamed.of is None else blamed.of.id
+    return BlameJson(of=of, segments=[_segment_json(segment) for segment in blamed.segments])
+
+
+def why_json(lineage: Lineage, blamed: Blame) -> LineageJson:
+    """Return a lineage, and where what it led to says came in."""
+    return LineageJson(
+        of=lineage.of.id,
+        steps=[step_json(step) for step in lineage.steps],
+        edges=[edge_json(edge) for edge in lineage.edges],
+        segments=[_segment_json(segment) for segment in blamed.segments],
+    )
+
+
+def why(lineage: Lineage, blamed: Blame) -> RenderableType:
+    """Return the edges of a lineage, causes first, and below them where what it led to says came in."""
+    if not lineage.edges:
+        return styled(f"Nothing led to {called(lineage.of)}: it has no cause in this record.")
+    return Group(edges(lineage), *_sources(blamed))
+
+
+def text(blamed: Blame, *, asked: str | None) -> RenderableType:
+    """Return each piece of an output with where it came in, coloured by the kind of source.
+
+    With the way and the decisions if a piece was asked for.
+    """
+    if blamed.of is None:
+        return Text("This run has no output.")
+    if not blamed.segments:
+        return styled(f"The output of {called(blamed.of)} is empty, or its content was not kept.")
+    lines: list[RenderableType] = []
+    for number, segment in enumerate(blamed.segments):
+        lines += _lines(segment, blamed.of, is_whole=asked is not None and number == 0)
+    return Group(*lines)
+
+
+def _sources(blamed: Blame) -> Iterator[RenderableType]:
+    known = [segment for segment in blamed.segments if segment.origin is not None]
+    if known:
+        yield styled("\nwhat it says, and where that came in", "italic")
+    for segment in known[:MOST_SOURCES]:
+        yield Text.assemble(
+            "    " if segment.part_of is not None else "  ",
+            styled(f'"{cut(segment.text, 60)}"  ', f"bold {_COLOUR[segment.source]}"),
+            *_from(segment),
+            styled(f"  {_reckoned(segment.derived)}" if segment.derived is not None else "", "dim"),
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    if len(known) > MOST_SOURCES:
+        more = f"  and {len(known) - MOST_SOURCES} more: becausal blame shows them, each with its way"
+        yield styled(more, "dim")
+
+
+def _lines(segment: Segment, of: Step, *, is_whole: bool) -> Iterator[RenderableType]:
+    margin = "    " if segment.part_of is not None and not is_whole else ""
+    place = f"  {segment.at}" if segment.at != "$" else ""
+    yield Text.assemble(
+        margin,
+        styled(f'"{cut(segment.text, WIDEST)}"', f"bold {_COLOUR[segment.source]}"),
+        styled(place, "dim"),
+    )
+    if segment.origin is None:
+        yield _nowhere(of)
+        return
+    yield Text.assemble(f"{margin}  ", *_from(segment), no_wrap=True, overflow="ellipsis")
+    for note in _notes(segment):
+        yield Text.assemble(margin, note, no_wrap=True, overflow="ellipsis")
+    if not is_whole:
+        yield styled(f"{margin}  " + "  >  ".join(called(step) for step in segment.path), "dim")
+        return
+    for number, step in enumerate(segment.path, 1):
+        yield styled(f"  {number:3}  {called(step)}  {step.id[:8]}")
+        for decision in segment.decisions:
+            if decision.step.id == step.id and (number == 1 or step.id != segment.path[0].id):
+                yield Text.assemble("       ", decision_line(decision), no_wrap=True, overflow="ellipsis")
+
+
+def _nowhere(of: Step) -> Text:
+    payload = of.produced or of.received
+    if payload is not None and not payload.is_kept:
+        return styled(f"  cannot be looked for: the content of {called(of)} was not kept", "yellow")
+    return styled(
+        f"  does not stand in the output of {called(of)}; `becausal blame RUN` without a text lists what "
+        "does, `--of STEP` asks about another step",
+        "yellow",
+    )
+
+
+def _from(segment: Segment) -> Iterator[Text]:
+    assert segment.origin is not None
+    came = "came in on the way, between sent and received: "
+    yield styled(came, "bold red") if segment.in_transit else Text(f"from the {segment.source}: ")
+    yield styled(called(segment.origin), "bold")
+    yield styled(f"  {segment.origin.id[:8]}  ", "dim")
+    yield Text(segment.grade, style=GRADE_STYLE[segment.grade])
+
+
+def _notes(segment: Segment) -> Iterator[Text]:
+    if segment.derived is not None:
+        yield styled(f"  {_reckoned(segment.derived)}", "italic")
+        for operand in segment.derived.operands[:MOST_OPERANDS]:
+            if operand.origin is not None:
+                way = "  >  ".join(called(step) for step in operand.path)
+                yield Text.assemble(
+                    styled(f'    "{cut(operand.text, 60)}" {operand.at}  '), styled(way, "dim")
+                )
+    for change in segment.changes:
+        before, after = cut(change.before, 80), cut(change.after, 80)
+        yield styled(f'  {change.kind} by {called(change.step)}: "{before}" became "{after}"', "dim")
+    for other in segment.candidates:
+        yield styled(f"  or, as the record cannot tell, from {called(other)}  {other.id[:8]}", "yellow")
+    for decision in segment.asked_by:
+        yield Text.assemble(
+            f"  as {called(decision.step)} decided: ",
+            styled(cut(decision.conclusion, WIDEST), "italic"),
+            styled(f"  {decision.step.id[:8]}", "dim"),
+        )
+
+
+def _reckoned(derived: Derived) -> str:
+    few = ", ".join(operand.text for operand in derived.operands[:MOST_OPERANDS])
+    more = ", …" if len(derived.operands) > MOST_OPERANDS else ""
+    sure = "" if derived.is_sure else "; other figures make it as well, or chance may"
+    return f"reckoned: {derived.how} of {few}{more}{sure}"
+
+
+def _segment_json(segment: Segment) -> SegmentJson:
+    return SegmentJson(
+        text=segment.text,
+        at=segment.at,
+        part_of=segment.part_of,
+        origin=None if segment.origin is None else step_json(segment.origin),
+        source=segment.source,
+        grade=segment.grade,
+        in_transit=segment.in_transit,
+        path=[step_json(step) for step in segment.path],
+        decisions=[decision_json(decision) for decision in segment.decisions],
+        asked_by=[decision_json(decision) for decision in segment.asked_by],
+        candidates=[step_json(step) for step in segment.candidates],
+        changes=[_change_json(change) for change in segment.changes],
+        derived=None if segment.derived is None else _derived_json(segment.derived),
+    )
+
+
+def _change_json(change: Rewording) -> ChangeJson:
+    return ChangeJson(kind=change.kind, step=change.step.id, before=change.before, after=change.after)
+
+
+def _derived_json(derived: Derived) -> DerivedJson:
+    operands = [_segment_json(operand) for operand in derived.operands]
+    return DerivedJson(how=derived.how, is_sure=derived.is_sure, operands=operands)
