@@ -184,27 +184,26 @@ def _derived(made: Plant, random: Random, agents: int) -> Plant:
     start = dt.date(2026, 1, 1) + dt.timedelta(days=random.randrange(300))
     end = start + dt.timedelta(days=random.randrange(20, 300))
     kilometres = random.randrange(201, 4_000)
-    made.given, form, operands = random.choice(
-        [
-            ({"rows": [{"part": n, "cost": row} for n, row in enumerate(rows)]}, f"{sum(rows):,}", rows),
-            (
-                {"rows": [{"part": n, "cost": row} for n, row in enumerate(rows)]},
-                f"{sum(rows) / len(rows):,.2f}",
-                rows,
-            ),
-            ({"gross": a, "rebate": b}, f"{a - b:,}", [a, b]),
-            ({"price": a, "postage": b}, f"{a + b:,}", [a, b]),
-            ({"units": b, "price": a}, f"{a * b:,}", [a, b]),
-            ({"part": b, "whole": a}, f"{b / a * 100:.2f}%", [a, b]),
-            ({"exact": a + b / 10_000}, f"{a + b / 10_000:,.1f}", [a + b / 10_000]),
-            (
-                {"start": start.isoformat(), "end": end.isoformat()},
-                f"{(end - start).days} days",
-                [start, end],
-            ),
-            ({"distance": f"{kilometres} km"}, f"{kilometres * 1000:,} m", [f"{kilometres} km"]),
-        ]
-    )
+    ways: list[tuple[dict[str, Any], str, list[Any]]] = [
+        ({"rows": [{"part": n, "cost": row} for n, row in enumerate(rows)]}, f"{sum(rows):,}", rows),
+        (
+            {"rows": [{"part": n, "cost": row} for n, row in enumerate(rows)]},
+            f"{sum(rows) / len(rows):,.2f}",
+            rows,
+        ),
+        ({"gross": a, "rebate": b}, f"{a - b:,}", [a, b]),
+        ({"price": a, "postage": b}, f"{a + b:,}", [a, b]),
+        ({"units": b, "price": a}, f"{a * b:,}", [a, b]),
+        ({"part": b, "whole": a}, f"{b / a * 100:.2f}%", [a, b]),
+        ({"exact": a + b / 10_000}, f"{a + b / 10_000:,.1f}", [a + b / 10_000]),
+        (
+            {"start": start.isoformat(), "end": end.isoformat()},
+            f"{(end - start).days} days",
+            [start, end],
+        ),
+        ({"distance": f"{kilometres} km"}, f"{kilometres * 1000:,} m", [f"{kilometres} km"]),
+    ]
+    made.given, form, operands = random.choice(ways)
     made.operands = tuple(str(operand) for operand in operands)
     made.forms, made.first = [form], random.randrange(agents)
     return made
