@@ -19,6 +19,7 @@ from typing import overload
 import becausal.blame as blaming
 from becausal import findings as finding_out
 from becausal import lineage, rootcause, semconv
+from becausal import orphans as orphaned
 from becausal.blame import Blame
 from becausal.cassette import Cassette, is_cassette
 from becausal.cassette.store import CassetteStore
@@ -37,6 +38,7 @@ from becausal.instrument import active_store, flush, store_url_in_use
 from becausal.lineage import Lineage
 from becausal.logline import LogLine, lines_of
 from becausal.memory_view import MemoryView
+from becausal.orphans import Orphan
 from becausal.payload import Payload
 from becausal.recorder import OUTSIDE
 from becausal.report import Format
@@ -142,9 +144,21 @@ class Run:
         return MemoryView(self.graph)
 
     @cached_property
+    def orphans(self) -> tuple[Orphan, ...]:
+        """Work that belongs to this run without a living link to it: lost threads, callbacks, messages nobody read."""
+        return orphaned.orphans_of(self.chain_id, self.graph, self._store)
+
+    def joined(self) -> Run:
+        """Return this run with its orphans in it, so that `blame`, `why` and `impact` see them too."""
+        certain = [orphan for orphan in self.orphans if orphan.how == "unlinked" and not orphan.others]
+        return Run(self.chain_id, orphaned.joined(self.graph, certain), store=self._store)
+
+    @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong, in the order in which it entered."""
-        return finding_out.find(self.graph, self.handoffs)
+        found = finding_out.find(self.graph, self.handoffs)
+        lost = orphaned.findings_of(self.orphans)
+        return tuple(sorted((*found, *lost), key=finding_out.place)) if self.orphans else found
 
     @cached_property
     def health(self) -> Health:
@@ -203,8 +217,8 @@ class Run:
     def drift(self, *, embed: Embed | None = None, model: str | None = None) -> Drift:
         """Return what became of the request's facts and constraints, hop by hop, and how far its meaning moved.
 
-            run.drift().lost                                     # what the last agents no longer knew, and where it went
-            run.drift(embed=lambda texts: client.embed(texts))   # the distance by an embedding too, in `Hop.embedded`
+            run.drift().lost               # what the last agents no longer knew, and where it went
+            run.drift(embed=my_embedding)  # the distance by an embedding too, in `Hop.embedded`
 
         Args:
             embed: gives a list of texts their vectors, one each.
@@ -306,6 +320,14 @@ class Runs:
     def list(self, *, limit: int | None = None) -> ChainInfos:
         """Return what there is, newest first, without loading it."""
         return self.store.chains(limit=limit)
+
+    def orphans(self, *, limit: int = 1_000) -> tuple[Orphan, ...]:
+        """Return the chains that are no runs of their own, newest first, each with the run that shows its content.
+
+        Args:
+            limit: so many of the newest chains are looked at.
+        """
+        return tuple(orphaned.orphans_in(self.store, limit=limit))
 
     def gaps(self) -> dict[str, int]:
         """Return how much could not be recorded, by reason."""

@@ -28,7 +28,9 @@ from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
 from becausal.payload import Payload
 from becausal.step import Cause, OpenStep, RemoteStep, Step
 from becausal.store import ChainInfo, StoreInfo
+from becausal.store.links import Links
 from becausal.store.sqlite import file, memory, row
+from becausal.store.sqlite.links import SQLiteLinks
 from becausal.store.sqlite.session import Session, is_open_here, of_the_parent
 from becausal.store.sqlite.write import Writer
 
@@ -154,6 +156,10 @@ class SQLiteStore:
             ).fetchone()
         size = in_memory if self._path is None else _bytes_on_disk(self._path)
         return StoreInfo(self.url, self._path, int(format), size, chains, steps, bodies)
+
+    def links(self) -> Links:
+        """Return what answers about more than one chain."""
+        return SQLiteLinks(self._reading, self._path)
 
     def close(self) -> None:
         """Fold the WAL into the file and let go of it. Closing twice is harmless."""
