@@ -63,6 +63,8 @@ class Outcome:
     sham_alarms: tuple[str, ...]
     controls: dict[str, bool]
     """Whether each trivial control hit the site."""
+    is_contained: bool = False
+    """Whether the answer is that of the clean run all the same, so that a note is enough."""
 
     @property
     def is_detected(self) -> bool:
@@ -73,10 +75,14 @@ class Outcome:
 def play(fault: Fault, seed: int, framework: Framework, sealed: Sealed) -> Outcome:
     """Play a case's three runs and return what was said of them."""
     said: dict[Variant, tuple[Finding, ...]] = {}
+    answers: dict[Variant, str] = {}
     for variant in VARIANTS:
         label = fault.play(World.of(seed, fault.id), variant, framework)
         run = becausal.last_run()
-        said[variant] = alarms(run)
+        said[variant], answers[variant] = alarms(run), last_words(run)
+    is_contained = bool(answers["clean"]) and answers["clean"] == answers["faulty"]
+    if is_contained and not said["faulty"]:  # it reached no answer: a note is all that is due
+        said["faulty"] = run.findings
     sealed.keep(fault, seed, framework, label)
     is_right = _right_class(fault, said["faulty"], run, label)
     return Outcome(
@@ -90,7 +96,14 @@ def play(fault: Fault, seed: int, framework: Framework, sealed: Sealed) -> Outco
         tuple(_told(finding) for finding in said["clean"]),
         tuple(_told(finding) for finding in said["sham"]),
         _controls(run, label, seed),
+        is_contained,
     )
+
+
+def last_words(run: Run) -> str:
+    """Return what the last model of a run said."""
+    spoke = [step.produced for step in run.steps if step.kind == "model" and step.produced is not None]
+    return spoke[-1].text() if spoke else ""
 
 
 def _told(finding: Finding) -> str:

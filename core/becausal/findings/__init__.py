@@ -11,6 +11,7 @@ from typing import Final
 from becausal.finding import SEVERITIES, Finding
 from becausal.findings.anomaly import anomalies
 from becausal.findings.confidence import of_confidence
+from becausal.findings.containment import with_containment
 from becausal.findings.contamination import contaminated
 from becausal.findings.contract import of_contracts
 from becausal.findings.delivery import of_deliveries
@@ -52,6 +53,7 @@ def find(
     # One fault of one step, seen by each of its receivers, is told once.
     found += contaminated(scene, found)
     found += anomalies(scene, found)
+    found = with_containment(scene, found)
     once = {(f.kind, f.step.id, f.key, f.evidence): f for f in reversed(found)}
     return tuple(sorted(once.values(), key=place))
 
