@@ -33,6 +33,8 @@ class Case:
     """How each agent writes."""
     tools: dict[str, dict[str, Any]]
     """What each tool gives."""
+    in_prose: frozenset[str]
+    """The tools that give it as sentences."""
     called_by: dict[str, int]
     """Which agent calls a tool."""
     request: str
@@ -40,6 +42,17 @@ class Case:
     plants: list[Plant] = field(default_factory=list)
     is_model: tuple[bool, ...] = ()
     """Whether an agent has a model, or is code alone."""
+
+    def given_by(self, tool: str) -> str | dict[str, Any]:
+        """Return what a tool gives."""
+        record = self.tools[tool]
+        if tool not in self.in_prose:
+            return dict(record)
+        told = [
+            text if isinstance(text, str) and text.startswith("The ") else f"The {name} stands at {text}."
+            for name, text in record.items()
+        ]
+        return " ".join(told)
 
     def note(self, agent: int, heard: str) -> str:
         """Return what an agent writes, given all that it heard: a pure function of that."""
@@ -103,7 +116,9 @@ def case_of(seed: int, *, with_memory: bool, may_be_code: bool) -> Case:
     sources: list[tuple[SourceKind, str]] = [("tool", name) for name in tools] + [("user", "user")]
     if with_memory:
         sources.append(("memory", "notes"))
-    case = Case(seed, agents, tuple(random.choice(STYLES) for _ in agents), {}, {}, "", {}, [], is_model)
+    case = Case(
+        seed, agents, tuple(random.choice(STYLES) for _ in agents), {}, frozenset(), {}, "", {}, [], is_model
+    )
     case.called_by = {name: random.randrange(count) for name in tools}
     labels = random.sample(LABELS, len(LABELS))
     kinds: list[PlantKind] = [*random.sample(KINDS, random.randrange(4, 8)), *random.choices(KINDS, k=3)]
@@ -149,6 +164,11 @@ def _give(case: Case, random: Random, tools: list[str], labels: list[str]) -> No
             case "memory":
                 case.memory[one.label] = one.given
                 one.first = 0
+        if one.decoy is not None:
+            tool = random.choice(tools)
+            case.tools[tool][one.label] = one.decoy
+    records = {one.origin for one in case.plants if one.kind == "derived"}
+    case.in_prose = frozenset(name for name in tools if name not in records and random.random() < 0.3)
     # A figure that is made late must be made of what the last agents still know: whoever calls the tool makes it.
     for one in case.plants:
         if one.kind == "derived":

@@ -78,6 +78,8 @@ class Plant:
     others: tuple[str, ...] = ()
     """Other steps that may as well be its origin."""
     is_sentence: bool = False
+    decoy: str | None = None
+    """Of what a model changed: what a tool gave under the same name."""
 
     def form(self, agent: int) -> str:
         """Return how an agent writes it."""
@@ -160,7 +162,10 @@ def plant(
         return made
     if kind == "derived":
         return _derived(made, random, agents)
-    value, forms = random.choice(VALUES)(random)
+    maker = random.choice(VALUES)
+    value, forms = maker(random)
+    if kind == "invented" and random.random() < 0.5:
+        made.decoy = forms[0](maker(random)[0])
     made.given = forms[0](value)
     if kind == "reformatted":
         chosen = [random.choice(forms[1:]) for _ in range(agents)]
@@ -204,6 +209,8 @@ def _derived(made: Plant, random: Random, agents: int) -> Plant:
         ({"distance": f"{kilometres} km"}, f"{kilometres * 1000:,} m", [f"{kilometres} km"]),
     ]
     made.given, form, operands = random.choice(ways)
+    if random.random() < 0.5:  # figures of the same record that have nothing to do with it
+        made.given = {"page": random.randrange(2, 90), **made.given, "area": random.randrange(10_000, 90_000)}
     made.operands = tuple(str(operand) for operand in operands)
     made.forms, made.first = [form], random.randrange(agents)
     return made

@@ -63,15 +63,19 @@ def _turn(case: Case, number: int, name: str, heard: str, memory: becausal.Memor
         known += [f"{key}: {memory.read(key)}" for key in case.memory]
     for tool, agent in case.called_by.items():
         if agent == number:
-            known.append(json.dumps(becausal.tool(_tool(case, tool), name=tool)(), ensure_ascii=False))  # type: ignore[call-overload]
+            known.append(_as_text(becausal.tool(name=tool)(_tool(case, tool))()))
     if not case.is_model[number]:
         return case.note(number, "\n".join(known))
     return str(_model(case, number).invoke([HumanMessage("\n".join(known))]).content)
 
 
-def _tool(case: Case, name: str) -> Callable[[], dict[str, Any]]:
-    def look_up() -> dict[str, Any]:
-        return dict(case.tools[name])
+def _as_text(given: str | dict[str, Any]) -> str:
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+
+
+def _tool(case: Case, name: str) -> Callable[[], str | dict[str, Any]]:
+    def look_up() -> str | dict[str, Any]:
+        return case.given_by(name)
 
     look_up.__name__ = name
     return look_up
@@ -156,7 +160,7 @@ def _assistant(case: Case, number: int, name: str) -> AssistantAgent:
 
 def _json_tool(case: Case, name: str) -> Callable[[], str]:
     def look_up() -> str:
-        return json.dumps(case.tools[name], ensure_ascii=False)
+        return _as_text(case.given_by(name))
 
     look_up.__name__ = name
     return look_up

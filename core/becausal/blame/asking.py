@@ -120,7 +120,9 @@ class Asking:
         if not _is_elsewhere(stated, whole) or not _is_elsewhere(stated, said):
             return part
         if fact.kind in CONVERTED and said.origin is not None and _is_converted(stated):
-            return replace(said, changes=[], derived=Derived("converted", [_as_given(stated)], is_sure=True))
+            return replace(
+                said, changes=[], derived=Derived("converted", [_as_given(stated, said.origin)], is_sure=True)
+            )
         return stated
 
     def _cut(self, piece: Piece, whole: Segment, part: Segment) -> Segment:
@@ -231,9 +233,11 @@ def _figures(text: str) -> list[str]:
     return _FIGURE.findall(normal(text))
 
 
-def _as_given(stated: Segment) -> Segment:
-    """Return the segment of a fact as its origin said it."""
-    return replace(stated, text=stated.changes[0].before, changes=[])
+def _as_given(stated: Segment, by: Step) -> Segment:
+    """Return the segment of a fact as its origin said it, with its path to a step."""
+    ids = [step.id for step in stated.path]
+    path = stated.path[: ids.index(by.id) + 1] if by.id in ids else stated.path
+    return replace(stated, text=stated.changes[0].before, changes=[], path=path)
 
 
 def _is_elsewhere(part: Segment, whole: Segment) -> bool:

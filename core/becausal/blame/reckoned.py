@@ -23,7 +23,7 @@ __all__ = ["Reckoning", "reckonings"]
 
 WAYS: Final = 12
 """In so many ways two figures are combined."""
-MOST_BY_CHANCE: Final = 1.0
+MOST_BY_CHANCE: Final = 0.3
 FEW_BY_CHANCE: Final = 0.05
 MOST_DATES: Final = 12
 DAY: Final = 86_400
