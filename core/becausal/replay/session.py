@@ -290,6 +290,10 @@ class Session:
         body = self._bodies.body(digest)
         return body if body is not None or self._written is None else self._written.body(digest)
 
+    def read_from(self, written: Bodies) -> None:
+        """Read from now on what this run wrote from somewhere else."""
+        self._written = written
+
     # -- inside
 
     def _recalled(self, step: OpenStep, found: Step) -> Recalled:
