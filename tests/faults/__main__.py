@@ -10,7 +10,9 @@ from pathlib import Path
 
 os.environ.setdefault("BECAUSAL_STRICT", "1")
 
-from tests.faults.case import KINDS
+from tests.faults import answers
+from tests.faults.case import FRAMEWORKS, KINDS, Fault
+from tests.faults.composites import COMPOSITES
 from tests.faults.playing import Outcome, Sealed, play
 from tests.faults.scoring import table
 
@@ -23,10 +25,16 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", default=[], help="kinds of faults, such as F11")
     parser.add_argument("--labels", type=Path, help="where the labels are kept, apart from the tool")
+    parser.add_argument(
+        "--answers", action="store_true", help="score root causes and paths in place of the alarms"
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="name each case that went wrong")
     given = parser.parse_args()
     kinds = [kind for name, kind in sorted(KINDS.items()) if not given.only or name in given.only]
     began = time.monotonic()
+    if given.answers:
+        _answers(kinds, given)
+        return
     sealed, outcomes = Sealed(given.labels), []
     with tempfile.TemporaryDirectory() as folder:
         becausal.instrument("langgraph", "langchain", "autogen", store=f"sqlite:///{folder}/faults.db")
@@ -40,6 +48,27 @@ def main() -> None:
         becausal.uninstrument()
     print(table(outcomes))
     print(f"\n{len(outcomes)} cases, {3 * len(outcomes)} runs, {time.monotonic() - began:.0f} s")
+
+
+def _answers(kinds: list[Fault], given: argparse.Namespace) -> None:
+    """Score root causes and paths; composites beside them, one for every four cases."""
+    rows, others, composites = [], [], list(COMPOSITES.values())
+    with tempfile.TemporaryDirectory() as folder:
+        becausal.instrument("langgraph", "langchain", "autogen", store=f"sqlite:///{folder}/faults.db")
+        for number in range(given.cases):
+            kind, turn = kinds[number % len(kinds)], number // len(kinds)
+            framework = kind.frameworks[turn % len(kind.frameworks)]
+            rows.append(answers.answered(kind, given.first_seed + turn, framework))
+            if given.verbose and not rows[-1].is_right:
+                print(f"{kind.id} seed {rows[-1].seed} {framework}: {rows[-1].said}")
+        for number in range(given.cases // 4 if not given.only else 0):
+            composite, turn = composites[number % len(composites)], number // len(composites)
+            framework = FRAMEWORKS[turn % len(FRAMEWORKS)]
+            others.append(answers.composed(composite, given.first_seed + turn, framework))
+            if given.verbose and not others[-1].is_right:
+                print(f"{composite.id} seed {others[-1].seed} {framework}: {others[-1].said}")
+        becausal.uninstrument()
+    print(answers.summary(rows, others))
 
 
 def _tell(outcome: Outcome) -> None:

@@ -5,25 +5,23 @@ python -m tests.faults --answers --cases 320 --first-seed 100000      # seeds th
 
 The true path is no opinion: it is what differs between the faulty run and its clean twin of the same seed. A turn
 carried the fault if what it gave differs from what the same turn gave in the clean run; a model's call belongs to the
-turn around it. Where the twin shows that the fault went nowhere (an older message that came late changes no content, a tool
-that was run twice answers the same) no path is scored, and the table says of how many it was.
+turn around it. Where the twin shows that the fault went nowhere (an older message that came late changes no content, a
+tool that was run twice answers the same) no path is scored, and the table says of how many it was. Where the twin's
+last turn gave the same, the fault was put right on its way: to tell it as contained, and to blame nobody, is right too.
 
 Of a fault that no single run shows (`wrong value of a tool`), the wrong words are given, as a user gives them.
 
-Two further suites: two faults of different kinds in one run, both of which must be named; and a fault that was put
-right before the output, which must be told as contained and blamed on nobody.
+Of several faults in one run (`tests.faults.composites`) all must be named; one that was put right before the output
+must be blamed on nobody.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.faults.app import App
 from tests.faults.case import Fault, Framework, Label, Variant
-from tests.faults.edits import spoilt, with_value
-from tests.faults.plan import Plan
+from tests.faults.composites import Composite
 from tests.faults.scoring import share, wilson
 from tests.faults.world import World
 
@@ -33,7 +31,7 @@ from becausal.rootcause import Suspect, contained
 from becausal.run import Run
 from becausal.step import Step
 
-__all__ = ["Answered", "Masked", "Twofold", "answered", "masked", "summary", "twofold"]
+__all__ = ["Answered", "Composed", "answered", "composed", "summary"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,13 @@ class Answered:
     clean_suspects: int
     """How many are suspected of anything in the clean run, and how many in the sham."""
     said: tuple[str, ...]
+    is_told_contained: bool = False
+    """Whether it was put right on its way, as the twin shows, and is told so, with nobody blamed: a right answer."""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the first suspect is where it was put in, or it is rightly told as contained."""
+        return self.rank == 1 or self.is_told_contained
 
     @property
     def f1(self) -> float | None:
@@ -75,23 +80,44 @@ def answered(fault: Fault, seed: int, framework: Framework) -> Answered:
     suspects = _asked(run, label)
     sites = {step.id for site in label.sites for step in site.steps(run)}
     rank = next((i for i, one in enumerate(suspects, 1) if _is_at(one, sites)), None)
-    truth = _true_path(compare(runs["clean"], run), run, sites)
+    compared = compare(runs["clean"], run)
+    truth = _true_path(compared, run, sites)
+    is_told = (
+        not suspects and _is_put_right(compared, run) and any(_is_at(one, sites) for one in contained(run))
+    )
     precision = recall = None
-    if len(truth) > 1:
-        said = _turns(run, suspects[0].path) if suspects else frozenset()
+    if truth and not is_told:
+        said = _as_one_place(_turns(run, suspects[0].path), sites) if suspects else frozenset()
         precision = len(said & truth) / len(said) if said else 0.0
         recall = len(said & truth) / len(truth)
     return Answered(
         fault,
         seed,
         framework,
-        sum(run.step(name).kind == "agent" for name in truth),
+        sum(name != _PLACE and run.step(name).kind == "agent" for name in truth),
         rank,
-        bool(suspects) and _is_whose(suspects[0], label),
+        is_told or (bool(suspects) and _is_whose(suspects[0], label)),
         precision,
         recall,
         len(runs["clean"].root_cause()) + len(runs["sham"].root_cause()),
         tuple(map(str, suspects)),
+        is_told,
+    )
+
+
+def _is_put_right(compared: Comparison, run: Run) -> bool:
+    """Say whether the last turn that gave anything gave the same as in the clean run."""
+    gave = [
+        step
+        for step in run.steps
+        if step.kind == "agent" and step.produced is not None and run.graph.children(step)
+    ]
+    return (
+        bool(gave)
+        and compared.pair(gave[-1]).state != "appeared"
+        and not any(
+            compared.pair(inner).differs("produced") for inner in (gave[-1], *run.graph.children(gave[-1]))
+        )
     )
 
 
@@ -133,7 +159,17 @@ def _true_path(compared: Comparison, run: Run, sites: set[str]) -> frozenset[str
     if not corrupt & sites:
         return frozenset()
     after = {step.id for site in corrupt & sites for step in (run.step(site), *run.graph.downstream(site))}
-    return _turns(run, [run.step(name) for name in corrupt if name in after])
+    carried = _turns(run, [run.step(name) for name in corrupt if name in after])
+    # All that may stand for where it was put in is one place; and a state that was put out whole shows all notes.
+    others = [name for name in carried - sites if name not in {root.id for root in run.graph.roots}]
+    return _as_one_place(carried, sites) if others else frozenset()
+
+
+def _as_one_place(steps: frozenset[str], sites: set[str]) -> frozenset[str]:
+    return frozenset(_PLACE if name in sites else name for name in steps)
+
+
+_PLACE = "where it was put in"
 
 
 def _gave_other(received: bool, produced: bool, step: Step, sites: set[str]) -> bool:
@@ -154,138 +190,83 @@ def _turns(run: Run, steps: Sequence[Step]) -> frozenset[str]:
     return frozenset(found)
 
 
-# -- two faults at once
+# -- several faults at once, and faults that were put right
 
 
 @dataclass(frozen=True)
-class Twofold:
-    """A run with two faults that know nothing of each other."""
+class Composed:
+    """What becausal answered for a run with several faults, or with one that was put right."""
 
+    id: str
     seed: int
     framework: Framework
-    named: tuple[bool, bool]
-    """Whether each is the step of a suspect."""
+    is_contained: bool
+    named: int
+    """How many of its roots are the step of a suspect."""
+    of: int
     suspects: int
-    said: tuple[str, ...]
-
-
-def twofold(seed: int, framework: Framework) -> Twofold:
-    """Put an invented figure and a value changed on its way into one run, in agents of their own."""
-    world = World.of(seed, "M1")
-    app = App.of(world, Plan.of(world.rng, depth=world.rng.randint(4, 8)), is_record=False)
-    inventor, sender = world.rng.sample(app.plan.agents[:-1], 2)
-    name = world.pick("budget", "deadline", "order", "quantity")
-    made_up = f"\nReference: QY-{world.rng.randint(10417, 98127)}"
-    app.meddler.said = lambda who, text: text + made_up if who == inventor else text
-    app.meddler.sent = lambda who, sent: (
-        with_value(sent, name, lambda value: spoilt(name, value, random.Random(seed)))
-        if who == sender
-        else sent
-    )
-    app.run(framework)
-    run = becausal.last_run()
-    suspects = run.root_cause()
-    invents = {s.id for s in run.steps if s.kind in ("agent", "model") and _plain(s.agent) == inventor}
-    ways = {h.id for h in run.handoffs if _plain(h.sender) == sender}
-    named = tuple(any(one.step.id in sites for one in suspects) for sites in (invents, ways))
-    return Twofold(seed, framework, (named[0], named[1]), len(suspects), tuple(map(str, suspects)))
-
-
-# -- a fault that was put right
-
-
-@dataclass(frozen=True)
-class Masked:
-    """A run with a fault that did not come into the output."""
-
-    seed: int
-    framework: Framework
-    is_unblamed: bool
     is_told: bool
-    """Whether it is told as contained."""
+    """Whether a root is told as contained."""
     said: tuple[str, ...]
 
+    @property
+    def is_right(self) -> bool:
+        """Whether every root is named; of a fault that was put right, whether nobody is blamed for it."""
+        return self.named == 0 if self.is_contained else self.named == self.of
 
-def masked(seed: int, framework: Framework) -> Masked:
-    """Change a value on its way into one branch, and let the one who joins the branches believe the other one."""
-    world = World.of(seed, "M2")
-    app = App.of(world, Plan.of(world.rng, "diamond"), is_record=False)
-    first = app.plan.first
-    left, right = app.plan.heard_by(first)
-    name = world.pick("budget", "deadline", "order", "quantity")
-    joins = app.plan.heard_by(left)[0]
-    right_values = world.asked
 
-    def said(who: str, text: str) -> str:
-        # Whoever joins goes by the request: what the branches say differently is put right.
-        return with_value_of(text, name, right_values[name]) if who == joins else text
-
-    app.meddler.said = said
-    app.meddler.sent = lambda who, sent: (
-        with_value(sent, name, lambda value: spoilt(name, value, random.Random(seed)))
-        if who == left
-        else sent
-    )
-    app.run(framework)
+def composed(kind: Composite, seed: int, framework: Framework) -> Composed:
+    """Play a composite with its faults and score what becausal answers of it."""
+    labels = kind.play(World.of(seed, kind.id), "faulty", framework)
     run = becausal.last_run()
-    ways = {h.id for h in run.handoffs if _plain(h.sender) == left}
-    suspects, told = run.root_cause(), contained(run)
-    return Masked(
+    suspects, put_right = run.root_cause(), contained(run)
+    places = [{step.id for site in label.sites for step in site.steps(run)} for label in labels]
+    return Composed(
+        kind.id,
         seed,
         framework,
-        not any(one.step.id in ways for one in suspects),
-        any(one.step.id in ways for one in told),
+        kind.is_contained,
+        sum(any(_is_at(one, sites) for one in suspects) for sites in places),
+        len(labels),
+        len(suspects),
+        any(_is_at(one, sites) for one in put_right for sites in places),
         tuple(map(str, suspects)),
     )
-
-
-def with_value_of(text: str, name: str, value: object) -> str:
-    """Return a text with the right value in the place of a wrong one."""
-    made = with_value(text, name, lambda _: value)  # type: ignore[arg-type,return-value]
-    return made if isinstance(made, str) else text
-
-
-def _plain(name: str | None) -> str:
-    return (name or "").partition("/")[0]
 
 
 # -- the table
 
 
-def summary(rows: Sequence[Answered], twos: Sequence[Twofold], covered: Sequence[Masked]) -> str:
+def summary(rows: Sequence[Answered], others: Sequence[Composed]) -> str:
     """Return the printed table."""
     head = f"{'fault':<58}{'n':>4} {'Hit@1':>6} {'Hit@3':>6} {'whose':>6} {'path F1':>8} {'of':>4}"
     lines = [head, "-" * len(head)]
-    for fault in sorted({row.fault for row in rows}, key=lambda fault: fault.id):
-        lines.append(
-            f"{fault.id + ' ' + fault.name:<58.58}{_row([row for row in rows if row.fault is fault])}"
-        )
+    kinds = sorted({row.fault for row in rows}, key=lambda fault: fault.id)
+    lines += [
+        f"{kind.id + ' ' + kind.name:<58.58}{_row([row for row in rows if row.fault is kind])}"
+        for kind in kinds
+    ]
     lines.append("-" * len(head))
-    for framework in ("langgraph", "autogen"):
-        lines.append(f"{framework:<58}{_row([row for row in rows if row.framework == framework])}")
+    lines += [
+        f"{framework:<58}{_row([row for row in rows if row.framework == framework])}"
+        for framework in ("langgraph", "autogen")
+    ]
     for depth in range(1, 9):
         deep = [row for row in rows if row.depth == depth]
         if deep:
             lines.append(f"{f'{depth} turns carried it':<58}{_row(deep)}")
     lines += [f"{'all':<58}{_row(rows)}", ""]
-    measures: list[tuple[str, Sequence[object], Callable[[object], bool]]] = [
-        ("root cause Hit@1", rows, lambda row: isinstance(row, Answered) and row.rank == 1),
-        (
-            "nobody suspected in clean and sham",
-            rows,
-            lambda row: isinstance(row, Answered) and not row.clean_suspects,
-        ),
-        ("of two roots both named", twos, lambda row: isinstance(row, Twofold) and all(row.named)),
-        ("masked fault not blamed", covered, lambda row: isinstance(row, Masked) and row.is_unblamed),
-        ("masked fault told as contained", covered, lambda row: isinstance(row, Masked) and row.is_told),
+    lines += [
+        _share("root cause Hit@1", [row.is_right for row in rows]),
+        _share("who is to blame", [row.is_party_right for row in rows]),
+        _share("nobody suspected in clean and sham", [not row.clean_suspects for row in rows]),
+        _share("of several roots all named", [one.is_right for one in others if not one.is_contained]),
+        _share("masked fault not blamed", [one.is_right for one in others if one.is_contained]),
+        _share("masked fault told as contained", [one.is_told for one in others if one.is_contained]),
     ]
-    for name, of, is_so in measures:
-        hits = sum(map(is_so, of))
-        low, high = wilson(hits, len(of))
-        if of:
-            lines.append(
-                f"{name:<36} {hits:>5} of {len(of):<5} {hits / len(of):6.1%}  [{low:.1%}, {high:.1%}]"
-            )
+    told = sum(row.is_told_contained for row in rows)
+    if told:
+        lines.append(f"  of these told as contained, as the twin shows they were: {told}")
     scored = [row.f1 for row in rows if row.f1 is not None]
     if scored:
         lines.append(
@@ -294,13 +275,22 @@ def summary(rows: Sequence[Answered], twos: Sequence[Twofold], covered: Sequence
     return "\n".join(lines)
 
 
+def _share(name: str, rows: Sequence[bool]) -> str:
+    if not rows:
+        return f"{name:<36} {'-':>5}"
+    low, high = wilson(sum(rows), len(rows))
+    return (
+        f"{name:<36} {sum(rows):>5} of {len(rows):<5} {sum(rows) / len(rows):6.1%}  [{low:.1%}, {high:.1%}]"
+    )
+
+
 def _row(rows: Sequence[Answered]) -> str:
     scored = [row.f1 for row in rows if row.f1 is not None]
     f1 = f"{sum(scored) / len(scored):>8.3f}" if scored else f"{'-':>8}"
     return (
         (
-            f"{len(rows):>4} {share(rows, lambda r: r.rank == 1):>6.0%} "
-            f"{share(rows, lambda r: r.rank is not None and r.rank <= 3):>6.0%} "
+            f"{len(rows):>4} {share(rows, lambda r: r.is_right):>6.0%} "
+            f"{share(rows, lambda r: r.is_right or (r.rank or 9) <= 3):>6.0%} "
             f"{share(rows, lambda r: r.is_party_right):>6.0%} {f1} {len(scored):>4}"
         )
         if rows

@@ -30,7 +30,7 @@ def way_to_output(graph: Graph, step: Step) -> tuple[Step, ...]:
 
 
 def way_over(graph: Graph, step: Step, over: Step) -> tuple[Step, ...]:
-    """Return the way from one step over another to the output; without a way between the two, those two and the rest."""
+    """Return the way from one step over another to the output; where none leads to the other, the two and the rest."""
     reached = _reached(step, lambda here: _next(graph, here))
     head = _back(over, reached) if over.id in reached else (step, over)
     return tuple(dict.fromkeys((*head, *way_to_output(graph, over))))
@@ -49,8 +49,14 @@ def carriers(graph: Graph, step: Step, *, past: Container[str] = ()) -> tuple[St
     if output is not None and output.id == step.id:
         return (step,)
     own = frozenset([output.id] if output is not None else ())
+    later = _later_turns(graph)
+
+    def following(here: Step) -> list[Step]:
+        kept = later.get(here.id)
+        return [*_next(graph, here), *([kept] if kept is not None else [])]
+
     reached = _reached(
-        step, lambda here: [s for s in _next(graph, here) if s.id not in own and s.id not in past]
+        step, lambda here: [s for s in following(here) if s.id not in own and s.id not in past]
     )
     steps = {there.id: there for there, _ in reached.values()}
     turns = [there for there in steps.values() if output is not None and _is_turn_of(graph, there, output)]
@@ -58,7 +64,7 @@ def carriers(graph: Graph, step: Step, *, past: Container[str] = ()) -> tuple[St
     last = max(ends, key=lambda there: there.seq)
     leading: dict[str, list[str]] = {}
     for there in steps.values():
-        for after in _next(graph, there):
+        for after in following(there):
             leading.setdefault(after.id, []).append(there.id)
     back, waiting = {last.id}, [last.id]
     while waiting:
@@ -70,24 +76,43 @@ def carriers(graph: Graph, step: Step, *, past: Container[str] = ()) -> tuple[St
     rest = sorted((there for there in found if there.id != step.id), key=lambda there: there.seq)
     way = [step, *rest]
     if turns and output is not None:
-        way += [*_given_back(graph, output, last, back), output]
+        waited, gave = _given_back(graph, output, last)
+        if waited or not gave or any(turn.id in back for turn in gave):
+            way += [*(turn for turn in waited if turn.id not in back), output]
     return tuple(way)
 
 
-def _given_back(graph: Graph, output: Step, last: Step, known: set[str]) -> list[Step]:
-    """Return the turns that had waited for the last one and gave the output back as their own."""
+def _later_turns(graph: Graph) -> dict[str, Step]:
+    """Return, by the id of a turn that nobody took anything from, its agent's next turn: the agent kept what it heard."""
+    later: dict[str, Step] = {}
+    waiting: dict[tuple[str | None, str | None], Step] = {}
+    for step in graph.nodes:
+        if step.kind != "agent" or step.agent is None:
+            continue
+        who = step.parent_id, step.agent
+        before = waiting.pop(who, None)
+        if before is not None:
+            later[before.id] = step
+        if all(edge.kind == "call" for edge in graph.out_edges(step)):
+            waiting[who] = step
+    return later
+
+
+def _given_back(graph: Graph, output: Step, last: Step) -> tuple[list[Step], list[Step]]:
+    """Return the turns that gave the output as their own: those that had waited for the last turn, and all of them.
+
+    An output that a turn gave before the last one began was given without it.
+    """
     if output.produced is None:
-        return []
-    return [
+        return [], []
+    gave = [
         turn
         for turn in graph.children(output)
         if turn.kind == "agent"
-        and turn.id not in known
         and turn.produced is not None
         and turn.produced.belief == output.produced.belief
-        and turn.seq < last.seq
-        and (turn.ended_ns or 0) >= last.started_ns
     ]
+    return [turn for turn in gave if turn.seq < last.seq and (turn.ended_ns or 0) >= last.started_ns], gave
 
 
 Reached = dict[str, tuple[Step, Step | None]]

@@ -85,7 +85,8 @@ def _body(shown: Incident) -> Iterator[str]:
 
 def _cause(number: int, cause: Cause) -> Iterator[str]:
     suspect = cause.suspect
-    agent = f", agent {escape(suspect.step.agent)}" if suspect.step.agent else ""
+    is_agents = suspect.step.agent and suspect.step.kind != "handoff"
+    agent = f", agent {escape(suspect.step.agent or '')}" if is_agents else ""
     yield f'<section class="cause"><h2>Cause {number}: {escape(cause.kind)}, {escape(one_line(suspect.who, 100))}</h2>'
     yield f"<p>{escape(cause.message)}</p>"
     yield (

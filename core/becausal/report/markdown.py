@@ -48,7 +48,8 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
     suspect = cause.suspect
     yield f"\n## Cause {number}: {_plain(cause.kind)}, {_plain(suspect.who)}\n"
     yield _plain(cause.message)
-    agent = f", agent {_plain(suspect.step.agent)}" if suspect.step.agent else ""
+    is_agents = suspect.step.agent and suspect.step.kind != "handoff"
+    agent = f", agent {_plain(suspect.step.agent or '')}" if is_agents else ""
     where = f"{suspect.step.kind} `{_code(suspect.step.name)}` (step `{suspect.step.id[:8]}`{agent})"
     yield f"\nIt entered in {where}; score {suspect.score:.2f}.\n"
     if cause.evidence:

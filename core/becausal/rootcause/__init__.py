@@ -6,8 +6,8 @@ finding is put to it, and makes no suspect of its own, where it follows from it:
     the same fault seen again      the same step, the same field of what one sender sent, the same version of a memory
     the same content, downstream   a step that carried the fault on is said to have lost or changed just what the fault
                                    had lost or changed
-    what was missing was made up   a tool gave nothing, half or an error, and who went on from there says a figure from
-                                   nowhere, or fails
+    what was missing was made up   a tool gave nothing, half or an error, and the very turn that went on from there says
+                                   a figure from nowhere; or the run failed after it
 
 What shares none of that is a second root, however late it came. A fault that was put right before the output (the
 output states what should be there, and not what should not) is contained: it is told apart, and not blamed.
@@ -25,7 +25,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from becausal import blame as blaming
+from becausal import semconv
 from becausal.decision import Decision
+from becausal.facts import missing
 from becausal.finding import Finding
 from becausal.findings.scene import Scene, Stated
 from becausal.findings.way import carriers
@@ -85,6 +87,8 @@ class _Fault:
     said: Said
     step: Step
     others: list[Said] = field(default_factory=list)
+    places: list[Step] = field(default_factory=list)
+    """Where else the same fault was seen: at the other receivers of a message, the other readers of a version."""
 
     @property
     def all(self) -> list[Said]:
@@ -106,6 +110,8 @@ class _Faults:
                 continue
             if finding.severity != "note":
                 self._take(said)
+            elif self._was_put_right(said):
+                self.contained.append(_Fault(said, finding.step))
 
     def _take(self, said: Said) -> None:
         if said.finding.kind in SPREAD:
@@ -114,11 +120,21 @@ class _Faults:
                     fault.others.append(said)
             return
         for fault in (*self.roots, *self.contained):
-            if self._follows(said, fault):
+            is_same = any(self._is_the_same(said.finding, other.finding) for other in fault.all)
+            if is_same or self._follows(said, fault):
                 fault.others.append(said)
+                fault.places += [said.finding.step] if is_same else []
                 return
         fault = _Fault(said, said.finding.step)
         (self.contained if self._is_contained(said) else self.roots).append(fault)
+
+    def _was_put_right(self, said: Said) -> bool:
+        """Say whether a note tells of a fault that was put right: a tool's by a later call, else before the end."""
+        kind = said.finding.kind
+        if kind.startswith("tool."):
+            return said.finding.confidence > 0
+        is_content = kind.startswith(("handoff.", "drift.")) and said.finding.confidence > 0
+        return is_content and not _is_intended(said.finding) and self._is_contained(said)
 
     def _is_contained(self, said: Said) -> bool:
         """Say whether what it came to states what should be there, and not what should not."""
@@ -139,23 +155,29 @@ class _Faults:
             for payload in dict.fromkeys((step.produced, *sent))
             if payload is not None
         ]
-        if not any(text.strip("{}[]()\n ") for _, text in rows) or all(
-            text == "(nothing)" for _, text in rows
-        ):
+        if all(_is_empty(text) for _, text in rows):
             rows = [self.scene.stated(step.received)]
         return tuple(fact for stated, _ in rows for fact in stated), "\n".join(text for _, text in rows)
 
     def _follows(self, said: Said, fault: _Fault) -> bool:
         """Say whether a finding follows from a fault that entered no later."""
         finding = said.finding
-        if any(self._is_the_same(finding, other.finding) for other in fault.all):
-            return True
         if finding.step.id not in self._reach(fault.step):
             return False
         if any(said.keys & other.keys for other in fault.all):
             return True
         is_wanting = any(other.finding.kind.startswith(WANTING) for other in fault.all)
-        return is_wanting and finding.kind in MADE_UP
+        if not is_wanting or finding.kind not in MADE_UP:
+            return False
+        return finding.kind != "model.ungrounded" or self._goes_on_from(finding.step, fault.step)
+
+    def _goes_on_from(self, step: Step, fault: Step) -> bool:
+        """Say whether a step works in the turn that a fault entered in, or in one that it was handed to at once."""
+        turn = self.graph.parent(step) if step.kind == "model" else step
+        own = fault if fault.kind in ("agent", "handoff") else self.graph.parent(fault)
+        if turn is None or own is None:
+            return turn is own
+        return turn.id == own.id or (own.kind == "handoff" and turn in self.graph.successors(own))
 
     def _is_the_same(self, finding: Finding, other: Finding) -> bool:
         if finding.step.id == other.step.id:
@@ -182,14 +204,50 @@ class _Faults:
         return self._carriers[step.id]
 
     def _carried(self, fault: _Fault) -> tuple[Step, ...]:
-        """Return the path without the turns that put the fault right, and without what had it from them alone."""
-        way = self.path(fault.step)
-        clean = {
-            step.id
-            for step in way[1:-1]
-            if step.kind == "agent" and fault.said.is_put_right(*self._given(step))
-        }
-        return carriers(self.graph, fault.step, past=clean) if clean else way
+        """Return the path, without the turns that put the fault right or lost it, and what had it from them alone.
+
+        Who gave nothing on carried nothing; where one fault was seen in several places, their ways are put together.
+        """
+        way: dict[str, Step] = {}
+        for place in {place.id: place for place in (fault.step, *fault.places)}.values():
+            whole = self.path(place)
+            past = {step.id for step in whole[1:-1] if step.kind == "agent" and self._has_not(step, fault)}
+            for step in carriers(self.graph, place, past=past) if past else whole:
+                way.setdefault(step.id, step)
+        if fault.said.finding.kind == "path.loop":
+            way |= {step.id: step for said in fault.all for step in said.finding.path}
+        rest = [step for step in way.values() if step.id != fault.step.id and not self._gave_nothing(step)]
+        output = self.graph.output_step
+        ends = [step for step in rest if output is not None and step.id == output.id]
+        turns = sorted((step for step in rest if step not in ends), key=lambda step: step.seq)
+        return (fault.step, *turns, *ends)
+
+    def _has_not(self, step: Step, fault: _Fault) -> bool:
+        """Say whether a turn gave on what it was told, and not what is wrong."""
+        stated, text = self._given(step)
+        if fault.said.is_put_right(stated, text):
+            return True
+        wrong = [fact for said in fault.all for fact in said.wrong_facts]
+        if not wrong or any(not missing([fact], stated, text=text) for fact in wrong):
+            return False
+        told = [
+            fact
+            for payload in (
+                step.received,
+                *(c.received for c in self.graph.children(step) if c.kind == "model"),
+            )
+            for fact in self.scene.stated(payload)[0]
+        ]
+        return bool(told) and len(missing(told, stated, text=text)) * 2 <= len(told)
+
+    def _gave_nothing(self, step: Step) -> bool:
+        """Say whether a turn gave nothing on, or a handoff brought nothing."""
+        if step.kind == "handoff":
+            return step.received is not None and step.received.is_kept and _is_empty(step.received.text())
+        if step.kind != "agent":
+            return False
+        sent = [handoff.sent for handoff in self.scene.sent_by.get(step.id, ())]
+        return _is_kept(step) and all(_is_empty(self.scene.stated(one)[1]) for one in (step.produced, *sent))
 
     def suspect(self, fault: _Fault) -> Suspect:
         """Return a fault as a suspect."""
@@ -210,6 +268,20 @@ class _Faults:
             decisions=tuple(_decisions(self.graph, path)),
             who=who,
         )
+
+
+def _is_intended(finding: Finding) -> bool:
+    return finding.step.attributes.get(semconv.TRANSFER_INTENDED) is True or (
+        semconv.CONTRACT_ALLOWS in finding.step.attributes
+    )
+
+
+def _is_empty(text: str) -> bool:
+    return text == "(nothing)" or not text.strip("{}[]() \n")
+
+
+def _is_kept(step: Step) -> bool:
+    return step.produced is None or step.produced.is_kept
 
 
 def _entered(finding: Finding) -> tuple[int, bool, float]:
