@@ -28,6 +28,7 @@ from becausal.decision import Decision
 from becausal.drift import Drift, Embed, drift, embedder
 from becausal.errors import RunNotFoundError, StepNotFoundError
 from becausal.finding import Finding
+from becausal.findings.departures import departures
 from becausal.findings.scene import Scene
 from becausal.graph import Graph
 from becausal.graph.edge import Edge
@@ -158,7 +159,8 @@ class Run:
         """What is wrong, in the order in which it entered."""
         found = finding_out.find(self.graph, self.handoffs)
         lost = orphaned.findings_of(self.orphans)
-        return tuple(sorted((*found, *lost), key=finding_out.place)) if self.orphans else found
+        strayed = departures(self.graph, self._store)
+        return tuple(sorted((*found, *lost, *strayed), key=finding_out.place)) if lost or strayed else found
 
     @cached_property
     def health(self) -> Health:

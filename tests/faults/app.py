@@ -81,6 +81,8 @@ class App:
     """Further fields of a graph's state."""
     twice: frozenset[str] = frozenset()
     """Senders whose messages AutoGen's transport delivers twice."""
+    hasty: frozenset[str] = frozenset()
+    """Agents that go on with the first that they hear, and do not wait for the others."""
     heartbeats: int = 0
     """How often each worker of AutoGen's says that it is still there."""
     retries: int = 0

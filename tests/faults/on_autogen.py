@@ -126,10 +126,11 @@ class Worker(RoutedAgent):
         notes = self.heard.notes.setdefault(self.name, {})
         notes[sender] = payload
         wanted = self.app.plan.hears[self.name]
-        if not all(other in notes for other in wanted):
+        needed = wanted[:1] if self.name in self.app.hasty else wanted
+        if sender not in needed or not all(other in notes for other in needed):
             return
         try:
-            await self.work(told([(other, notes[other]) for other in wanted]))
+            await self.work(told([(other, notes[other]) for other in wanted if other in notes]))
         except (
             Exception
         ) as error:  # a publisher is told of no failure: without this its user would wait for ever

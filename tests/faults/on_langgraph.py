@@ -79,7 +79,8 @@ def graph_of(app: App) -> Any:
     graph: Any = StateGraph(TypedDict("Purchase", fields, total=False))  # type: ignore[operator]
     for name, heard in app.plan.hears.items():
         graph.add_node(name, _node(app, name))
-        graph.add_edge(list(heard) if len(heard) > 1 else heard[0] if heard else START, name)
+        waited = heard[:1] if name in app.hasty else heard
+        graph.add_edge(list(waited) if len(waited) > 1 else waited[0] if waited else START, name)
     graph.add_edge(app.plan.last, END)
     return graph
 
@@ -90,7 +91,9 @@ def _channel(app: App, name: str) -> Callable[[Any, Any], Any]:
 
 def _node(app: App, name: str) -> Callable[[Any], dict[str, Any]]:
     def node(state: Any) -> dict[str, Any]:
-        heard = [(other, state[f"{other}_note"]) for other in app.plan.hears[name]]
+        heard = [
+            (other, state[f"{other}_note"]) for other in app.plan.hears[name] if f"{other}_note" in state
+        ]
         text = spoken(app, name, told(heard) if heard else state["request"])
         if name == app.plan.last:
             return {"answer": text}

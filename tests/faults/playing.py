@@ -12,6 +12,7 @@ from tests.faults import (  # noqa: F401 - they enter their kinds into the table
     kinds_channel,
     kinds_memory,
     kinds_models,
+    kinds_paths,
     kinds_shape,
     kinds_tools,
 )

@@ -1,8 +1,8 @@
 """What went wrong and was put right before the output: told as a note, so that nobody is blamed for what did no harm.
 
 A value that took another one's place is contained where the answer has the right one and not the wrong one, where
-nothing in the answer was reckoned from the wrong one, no tool did anything with it, and no memory keeps it. What a model
-said from nowhere is contained with the change that it was part of. Whatever cannot be told stays what it was.
+nothing in the answer was reckoned from the wrong one, no tool did anything with it, and no memory keeps it. What a
+model said from nowhere is contained with the change that it was part of. Whatever cannot be told stays what it was.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any, Final
 from becausal import semconv
 from becausal.facts import Fact, facts, missing
 from becausal.finding import Finding
-from becausal.findings.scene import LARGEST, Scene, versions
+from becausal.findings.scene import LARGEST, Scene, Stated, versions
 from becausal.findings.way import way_to_output
 from becausal.step import Step
 
@@ -18,6 +18,10 @@ __all__ = ["of_structure"]
 
 FEWEST_ROUNDS: Final = 3
 """So often the same must have been done before it is a loop."""
+
+FEWEST_TURNS: Final = 3
+TELLING: Final = frozenset(("money", "date", "id", "quantity", "percent", "number", "url", "email"))
+"""Kinds of facts that are missed when they are not there."""
 
 SMALLEST: Final = 100
 """A plain number below this counts things, or steps."""
@@ -30,6 +34,7 @@ def of_structure(scene: Scene) -> Iterator[Finding]:
     """Yield what is wrong with the shape of a run."""
     yield from _loops(scene)
     yield from _unused(scene)
+    yield from _too_late(scene)
     yield from _evicted(scene)
 
 
@@ -101,6 +106,67 @@ def _unused(scene: Scene) -> Iterator[Finding]:
                     agent=step.agent,
                     path=(step,),
                 )
+
+
+def _too_late(scene: Scene) -> Iterator[Finding]:
+    """A turn was done when the one that answers had already spoken: nobody took up what it alone knew."""
+    spoke = [step for step in scene.graph.nodes if step.kind == "agent" and _has_spoken(scene, step)]
+    if len(spoke) < FEWEST_TURNS or not scene.answer:
+        return
+    for step in spoke:
+        taken_by = [
+            edge.target for edge in scene.graph.out_edges(step) if edge.kind not in ("call", "retry", "spawn")
+        ]
+        heard_by = [there for there in (*taken_by, *_receivers(scene, step)) if there.kind == "agent"]
+        before = {one.id for one in scene.graph.upstream(step)}
+        joins = [one for one in spoke if one.seq < scene.ends[step.id] and one.id not in before]
+        if step.status != "ok" or any(there in spoke and there.id != step.id for there in heard_by):
+            continue
+        answering = [one for one in joins if _is_the_answer(scene, one) and one.id != step.id]
+        if not answering or _is_the_answer(scene, step):
+            continue
+        alone = _known_to_it_alone(scene, step, answering[-1])
+        if alone:
+            yield Finding(
+                kind="chain.orphaned",
+                severity="warning",
+                confidence=0.75,
+                step=step,
+                message=f"{answering[-1].agent} went on before {step.agent} was done: nobody took up {alone[0].text!r}",
+                evidence=tuple(fact.text for fact in alone[:5]),
+                agent=step.agent,
+                path=(step, answering[-1]),
+            )
+
+
+def _receivers(scene: Scene, step: Step) -> list[Step]:
+    return [h.received_by for h in scene.sent_by.get(step.id, ()) if h.received_by is not None]
+
+
+def _has_spoken(scene: Scene, step: Step) -> bool:
+    return any(child.kind == "model" for child in scene.graph.children(step))
+
+
+def _words(scene: Scene, step: Step) -> Stated:
+    """Return what the models of a turn said last."""
+    spoke = [child.produced for child in scene.graph.children(step) if child.kind == "model"]
+    return scene.stated(spoke[-1] if spoke else None)
+
+
+def _is_the_answer(scene: Scene, step: Step) -> bool:
+    """Return whether a turn said what the run puts out."""
+    text = _words(scene, step)[1].partition(": ")[2]
+    return bool(text) and " ".join(text.split()) in " ".join(scene.answer.split())
+
+
+def _known_to_it_alone(scene: Scene, step: Step, answering: Step) -> list[Fact]:
+    """Return what a turn states and the answer does not, counters of things apart."""
+    stated, _ = _words(scene, step)
+    return [
+        fact
+        for fact in missing(stated, scene.answer_facts, text=scene.answer)
+        if fact.kind in TELLING and not _is_small(fact)
+    ]
 
 
 def _wrote_to_nobody(step: Step, read: Collection[str]) -> bool:
