@@ -121,6 +121,8 @@ def is_cassette(path: str | os.PathLike[str]) -> bool:
             return False
         with file.open("rb") as opened:
             begins = opened.read(len(SQLITE))
+    except FileNotFoundError:
+        return file.suffix == SUFFIX
     except (OSError, ValueError):
         return False
     return begins.startswith(SIGNATURE) or (file.suffix == SUFFIX and begins != SQLITE)

@@ -1,4 +1,4 @@
-"""The commands that carry a run elsewhere: `export`, `import`."""
+"""The commands that carry a run elsewhere: `export`, `import`, `test`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.text import Text
 from becausal.cassette import MAX_BYTES, SUFFIX, Cassette, read
 from becausal.cassette.store import take_in
 from becausal.cli.command import Answer, Commands, add_command, run_of, store_of
+from becausal.regression.written import write
 from becausal.settings import store_url
 from becausal.store import open_store
 
@@ -36,6 +37,14 @@ def add_to(commands: Commands) -> None:
         help=f"refuse a file that holds more when it is unpacked (default: {MAX_BYTES})",
     )
 
+    test = add_command(
+        commands, "test", _test, "write a regression test that replays a run, with its cassette"
+    )
+    test.add_argument("-o", "--output", required=True, metavar="FILE", help="the test's file: test_refund.py")
+    test.add_argument(
+        "--app", required=True, metavar="MODULE:NAME", help="the app, as the test will import it"
+    )
+
 
 def _export(options: argparse.Namespace) -> Answer:
     run = run_of(options)
@@ -58,6 +67,20 @@ def _import(options: argparse.Namespace) -> Answer:
     return Answer(
         lambda: Text(f"{made.chain_id} {done}: {len(made.steps)} steps in {store.url}"),
         lambda: {"store": store.url, "is_new": is_new, **_told(made)},
+    )
+
+
+def _test(options: argparse.Namespace) -> Answer:
+    written = write(run_of(options), Path(options.output).expanduser(), options.app)
+    return Answer(
+        lambda: Text(
+            f"{written.test}: {', '.join(written.functions)}\n{written.cassette} is what they replay"
+        ),
+        lambda: {
+            "test": str(written.test),
+            "cassette": str(written.cassette),
+            "functions": list(written.functions),
+        },
     )
 
 
