@@ -24,9 +24,10 @@ from becausal.blame import Blame
 from becausal.cassette import Cassette, is_cassette
 from becausal.cassette.store import CassetteStore
 from becausal.comparison import Comparison, compare
+from becausal.contamination import Contamination, Version, contaminated_by, version_of
 from becausal.decision import Decision
 from becausal.drift import Drift, Embed, drift, embedder
-from becausal.errors import RunNotFoundError, StepNotFoundError
+from becausal.errors import BecausalError, RunNotFoundError, StepNotFoundError
 from becausal.finding import Finding
 from becausal.findings.departures import departures
 from becausal.findings.scene import Scene
@@ -38,7 +39,7 @@ from becausal.health import health as judge_health
 from becausal.instrument import active_store, flush, store_url_in_use
 from becausal.lineage import Lineage
 from becausal.logline import LogLine, lines_of
-from becausal.memory_view import MemoryView
+from becausal.memory_view import Held, MemoryView
 from becausal.orphans import Orphan
 from becausal.payload import Payload
 from becausal.recorder import OUTSIDE
@@ -153,6 +154,28 @@ class Run:
         """Return this run with its orphans in it, so that `blame`, `why` and `impact` see them too."""
         certain = [orphan for orphan in self.orphans if orphan.how == "unlinked" and not orphan.others]
         return Run(self.chain_id, orphaned.joined(self.graph, certain), store=self._store)
+
+    def contamination(self, of: Asked | Finding | Held, *, possible: bool = False) -> Contamination:
+        """Return where something wrong of this run came to: every reader, every output, in this run and in others.
+
+        Args:
+            of: a step whose result is wrong, a tool call, a finding, a version of a memory's key.
+            possible: follow what depends on it without saying it into other runs, too.
+
+        Raises:
+            StepNotFoundError: there is no such step.
+            BecausalError: this run came from no store.
+        """
+        if self._store is None:
+            raise BecausalError("this run came from no store: get it with becausal.open().get(…)")
+        wrong = (
+            of
+            if isinstance(of, Finding)
+            else of.step
+            if isinstance(of, Held)
+            else self.graph.step(_named_step(of))
+        )
+        return contaminated_by(self._store, wrong, graph=self.graph, possible=possible)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -322,6 +345,32 @@ class Runs:
     def list(self, *, limit: int | None = None) -> ChainInfos:
         """Return what there is, newest first, without loading it."""
         return self.store.chains(limit=limit)
+
+    def contaminated_by(
+        self, of: Asked | Finding | Held | Version, *, run: str | None = None, possible: bool = False
+    ) -> Contamination:
+        """Return where something wrong came to: every reader, every output derived from it, in all runs of the store.
+
+            runs.contaminated_by("research/prices@3").outputs    # runs whose answers say what this version said
+
+        Args:
+            of: a version of a memory's key (`memory/key@3`, `key@3`; without a number the last), or what
+                `Run.contamination` takes; a step's id is looked for in `run`.
+            run: a chain id or the beginning of one; the newest run by default.
+            possible: follow what depends on it without saying it into other runs, too.
+
+        Raises:
+            MemoryKeyError: several memories have this key.
+            StepNotFoundError: nobody wrote such a key, and the run has no such step.
+            RunNotFoundError: there is no such run.
+        """
+        known = version_of(self.store, of) if isinstance(of, str) and run is None else None
+        if known is not None or isinstance(of, Version):
+            return contaminated_by(self.store, known or of, possible=possible)  # type: ignore[arg-type]
+        step = of if isinstance(of, Step) else getattr(of, "step", None)
+        chain_id = step.chain_id if isinstance(step, Step) else run
+        found = self.last() if chain_id is None else self.get(chain_id)
+        return found.contamination(of, possible=possible)
 
     def orphans(self, *, limit: int = 1_000) -> tuple[Orphan, ...]:
         """Return the chains that are no runs of their own, newest first, each with the run that shows its content.

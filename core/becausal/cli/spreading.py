@@ -1,11 +1,11 @@
-"""The commands that follow content beyond one step: `drift`."""
+"""The commands that follow content beyond one step: `drift`, `orphans`, `contaminated`."""
 
 from __future__ import annotations
 
 import argparse
 
-from becausal.cli.command import Answer, Commands, add_command, run_of
-from becausal.views import drift
+from becausal.cli.command import FINE, FOUND, RUN, Answer, Commands, add_command, run_of, runs_of
+from becausal.views import contamination, drift, orphans
 
 __all__ = ["add_to"]
 
@@ -22,7 +22,48 @@ def add_to(commands: Commands) -> None:
         "--model", metavar="NAME", help="measure the distance by an embedding model of model2vec too"
     )
 
+    lost = add_command(
+        commands,
+        "orphans",
+        _orphans,
+        "list work that lost its link to its run, joined by content",
+        takes_run=False,
+    )
+    lost.add_argument("run", nargs="?", metavar="RUN", help=f"{RUN} (default: all of the store)")
+    spread = add_command(
+        commands,
+        "contaminated",
+        _contaminated,
+        "show every run, reader and answer that something wrong came to",
+        takes_run=False,
+    )
+    spread.add_argument(
+        "of", metavar="KEY|STEP", help="memory/key@3 (without a number: the last version), or a step's id"
+    )
+    spread.add_argument("--run", metavar="RUN", help="the step's run (default: last)")
+    spread.add_argument(
+        "--possible",
+        action="store_true",
+        help="follow what depends on it without saying it into other runs, too",
+    )
+
 
 def _drift(options: argparse.Namespace) -> Answer:
     found = run_of(options).drift(model=options.model)
     return Answer(lambda: drift.text(found), lambda: drift.json(found))
+
+
+def _orphans(options: argparse.Namespace) -> Answer:
+    found = runs_of(options).orphans() if options.run is None else run_of(options).orphans
+    return Answer(lambda: orphans.text(found), lambda: orphans.json(found))
+
+
+def _contaminated(options: argparse.Namespace) -> Answer:
+    runs = runs_of(options)
+    chain_id = runs.last().chain_id if options.run == "last" else options.run
+    found = runs.contaminated_by(options.of, run=chain_id, possible=options.possible)
+    return Answer(
+        lambda: contamination.text(found),
+        lambda: contamination.json(found),
+        lambda: FOUND if found.outputs else FINE,
+    )

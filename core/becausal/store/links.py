@@ -57,8 +57,8 @@ class Links(Protocol):
     def holding(self, digests: Iterable[str], *, limit: int) -> list[Holding]:
         """Return the steps that received or produced payloads with these digests, in the order of their chains."""
 
-    def taken_from(self, step_ids: Iterable[str], *, outside: str) -> list[Taken]:
-        """Return the steps of other chains than one that name one of these steps as their cause."""
+    def taken_from(self, step_ids: Iterable[str]) -> list[Taken]:
+        """Return the steps that name one of these as their cause and stand in another chain."""
 
 
 @runtime_checkable

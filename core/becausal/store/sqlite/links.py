@@ -36,9 +36,11 @@ _HOLDING = """SELECT chain_id, step_id, side, digest FROM (
     JOIN chains USING (chain_no) ORDER BY chain_no, step_id LIMIT ?"""
 
 # No index: causes are written on the hot path, and asked for like this once in a while. The table is read through.
-_TAKEN = """SELECT chain_id, step_id, source_id, name FROM causes JOIN chains USING (chain_no)
+_TAKEN = """SELECT chain_id, causes.step_id, source_id, name FROM causes JOIN chains USING (chain_no)
     JOIN names ON name_no = causes.kind
-    WHERE source_id IN (SELECT value FROM json_each(?)) AND chain_id IS NOT ? ORDER BY chain_no, step_id"""
+    WHERE source_id IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
+        SELECT 1 FROM steps WHERE steps.chain_no = causes.chain_no AND steps.step_id = causes.source_id)
+    ORDER BY chain_no, causes.step_id"""
 
 CHUNK = 400
 """How many digests one query asks for."""
@@ -73,10 +75,9 @@ class SQLiteLinks:
             ]
         return found
 
-    def taken_from(self, step_ids: Iterable[str], *, outside: str) -> list[Taken]:
-        """Return the steps of other chains than one that name one of these steps as their cause."""
-        numbers = json.dumps([row.number_of(step_id) for step_id in step_ids])
-        found = self._all(_TAKEN, (numbers, row.encodable(outside)))
+    def taken_from(self, step_ids: Iterable[str]) -> list[Taken]:
+        """Return the steps that name one of these as their cause and stand in another chain."""
+        found = self._all(_TAKEN, (json.dumps([row.number_of(step_id) for step_id in step_ids]),))
         return [
             Taken(chain_id, row.step_id_of(step), row.step_id_of(source), kind)
             for chain_id, step, source, kind in found

@@ -1,0 +1,384 @@
+"""Contamination: from what is known to be wrong to all who read it and all that came of it, in every run of a store.
+
+    spread = runs.contaminated_by("research/prices@3")     # a version of a memory's key
+    spread = run.contamination(run.tool_calls[0])          # a tool's result, a finding, any step
+    spread.runs[1].entries[0].step                         # <Step … memory_read 'prices' of planner>: how it got there
+    [one.chain_id for one in spread.outputs]               # the runs whose answers say it
+
+Within a run everything downstream of a wrong step is reached; of that, those steps carry it whose payloads still say
+what was wrong, in whichever wording. It passes to other runs by memory (a version that carries it was read there), by
+a conversation that goes on from a step that carries it, and by content (a step there received or produced the very
+same payload: a cached result of a tool, an answer that became the next question). What was only reached may be fine,
+and passes nothing on unless `possible` says so.
+
+Only the runs that it came to are loaded, however many the store has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from becausal import facts as stating
+from becausal import semconv
+from becausal.errors import MemoryKeyError
+from becausal.finding import Finding
+from becausal.findings.scene import Scene
+from becausal.graph import Graph
+from becausal.graph.content import Contents
+from becausal.graph.wording import Wording, normal
+from becausal.memory_event import MemoryEvent, MemoryRead
+from becausal.memory_view import content_of
+from becausal.payload import Payload
+from becausal.step import Step
+from becausal.store import Store
+from becausal.store.links import links_of
+
+__all__ = ["Contamination", "Entry", "Spread", "Version", "contaminated_by", "version_of"]
+
+SHORTEST_TEXT: Final = 8
+"""Characters of a text that is not the same by accident; facts may be shorter."""
+SHORTEST_FACT: Final = 3
+MOST_TEXTS: Final = 32
+"""So many texts of what is wrong are followed, the longest first."""
+SMALLEST: Final = 24
+"""Bytes of a payload that is not the same by accident."""
+MOST_READ: Final = 1_000_000
+"""Bytes of a payload beyond which it is not read for what it states."""
+MOST_HOLDERS: Final = 10_000
+"""So many steps that hold the same payload are followed."""
+
+
+How = Literal["origin", "memory", "content", "continued"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Version:
+    """One version of a key of a memory."""
+
+    memory: str
+    key: str
+    version: int
+
+    def __str__(self) -> str:
+        return f"{self.memory}/{self.key}@{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How it came into a run."""
+
+    step: Step
+    """The first step that had it."""
+    how: How
+    """`content`: it received or produced the very same payload. `continued`: it goes on from a step of another run."""
+    evidence: str
+    """`research/prices@3`, `payload 81f0…`, `step 4c2a…`."""
+    from_run: str | None
+    """The chain id of the run that it came from; None where that is this run, or nobody's."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One run that it came to."""
+
+    chain_id: str
+    name: str
+    """The run's."""
+    entries: tuple[Entry, ...]
+    reached: tuple[Step, ...]
+    """The steps that depend on it, in `seq` order: what they say may be wrong."""
+    carrying: tuple[Step, ...]
+    """Those of them that say it."""
+    output: Step | None
+    """The run's output step, where it was reached."""
+    is_output_wrong: bool
+    """Whether the run's answer says it: of a whole state or conversation what was said last."""
+    written: tuple[Version, ...]
+    """The versions that pass it on."""
+
+
+@dataclass(frozen=True)
+class Contamination:
+    """Where something wrong came to."""
+
+    texts: tuple[str, ...]
+    """What is wrong, in words: what is looked for. Empty where it says nothing that could be recognised."""
+    runs: tuple[Spread, ...]
+    """The run that it began in first, then in the order in which it came to them."""
+    versions: tuple[Version, ...]
+    """The versions of memories that say it."""
+
+    @property
+    def readers(self) -> tuple[Step, ...]:
+        """The steps that read a version that says it, in other runs and in its own."""
+        entries = [entry.step for run in self.runs for entry in run.entries if entry.how == "memory"]
+        inside = [step for run in self.runs for step in run.carrying if step.kind == "memory_read"]
+        return tuple({step.id: step for step in (*entries, *inside)}.values())
+
+    @property
+    def outputs(self) -> tuple[Spread, ...]:
+        """The runs whose output says it."""
+        return tuple(run for run in self.runs if run.is_output_wrong)
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """Who said it, in any run."""
+        return tuple(dict.fromkeys(step.agent for run in self.runs for step in run.carrying if step.agent))
+
+    def __repr__(self) -> str:
+        return f"<Contamination of {len(self.runs)} runs, {len(self.outputs)} outputs, {len(self.versions)} versions>"
+
+
+def contaminated_by(
+    store: Store, of: Step | Version | Finding, *, graph: Graph | None = None, possible: bool = False
+) -> Contamination:
+    """Return where a step's result, a version of a memory or what a finding tells of came to.
+
+    Args:
+        store: whose runs are looked at.
+        of: what is wrong.
+        graph: the step's run, if it is loaded already.
+        possible: let what was reached, and does not say it in words that are known, pass it on too.
+
+    Raises:
+        MemoryKeyError: nobody wrote this version.
+    """
+    begin = _of_version(store, of) if isinstance(of, Version) else None
+    step = of.step if isinstance(of, Finding) else of if isinstance(of, Step) else None
+    payload = begin.payload if begin is not None else _content(step)
+    texts = _texts(payload, step, of.evidence if isinstance(of, Finding) else ())
+    tracing = _Tracing(
+        store, texts, possible, {} if graph is None or step is None else {step.chain_id: graph}
+    )
+    if step is not None:
+        tracing.enter(step.chain_id, step.id, "origin", f"step {step.id}", None)
+    if begin is not None:
+        tracing.begin_with(Version(begin.memory, begin.key, begin.version), begin)
+    if payload is not None and payload.size >= SMALLEST:
+        tracing.payloads.append((payload, None if step is None else step.chain_id))
+    tracing.run()
+    return Contamination(
+        tuple(wording.text for wording in texts), tuple(tracing.spreads.values()), tuple(tracing.versions)
+    )
+
+
+def version_of(store: Store, name: str) -> Version | None:
+    """Return the version that `memory/key@3` or `key@3` names, without a number the last; None if nobody wrote it.
+
+    Raises:
+        MemoryKeyError: several memories have this key.
+    """
+    for asked, number in ((name.rpartition("@")[0], name.rpartition("@")[2]), (name, "")):
+        if not asked or (number and not number.isdigit()):
+            continue
+        found = {Version(e.memory, e.key, e.version) for e in _events(store, asked)}
+        if number:
+            found = {one for one in found if one.version == int(number)}
+        names = {(one.memory, one.key) for one in found}
+        if len(names) > 1:
+            several = ", ".join(sorted(f"{memory}/{key}" for memory, key in names))
+            raise MemoryKeyError(f"several memories have {asked!r}: {several}; name the one that you mean")
+        if found:
+            return max(found)
+    return None
+
+
+def _events(store: Store, name: str) -> list[MemoryEvent]:
+    """Return the events of a key, by its name alone or with its memory's before it."""
+    found = store.memory_events(None, name)
+    parts = name.split("/")
+    for at in range(1, len(parts)):
+        found += store.memory_events("/".join(parts[:at]), "/".join(parts[at:]))
+    return found
+
+
+def _of_version(store: Store, version: Version) -> MemoryEvent:
+    events = store.memory_events(version.memory, version.key)
+    event = next((event for event in events if event.version == version.version), None)
+    if event is None:
+        raise MemoryKeyError(f"nobody wrote {version}")
+    return event
+
+
+@dataclass(eq=False)
+class _Tracing:
+    """The search, in rounds: what one round found wrong is looked for in other runs in the next."""
+
+    store: Store
+    texts: Sequence[Wording]
+    possible: bool
+    loaded: dict[str, Graph]
+    payloads: list[tuple[Payload, str | None]] = field(default_factory=list)
+    """What is looked for by its digest in the next round, and the run that has it."""
+    versions: dict[Version, None] = field(default_factory=dict)
+    spreads: dict[str, Spread] = field(default_factory=dict)
+    _entered: dict[str, dict[str, tuple[How, str, str | None]]] = field(default_factory=dict)
+    _waiting: dict[str, None] = field(default_factory=dict)
+    _reads: dict[tuple[str, str], list[MemoryRead]] = field(default_factory=dict)
+    _seen_digests: set[str] = field(default_factory=set)
+
+    def enter(self, chain_id: str, step_id: str, how: How, evidence: str, from_run: str | None) -> None:
+        """Note that a step of a run had it; the run is looked at in this round."""
+        steps = self._entered.setdefault(chain_id, {})
+        known = self.spreads.get(chain_id)
+        if step_id not in steps and (known is None or all(step.id != step_id for step in known.reached)):
+            steps[step_id] = how, evidence, from_run
+            self._waiting[chain_id] = None
+
+    def begin_with(self, version: Version, event: MemoryEvent) -> None:
+        """Begin with a version: with the step that wrote it, if it is known, and with who read it."""
+        if event.chain_id is not None and event.step_id is not None:
+            self.enter(event.chain_id, event.step_id, "origin", str(version), None)
+        self._pass_on(version, event.chain_id)
+
+    def run(self) -> None:
+        """Search until nothing new is found."""
+        while self._waiting or self.payloads:
+            sources: dict[str, str] = {}
+            waiting, self._waiting = list(self._waiting), {}
+            for chain_id in waiting:
+                sources.update(dict.fromkeys(self._spread(chain_id), chain_id))
+            self._by_digest()
+            self._by_cause(sources)
+
+    def _spread(self, chain_id: str) -> Iterator[str]:
+        """Look at one run; yield the ids of the steps that pass it on."""
+        graph = self.loaded.pop(chain_id, None) or Graph(self.store.load(chain_id))
+        seeds = {step_id: entry for step_id, entry in self._entered[chain_id].items() if step_id in graph}
+        if not seeds:
+            return
+        reached = {one.id: one for seed in seeds for one in (graph.step(seed), *graph.downstream(seed))}
+        digests = _holders(graph, self.texts)
+        ordered = sorted(reached.values(), key=lambda step: (step.seq, step.id))
+        carrying = [step for step in ordered if step.id in seeds or _carries(step, digests)]
+        passing = ordered if self.possible else carrying
+        written = [version for step in passing if (version := _written(step)) is not None]
+        output = (
+            graph.output_step if graph.output_step is not None and graph.output_step.id in reached else None
+        )
+        is_wrong = output is not None and _says(Scene(graph, ()).answer, self.texts)
+        self.spreads[chain_id] = Spread(
+            chain_id,
+            graph.roots[0].name,
+            tuple(
+                Entry(graph.step(one), how, evidence, source)
+                for one, (how, evidence, source) in seeds.items()
+            ),
+            tuple(ordered),
+            tuple(carrying),
+            output,
+            is_wrong,
+            tuple(written),
+        )
+        for version in written:
+            self._pass_on(version, chain_id)
+        if (
+            is_wrong
+            and output is not None
+            and output.produced is not None
+            and output.produced.size >= SMALLEST
+        ):
+            self.payloads.append((output.produced, chain_id))
+        yield from (step.id for step in passing)
+
+    def _pass_on(self, version: Version, chain_id: str | None) -> None:
+        """Enter the runs that read a version."""
+        if version in self.versions:
+            return
+        self.versions[version] = None
+        name = version.memory, version.key
+        if name not in self._reads:
+            self._reads[name] = self.store.memory_reads(*name)
+        for read in self._reads[name]:
+            if read.version == version.version and read.chain_id != chain_id:
+                self.enter(read.chain_id, read.step_id, "memory", str(version), chain_id)
+
+    def _by_digest(self) -> None:
+        """Enter the runs that hold the very same payloads."""
+        links = links_of(self.store)
+        wanted = {payload.digest: chain_id for payload, chain_id in self.payloads}
+        self.payloads = []
+        new = [digest for digest in wanted if digest not in self._seen_digests]
+        self._seen_digests.update(new)
+        for found in links.holding(new, limit=MOST_HOLDERS) if links is not None and new else ():
+            source = wanted[found.digest]
+            if found.chain_id != source:
+                short = found.digest.rpartition(":")[2][:8]
+                self.enter(found.chain_id, found.step_id, "content", f"payload {short}", source)
+
+    def _by_cause(self, sources: dict[str, str]) -> None:
+        """Enter the runs that go on from a step that has it."""
+        links = links_of(self.store)
+        for taken in links.taken_from(sources) if links is not None and sources else ():
+            if taken.chain_id != sources[taken.source_id]:
+                evidence = f"step {taken.source_id}"
+                self.enter(taken.chain_id, taken.step_id, "continued", evidence, sources[taken.source_id])
+
+
+def _written(step: Step) -> Version | None:
+    said = step.attributes
+    memory, key, version = (
+        said.get(name) for name in (semconv.MEMORY_STORE, semconv.MEMORY_RECORD, semconv.MEMORY_VERSION)
+    )
+    if step.kind != "memory_write" or not isinstance(memory, str) or not isinstance(key, str):
+        return None
+    return Version(memory, key, version) if isinstance(version, int) else None
+
+
+def _content(step: Step | None) -> Payload | None:
+    if step is None:
+        return None
+    return content_of(step) if step.kind == "memory_write" else step.produced or step.received
+
+
+def _texts(payload: Payload | None, step: Step | None, evidence: Iterable[str]) -> tuple[Wording, ...]:
+    """Return what is wrong in words: what a finding quotes of it, else what it says and its step was not given."""
+    if payload is None or not payload.is_kept or payload.size > MOST_READ:
+        return ()
+    shown = payload.text()
+    quoted = [text for text in evidence if len(text) >= SHORTEST_FACT and text in shown]
+    given = ""
+    if (
+        step is not None
+        and step.kind != "memory_write"
+        and step.received is not None
+        and step.received.is_kept
+    ):
+        given = step.received.text() if step.received.size <= MOST_READ else ""
+    figures = [
+        fact.text
+        for fact in stating.facts(shown)
+        if len(fact.text) >= SHORTEST_FACT
+        and fact.kind not in ("rule", "term")
+        and any(map(str.isdigit, fact.text))
+    ]
+    content = Contents().of(payload)
+    leaves = [leaf.strip() for leaf in content.leaves] if content is not None else []
+    lines = [
+        line.strip() for leaf in leaves for line in leaf.splitlines() if len(line.strip()) >= SHORTEST_TEXT
+    ]
+    said = quoted or [text for text in (*figures, *lines) if text not in given]
+    chosen = sorted(dict.fromkeys(said), key=lambda text: (-len(text), text))[:MOST_TEXTS]
+    return tuple(Wording(text, (shown,)) for text in chosen)
+
+
+def _holders(graph: Graph, texts: Sequence[Wording]) -> frozenset[str]:
+    """Return the digests of a run's payloads that say one of some texts."""
+    return frozenset(
+        digest
+        for wording in texts
+        for digest, grade in graph.index.grades(graph.index.find(wording)).items()
+        if grade != "inferred"
+    )
+
+
+def _says(text: str, wordings: Sequence[Wording]) -> bool:
+    plain = normal(text)
+    return any(wording.is_in(text) or wording.is_in_normal(plain) for wording in wordings)
+
+
+def _carries(step: Step, digests: frozenset[str]) -> bool:
+    payloads = (step.received, step.produced)
+    return any(payload is not None and payload.digest in digests for payload in payloads)
