@@ -50,7 +50,8 @@ class Lineage:
         for edge in self.edges:
             beside.setdefault(edge.source.id, []).append((edge.target, edge.grade))
             beside.setdefault(edge.target.id, []).append((edge.source, edge.grade))
-        return {step.id: "inferred" for step in self.steps} | _surest(self.of, beside)
+        surest = _surest(self.of, beside)
+        return {step.id: surest.get(step.id, "inferred") for step in self.steps}
 
     def __str__(self) -> str:
         passed = {step.id for step in self.dominators}

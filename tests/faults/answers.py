@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from tests.faults.case import Fault, Framework, Label, Variant
 from tests.faults.composites import Composite
-from tests.faults.scoring import share, wilson
+from tests.faults.scoring import wilson
 from tests.faults.world import World
 
 import becausal
@@ -285,14 +285,17 @@ def _share(name: str, rows: Sequence[bool]) -> str:
 
 
 def _row(rows: Sequence[Answered]) -> str:
+    if not rows:
+        return ""
     scored = [row.f1 for row in rows if row.f1 is not None]
     f1 = f"{sum(scored) / len(scored):>8.3f}" if scored else f"{'-':>8}"
+    counts = (
+        sum(row.is_right for row in rows),
+        sum(row.is_right or (row.rank or 9) <= 3 for row in rows),
+        sum(row.is_party_right for row in rows),
+    )
     return (
-        (
-            f"{len(rows):>4} {share(rows, lambda r: r.is_right):>6.0%} "
-            f"{share(rows, lambda r: r.is_right or (r.rank or 9) <= 3):>6.0%} "
-            f"{share(rows, lambda r: r.is_party_right):>6.0%} {f1} {len(scored):>4}"
-        )
-        if rows
-        else ""
+        f"{len(rows):>4} "
+        + " ".join(f"{count / len(rows):>6.0%}" for count in counts)
+        + f" {f1} {len(scored):>4}"
     )

@@ -83,7 +83,7 @@ def carriers(graph: Graph, step: Step, *, past: Container[str] = ()) -> tuple[St
 
 
 def _later_turns(graph: Graph) -> dict[str, Step]:
-    """Return, by the id of a turn that nobody took anything from, its agent's next turn: the agent kept what it heard."""
+    """Return, by the id of a turn that nobody took anything from, its agent's next turn: it kept what it was told."""
     later: dict[str, Step] = {}
     waiting: dict[tuple[str | None, str | None], Step] = {}
     for step in graph.nodes:

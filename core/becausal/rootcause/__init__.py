@@ -104,7 +104,7 @@ class _Faults:
         self.roots: list[_Fault] = []
         self.contained: list[_Fault] = []
         before = None if of is None else {of.id, *(step.id for step in run.graph.upstream(of))}
-        for finding in sorted(run.findings, key=_entered):
+        for finding in sorted(run.findings, key=self._entered):
             said = Said(finding)
             if before is not None and finding.step.id not in before:
                 continue
@@ -112,6 +112,12 @@ class _Faults:
                 self._take(said)
             elif self._was_put_right(said):
                 self.contained.append(_Fault(said, finding.step))
+
+    def _entered(self, finding: Finding) -> tuple[int, bool, float]:
+        """Return the place of a finding among the others: what a turn said comes after what was done within it."""
+        inside = self.graph.children(finding.step) if finding.step.kind == "agent" else ()
+        since = max((step.seq for step in inside if step.kind != "handoff"), default=finding.step.seq)
+        return since, finding.severity != "error", -finding.confidence
 
     def _take(self, said: Said) -> None:
         if said.finding.kind in SPREAD:
@@ -282,10 +288,6 @@ def _is_empty(text: str) -> bool:
 
 def _is_kept(step: Step) -> bool:
     return step.produced is None or step.produced.is_kept
-
-
-def _entered(finding: Finding) -> tuple[int, bool, float]:
-    return finding.step.seq, finding.severity != "error", -finding.confidence
 
 
 def _senders(graph: Graph, finding: Finding) -> frozenset[str]:
