@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from tests.faults.case import Framework
 from tests.faults.plan import Plan
@@ -120,12 +120,51 @@ class App:
         """Run it on the real framework."""
         from tests.faults import on_autogen, on_langgraph
 
-        (on_langgraph if framework == "langgraph" else on_autogen).run(self)
+        if PASSING is not None:
+            self._let_pass(PASSING)
+        answer = (on_langgraph if framework == "langgraph" else on_autogen).run(self)
+        if PASSING is not None:
+            PASSING.answer = answer
+
+    def _let_pass(self, passing: Passing) -> None:
+        """Let everything that passes a place of this app pass somebody who may put it right."""
+        said, sent = self.meddler.said, self.meddler.sent
+        self.meddler.said = lambda who, text: passing.passing(("agent", who), said(who, text))
+        self.meddler.sent = lambda who, payload: passing.passing(("channel", who), sent(who, payload))
+        for name, tool in self.tools.items():
+            self.tools[name] = _passed(tool, name, passing)
 
     @property
     def asker(self) -> str:
         """The agent that calls a tool."""
         return next(name for name, role in self.roles.items() if role.calls)
+
+
+class Passing(Protocol):
+    """Somebody whom everything passes that tools answer, models say and channels carry."""
+
+    answer: str | None
+
+    def passing(self, place: Any, value: Any) -> Any:
+        """Take what passes a place; return what goes on."""
+
+
+PASSING: Passing | None = None
+"""Whom it passes; nobody but where a case is proved."""
+
+
+def _passed(tool: Tool, name: str, passing: Passing) -> Tool:
+    def called(item: str, region: str = "all") -> Any:
+        """Return what an item costs and how many there are."""
+        try:
+            found = tool(item, region)
+        except ConnectionError:
+            if (right := passing.passing(("tool", name), None)) is None:
+                raise
+            return right
+        return passing.passing(("tool", name), found)
+
+    return called
 
 
 # -- what models do: a pure function of what they are told
