@@ -507,3 +507,15 @@ def test_what_a_turn_is_given_under_a_request_is_the_user_s() -> None:
 
     (segment,) = blame(graph, "A-17", of=clerk).segments
     assert segment.source == "user"
+
+
+@pytest.mark.parametrize("said", ["Ada ships the order on Friday.", "Ada ships the order tomorrow."])
+def test_a_day_without_a_date_is_blamed_by_its_words(said: str) -> None:
+    record = Record()
+    with record.step("workflow", "team", received="When does the order ship?") as team:
+        record.did("tool", "calendar", "order", said)
+        team.produces(f"The answer: {said}")
+
+    segments = blame(record.graph()).segments
+
+    assert "calendar" in {segment.origin.name for segment in segments if segment.origin is not None}
