@@ -98,7 +98,7 @@ class _Found:
             what = self._first_unknown
             raise ImportFormatError(
                 f"{self.name} holds no trace or log that is known: "
-                + (f"its first record is {what}" if what else "it is empty")
+                + (f"its first record is {what}" if what else "no spans are in it")
             )
         sealer = Sealer(keeps_bodies=True, holds_whole=False)
         steps = of_spans(self._spans) if self._spans else []
@@ -162,6 +162,8 @@ def _parsed(line: bytes) -> tuple[object] | None:
 
 
 def _document(data: bytes, name: str) -> object:
+    if not data.strip():
+        raise ImportFormatError(f"{name} is empty")
     try:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from becausal import semconv
 from becausal.errors import ImportFormatError
@@ -23,6 +24,9 @@ from becausal.step import Cause, Choice, EdgeKind, OpenStep
 __all__ = ["of_spans"]
 
 LONGEST_CHAIN_ID = 64
+MOST_AROUND = 256
+"""So far outwards a link is compared with what encloses its span anyway."""
+
 EDGE_KINDS: tuple[EdgeKind, ...] = (
     "call", "transfer", "data", "memory", "spawn", "route", "retry", "resume", "join"
 )  # fmt: skip
@@ -148,12 +152,11 @@ class _Run:
         span, name = told.span, key(told.span)
         caller = self._enclosing[name]
         parent_id = ids[caller] if caller is not None else self._missing_caller(span)
-        agent = told.agent
-        while agent is None and caller is not None:
-            agent, caller = self._told[caller].agent, self._enclosing[caller]
+        if told.agent is None and caller is not None:
+            told.agent = self._told[caller].agent  # numbered before it, and so known by now
         assert told.kind is not None
         step = drafts.begin(
-            ids[name], told.kind, told.name, agent, parent_id, span.started_ns, span.ended_ns, told.error
+            ids[name], told.kind, told.name, told.agent, parent_id, span.started_ns, span.ended_ns, told.error
         )
         step.attributes.update(told.attributes or {})
         if told.received is not MISSING:
@@ -180,16 +183,19 @@ class _Run:
                 Cause(str(source), _edge_kind(kind, "data"), "declared", "becausal.cause.ids")
                 for source, kind in zip(own, kinds, strict=False)
             ]
-        around, caller = set(), self._enclosing[name]
-        while caller is not None:
-            around.add(caller)
-            caller = self._enclosing[caller]
+        if not (linked := self._linked(name)):
+            return []
+        around = set(islice(self._outwards(name), MOST_AROUND))
         usual: EdgeKind = "transfer" if told.kind == "agent" else "data"
         return [
-            Cause(ids[source], usual, "declared", "span link")
-            for source in self._linked(name)
-            if source not in around
+            Cause(ids[source], usual, "declared", "span link") for source in linked if source not in around
         ]
+
+    def _outwards(self, name: Key) -> Iterator[Key]:
+        """Yield the steps around a span, innermost first."""
+        while (around := self._enclosing[name]) is not None:
+            yield around
+            name = around
 
     def _ids(self) -> dict[Key, str]:
         """Return the steps' ids: the spans' own, where they are ids of ours and nobody else's."""
