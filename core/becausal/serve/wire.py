@@ -1,0 +1,182 @@
+"""The body of an export request: unpacked within bounds, then read as spans.
+
+What a stranger sends is data: it is never larger in memory than was agreed, and what is wrong with it is told to
+whoever sent it.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped,unused-ignore]
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
+
+from becausal.foreign import Span, otlp_spans
+
+__all__ = ["JSON", "PROTOBUF", "Received", "Refusal", "answer", "read", "unpacked"]
+
+PROTOBUF: Final = "application/x-protobuf"
+JSON: Final = "application/json"
+
+DEEPEST: Final = 32
+"""Lists and maps within an attribute's value."""
+
+ERROR: Final = 2
+"""`STATUS_CODE_ERROR`."""
+
+
+class Refusal(Exception):
+    """A request that cannot be taken: the HTTP status, and why."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What a request brought."""
+
+    spans: list[Span]
+    rejected: int
+    """Spans that nothing can be made of: without a trace id or a span id."""
+
+
+def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
+    """Return a body as it was before its sender packed it.
+
+    Raises:
+        Refusal: it is damaged (400), packed otherwise than with gzip or deflate (415), or holds more than `limit` bytes
+            (413).
+    """
+    if encoding in ("", "identity"):
+        return body
+    if encoding not in ("gzip", "deflate"):
+        raise Refusal(415, f"Content-Encoding {encoding!r} is not read; send gzip, deflate or none")
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)  # 32: gzip and zlib, told apart by their heads
+    try:
+        data = unpacker.decompress(body, limit + 1)
+    except zlib.error as flaw:
+        raise Refusal(400, f"the {encoding} of the body is damaged: {flaw}") from None
+    if len(data) > limit:
+        raise Refusal(413, f"the body holds more than {limit} bytes")
+    if not unpacker.eof:
+        raise Refusal(400, f"the {encoding} of the body breaks off")
+    return data
+
+
+def read(body: bytes, content_type: str) -> Received:
+    """Return the spans of a body.
+
+    Raises:
+        Refusal: its type is none of OTLP's (415), or it is no export request (400).
+    """
+    if content_type == PROTOBUF:
+        return _kept(_of_protobuf(body))
+    if content_type == JSON:
+        return _kept(_of_json(body))
+    raise Refusal(415, f"Content-Type {content_type!r} is not read; send {PROTOBUF} or {JSON}")
+
+
+def answer(content_type: str, rejected: int = 0) -> bytes:
+    """Return the body of the response, in the form of the request.
+
+    Source: OTLP 1.9, "Partial Success".
+    """
+    why = f"{rejected} spans have no valid trace id and span id"
+    if content_type == JSON:
+        said = {"partialSuccess": {"rejectedSpans": str(rejected), "errorMessage": why}} if rejected else {}
+        return json.dumps(said).encode()
+    response = ExportTraceServiceResponse()
+    if rejected:
+        response.partial_success.rejected_spans = rejected
+        response.partial_success.error_message = why
+    return bytes(response.SerializeToString())
+
+
+def _kept(spans: Iterator[Span]) -> Received:
+    found, rejected = [], 0
+    for span in spans:
+        if len(span.trace_id) == 32 and len(span.span_id) == 16:
+            found.append(span)
+        else:
+            rejected += 1
+    return Received(found, rejected)
+
+
+def _of_json(body: bytes) -> Iterator[Span]:
+    try:
+        request = json.loads(body) if body else {}
+    except (ValueError, RecursionError) as flaw:
+        raise Refusal(400, f"the body is no JSON: {flaw}") from None
+    if not isinstance(request, Mapping):
+        raise Refusal(400, "the body is no export request: its JSON is no object")
+    try:
+        yield from list(otlp_spans(request))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as flaw:
+        raise Refusal(400, f"the body is no export request: {flaw}") from None
+
+
+def _of_protobuf(body: bytes) -> Iterator[Span]:
+    try:
+        request = ExportTraceServiceRequest.FromString(body)
+    except DecodeError as flaw:
+        raise Refusal(400, f"the body is no export request: {flaw}") from None
+    for resource in request.resource_spans:
+        for scoped in resource.scope_spans:
+            for span in scoped.spans:
+                yield _span(span, scoped.scope.name)
+
+
+def _span(span: OtlpSpan, scope: str) -> Span:
+    error = None
+    if span.status.code == ERROR:
+        failure = next((event for event in span.events if event.name == "exception"), None)
+        said = _attributes(failure.attributes) if failure is not None else {}
+        error = (
+            f"{said.get('exception.type', 'error')}: {said.get('exception.message', '')}"
+            if failure is not None
+            else span.status.message or "error"
+        )
+    return Span(
+        trace_id=_id(span.trace_id),
+        span_id=_id(span.span_id),
+        name=span.name,
+        parent_id=_id(span.parent_span_id) or None,
+        started_ns=span.start_time_unix_nano,
+        ended_ns=span.end_time_unix_nano or None,
+        error=error,
+        attributes=_attributes(span.attributes),
+        links=tuple(
+            (_id(link.trace_id), _id(link.span_id), _attributes(link.attributes)) for link in span.links
+        ),
+        scope=scope,
+    )
+
+
+def _id(raw: bytes) -> str:
+    return raw.hex() if any(raw) else ""
+
+
+def _attributes(pairs: Iterator[KeyValue]) -> dict[str, object]:
+    return {pair.key: _value(pair.value) for pair in pairs}
+
+
+def _value(value: AnyValue, depth: int = 0) -> object:
+    form = value.WhichOneof("value")
+    if form is None or depth > DEEPEST:
+        return None
+    if form == "array_value":
+        return [_value(item, depth + 1) for item in value.array_value.values]
+    if form == "kvlist_value":
+        return {pair.key: _value(pair.value, depth + 1) for pair in value.kvlist_value.values}
+    return getattr(value, form)
