@@ -15,6 +15,7 @@ from tests.faults import (  # noqa: F401 - they enter their kinds into the table
     kinds_paths,
     kinds_shape,
     kinds_tools,
+    kinds_topologies,
 )
 from tests.faults.case import VARIANTS, Fault, Framework, Label, Variant
 from tests.faults.controls import Guess, guesses

@@ -26,6 +26,8 @@ __all__ = ["departures"]
 
 FEWEST: Final = 3
 """So many earlier runs must have gone the same way."""
+MOST_APART: Final = 1
+"""So many agents may have come or gone: where more did, the app is another one."""
 MOST: Final = 6
 MOST_LISTED: Final = 60
 """So many of the newest chains are looked at for runs of the same app."""
@@ -60,6 +62,9 @@ def departures(graph: Graph, store: Store | None) -> tuple[Finding, ...]:
     earlier = list(_earlier(store, graph, root, mine))
     if len(earlier) < FEWEST or any(path.pairs != earlier[0].pairs for path in earlier):
         return ()
+    shared = set(mine.agents) & set(earlier[0].agents)
+    if len(shared) < FEWEST or len(set(mine.agents) ^ set(earlier[0].agents)) > MOST_APART:
+        return ()  # another app, or one that was built anew
     return tuple(_compared(graph, mine, earlier[0], len(earlier)))
 
 
