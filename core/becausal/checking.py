@@ -25,7 +25,7 @@ class Checks:
     def __init__(self, writer: Writer, count_gap: Callable[[str], None], *, keeps_bodies: bool) -> None:
         self._writer, self._keeps_bodies = writer, keeps_bodies
         self._afterwards = Afterwards(writer.put, count_gap)
-        self._validators = Validators(self._afterwards, count_gap)
+        self._validators = Validators(self._afterwards, count_gap, self._value if keeps_bodies else None)
         self._contracts = Contracts(self._afterwards, self._value)
 
     def produced(self, step: OpenStep, value: object) -> None:
@@ -43,6 +43,7 @@ class Checks:
     def wait(self, timeout: float) -> None:
         """Wait until all that ended so far is checked, or the time is up."""
         self._afterwards.wait(timeout)
+        self._contracts.tell_unused()
 
     def forget(self) -> None:
         """Begin anew, in a child of a fork: what waits is the parent's."""

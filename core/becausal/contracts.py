@@ -12,8 +12,11 @@ that, or the content of a message, or JSON that such a content is.
 
 from __future__ import annotations
 
+import difflib
 import json
+import logging
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +24,6 @@ from typing import Any
 from becausal import semconv
 from becausal.afterwards import MOST_SAID, WIDEST, Afterwards, Check
 from becausal.errors import ContractError
-from becausal.facts import facts, missing
 from becausal.observation import NOTHING
 from becausal.payload import Payload, text_of
 from becausal.step import Attribute, OpenStep
@@ -31,7 +33,12 @@ __all__ = ["ALLOWED", "Contract", "Contracts", "contract", "declare"]
 ALLOWED = ("drop", "trim", "redact", "summarise", "reorder")
 """What a contract may allow; each with a path behind a colon, or with `*` for everywhere."""
 
+log: logging.Logger = logging.getLogger("becausal")
+
 ANYBODY = "*"
+MOST_PAIRS = 1_000
+"""So many pairs of agents are remembered."""
+
 DEEPEST = 40
 """Levels of a payload that are searched for what it must carry."""
 
@@ -114,16 +121,44 @@ class Contracts:
 
     def __init__(self, afterwards: Afterwards, value: Value) -> None:
         self._afterwards, self._value = afterwards, value
+        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        """Who handed over to whom."""
+        self._told: set[int] = set()
+        """Contracts that were said to have nobody to hold, by identity."""
 
     def ended(self, handoff: OpenStep) -> None:
         """Have a handoff checked; what is found is saved with it."""
-        if not _contracts or handoff.produced is None:  # nobody received it; that is a finding of its own
+        if not _contracts:
             return
         sender = str(handoff.attributes.get(semconv.TRANSFER_SOURCE, ""))
         receiver = str(handoff.attributes.get(semconv.TRANSFER_TARGET_OWN, ""))
         owed = [one for one in _contracts if one.is_between(sender, receiver)]
-        if owed:
+        self._seen[sender, receiver] = None
+        while len(self._seen) > MOST_PAIRS:
+            self._seen.popitem(last=False)
+        if owed and handoff.produced is not None:  # else nobody received it; that is a finding of its own
             self._afterwards.put(handoff, lambda: self._found(handoff, owed))
+
+    def tell_unused(self) -> None:
+        """Log each contract that no handoff has fallen under, once, where there were handoffs at all."""
+        pairs = list(self._seen)
+        for one in _contracts if pairs else ():
+            if id(one) in self._told or any(one.is_between(*pair) for pair in pairs):
+                continue
+            self._told.add(id(one))
+            there = ", ".join(f"{sender} to {receiver}" for sender, receiver in pairs[:MOST_SAID])
+            likely = [
+                f"{name} may mean {near[0]}"
+                for name, names in (
+                    (one.sender, {s for s, _ in pairs}),
+                    (one.receiver, {r for _, r in pairs}),
+                )
+                if name not in names and (near := difflib.get_close_matches(name, names, 1))
+            ]
+            log.warning(
+                "becausal: the contract from %s to %s has held nobody so far: these handed over: %s%s",
+                *(one.sender, one.receiver, there, "".join(f"; {said}" for said in likely)),
+            )
 
     def _found(self, handoff: OpenStep, owed: Sequence[Contract]) -> Mapping[str, Attribute]:
         allowed = tuple(dict.fromkeys(text for one in owed for text in one.allow))
@@ -176,6 +211,8 @@ def _not_carried(name: str, sent: object, received: object) -> Iterator[str]:
 
 def _facts_not_carried(kind: str, sent: object, received: object) -> Iterator[str]:
     """Yield the facts of a kind that were sent and did not arrive."""
+    from becausal.facts import facts, missing  # brings registers of units with it, which few apps need
+
     owed = [fact for fact in facts(sent) if fact.kind == kind]
     gone = missing(owed, facts(received), text=text_of(received)) if owed else ()
     if not owed and not any(fact.kind == kind for fact in facts(received)):

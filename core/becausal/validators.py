@@ -11,17 +11,21 @@ True, and what is wrong with False, a text, several texts, or a failed `assert`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from becausal import canonical, semconv
 from becausal.afterwards import Afterwards, Check
 from becausal.observation import Sealed
-from becausal.step import OpenStep
+from becausal.payload import Payload
+from becausal.step import Attribute, OpenStep
 
 __all__ = ["Validators", "validator"]
 
 F = TypeVar("F", bound=Check)
+
+Value = Callable[[Payload], object]
+"""Gives a payload's value; raises LookupError where its body was not kept."""
 
 _registered: dict[str, list[Check]] = {}
 
@@ -47,13 +51,16 @@ def validator(tool: str) -> Callable[[F], F]:
 class Validators:
     """Has the answers of tools validated."""
 
-    def __init__(self, afterwards: Afterwards, count_gap: Callable[[str], None]) -> None:
-        self._afterwards, self._count_gap = afterwards, count_gap
+    def __init__(
+        self, afterwards: Afterwards, count_gap: Callable[[str], None], stored: Value | None
+    ) -> None:
+        """Make one; `stored` reads what the store keeps, None where it keeps no bodies."""
+        self._afterwards, self._count_gap, self._stored = afterwards, count_gap, stored
         self._answers: dict[str, object] = {}
 
     def produced(self, step: OpenStep, value: object) -> None:
-        """Fix what a tool answered, if anybody wants to see it."""
-        if step.kind != "tool" or step.name not in _registered:
+        """Fix what a tool answered, if anybody wants to see it and it is not kept anyway."""
+        if step.kind != "tool" or step.name not in _registered or self._stored is not None:
             return
         if isinstance(value, Sealed):
             bodies = dict(value.bodies)
@@ -70,10 +77,22 @@ class Validators:
         if step.id in self._answers:
             answer = self._answers.pop(step.id)
             self._afterwards.put(step, lambda: {semconv.CHECKS: self._found(step.name, answer)})
+        elif self._stored is not None and step.name in _registered and step.produced is not None:
+            self._afterwards.put(step, lambda: self._found_stored(step))
 
     def forget(self) -> None:
         """Begin anew, in a child of a fork."""
         self._answers = {}
+
+    def _found_stored(self, step: OpenStep) -> Mapping[str, Attribute]:
+        if self._stored is None or step.produced is None:
+            return {}
+        try:
+            answer = self._stored(step.produced)
+        except LookupError:  # it never came to the store
+            self._count_gap("not checked")
+            return {}
+        return {semconv.CHECKS: self._found(step.name, answer)}
 
     def _found(self, tool: str, answer: object) -> tuple[str, ...]:
         checks = tuple(_registered.get(tool, ()))

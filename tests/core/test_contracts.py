@@ -173,6 +173,41 @@ def test_what_a_contract_allows_stands_on_the_handoff(recording: Recording) -> N
     assert handoff_of(recording).attributes[semconv.CONTRACT_ALLOWS] == ("drop:notes", "trim:*")
 
 
+def test_a_contract_for_agents_that_do_not_exist_is_told_of_once(
+    recording: Recording, caplog: pytest.LogCaptureFixture
+) -> None:
+    becausal.contract("planer", "writer", must_carry=["order_id"])
+    becausal.contract("planner", "*", must_carry=["order_id"])
+    becausal.flush()
+    assert caplog.text == ""  # nobody has handed over anything yet
+    pass_on({"order_id": "A-17"})
+
+    assert breaches(recording) == ()
+    becausal.flush()
+    (said,) = [row.getMessage() for row in caplog.records]
+    assert said == (
+        "becausal: the contract from planer to writer has held nobody so far: these handed over: "
+        "planner to writer; planer may mean planner"
+    )
+
+
+def test_facts_of_a_kind_and_fields_by_their_path_must_be_carried(recording: Recording) -> None:
+    becausal.contract("planner", "writer", must_carry=["money:*", "brief.id", "date:*"])
+    with becausal.chain("refund"):
+        with becausal.agent("planner"):
+            sent = {"brief": {"id": 7}, "shop": {"id": 9}, "text": "pay $40 and $50"}
+            envelope = becausal.handoff("planner", "writer", sent)
+        envelope["payload"] = {"brief": {}, "shop": {"id": 9}, "text": "pay USD 40"}
+        with becausal.receive("writer", envelope):
+            pass
+
+    assert breaches(recording) == (
+        "money '$50' did not arrive",
+        "brief.id (7) did not arrive",
+        "no date was sent or received",
+    )
+
+
 def test_a_handoff_of_others_falls_under_no_contract(recording: Recording) -> None:
     becausal.contract("planner", "reader", must_carry=["order_id"])
     pass_on({"amount": 1})

@@ -14,10 +14,21 @@ alone. A number beside no unit is a number.
 from __future__ import annotations
 
 from becausal.facts.compare import added, changed, hedges_lost, missing
-from becausal.facts.data import Reading, read
+from becausal.facts.data import Reading, read, remembering
 from becausal.facts.fact import Fact, FactKind
 
-__all__ = ["Fact", "FactKind", "Reading", "added", "changed", "facts", "hedges_lost", "missing", "read"]
+__all__ = [
+    "Fact",
+    "FactKind",
+    "Reading",
+    "added",
+    "changed",
+    "facts",
+    "hedges_lost",
+    "missing",
+    "read",
+    "remembering",
+]
 
 
 def facts(value: object, *, locale: str = "en") -> tuple[Fact, ...]:

@@ -12,6 +12,8 @@ import math
 import re
 import uuid
 from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -27,7 +29,7 @@ from becausal.facts.language import Language, language
 from becausal.facts.names import stem
 from becausal.facts.units import UNITS, Unit
 
-__all__ = ["Reading", "read"]
+__all__ = ["Reading", "read", "remembering"]
 
 MOST_CHARACTERS: Final = 4_000_000
 """So much text of a payload is read; about three seconds' worth."""
@@ -35,6 +37,9 @@ MOST_VALUES: Final = 1_000_000
 BLOCK: Final = 32_768
 """Characters of a text that are read at once, so that the tokens of a long one are not all in memory."""
 LONGEST_JSON: Final = 1_000_000
+SHORTEST_KEPT: Final = 64
+MOST_KEPT: Final = 4_000_000
+"""Characters from which on, and up to which in all, a text that was read is kept in mind; see `remembering`."""
 LONGEST_TERM: Final = 60
 LONGEST_ID: Final = 100
 
@@ -214,9 +219,58 @@ def _text(text: str, at: Path, beside: _Beside, walk: _Walk) -> None:
 
 
 def _facts_in(block: str, offset: int, at: Path, walk: _Walk) -> list[Fact]:
+    known = _known.get()
+    if known is None or len(block) < SHORTEST_KEPT:
+        return _facts_at(block, offset, at, walk)
+    key = (walk.locale, walk.depth, block)
+    found = known.facts.get(key)
+    if found is None:
+        found = _facts_at(block, 0, (), walk)
+        known.room -= len(block)
+        if known.room > 0:
+            known.facts[key] = found
+    return found if not at and not offset else [_moved(fact, offset, at) for fact in found]
+
+
+def _facts_at(block: str, offset: int, at: Path, walk: _Walk) -> list[Fact]:
     return kinds.read_text(
         block, locale=walk.locale, path=at, offset=offset, data=lambda text, _: _json(text, at, walk)
     )
+
+
+def _moved(fact: Fact, offset: int, at: Path) -> Fact:
+    start, end = fact.span
+    return Fact(
+        fact.kind, fact.value, fact.text, (start + offset, end + offset), (*at, *fact.path), fact.hedge,
+        fact.negated, fact.subject, fact.near,
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Known:
+    """Texts that were read, and what they state."""
+
+    facts: dict[tuple[str, int, str], list[Fact]] = field(default_factory=dict)
+    room: int = MOST_KEPT
+
+
+_known: ContextVar[_Known | None] = ContextVar("becausal-facts", default=None)
+
+
+@contextmanager
+def remembering() -> Iterator[None]:
+    """Read each text once, however often it is asked about while this is open.
+
+    For a judge of a run: the same text is sent, received, told again and put out.
+    """
+    if _known.get() is not None:
+        yield
+        return
+    token = _known.set(_Known())
+    try:
+        yield
+    finally:
+        _known.reset(token)
 
 
 def _json(text: str, at: Path, walk: _Walk) -> list[Fact] | None:

@@ -61,16 +61,27 @@ def near(scan: Scan, start: int, end: int) -> tuple[str | None, frozenset[str]]:
     for at in range(start - 1, max(-1, start - 1 - _LEFT), -1):
         if scan.is_boundary(at):
             break
-        if _says_something(scan, at):
+        said = _said(scan, at)
+        if said is not None:
             subject = subject or scan.words[at]
-            around.add(stem(scan.words[at], scan.language))
+            around.add(said)
     for at in range(end, min(end + _RIGHT, scan.n)):
         if scan.is_boundary(at):
             break
-        if _says_something(scan, at):
+        said = _said(scan, at)
+        if said is not None:
             subject = subject or scan.words[at]
-            around.add(stem(scan.words[at], scan.language))
+            around.add(said)
     return subject, frozenset(around)
+
+
+def _said(scan: Scan, index: int) -> str | None:
+    """Return the stem of a word that says something; None of any other token. Each is looked at once."""
+    found = scan.said.get(index, "")
+    if found == "":
+        word = scan.words[index]
+        found = scan.said[index] = stem(word, scan.language) if _says_something(scan, index) else None
+    return found
 
 
 def _says_something(scan: Scan, index: int) -> bool:

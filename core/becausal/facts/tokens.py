@@ -77,7 +77,7 @@ class Scan:
     Behind the last one stand some of class `end`, so that a reader may look ahead without asking.
     """
 
-    __slots__ = ("classes", "ends", "language", "measured", "n", "starts", "text", "texts", "words")
+    __slots__ = ("classes", "ends", "language", "measured", "n", "said", "starts", "text", "texts", "words")
 
     def __init__(self, text: str, language: Language) -> None:
         self.text, self.language = text, language
@@ -87,6 +87,8 @@ class Scan:
         self.ends: list[int] = []
         self.measured: dict[int, Found | None] = {}
         """What the readers of figures have read, by the token that they began at."""
+        self.said: dict[int, str | None] = {}
+        """The stems of the words that say something, by their token, as far as somebody asked."""
         for match in _pattern(language.decimal).finditer(text):
             sort = _SORTS[match.lastgroup]
             if sort != "mark":

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from becausal.facts import remembering
 from becausal.finding import SEVERITIES, Finding
 from becausal.findings.anomaly import anomalies
 from becausal.findings.confidence import of_confidence
@@ -49,10 +50,11 @@ def find(
 ) -> tuple[Finding, ...]:
     """Return a run's findings, in the order in which they entered; the worst first where they entered at once."""
     scene = Scene(graph, handoffs)
-    found = [finding for judge in judges for finding in judge(scene)]
-    # One fault of one step, seen by each of its receivers, is told once.
-    found += contaminated(scene, found)
-    found += anomalies(scene, found)
+    with remembering():
+        found = [finding for judge in judges for finding in judge(scene)]
+        # One fault of one step, seen by each of its receivers, is told once.
+        found += contaminated(scene, found)
+        found += anomalies(scene, found)
     found = with_containment(scene, found)
     once = {(f.kind, f.step.id, f.key, f.evidence): f for f in reversed(found)}
     return tuple(sorted(once.values(), key=place))

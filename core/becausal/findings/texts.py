@@ -24,6 +24,9 @@ LEAST_PIECE: Final = 20
 LONGEST_FIELD: Final = 4
 """Words of a text that is a field's value and no prose."""
 
+LONGEST_PIECE: Final = 400
+"""Characters of a piece of a text that may have been exchanged for another."""
+
 MOST_WORDS: Final = 20_000
 """Longer texts are compared by their facts and by being cut; not word by word."""
 
@@ -162,7 +165,44 @@ def _rewritten(
         return Loss(kind, at, before, after, 0.6 if ruled else 0.8, strong, new if same else ())
     kept = len(lost_words(before, after)) <= len(_WORD.findall(before)) // 4
     new = tuple(fact for fact in new if _counts(fact))
+    if new and (exchanged := _exchanged(before, after, locale)) is not None:
+        return Loss("mutated", at, before, after, 0.9, *exchanged)
     return Loss("injected", at, before, after, 0.7, new) if new and kept else None
+
+
+def _exchanged(before: str, after: str, locale: str) -> tuple[tuple[Fact, ...], tuple[Fact, ...]] | None:
+    """Return which fact stands in whose place, where two texts differ in one short piece.
+
+    What was stated may be stated elsewhere too: of many lines with one price one has another price now.
+    """
+    head = _alike(before, after)
+    tail = _alike(before[head:][::-1], after[head:][::-1])
+    # A piece begins and ends where a word does.
+    while head and not before[head - 1].isspace():
+        head -= 1
+    while tail and not before[len(before) - tail].isspace():
+        tail -= 1
+    old, new = before[head : len(before) - tail], after[head : len(after) - tail]
+    if not 0 < len(old) <= LONGEST_PIECE or not 0 < len(new) <= LONGEST_PIECE:
+        return None
+    was = [fact for fact in stating.facts(old, locale=locale) if fact.kind not in WEAK]
+    now = [fact for fact in stating.facts(new, locale=locale) if fact.kind not in WEAK]
+    gone, come = stating.missing(was, now, text=new), stating.missing(now, was, text=old)
+    if not gone or sorted(map(comparable, gone)) != sorted(map(comparable, come)):
+        return None
+    return gone, come
+
+
+def _alike(one: str, other: str) -> int:
+    """Return how many characters two texts have in common at their head."""
+    least, most = 0, min(len(one), len(other))
+    while least < most:
+        middle = (least + most + 1) // 2
+        if one[least:middle] == other[least:middle]:
+            least = middle
+        else:
+            most = middle - 1
+    return least
 
 
 def _reworded(
