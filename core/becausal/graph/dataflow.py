@@ -23,6 +23,7 @@ from becausal import semconv
 from becausal.graph.content import Content, Contents
 from becausal.graph.edge import Edge
 from becausal.graph.order import Nesting
+from becausal.graph.parts import Known, Part, Said, figures, sentences
 from becausal.payload import Payload
 from becausal.step import Grade, Step
 
@@ -33,6 +34,9 @@ SHORTEST_TEXT = 8
 
 SMALLEST_PAYLOAD = 12
 """Bytes. Smaller payloads (`None`, `{}`, `True`) are equal by accident."""
+
+MOST_SAYING = 4
+"""A figure that more steps than this produced says nothing of who was heard."""
 
 MOST_TRIES = 32
 """So many producers of one content, or contents with one beginning, are tried before giving up."""
@@ -116,12 +120,20 @@ class _Keys:
     def __init__(self, contents: Contents) -> None:
         self.contents = contents
         self._own: dict[bytes, frozenset[_Key]] = {}
+        self._said = Said()
         self._holders: dict[_Key, list[bytes]] = {}
         self._reaches: OrderedDict[bytes, frozenset[bytes]] = OrderedDict()
 
     def shows(self, payload: Payload | None, text: str) -> bool:
         """Return whether a text stands in a payload."""
         return any(text in shown for shown in self.contents.texts(payload))
+
+    def say(self, payload: Payload | None, part: Part) -> bool:
+        """Return whether a payload says a sentence or a figure, in whichever markup."""
+        nodes = ((node, self.contents.at(node)) for node in self.reach(payload))
+        return any(
+            content is not None and self._said.says(node, content.leaves, part) for node, content in nodes
+        )
 
     def of(self, payload: Payload | None) -> frozenset[_Key]:
         """Return the keys of a payload and of what it says."""
@@ -215,6 +227,9 @@ class _Carriers:
 
     def carry(self, find: _Find) -> bool:
         """Return whether a find is explained."""
+        kind, part = find.key
+        if kind in ("piece", "figure"):
+            return any(self._of.say(payload, (kind, str(part))) for payload in self._payloads)
         return self.has(find.key) or (
             find.text is not None and any(self._of.shows(payload, find.text) for payload in self._payloads)
         )
@@ -237,6 +252,7 @@ class _Index:
         self._producers: dict[_Key, dict[int, None]] = {}
         self._beginnings: dict[_Beginning, dict[str, None]] = {}
         self._words: dict[str, set[_Beginning]] = {}
+        self._sentences = Known()
         self._last_turns: dict[tuple[int | None, str], int] = {}  # by caller and kind
 
     def add(self, i: int) -> None:
@@ -255,6 +271,14 @@ class _Index:
         for text in contents.leaves(step.produced):
             if len(text) >= SHORTEST_TEXT and (beginning := _beginning(text)) is not None:
                 self._beginnings.setdefault(beginning, {})[text] = None
+            self._add_parts(i, text)
+
+    def _add_parts(self, i: int, text: str) -> None:
+        for sentence in sentences(text):
+            self._sentences.add(sentence)
+            self._producers.setdefault(("piece", sentence), {})[i] = None
+        for figure in figures(text):
+            self._producers.setdefault(("figure", figure), {})[i] = None
 
     def turn_before(self, i: int, carriers: _Carriers) -> _Find | None:
         """Return the find that the same caller's last step of this kind produced what this one received."""
@@ -283,16 +307,25 @@ class _Index:
         yield from self._embedded(i, sorted(str(text) for name, text in left if name == "text"))
 
     def _embedded(self, i: int, texts: Iterable[str]) -> Iterator[_Find]:
-        """Yield produced texts that stand inside longer ones: a prompt that quotes a tool's result."""
+        """Yield what was produced and stands inside longer texts: a prompt that quotes a tool's result."""
         for text in dict.fromkeys(texts):
             if len(text) <= SHORTEST_TEXT:
                 continue
             words = self._words.setdefault(text, _words(text))
             for beginning in sorted(words & self._beginnings.keys(), key=str):
                 for produced in list(self._beginnings[beginning])[-MOST_TRIES:]:
-                    if produced in text and (producer := self._latest(("text", produced), i)) is not None:
-                        key: _Key = ("text", produced)
-                        yield _Find(producer, key, produced, "matched", _evidence(key))
+                    if produced in text:
+                        yield from self._find(i, ("text", produced), produced)
+            for sentence in self._sentences.within(text):
+                yield from self._find(i, ("piece", sentence), None)
+            for figure in sorted(figures(text)):
+                if 0 < len(self._producers.get(("figure", figure), ())) <= MOST_SAYING:
+                    yield from self._find(i, ("figure", figure), None)
+
+    def _find(self, i: int, key: _Key, text: str | None) -> Iterator[_Find]:
+        producer = self._latest(key, i)
+        if producer is not None:
+            yield _Find(producer, key, text, "matched", _evidence(key))
 
     def _latest(self, key: _Key, i: int) -> int | None:
         """Return the latest producer that had finished when a step began."""
@@ -328,9 +361,10 @@ def _by_strength(key: _Key) -> tuple[int, str]:
 
 def _evidence(key: _Key) -> str:
     match key:
-        case ("text" | "whole", str() as text):
+        case ("text" | "whole" | "piece" | "figure", str() as text):
             head = " ".join(text.split())
-            return f'text "{head[:40]}{"…" if len(head) > 40 else ""}"'
+            name = "part" if key[0] == "piece" else "figure" if key[0] == "figure" else "text"
+            return f'{name} "{head[:40]}{"…" if len(head) > 40 else ""}"'
         case ("part", bytes() as part):
             return f"part {part.hex()[:8]}"
         case ("payload", str() as digest):

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import chain
 
-__all__ = ["Wording", "facts", "normal", "pieces", "telling_words", "whole_words", "words"]
+__all__ = ["Wording", "facts", "figures", "normal", "pieces", "telling_words", "whole_words", "words"]
 
 _SCALES = {
     "k": 3, "thousand": 3, "m": 6, "mn": 6, "million": 6, "b": 9, "bn": 9, "billion": 9, "trillion": 12
@@ -90,8 +90,12 @@ def pieces(text: str) -> Iterator[str]:
 
 def facts(text: str) -> list[str]:
     """Return the figures, dates and identifiers in a text, each once; lone digits are none."""
-    found = (match.group().strip() for match in _FACT.finditer(text))
-    return [fact for fact in dict.fromkeys(found) if len(fact) > 1 and fact != text.strip()]
+    return [fact for fact in figures(text) if len(fact) > 1 and fact != text.strip()]
+
+
+def figures(text: str) -> list[str]:
+    """Return the figures, dates and identifiers in a text, each once."""
+    return list(dict.fromkeys(match.group().strip() for match in _FACT.finditer(text)))
 
 
 def _written_out(match: re.Match[str]) -> str:
