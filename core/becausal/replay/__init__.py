@@ -40,7 +40,7 @@ from becausal.observation import Answer
 from becausal.replay.adapter import Entry, ReplayAdapter
 from becausal.replay.divergence import Divergence, DivergenceError
 from becausal.replay.edit import Edit, edit
-from becausal.replay.replaying import Outcome, Replay, replay
+from becausal.replay.replaying import Outcome, Replay, answering, replay
 from becausal.replay.seam import recall, result_of
 from becausal.replay.session import Asked, Recalled, Session, in_force
 
@@ -56,6 +56,7 @@ __all__ = [
     "Replay",
     "ReplayAdapter",
     "Session",
+    "answering",
     "edit",
     "in_force",
     "recall",

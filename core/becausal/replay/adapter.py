@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from becausal.instrument import Hooks, adapters, is_hooked
-from becausal.recorder import Recorder
+from becausal.recorder import NOTHING, Recorder
 from becausal.replay.session import Session
 from becausal.step import Step
 
@@ -30,6 +30,17 @@ class Entry:
     def kept(self, name: str) -> Any:
         """Return what was kept of the step under a name; `NOTHING` where nothing was."""
         return self.session.kept(self.step, name)
+
+    def all_kept(self, name: str) -> list[Any]:
+        """Return what was kept under a name of the step and of those that it encloses, in `seq` order."""
+        inside = {self.step.id}
+        found = []
+        for step in self.session.steps:
+            if step.id in inside or step.parent_id in inside:
+                inside.add(step.id)
+                if (kept := self.session.kept(step, name)) is not NOTHING:
+                    found.append(kept)
+        return found
 
 
 class ReplayAdapter(Protocol):

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from becausal.canonical.decoded import Cycle, Missing, Opaque, Reading
-from becausal.canonical.leaves import name_of
+from becausal.canonical.leaves import FLAGS, HEAP, name_of
 from becausal.canonical.wire import Code
 
 __all__ = ["Classes", "UnmadeError", "rebuild"]
@@ -134,7 +134,9 @@ def _made(cls: Any, fields: dict[Any, Any]) -> object:
     """Return an instance with these fields; none of the class's code runs."""
     if issubclass(cls, BaseException):
         args = fields.pop("args", ())
-        error = BaseException.__new__(cls, *args)
+        # Of the class that Python itself lays out: that of an own class is the app's code.
+        own: Any = next(base for base in cls.__mro__ if not FLAGS(base) & HEAP)
+        error = own.__new__(cls, *args)
         BaseException.__dict__["args"].__set__(error, tuple(args))
         error.__dict__.update(fields)
         return error

@@ -7,8 +7,8 @@ import contextvars
 import inspect
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
@@ -33,7 +33,7 @@ from becausal.replay.session import Session, Standin
 from becausal.step import Step
 from becausal.store import Store, open_store
 
-__all__ = ["Outcome", "Replay", "replay"]
+__all__ = ["Outcome", "Replay", "answering", "replay"]
 
 
 class Loadable(Recorded, Protocol):
@@ -148,21 +148,24 @@ def replay(
     if app is None:
         raise ReplayError("say which app is to run again: a graph, a team, a function, or 'module:name'")
     edits = Edits.of(edit, recorded)
-    names: bool | Collection[str] = (live,) if isinstance(live, str) else live
-    with _recording(_bodies_of(recorded)) as recorder, ExitStack() as stack:
+    with _recording(_bodies_of(recorded)) as recorder:
         adapters = replay_adapters()
         target = found_app(app, adapters)
-        session = _session(recorded, recorder, classes_of(adapters, target), edits, names, standin)
+        session = _session(recorded, recorder, classes_of(adapters, target.roots()), edits, live, standin)
         entries = tops(recorded.steps, target)
         check(session, recorded.steps, target, entries)
         edits.check(session)
         session.kept_for[networking.OPEN] = bool(live) if network is None else network
-        stack.enter_context(_in_force(recorder, adapters))
-        outcomes = _apart(lambda: _run(session, target, entries))
+        with _in_force(recorder, adapters):
+            outcomes = _apart(lambda: _run(session, target, entries))
         recorder.flush(30.0)
+        store = _to_read(recorder)
+        session.read_from(
+            store
+        )  # a divergence shows what was asked, after the recorder's store is closed too
         return Replay(
             recorded,
-            load(session.chain_id, _to_read(recorder)),
+            load(session.chain_id, store),
             session.divergence,
             tuple(outcomes),
             tuple(session.ran),
@@ -171,12 +174,36 @@ def replay(
         )
 
 
+@contextmanager
+def answering(
+    recorded: Recorded,
+    *roots: object,
+    live: bool | str | Collection[str] = False,
+    standin: Standin | None = None,
+) -> Iterator[Session]:
+    """Answer what the block asks from a recorded run, whatever the block does; nothing is compared.
+
+    Args:
+        recorded: the run.
+        roots: functions, classes or runnables of the app, from which its own classes can be reached.
+        live: as for a replay.
+        standin: as for a replay.
+    """
+    with _recording(_bodies_of(recorded)) as recorder:
+        adapters = replay_adapters()
+        classes = classes_of(adapters, roots)
+        session = _session(recorded, recorder, classes, Edits(recorded), live, standin)
+        session.kept_for[networking.OPEN] = bool(live)
+        with _in_force(recorder, adapters), session.here():
+            yield session
+
+
 def _session(
     recorded: Recorded,
     recorder: Recorder,
     classes: Classes,
     edits: Edits,
-    live: bool | Collection[str],
+    live: bool | str | Collection[str],
     standin: Standin | None,
 ) -> Session:
     return Session(
@@ -184,7 +211,7 @@ def _session(
         recorded.steps,
         _bodies_of(recorded) or _NoBodies(),
         classes,
-        live=live,
+        live=(live,) if isinstance(live, str) else live,
         standin=standin,
         instead=edits.outputs,
         inputs=edits.inputs,
@@ -193,10 +220,10 @@ def _session(
     )
 
 
-def classes_of(adapters: Sequence[ReplayAdapter], app: App) -> Classes:
+def classes_of(adapters: Sequence[ReplayAdapter], roots: Iterable[object]) -> Classes:
     """Return the classes that a recorded value may be made of again: the frameworks' and the app's."""
     classes = Classes(cls for adapter in adapters for cls in adapter.classes())
-    classes.reach(app.roots())
+    classes.reach(roots)
     return classes
 
 

@@ -144,6 +144,7 @@ class Session:
         """
         self.of = chain_id
         self.chain_id = clock.new_chain_id(REPLAYS)
+        self.steps = steps
         self.answers = Answers(steps)
         self.classes = classes
         self.divergence: Divergence | None = None

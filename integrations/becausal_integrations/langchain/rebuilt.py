@@ -48,9 +48,12 @@ def pieces_of(recalled: tuple[Session, Recalled]) -> Iterator[Any]:
         if answer.error() is None:
             yield from result_of(recalled, _in_one_piece)
         return
-    for item in kept["items"]:
+    items = kept["items"]
+    for number, item in enumerate(items, 1):
         if isinstance(item, bytes):
-            yield answer.rebuilt(item)
+            piece = answer.rebuilt(item)
+            if number < len(items) or not _is_frameworks(piece):
+                yield piece
         elif kept["id"] is None and not _is_chat(answer):
             yield GenerationChunk(text=item)
         else:
@@ -99,6 +102,17 @@ def _message(said: Any) -> Any:
     if isinstance(said, str):
         return AIMessage(content=said)
     return message_chunk_to_message(said) if isinstance(said, BaseMessageChunk) else said
+
+
+def _is_frameworks(piece: Any) -> bool:
+    """Return whether LangChain itself made a piece, the last: it makes it again (1.x, `BaseChatModel.stream`)."""
+    message: Any = getattr(piece, "message", None)
+    return bool(
+        getattr(message, "chunk_position", None) == "last"
+        and not message.content
+        and str(message.id).startswith("lc_run-")
+        and not (message.tool_call_chunks or message.usage_metadata or message.response_metadata)
+    )
 
 
 def _is_chat(answer: Recalled) -> bool:

@@ -9,7 +9,7 @@ Hooked places, and why these
     Called once the thread's checkpoint is loaded and before the input is applied to it: the state that the run goes on
     from. Not for a run that resumes: what it goes on from is in the same chain.
 
-Of runs that the app itself started, none of a nested graph. Of `configurable` no key that may name a secret is kept.
+Of a nested graph the state alone, if it has one that lasts. Of `configurable` no key that may name a secret is kept.
 
 Checked against langgraph 0.6.11 to 1.2.22 (source: `pregel/_loop.py`).
 """
@@ -62,27 +62,26 @@ class Kept:
         self._recorder, self._register = recorder, register
         self._states: weakref.WeakKeyDictionary[PregelLoop, Sealed] = weakref.WeakKeyDictionary()
 
-    def entering(self, loop: PregelLoop, *_: Any) -> tuple[PregelLoop, Sealed | None] | None:
+    def entering(self, loop: PregelLoop, *_: Any) -> tuple[PregelLoop, Sealed | None]:
         """Keep the input as it is now."""
-        if loop.is_nested:
-            return None
-        return loop, self._recorder.kept(loop.input, unless_sorted=True)
+        return loop, None if loop.is_nested else self._recorder.kept(loop.input, unless_sorted=True)
 
     def beginning(self, loop: PregelLoop, *_: Any, **__: Any) -> None:
         """Keep the state that a run goes on from."""
         checkpoint = loop.checkpoint
-        resumes = loop.input is None or is_of(loop.input, "Command")
-        if (
-            loop.is_nested
-            or not checkpoint["channel_versions"]
-            or (resumes and not _is_elsewhere(self._register, loop))
-        ):
+        if loop.is_nested:
+            resumes = bool(loop.config.get("configurable", {}).get("__pregel_resuming"))
+        else:
+            resumes = loop.input is None or is_of(loop.input, "Command")
+        if not checkpoint["channel_versions"] or (resumes and not _is_elsewhere(self._register, loop)):
             return
+        configurable = (loop.checkpoint_config or {}).get("configurable", {})
         state = {
             "values": checkpoint["channel_values"],
             "versions": checkpoint["channel_versions"],
             "seen": checkpoint["versions_seen"],
             "step": loop.checkpoint_metadata.get("step", -1),
+            "namespace": configurable.get("checkpoint_ns") or "",
         }
         kept = self._recorder.kept(state)
         if kept is not None:
@@ -96,7 +95,7 @@ class Kept:
         if token is None or graph is None:
             return
         loop, given = token
-        config = _config_of(loop)
+        config = None if loop.is_nested else _config_of(loop)
         if given is not None:
             self._recorder.keep(graph.workflow, "given", given)
         if config:

@@ -5,6 +5,9 @@ Hooked places, while somebody replays, and why these
 The methods of `BaseCheckpointSaver`, `BaseStore`, `BaseCache`, and of every subclass
     In a replay a twin in memory does the work; see `twins`.
 
+`SyncPregelLoop.__init__`, `AsyncPregelLoop.__init__`
+    The loop of a run is given the twins at once: part of its saving is done where no context leads to the replay.
+
 `langgraph.pregel._runner.run_with_retry`, `arun_with_retry`; `ChannelWrite.do_write`; `BranchSpec._finish`
     What a node receives, what it produces and where it goes on may be edited.
 
@@ -52,7 +55,7 @@ class LangGraphReplay:
 
     def install(self, recorder: Recorder, hooks: Hooks) -> None:
         """Hook what lasts, and what may be edited."""
-        from becausal_integrations.langgraph.twins import redirected
+        from becausal_integrations.langgraph.twins import redirected, with_twins
 
         doors = {
             "langgraph.checkpoint.base:BaseCheckpointSaver": ("checkpointer", (*SAVER, *HISTORY)),
@@ -62,6 +65,8 @@ class LangGraphReplay:
         for place, (kind, names) in doors.items():
             both = (door for name in names for door in (name, f"a{name}"))
             family(hooks, place, {name: functools.partial(redirected, kind) for name in both})
+        for loop in ("SyncPregelLoop", "AsyncPregelLoop"):
+            replace(hooks, f"langgraph.pregel._loop:{loop}.__init__", with_twins)
         replace(hooks, f"{RUNNER}:run_with_retry", _receiving)
         replace(hooks, f"{RUNNER}:arun_with_retry", _receiving)
         replace(hooks, "langgraph.pregel._write:ChannelWrite.do_write", _writing)
@@ -88,9 +93,10 @@ class LangGraphReplay:
             config["configurable"].setdefault("thread_id", thread)
         if (step.kind, step.name) == ("memory_write", "update_state"):
             return app.update_state(config, entry.given, as_node=step.agent).get("configurable")
-        state = entry.kept(STATE)
-        if state is not NOTHING and app.checkpointer:
-            _put_back(app, config, state, entry)
+        if app.checkpointer:
+            states = {state["namespace"]: state for state in reversed(entry.all_kept(STATE))}
+            for state in states.values():
+                _put_back(app, config, state, entry)
         is_async = bool(options.pop("is_async", False))
         given = None if entry.given is NOTHING else entry.given
         return app.ainvoke(given, config, **options) if is_async else app.invoke(given, config, **options)
@@ -110,12 +116,7 @@ class LangGraphReplay:
         if had and (gone or new):
             told = [f"{', '.join(gone)} gone" if gone else "", f"{', '.join(new)} new" if new else ""]
             yield f"the graph has other nodes than the one that was recorded: {'; '.join(filter(None, told))}"
-        tools = _tools_of(app)
-        missing = {
-            step.name
-            for step in steps
-            if step.kind == "tool" and semconv.TOOL_CALL_ID in step.attributes and step.status == "ok"
-        } - tools
+        tools, missing = _tools_of(app), _tools_called(steps) - _tools_of(app)
         if tools and missing:
             yield f"the app has no tool {', '.join(sorted(missing))}, which the recorded run called"
         is_saved = any("langgraph.checkpoints" in step.attributes for step in steps)
@@ -146,6 +147,20 @@ def _tools_of(app: Any) -> set[str]:
     return found
 
 
+def _tools_called(steps: Sequence[Step]) -> set[str]:
+    """Return the names of the tools that tool nodes ran; not what an agent within a tool did."""
+    by_id = {step.id: step for step in steps}
+    found: set[str] = set()
+    for step in steps:
+        if step.kind == "tool" and semconv.TOOL_CALL_ID in step.attributes and step.status == "ok":
+            above = by_id.get(step.parent_id or "")
+            while above is not None and above.kind != "tool":
+                above = by_id.get(above.parent_id or "")
+            if above is None:
+                found.add(step.name)
+    return found
+
+
 def _called(entry: Entry) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the configuration and the options that a graph was called with."""
     kept = entry.kept(CONFIG)
@@ -169,7 +184,7 @@ def _put_back(app: Any, config: Mapping[str, Any], state: Mapping[str, Any], ent
         "channel_versions": dict(state["versions"]),
         "versions_seen": {name: dict(seen) for name, seen in state["seen"].items()},
     }
-    where: Any = {"configurable": {"checkpoint_ns": "", **config["configurable"]}}
+    where: Any = {"configurable": {**config["configurable"], "checkpoint_ns": state["namespace"]}}
     twin = twin_of(entry.session, "checkpointer", app.checkpointer)
     metadata: Any = {"source": "loop", "step": state["step"], "parents": {}}
     twin.put(where, checkpoint, metadata, checkpoint["channel_versions"])

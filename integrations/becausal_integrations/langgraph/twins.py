@@ -23,9 +23,12 @@ from becausal.replay import Recalled, Session, in_force, recall, result_of
 from becausal.step import OpenStep
 from becausal_integrations.langgraph.records import record_name
 
-__all__ = ["TwinStore", "redirected", "twin_of", "twin_saver"]
+__all__ = ["TwinStore", "redirected", "twin_of", "twin_saver", "with_twins"]
 
 Original = Callable[..., Any]
+
+TWINS = "langgraph twins"
+"""Under which key a session knows which objects are twins."""
 
 NOON = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 """When a record was written of which that is not known."""
@@ -100,16 +103,40 @@ MAKERS: Mapping[str, Callable[[Any], Any]] = {
 
 
 def twin_of(session: Session, kind: str, original: Any) -> Any:
-    """Return what stands for a checkpointer, a store or a cache in a replay."""
+    """Return what stands for a checkpointer, a store or a cache in a replay; a twin stands for itself."""
+    if original is None or id(original) in session.kept_for.get(TWINS, ()):
+        return original
     key = kind, id(original)
     known = session.kept_for.get(key)
     if known is None:
-        twins: set[int] = session.kept_for.setdefault("langgraph twins", set())
+        twins: set[int] = session.kept_for.setdefault(TWINS, set())
         twin = MAKERS[kind](original)
         twins.add(id(twin))
         # The original is held with it: another object must not take its id.
         known = session.kept_for.setdefault(key, (original, twin))
     return known[1]
+
+
+def with_twins(original: Original) -> Original:
+    """Hook what makes the loop of a run: in a replay the loop has twins.
+
+    What it saves of a task it saves in the thread that ran it, outside of every context.
+    """
+
+    @functools.wraps(original)
+    def made(*args: Any, **kwargs: Any) -> Any:
+        session = in_force()
+        if session is None:
+            return original(*args, **kwargs)
+        # `True` and `False` say of a nested graph whether it saves at all.
+        twins = {
+            kind: twin_of(session, kind, kwargs[kind])
+            for kind in MAKERS
+            if kind in kwargs and not isinstance(kwargs[kind], bool)
+        }
+        return original(*args, **{**kwargs, **twins})
+
+    return made
 
 
 def redirected(kind: str, original: Original) -> Original:
@@ -118,7 +145,7 @@ def redirected(kind: str, original: Original) -> Original:
 
     def twin(owner: Any) -> Any:
         session = in_force()
-        if session is None or id(owner) in session.kept_for.get("langgraph twins", ()):
+        if session is None or id(owner) in session.kept_for.get(TWINS, ()):
             return None
         return twin_of(session, kind, owner)
 

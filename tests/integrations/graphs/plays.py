@@ -84,8 +84,8 @@ def ends(case: Case) -> set[str]:
     return {type(error).__name__ for _, error in seen if error is not None}
 
 
-def played(case: Case, way: str) -> Any:
-    """Return all that can be seen of one conversation with a new build of a graph."""
+def played(case: Case, way: str, *, is_saved: bool = True) -> Any:
+    """Return all that can be seen of one conversation with a new build of a graph; what it saved only if asked."""
     with without_chance():
         app, listener = case.build(), Listener()
         config = {**case.config, "configurable": {"thread_id": "1"}, "callbacks": [listener]}
@@ -98,7 +98,7 @@ def played(case: Case, way: str) -> Any:
             ]
         if "batch" in way:  # two runs side by side: what each gave, for what they share is a race
             return without_order(seen)
-        told = [*seen, listener.heard, saved(app)]
+        told = [*seen, listener.heard, *([saved(app)] if is_saved else [])]
         return without_order(told) if case.is_parallel else exact(told)
 
 
