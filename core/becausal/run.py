@@ -10,8 +10,9 @@ it came from stays open for as long as the run is used.
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import overload
@@ -46,6 +47,8 @@ from becausal.recorder import OUTSIDE
 from becausal.report import Format
 from becausal.report import report as write_report
 from becausal.rootcause import Suspect
+from becausal.replay.replaying import Replay, replay
+from becausal.replay.session import REPLAYS, Standin
 from becausal.settings import store_url
 from becausal.step import Status, Step
 from becausal.store import ChainInfo, Store, open_store
@@ -57,6 +60,9 @@ ChainInfos = list[ChainInfo]
 
 Asked = Step | Handoff | ToolCall | Decision | str
 """What one may ask about: a step, what a step tells, its id or the beginning of its id."""
+
+NO_RUNS_OF_THE_APP = (OUTSIDE, REPLAYS)
+"""How the ids of chains begin that are nobody's last run: memory outside every request, and replays of runs."""
 
 MOST_NAMED = 8
 """So many candidates are named when a run is not found."""
@@ -280,6 +286,97 @@ class Run:
         reads = () if known is None else known.memory_reads()
         return Cassette.of(self.chain_id, self.steps, events, reads).write(path)
 
+    def replay(
+        self,
+        app: object = None,
+        edit: object = None,
+        live: bool | str | Collection[str] = False,
+        *,
+        standin: Standin | None = None,
+        network: bool | None = None,
+    ) -> Replay[Run]:
+        """Run the app again with the recorded answers of models, tools and memory, and see whether it does the same.
+
+        Works inside a running event loop, too: the app runs in a thread of its own.
+
+        Args:
+            app: a graph, a team, a function that takes the recorded input (or, if it takes nothing and returns a graph,
+                makes it), or `module:name` of one.
+            edit: what is to be changed before: `becausal.edit(step)…`, several of them, or a dict from a step (or its
+                id, or the key of a memory's record) to another answer or input. Only what depends on it runs anew.
+            live: names of models and tools that are really run; True: models whose request the record does not know.
+                A tool is never run unless it is named.
+            standin: answers a call that the record does not know, in the place of a live one.
+            network: whether the app may reach the network; by default only if something may run live.
+
+        Raises:
+            ReplayError: it cannot be replayed so; says why. Nothing has run.
+        """
+        return replay(
+            self,
+            lambda chain_id, store: Run(chain_id, store.load(chain_id), store=store),
+            app,
+            edit=edit,
+            live=live,
+            standin=standin,
+            network=network,
+        )
+
+    def counterfactual(
+        self,
+        app: object,
+        changed: Callable[[Run], bool] | None = None,
+        *,
+        pieces: Iterable[Piece] | None = None,
+        kinds: Collection[PieceKind] | None = None,
+        corrections: Mapping[Piece, object] | None = None,
+        repeats: int = 1,
+        most_replays: int = MOST_REPLAYS,
+        live: bool | str | Collection[str] = False,
+        standin: Standin | None = None,
+        network: bool | None = None,
+    ) -> Counterfactual:
+        """Find the smallest part of the context that changes the outcome when it is taken away or corrected.
+
+        Args:
+            app: as for `replay`.
+            changed: takes the run of a replay and says whether its outcome is another; by default, whether its output
+                means something else.
+            pieces: what may be changed; by default the request and all answers that could have reached the output.
+            kinds: of which kinds pieces are looked at: `request`, `answer`, `memory`, `statement`.
+            corrections: what is to stand in a piece's place, where it is not to be taken away.
+            repeats: how often each set of pieces is tried at most: more than once for models that answer at random.
+            most_replays: after so many sets the search ends.
+            live: as for `replay`; what depends on a changed piece has to be answered by somebody.
+            standin: as for `replay`.
+            network: as for `replay`.
+
+        Raises:
+            ReplayError: the run cannot be replayed, or the replay without a change does not reproduce it.
+        """
+        return blame_by_replay(
+            self,
+            lambda edits: self.replay(app, edits or None, live, standin=standin, network=network),
+            changed,
+            pieces=pieces,
+            kinds=kinds,
+            corrections=corrections,
+            repeats=repeats,
+            most_replays=most_replays,
+        )
+
+    async def areplay(
+        self,
+        app: object = None,
+        edit: object = None,
+        live: bool | str | Collection[str] = False,
+        *,
+        standin: Standin | None = None,
+        network: bool | None = None,
+    ) -> Replay[Run]:
+        """Do what `replay` does, without holding up the caller's event loop."""
+        return await asyncio.to_thread(self.replay, app, edit, live, standin=standin, network=network)
+
     def __repr__(self) -> str:
         return f"<Run {self.chain_id[:8]} {self.name!r}: {len(self.steps)} steps, {self.status}>"
 
@@ -313,12 +410,17 @@ class Runs:
         Raises:
             RunNotFoundError: there is none yet.
         """
-        # What a process did to its memories outside every request is no run of anything.
+        # What a process did to its memories outside every request is no run of anything, and a replay of a run none of
+        # the app's.
         newest = [
-            info for info in self.store.chains(limit=MOST_NAMED) if not info.chain_id.startswith(OUTSIDE)
+            info
+            for info in self.store.chains(limit=MOST_NAMED)
+            if not info.chain_id.startswith(NO_RUNS_OF_THE_APP)
         ]
         if not newest:
-            newest = [info for info in self.store.chains() if not info.chain_id.startswith(OUTSIDE)]
+            newest = [
+                info for info in self.store.chains() if not info.chain_id.startswith(NO_RUNS_OF_THE_APP)
+            ]
         if not newest:
             raise RunNotFoundError(self._nothing_yet())
         return self._load(newest[0])
