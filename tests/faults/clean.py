@@ -17,6 +17,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, interrupt
+from tests.faults.clean_more import MORE
 from tests.faults.world import FORMATS, STYLES, World, read, write
 from tests.integrations.fakes_autogen import speaker, text_of
 from tests.integrations.fakes_langchain import PureModel
@@ -117,4 +118,5 @@ CLEAN: Final[dict[str, Callable[[World], None]]] = {
     "C12": fallback,
     "C14": human_edit,
     "C18": refusal,
+    **MORE,
 }

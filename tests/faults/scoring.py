@@ -72,6 +72,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
         )
     lines += [
         f"{'class macro-F1':<28} {macro_f1(outcomes):.3f}",
+        f"{'of them contained':<28} {sum(o.is_contained for o in outcomes):>5}, where a note is enough",
         "",
         "first corrupt step by trivial controls:",
     ]

@@ -20,7 +20,7 @@ from tests.faults.panel import SHOPS, Panel
 from tests.faults.plan import Plan
 from tests.faults.world import LABELS, Value, Values, World, read, write
 
-__all__ = ["KEPT", "UNKNOWN", "offered", "spoken", "unknown"]
+__all__ = ["GERMAN", "KEPT", "UNKNOWN", "offered", "spoken", "unknown"]
 
 UNKNOWN: Final[dict[str, Fault]] = {}
 KEPT: Final[set[str]] = set()
@@ -138,7 +138,7 @@ def off_by_one(world: World, variant: Variant, framework: Framework) -> Label:
     return spoken(world, variant, framework, change, is_last=None)
 
 
-_GERMAN: Final = {
+GERMAN: Final = {
     "item": "Artikel", "quantity": "Menge", "price": "Stückpreis", "total": "Summe", "budget": "Budget",
     "deadline": "Frist", "order": "Bestellnummer", "supplier": "Lieferant", "link": "Verweis", "contact": "Kontakt",
     "stock": "Auf Lager", "sizes": "Größen", "code": "Befehl",
@@ -149,7 +149,7 @@ _GERMAN: Final = {
 def language(world: World, variant: Variant, framework: Framework) -> Label:
     def german(text: str) -> str:
         said = json.loads(write(read(text), "json", 0))
-        names = {LABELS[name].lower().replace(" ", "_"): word for name, word in _GERMAN.items()}
+        names = {LABELS[name].lower().replace(" ", "_"): word for name, word in GERMAN.items()}
         rows = "\n".join(f"{names.get(key, key)}: {value}" for key, value in said.items())
         return f"Hier ist die Antwort auf Ihre Frage. Die Werte sind nicht verändert:\n{rows}\nDas ist alles."
 

@@ -6,6 +6,7 @@ anything that it goes back to.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -41,13 +42,16 @@ OF_RUNS: Final[tuple[Callable[[Scene, Sequence[Turn]], Iterator[Odd]], ...]] = (
 )
 """Judges of a whole run's turns."""
 
+PEOPLE: Final = re.compile(r"user|human|person|operator|customer|approver|proxy", re.IGNORECASE)
+"""Names of those who speak for somebody outside, where no model speaks for them."""
+
 
 def anomalies(scene: Scene, found: Sequence[Finding]) -> Iterator[Finding]:
     """Yield what is odd in a run and explained by none of the findings; of one turn the surest."""
     every = turns(scene)
     odd = [one for judge in OF_RUNS for one in judge(scene, every)]
     odd += [
-        one for turn in every if _leads_on(scene, turn) for judge in OF_TURNS for one in judge(scene, turn)
+        one for turn in every if _is_judged(scene, turn) for judge in OF_TURNS for one in judge(scene, turn)
     ]
     known = {finding.step.id for finding in found if finding.severity != "note"}
     told: set[str] = set()
@@ -59,8 +63,12 @@ def anomalies(scene: Scene, found: Sequence[Finding]) -> Iterator[Finding]:
         yield _finding(scene, one)
 
 
-def _leads_on(scene: Scene, turn: Turn) -> bool:
-    return bool(turn.said) and bool(turn.heard)
+def _is_judged(scene: Scene, turn: Turn) -> bool:
+    """Return whether what a turn says has to follow from what it was told: not if somebody outside had a say in it."""
+    if any(edge.kind == "resume" for edge in scene.graph.in_edges(turn.step)):
+        return False
+    is_person = not turn.speaks and PEOPLE.search(turn.step.agent or turn.step.name) is not None
+    return bool(turn.said) and bool(turn.heard) and not is_person
 
 
 def _turn_of(scene: Scene, one: Odd) -> str:
