@@ -38,6 +38,11 @@ def notes_of(steps: list[OpenStep]) -> tuple[str, ...]:
     return notes
 
 
+def link(identity: str, trace: str = "t" * 32) -> tuple[tuple[str, str, dict[str, object]], ...]:
+    """Return one link to a span."""
+    return ((trace, identity, {}),)
+
+
 def span(identity: str, parent: str | None = None, at: int = 0, **more: object) -> Span:
     """Return a span of an agent, ten nanoseconds long."""
     links = more.pop("links", ())
@@ -124,9 +129,7 @@ def test_callers_that_run_in_a_circle_are_cut_and_told() -> None:
 
 
 def test_links_that_run_in_a_circle_change_nothing() -> None:
-    to_a, to_b = (("t" * 32, "a", {}),), (("t" * 32, "b", {}),)
-
-    steps = foreign.of_spans([span("a", None, 1, links=to_b), span("b", None, 2, links=to_a)])
+    steps = foreign.of_spans([span("a", None, 1, links=link("b")), span("b", None, 2, links=link("a"))])
 
     assert [step.name for step in steps] == ["a", "b"]
     run_of(steps)
@@ -156,10 +159,9 @@ def test_a_callers_clock_that_is_late_does_not_turn_cause_and_effect_around() ->
 
 
 def test_a_linked_source_whose_clock_is_late_still_comes_first() -> None:
-    link = (("u" * 32, "sender", {}),)
     sender = Span("u" * 32, "sender", "sender", None, 9_000, 9_010, None, dict(span("sender").attributes))
 
-    steps = foreign.of_spans([span("receiver", None, 1_000, links=link), sender])
+    steps = foreign.of_spans([span("receiver", None, 1_000, links=link("sender", "u" * 32)), sender])
 
     assert [step.name for step in steps] == ["sender", "receiver"]
     assert [(cause.source_id, cause.kind) for cause in steps[1].causes] == [(steps[0].id, "transfer")]
@@ -272,9 +274,7 @@ def test_whatever_becomes_of_a_file_it_is_read_or_refused(name: str, tmp_path: P
         lambda n: [span(f"{i:x}", f"{i - 1:x}" if i else None, i) for i in range(n)],  # a chain of callers
         lambda n: [span(f"{i:x}", f"{(i + 1) % n:x}", i) for i in range(n)],  # one circle
         lambda n: [span(f"{i:x}", "0" if i else None, i) for i in range(n)],  # a star
-        lambda n: [
-            span(f"{i:x}", None, i, links=(("t" * 32, f"{i + 1:x}", {}),)) for i in range(n)
-        ],  # links ahead
+        lambda n: [span(f"{i:x}", None, i, links=link(f"{i + 1:x}")) for i in range(n)],  # links ahead
     ],
     ids=["chain", "circle", "star", "links"],
 )

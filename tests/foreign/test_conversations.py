@@ -1,4 +1,4 @@
-"""A conversation log is a run of turns: what each could have read, what it said, and nothing that the log does not say."""
+"""A conversation log is a run of turns: what each could have read, what it said, and nothing beyond the log."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ CALLS = [
     {"role": "assistant", "content": "It was 20 million USD."},
 ]  # fmt: skip
 
-AUTOGEN = {
+AUTOGEN: dict[str, list[dict[str, object]]] = {
     "messages": [
         {"source": "user", "type": "TextMessage", "content": QUESTION, "created_at": "2026-05-01T10:00:00Z"},
         {"source": "researcher", "type": "ToolCallRequestEvent", "created_at": "2026-05-01T10:00:01Z",
@@ -128,8 +128,11 @@ def test_a_tools_turn_has_its_arguments_and_its_caller(tmp_path: Path) -> None:
 
 
 def test_a_terminals_failure_is_an_error(tmp_path: Path) -> None:
-    history = [GROUP_CHAT["history"][0], {  # type: ignore[index]
-        "role": "user", "name": "Computer_terminal", "content": "exitcode: 1 (execution failed)\nNameError: revenue"}]  # fmt: skip
+    failed = "exitcode: 1 (execution failed)\nNameError: revenue"
+    history = [
+        {"role": "assistant", "name": "Finance_Expert", "content": "```python\nprint(revenue())\n```"},
+        {"role": "user", "name": "Computer_terminal", "content": failed},
+    ]
 
     (call,) = loaded(tmp_path, {"question": QUESTION, "history": history}).tool_calls
 

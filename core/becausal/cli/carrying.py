@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 from rich.text import Text
 
-from becausal.cassette import MAX_BYTES, SUFFIX, Cassette, read
+from becausal.cassette import MAX_BYTES, SUFFIX, Cassette, is_cassette, read
 from becausal.cassette.store import take_in
 from becausal.cli.command import Answer, Commands, add_command, run_of, store_of
+from becausal.cli.importing import import_others
 from becausal.regression.written import write
 from becausal.settings import store_url
 from becausal.store import open_store
@@ -26,9 +28,17 @@ def add_to(commands: Commands) -> None:
         "-o", "--output", metavar="FILE", help=f"the file to write (default: the run's id and {SUFFIX})"
     )
     take = add_command(
-        commands, "import", _import, "take a cassette's run into a store, under its own id", takes_run=False
+        commands,
+        "import",
+        _import,
+        "take the runs of a file into a store, under their own ids: a cassette's, or what others recorded",
+        takes_run=False,
     )
-    take.add_argument("file", metavar="FILE", help="a cassette")
+    take.add_argument(
+        "file",
+        metavar="FILE",
+        help="a cassette; spans (OTLP/JSON, a LangSmith export, an MLflow trace); a log of a conversation",
+    )
     take.add_argument(
         "--max-bytes",
         type=int,
@@ -57,6 +67,10 @@ def _export(options: argparse.Namespace) -> Answer:
 
 
 def _import(options: argparse.Namespace) -> Answer:
+    path = Path(options.file).expanduser()
+    if path.suffix != SUFFIX and path.is_file() and not is_cassette(path):
+        with closing(open_store(store_url(store_of(options)))) as store:
+            return import_others(path, store)
     made = read(options.file, max_bytes=options.max_bytes)
     store = open_store(store_url(store_of(options)))
     try:
