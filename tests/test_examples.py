@@ -71,6 +71,30 @@ def test_two_processes_of_own_code_are_one_chain(tmp_path: Path) -> None:
     assert len(asked(tmp_path, "runs")) == 1
 
 
+@pytest.mark.parametrize(
+    ("example", "said", "text", "tool"),
+    [
+        ("over_http.py", "The press costs 1250 USD.\n", "1250", "price_list"),
+        pytest.param(
+            "over_mcp.py",
+            "Answer: the relaunch is due on Friday.\n",
+            "Friday",
+            "calendar",
+            marks=pytest.mark.skipif(find_spec("mcp") is None, reason="is not installed"),
+        ),
+    ],
+)
+def test_what_another_process_did_is_part_of_the_chain(
+    tmp_path: Path, example: str, said: str, text: str, tool: str
+) -> None:
+    assert run(tmp_path, str(ROOT / "examples" / example)) == said
+
+    (segment,) = asked(tmp_path, "blame", "last", text)["segments"]
+
+    assert (segment["source"], segment["origin"]["name"]) == ("tool", tool)
+    assert len(asked(tmp_path, "runs")) == 1
+
+
 def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
 
