@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from becausal.graph import Graph
 from becausal.step import Step
 
-__all__ = ["carriers", "way_over", "way_to_output"]
+__all__ = ["carriers", "next_turns", "way_over", "way_to_output"]
 
 
 def way_to_output(graph: Graph, step: Step) -> tuple[Step, ...]:
@@ -36,7 +36,9 @@ def way_over(graph: Graph, step: Step, over: Step) -> tuple[Step, ...]:
     return tuple(dict.fromkeys((*head, *way_to_output(graph, over))))
 
 
-def carriers(graph: Graph, step: Step, *, past: Container[str] = ()) -> tuple[Step, ...]:
+def carriers(
+    graph: Graph, step: Step, *, past: Container[str] = (), kept: Mapping[str, Step] | None = None
+) -> tuple[Step, ...]:
     """Return every step that carried a step's result towards the output, itself first, in the order of their beginning.
 
     A way is one of several where the result went to many who were heard together; these are all of them. Where the
@@ -44,16 +46,17 @@ def carriers(graph: Graph, step: Step, *, past: Container[str] = ()) -> tuple[St
 
     Args:
         past: ids of steps through which it did not go on.
+        kept: what `next_turns` says of this graph, where many are asked about.
     """
     output = graph.output_step
     if output is not None and output.id == step.id:
         return (step,)
     own = frozenset([output.id] if output is not None else ())
-    later = _later_turns(graph)
+    later = next_turns(graph) if kept is None else kept
 
     def following(here: Step) -> list[Step]:
-        kept = later.get(here.id)
-        return [*_next(graph, here), *([kept] if kept is not None else [])]
+        own_next = later.get(here.id)
+        return [*_next(graph, here), *([own_next] if own_next is not None else [])]
 
     reached = _reached(
         step, lambda here: [s for s in following(here) if s.id not in own and s.id not in past]
@@ -82,7 +85,7 @@ def carriers(graph: Graph, step: Step, *, past: Container[str] = ()) -> tuple[St
     return tuple(way)
 
 
-def _later_turns(graph: Graph) -> dict[str, Step]:
+def next_turns(graph: Graph) -> dict[str, Step]:
     """Return, by the id of a turn that nobody took anything from, its agent's next turn: it kept what it was told."""
     later: dict[str, Step] = {}
     waiting: dict[tuple[str | None, str | None], Step] = {}

@@ -30,7 +30,7 @@ from becausal.decision import Decision
 from becausal.facts import missing
 from becausal.finding import Finding
 from becausal.findings.scene import Scene, Stated
-from becausal.findings.way import carriers
+from becausal.findings.way import carriers, next_turns
 from becausal.graph import Graph
 from becausal.handoff import Handoff
 from becausal.recorded import Recorded
@@ -42,6 +42,9 @@ __all__ = ["Suspect", "contained", "root_cause"]
 
 HALF: Final = 0.5
 """What a finding counts for that nothing shows to have reached the output."""
+
+MOST_SUSPECTS: Final = 50
+"""So many suspects are named, the likeliest; where more is wrong, that much is wrong."""
 
 WANTING: Final = ("tool.", "handoff.lost", "handoff.truncated", "handoff.dropped", "context.evicted")
 """Beginnings of the kinds of findings after which those who go on lack what they need."""
@@ -58,6 +61,8 @@ def root_cause(
 ) -> list[Suspect]:
     """Return who may have caused what is wrong, the likeliest first; empty where nothing speaks against anybody.
 
+    At most `MOST_SUSPECTS` are named.
+
     Args:
         run: a loaded run.
         of: the step that is wrong; None for the run as a whole. Then only what led to it is suspected.
@@ -70,14 +75,15 @@ def root_cause(
         return _by_text(run, text, of)
     scene = Scene(run.graph, run.handoffs)
     found = _Faults(run, scene, None if of is None else run.graph.step(of))
-    return sorted(map(found.suspect, found.roots), key=lambda suspect: (-suspect.score, suspect.step.seq))
+    likeliest = sorted(found.roots, key=lambda fault: (-found.score(fault), fault.step.seq))
+    return [found.suspect(fault) for fault in likeliest[:MOST_SUSPECTS]]
 
 
 def contained(run: Recorded) -> list[Suspect]:
     """Return what went wrong and was put right before the output, or told as handled, in the order of entering."""
     scene = Scene(run.graph, run.handoffs)
     found = _Faults(run, scene, None)
-    return [found.suspect(fault) for fault in found.contained]
+    return [found.suspect(fault) for fault in found.contained[:MOST_SUSPECTS]]
 
 
 @dataclass
@@ -101,6 +107,8 @@ class _Faults:
     def __init__(self, run: Recorded, scene: Scene, of: Step | None) -> None:
         self.graph, self.scene, self.of = run.graph, scene, of
         self._carriers: dict[str, tuple[Step, ...]] = {}
+        self._reached: dict[str, frozenset[str]] = {}
+        self._kept = next_turns(run.graph)
         self.roots: list[_Fault] = []
         self.contained: list[_Fault] = []
         before = None if of is None else {of.id, *(step.id for step in run.graph.upstream(of))}
@@ -144,7 +152,9 @@ class _Faults:
 
     def _is_contained(self, said: Said) -> bool:
         """Say whether what it came to states what should be there, and not what should not."""
-        end = self.of or carriers(self.graph, said.finding.step)[-1]
+        if not said.right_facts:
+            return False
+        end = self.of or self.path(said.finding.step)[-1]
         return said.is_put_right(*self._given(end))
 
     def _given(self, step: Step) -> Stated:
@@ -168,14 +178,13 @@ class _Faults:
     def _follows(self, said: Said, fault: _Fault) -> bool:
         """Say whether a finding follows from a fault that entered no later."""
         finding = said.finding
-        if finding.step.id not in self._reach(fault.step):
-            return False
-        if any(said.keys & other.keys for other in fault.all):
-            return True
-        is_wanting = any(other.finding.kind.startswith(WANTING) for other in fault.all)
-        if not is_wanting or finding.kind not in MADE_UP:
-            return False
-        return finding.kind != "model.ungrounded" or self._goes_on_from(finding.step, fault.step)
+        is_about_it = any(said.keys & other.keys for other in fault.all)
+        is_wanting = finding.kind in MADE_UP and any(
+            one.finding.kind.startswith(WANTING) for one in fault.all
+        )
+        if not is_about_it and finding.kind == "model.ungrounded":
+            is_wanting = is_wanting and self._goes_on_from(finding.step, fault.step)
+        return (is_about_it or is_wanting) and finding.step.id in self._reach(fault.step)
 
     def _goes_on_from(self, step: Step, fault: Step) -> bool:
         """Say whether a step works in the turn that a fault entered in, or in one that it was handed to at once."""
@@ -198,15 +207,18 @@ class _Faults:
 
     def _reach(self, step: Step) -> frozenset[str]:
         """Return the ids of the steps that carried a fault on, with those that worked inside them."""
-        way = self.path(step)
-        turns = {there.id for there in way}
-        inside = {child.id for there in way if there.kind == "agent" for child in self.graph.children(there)}
-        return frozenset(turns | inside)
+        if step.id not in self._reached:
+            way = self.path(step)
+            inside = {
+                child.id for there in way if there.kind == "agent" for child in self.graph.children(there)
+            }
+            self._reached[step.id] = frozenset({there.id for there in way} | inside)
+        return self._reached[step.id]
 
     def path(self, step: Step) -> tuple[Step, ...]:
         """Return the steps that carried a fault, cause first."""
         if step.id not in self._carriers:
-            self._carriers[step.id] = carriers(self.graph, step)
+            self._carriers[step.id] = carriers(self.graph, step, kept=self._kept)
         return self._carriers[step.id]
 
     def _carried(self, fault: _Fault) -> tuple[Step, ...]:
@@ -218,7 +230,7 @@ class _Faults:
         for place in {place.id: place for place in (fault.step, *fault.places)}.values():
             whole = self.path(place)
             past = {step.id for step in whole[1:-1] if step.kind == "agent" and self._has_not(step, fault)}
-            for step in carriers(self.graph, place, past=past) if past else whole:
+            for step in carriers(self.graph, place, past=past, kept=self._kept) if past else whole:
                 way.setdefault(step.id, step)
         if fault.said.finding.kind == "path.loop":
             way |= {step.id: step for said in fault.all for step in said.finding.path}
@@ -255,11 +267,15 @@ class _Faults:
         sent = [handoff.sent for handoff in self.scene.sent_by.get(step.id, ())]
         return _is_kept(step) and all(_is_empty(self.scene.stated(one)[1]) for one in (step.produced, *sent))
 
+    def score(self, fault: _Fault) -> float:
+        """Return how much speaks against a fault's step (see `Suspect.score`)."""
+        sure = max(one.finding.confidence for one in fault.all if one.finding.step.id == fault.step.id)
+        return sure * (1.0 if any(one.finding.severity == "error" for one in fault.all) else HALF)
+
     def suspect(self, fault: _Fault) -> Suspect:
         """Return a fault as a suspect."""
         own = [said.finding for said in fault.all if said.finding.step.id == fault.step.id]
         others = [said.finding for said in fault.others if said.finding.step.id != fault.step.id]
-        has_reached = any(said.finding.severity == "error" for said in fault.all)
         finding = fault.said.finding
         agent, tool, who = _party(self.graph, finding)
         path = _until(self.graph, self._carried(fault), self.of)
@@ -267,7 +283,7 @@ class _Faults:
             step=fault.step,
             agent=agent,
             tool=tool,
-            score=max(one.confidence for one in own) * (1.0 if has_reached else HALF),
+            score=self.score(fault),
             path=path,
             findings=(*own, *others),
             evidence=tuple(dict.fromkeys(row for one in own for row in one.evidence)),
