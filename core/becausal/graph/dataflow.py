@@ -23,7 +23,7 @@ from becausal import semconv
 from becausal.graph.content import Content, Contents
 from becausal.graph.edge import Edge
 from becausal.graph.order import Nesting
-from becausal.graph.parts import Known, Part, Said, figures, sentences
+from becausal.graph.parts import Known, Part, Said, figures, sentences, shown_as
 from becausal.payload import Payload
 from becausal.step import Grade, Step
 
@@ -251,7 +251,6 @@ class _Index:
         self._steps, self._nesting, self._keys = steps, nesting, keys
         self._producers: dict[_Key, dict[int, None]] = {}
         self._beginnings: dict[_Beginning, dict[str, None]] = {}
-        self._words: dict[str, set[_Beginning]] = {}
         self._sentences = Known()
         self._last_turns: dict[tuple[int | None, str], int] = {}  # by caller and kind
 
@@ -269,14 +268,16 @@ class _Index:
         for key in keys:
             self._producers.setdefault(key, {})[i] = None
         for text in contents.leaves(step.produced):
-            if len(text) >= SHORTEST_TEXT and (beginning := _beginning(text)) is not None:
-                self._beginnings.setdefault(beginning, {})[text] = None
             self._add_parts(i, text)
 
     def _add_parts(self, i: int, text: str) -> None:
+        is_short = True
         for sentence in sentences(text):
+            is_short = False
             self._sentences.add(sentence)
             self._producers.setdefault(("piece", sentence), {})[i] = None
+        if is_short and len(text) >= SHORTEST_TEXT and (beginning := _beginning(text)) is not None:
+            self._beginnings.setdefault(beginning, {})[text] = None
         for figure in figures(text):
             self._producers.setdefault(("figure", figure), {})[i] = None
 
@@ -311,21 +312,21 @@ class _Index:
         for text in dict.fromkeys(texts):
             if len(text) <= SHORTEST_TEXT:
                 continue
-            words = self._words.setdefault(text, _words(text))
-            for beginning in sorted(words & self._beginnings.keys(), key=str):
+            for beginning in sorted(self._beginnings.keys() & _words(text), key=str):
                 for produced in list(self._beginnings[beginning])[-MOST_TRIES:]:
                     if produced in text:
                         yield from self._find(i, ("text", produced), produced)
             for sentence in self._sentences.within(text):
-                yield from self._find(i, ("piece", sentence), None)
+                yield from self._find(i, ("piece", sentence), None, shown_as(sentence, text))
             for figure in sorted(figures(text)):
                 if 0 < len(self._producers.get(("figure", figure), ())) <= MOST_SAYING:
                     yield from self._find(i, ("figure", figure), None)
 
-    def _find(self, i: int, key: _Key, text: str | None) -> Iterator[_Find]:
+    def _find(self, i: int, key: _Key, text: str | None, shown: str | None = None) -> Iterator[_Find]:
         producer = self._latest(key, i)
         if producer is not None:
-            yield _Find(producer, key, text, "matched", _evidence(key))
+            evidence = _evidence(key if shown is None else ("text", shown))
+            yield _Find(producer, key, text, "matched", evidence)
 
     def _latest(self, key: _Key, i: int) -> int | None:
         """Return the latest producer that had finished when a step began."""
@@ -363,7 +364,7 @@ def _evidence(key: _Key) -> str:
     match key:
         case ("text" | "whole" | "piece" | "figure", str() as text):
             head = " ".join(text.split())
-            name = "part" if key[0] == "piece" else "figure" if key[0] == "figure" else "text"
+            name = "figure" if key[0] == "figure" else "text"
             return f'{name} "{head[:40]}{"…" if len(head) > 40 else ""}"'
         case ("part", bytes() as part):
             return f"part {part.hex()[:8]}"

@@ -15,7 +15,7 @@ from typing import Final
 from becausal.graph.wording import figures as figures_in
 from becausal.graph.wording import normal, pieces
 
-__all__ = ["Known", "Part", "Said", "figures", "sentences"]
+__all__ = ["Known", "Part", "Said", "figures", "sentences", "shown_as"]
 
 HEAD: Final = 4
 """Words by which a sentence is known."""
@@ -26,6 +26,8 @@ FEWEST_SHARED: Final = 6
 MOST_DIGITS_BY_CHANCE: Final = 4
 MOST_ALIKE: Final = 32
 """So many sentences of one beginning are compared: the latest."""
+MOST_SHOWN: Final = 20
+"""Words of a sentence."""
 MOST_REMEMBERED: Final = 1_024
 LONGEST: Final = 2_000_000
 """Characters of a text that are looked through."""
@@ -82,6 +84,16 @@ def sentences(text: str) -> Iterator[str]:
         words = _WORD.findall(piece.casefold())
         if len(words) >= HEAD and len(piece) >= SHORTEST:
             yield " ".join(words)
+
+
+def shown_as(sentence: str, text: str) -> str:
+    """Return how a text writes the words of a sentence that stands in it, as far as it does."""
+    words = [re.escape(word) for word in sentence.split(" ")]
+    for most in (min(len(words), MOST_SHOWN), FEWEST_SHARED):
+        found = re.search(r"\W+".join(words[:most]), text, re.IGNORECASE)
+        if found is not None:
+            return found[0]
+    return sentence
 
 
 def figures(text: str) -> set[str]:
