@@ -29,6 +29,10 @@ from becausal.step import Step
 __all__ = ["Outcome", "Sealed", "alarms", "play"]
 
 
+CONTAINED = ("drift.changed_fact", "handoff.mutated", "model.ungrounded", "run.anomaly")
+"""What may be told of a fault that reached no answer: as a note."""
+
+
 def alarms(run: Run) -> tuple[Finding, ...]:
     """Return what the tool raises an alarm about; a note is none."""
     return tuple(finding for finding in run.findings if finding.severity != "note")
@@ -84,7 +88,7 @@ def play(fault: Fault, seed: int, framework: Framework, sealed: Sealed) -> Outco
         said[variant], answers[variant] = alarms(run), last_words(run)
     is_contained = bool(answers["clean"]) and answers["clean"] == answers["faulty"]
     if is_contained and not said["faulty"]:  # it reached no answer: a note is all that is due
-        said["faulty"] = run.findings
+        said["faulty"] = tuple(finding for finding in run.findings if finding.kind in CONTAINED)
     sealed.keep(fault, seed, framework, label)
     is_right = _right_class(fault, said["faulty"], run, label)
     return Outcome(

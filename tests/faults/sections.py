@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from tests.faults import composites, repair, unknown_kept  # noqa: F401 - the last enters its kinds into the table
+from tests.faults import composites, repair, unknown_kept, unknown_last  # noqa: F401 - they enter kinds into the table
 from tests.faults.case import FRAMEWORKS
 from tests.faults.clean import CLEAN
 from tests.faults.playing import Outcome, Sealed, alarms, play
 from tests.faults.scoring import wilson
-from tests.faults.unknown import KEPT, UNKNOWN
+from tests.faults.unknown import UNKNOWN
 from tests.faults.world import World
 
 import becausal
@@ -38,12 +38,9 @@ def unknown(cases: int, first_seed: int) -> str:
                 f"{_sum(mine, lambda row: row.is_site_right):>5} {_sum(mine, lambda row: bool(row.clean_alarms)):>6} "
                 f"{_sum(mine, lambda row: bool(row.sham_alarms)):>5}  {told}"
             )
-    for what, is_in in (
-        ("first set: the judge was written with them at hand", lambda row: row.fault.id not in KEPT),
-        ("second set: put in after the judge", lambda row: row.fault.id in KEPT),
-    ):
-        mine = [row for row in rows if is_in(row)]
-        lines.append(_share(f"recall, {what}", _sum(mine, _is_seen), len(mine)))
+    for letter, what in _SETS.items():
+        mine = [row for row in rows if row.fault.id[0] == letter]
+        lines.append(_share(f"recall, {letter}: {what}", _sum(mine, _is_seen), len(mine)))
     as_one = _sum(rows, lambda row: "run.anomaly" in row.found)
     lines += [
         _share("told as run.anomaly, the others by a known kind", as_one, len(rows)),
@@ -51,6 +48,14 @@ def unknown(cases: int, first_seed: int) -> str:
         _share("false alarm on sham", _sum(rows, lambda row: bool(row.sham_alarms)), len(rows)),
     ]
     return "\n".join(lines)
+
+
+_SETS: Final = {
+    "U": "the judge was written with them at hand",
+    "K": "put in later, the judge bettered after (72 % before)",
+    "L": "put in last, the judge not touched since",
+}
+"""The sets of unknown kinds, by the first letter of their ids."""
 
 
 def together(cases: int, first_seed: int) -> str:

@@ -83,6 +83,8 @@ def hanging(scene: Scene, turn: Turn) -> Iterator[Odd]:
     spoke: list[Step] = [step for step in turn.inner if step.kind == "model"]
     text = scene.stated(spoke[-1].produced)[1].rstrip() if spoke else ""
     last = text.rpartition("\n")[2]
+    if last in turn.heard_text:
+        return  # it came so
     if len(text) >= SHORTEST and _ENDS_OPEN.search(last) and len(last.split()) > 3:
         who = turn.step.agent or turn.step.name
         yield Odd(
