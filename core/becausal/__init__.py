@@ -40,7 +40,7 @@ from becausal.validators import validator
 
 if TYPE_CHECKING:
     from becausal.memory import Memory
-    from becausal.replay import edit
+    from becausal.replay.edit import edit
     from becausal.run import last_run, open
 
 __all__ = [
@@ -80,7 +80,12 @@ __all__ = [
     "validator",
 ]
 
-_LOOKING = {"Memory": "becausal.memory", "edit": "becausal.replay", "last_run": "becausal.run", "open": "becausal.run"}
+_LOOKING = {
+    "Memory": "becausal.memory",
+    "edit": "becausal.replay.edit",
+    "last_run": "becausal.run",
+    "open": "becausal.run",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -33,7 +33,7 @@ from becausal.replay.session import Session, Standin
 from becausal.step import Step
 from becausal.store import Store, open_store
 
-__all__ = ["Outcome", "Replay", "answering", "replay"]
+__all__ = ["Outcome", "Replay", "answering", "replay", "several"]
 
 
 class Loadable(Recorded, Protocol):
@@ -70,6 +70,9 @@ class Replay(Generic[R]):
     """The ids of the steps, models' and tools', that were really run."""
     stood_in: tuple[str, ...]
     """The ids of those that a stand-in answered."""
+    unapplied: tuple[str, ...]
+    """The ids of the recorded steps that were to be edited and in whose place nothing came: the app went elsewhere, or
+    gives them what they receive by itself."""
     recalled: dict[str, str] = field(repr=False)
     """By the id of each step that was answered from the record: that of the recorded one."""
 
@@ -170,8 +173,20 @@ def replay(
             tuple(outcomes),
             tuple(session.ran),
             tuple(session.stood_in),
-            {new: old for new, old in session.recalled.items() if old},
+            tuple(id for id in {**edits.inputs, **edits.outputs} if id not in session.applied),
+            session.recalled,
         )
+
+
+@contextmanager
+def several(recorded: Recorded) -> Iterator[None]:
+    """Make many replays of a run, with one store, and look through the app once: it must not change meanwhile."""
+    token = _reached.set({})
+    try:
+        with _recording(_bodies_of(recorded)):
+            yield
+    finally:
+        _reached.reset(token)
 
 
 @contextmanager
@@ -222,9 +237,22 @@ def _session(
 
 def classes_of(adapters: Sequence[ReplayAdapter], roots: Iterable[object]) -> Classes:
     """Return the classes that a recorded value may be made of again: the frameworks' and the app's."""
+    given = tuple(roots)
+    known, key = _reached.get(), tuple(map(id, given))
+    if known is not None and key in known:
+        return known[key][1]
     classes = Classes(cls for adapter in adapters for cls in adapter.classes())
-    classes.reach(roots)
+    classes.reach(given)
+    if known is not None:
+        known[key] = given, classes
     return classes
+
+
+_Reached = dict[tuple[int, ...], tuple[tuple[object, ...], Classes]]
+
+_reached: contextvars.ContextVar[_Reached | None] = contextvars.ContextVar("becausal_reached", default=None)
+"""What was found in looking through apps, by the identities of what leads into them, which is kept alive with it; None:
+it is looked for each time."""
 
 
 def _is_exact(pair: Pair) -> bool:

@@ -23,7 +23,7 @@ from becausal.payload import Bodies, Payload
 from becausal.replay.answers import ANSWERED, NOWHERE, Answers, Place, place_below
 from becausal.replay.divergence import Divergence, DivergenceError, Why
 from becausal.replay.rebuild import Classes, UnmadeError, rebuild
-from becausal.step import OpenStep, Step, StepRef
+from becausal.step import Attribute, OpenStep, Step, StepKind, StepRef
 
 __all__ = ["REPLAYS", "Asked", "Recalled", "Session", "Standin", "in_force"]
 
@@ -146,12 +146,17 @@ class Session:
         self.chain_id = clock.new_chain_id(REPLAYS)
         self.steps = steps
         self.answers = Answers(steps)
+        # Each step of the replay stands for one recorded step, in what it receives as in what it produces.
+        self._receivers, self._producers = Answers(steps), Answers(steps)
+        self._stands_for: dict[str, str] = {}
         self.classes = classes
         self.divergence: Divergence | None = None
         self.ran: list[str] = []
         """The ids of the replay's steps that were really made."""
         self.stood_in: list[str] = []
         """Those that a stand-in answered."""
+        self.applied: set[str] = set()
+        """The ids of the recorded steps whose edit has come to bear."""
         self.recalled: dict[str, str] = {}
         """By the id of a step of the replay: that of the recorded step that answered it."""
         self.kept_for: dict[object, Any] = {}
@@ -205,6 +210,7 @@ class Session:
         place = self.place(step)
         found = self.answers.take(step, place)
         if found is not None and found.id in self._inputs:
+            self.applied.add(found.id)
             self._asking[step.id], found = self._inputs[found.id], None
         if self.is_run(step.name):
             self.ran.append(step.id)
@@ -247,7 +253,7 @@ class Session:
 
     def recorded_input(self, step: Step) -> Any:
         """Return what a recorded step received, made again and edited, where somebody asked for that."""
-        given, edit = self.unedited_input(step), self._inputs.get(step.id)
+        given, edit = self.unedited_input(step), self._edit(step.id, self._inputs)
         return given if edit is None else edit(given)
 
     def unedited_input(self, step: Step) -> Any:
@@ -265,13 +271,41 @@ class Session:
         """Return what makes another request of the one of a call that is to be run; None where nothing does."""
         return self._asking.get(step.id)
 
-    def input_edit(self, step: OpenStep) -> Callable[[Any], Any] | None:
-        """Return what makes something else of what a step of the replay receives; None where nothing does."""
-        return self._edit_for(step, self._inputs)
+    @property
+    def edits_inputs(self) -> bool:
+        """Whether what some recorded step received is to be another."""
+        return bool(self._inputs)
+
+    def input_edit(
+        self,
+        kind: StepKind,
+        name: str,
+        received: Payload,
+        attributes: Mapping[str, Attribute],
+        parent: StepRef | None,
+    ) -> Callable[[Any], Any] | None:
+        """Return what makes something else of what a step is about to receive; None where nothing does.
+
+        Args:
+            kind: of the step, which is not begun.
+            name: of the step.
+            received: what it would receive.
+            attributes: of the step.
+            parent: what it will stand in.
+        """
+        place = self._places.get("" if parent is None else parent.id, NOWHERE)
+        found = self._receivers.take(_Coming(kind, name, received, attributes), place)
+        return None if found is None else self._edit(found.id, self._inputs)
 
     def output_edit(self, step: OpenStep) -> Callable[[Any], Any] | None:
-        """Return what makes something else of what a step of the replay produces; None where nothing does."""
-        return self._edit_for(step, self._instead)
+        """Return what makes something else of what a step that runs again produces; None where nothing does."""
+        if not self._instead or step.kind in ANSWERED:
+            return None
+        with self._lock:
+            if step.id not in self._stands_for:
+                found = self._producers.take(step, self.place(step))
+                self._stands_for[step.id] = "" if found is None else found.id
+        return self._edit(self._stands_for[step.id], self._instead)
 
     def diverged(self, step: OpenStep, why: Why, detail: str = "", allows: str = "") -> DivergenceError:
         """Return the exception that ends the replay at a step; the first one counts."""
@@ -298,7 +332,7 @@ class Session:
     # -- inside
 
     def _recalled(self, step: OpenStep, found: Step) -> Recalled:
-        edit = self._instead.get(found.id)
+        edit = self._edit(found.id, self._instead)
         answer = Recalled(found, self)
         try:
             return answer if edit is None else Recalled(found, self, edit(answer.produced()))
@@ -325,17 +359,21 @@ class Session:
             raise UnmadeError("what was not kept")
         return rebuild(body, part, self.classes)
 
-    def _edit_for(
-        self, step: OpenStep, edits: Mapping[str, Callable[[Any], Any]]
-    ) -> Callable[[Any], Any] | None:
-        """Return the edit of the recorded step that a step which runs again stands for."""
-        if not edits or step.kind in ANSWERED:
-            return None
-        with self._lock:
-            if step.id not in self.recalled:
-                found = self.answers.take(step, self.place(step))
-                self.recalled[step.id] = "" if found is None else found.id
-        return edits.get(self.recalled[step.id])
+    def _edit(self, id: str, edits: Mapping[str, Callable[[Any], Any]]) -> Callable[[Any], Any] | None:
+        edit = edits.get(id)
+        if edit is not None:
+            self.applied.add(id)
+        return edit
+
+
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """A step that is about to begin."""
+
+    kind: StepKind
+    name: str
+    received: Payload | None
+    attributes: Mapping[str, Attribute]
 
 
 def _unknown(step: OpenStep) -> Step:

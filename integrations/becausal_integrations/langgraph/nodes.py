@@ -54,6 +54,10 @@ class Nodes:
         record = self._register.of(task)
         if is_hidden(task):
             return None
+        if self._recorder.replaying is not None and record is not None:
+            from becausal_integrations.langgraph.edits import edit_input
+
+            edit_input(self._recorder, task, record.caller or record.graph.workflow)
         received = self._recorder.seal(task.input)
         opening = Opening("agent", task.name, task.name, received, attributes=task_attributes(task))
         if record is not None:

@@ -8,8 +8,8 @@ The methods of `BaseCheckpointSaver`, `BaseStore`, `BaseCache`, and of every sub
 `SyncPregelLoop.__init__`, `AsyncPregelLoop.__init__`
     The loop of a run is given the twins at once: part of its saving is done where no context leads to the replay.
 
-`langgraph.pregel._runner.run_with_retry`, `arun_with_retry`; `ChannelWrite.do_write`; `BranchSpec._finish`
-    What a node receives, what it produces and where it goes on may be edited.
+`ChannelWrite.do_write`, `BranchSpec._finish`
+    What a node returns, and where a branch goes on, may be edited; see `edits`, also for what a node receives.
 
 A graph is called as it was: with the same input, thread, configuration, context and limits, `invoke` or `ainvoke`. A
 run that went on from a thread's earlier state finds that state in its twin.
@@ -22,22 +22,20 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from becausal import semconv
-from becausal.context import current
 from becausal.instrument import Hooks
 from becausal.recorder import NOTHING, Recorder
-from becausal.replay import Entry, in_force
-from becausal.step import OpenStep, Step
+from becausal.replay import Entry
+from becausal.step import Step
 from becausal_integrations.langchain.replay import functions_of
+from becausal_integrations.langgraph.edits import going_on, writing
 from becausal_integrations.langgraph.kept import CONFIG, STATE
 from becausal_integrations.patch import family, replace
 
 __all__ = ["LangGraphReplay"]
-
-RUNNER = "langgraph.pregel._runner"
 
 SAVER = ("get_tuple", "list", "put", "put_writes", "delete_thread", "delete_for_runs", "copy_thread", "prune")
 HISTORY = ("get_delta_channel_history",)
@@ -46,8 +44,6 @@ CACHE = ("get", "set", "clear")
 
 TYPES = ("langgraph.types", "langgraph.errors", "langgraph.store.base")
 """Modules whose classes may stand in a recorded value."""
-
-Original = Callable[..., Any]
 
 
 class LangGraphReplay:
@@ -67,10 +63,8 @@ class LangGraphReplay:
             family(hooks, place, {name: functools.partial(redirected, kind) for name in both})
         for loop in ("SyncPregelLoop", "AsyncPregelLoop"):
             replace(hooks, f"langgraph.pregel._loop:{loop}.__init__", with_twins)
-        replace(hooks, f"{RUNNER}:run_with_retry", _receiving)
-        replace(hooks, f"{RUNNER}:arun_with_retry", _receiving)
-        replace(hooks, "langgraph.pregel._write:ChannelWrite.do_write", _writing)
-        replace(hooks, "langgraph.graph._branch:BranchSpec._finish", _going_on)
+        replace(hooks, "langgraph.pregel._write:ChannelWrite.do_write", writing)
+        replace(hooks, "langgraph.graph._branch:BranchSpec._finish", going_on)
 
     def classes(self) -> Iterable[type]:
         """Return LangGraph's commands, interrupts, errors and records."""
@@ -188,25 +182,3 @@ def _put_back(app: Any, config: Mapping[str, Any], state: Mapping[str, Any], ent
     twin = twin_of(entry.session, "checkpointer", app.checkpointer)
     metadata: Any = {"source": "loop", "step": state["step"], "parents": {}}
     twin.put(where, checkpoint, metadata, checkpoint["channel_versions"])
-
-
-# Edits
-
-
-def _edit(side: str) -> Callable[[Any], Any] | None:
-    session, step = in_force(), current()
-    if session is None or not isinstance(step, OpenStep):
-        return None
-    return session.input_edit(step) if side == "received" else session.output_edit(step)
-
-
-def _receiving(original: Original) -> Original:
-    return original
-
-
-def _writing(original: Original) -> Original:
-    return original
-
-
-def _going_on(original: Original) -> Original:
-    return original
