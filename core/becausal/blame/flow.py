@@ -9,42 +9,26 @@ anything, so the search goes through it, and says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from typing import Final, Literal, get_args
+from typing import Final
 
 from becausal import semconv
+from becausal.blame.origins import CARRY_OVER, Origins, Side, Source
 from becausal.graph import Graph
 from becausal.graph.edge import Edge, worst
 from becausal.graph.index import Found
 from becausal.payload import Payload
-from becausal.step import EdgeKind, Grade, Step
+from becausal.step import Grade, Step
 
 __all__ = ["Arrival", "Flow", "Place", "Side", "Source"]
-
-Side = Literal["received", "produced"]
 
 MOST_MAKERS: Final = 64
 """So many earlier steps that produced a text are compared by what stands beside it there."""
 
-TURNS = ("agent", "workflow", "handoff")
-
-Source = Literal["user", "tool", "memory", "model", "agent", "unknown"]
-"""What kind of thing brought content in. `agent`: the app's own code, in an agent or a workflow. `memory`: what was
-there from before, be it read from a memory or carried over from an earlier run of the same conversation."""
-
-
 SIDES: Final[tuple[Side, ...]] = ("produced", "received")
-
-EVERY_KIND: Final = frozenset(get_args(EdgeKind))
-
-CARRY_OVER: Final = frozenset[EdgeKind](("memory", "resume"))
-"""The kinds of causes by which work goes on from what earlier work left."""
-
-BRING_ALONG: Final = EVERY_KIND - CARRY_OVER
-"""The kinds of causes that are in the very content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +61,7 @@ class Flow:
 
     def __init__(self, graph: Graph, found: Found) -> None:
         self._graph, self._found = graph, found
+        self._origins = Origins(graph)
         self._grades = graph.index.grades(found)
         self._hints: frozenset[str] = frozenset()
         self._beside: dict[str, frozenset[str]] = {}
@@ -196,7 +181,7 @@ class Flow:
     def _sources(self, place: Place) -> Iterator[tuple[Place, Grade]]:
         step = self._step(place)
         found = list(self._of_produced(step) if place.side == "produced" else self._of_received(step))
-        if not found and not (place.side == "received" and self._is_continued(step)):
+        if not found and not (place.side == "received" and self._origins.is_continued(step)):
             found = list(
                 self._elsewhere(step) if self._may_be_elsewhere(step, place.side) else self._of_insides(step)
             )
@@ -213,10 +198,6 @@ class Flow:
         most = max(self._likeness(self._payload(place)) for place in places)
         if self._likeness(maker.produced) > most:
             yield Place(self._outermost(maker, step).id, "produced"), "matched"
-
-    def _is_continued(self, step: Step, kinds: Container[EdgeKind] = EVERY_KIND) -> bool:
-        """Return whether a cause of a step stands in another run, as in a conversation that goes on."""
-        return any(cause.source_id not in self._graph and cause.kind in kinds for cause in step.causes)
 
     def _carried_over(self, step: Step) -> Iterator[tuple[Place, Grade]]:
         """Yield the work that a step goes on from: what nobody said since then was there before."""
@@ -303,13 +284,6 @@ class Flow:
     def _encloses(self, outer: Step, inner: Step) -> bool:
         return self._graph.order.encloses(outer.id, inner.id)
 
-    def _going_on_around(self, step: Step) -> Step | None:
-        """Return the work, around a step or itself, that goes on from what another run left."""
-        outer: Step | None = step
-        while outer is not None and not self._is_continued(outer, CARRY_OVER):
-            outer = self._graph.parent(outer)
-        return outer
-
     def _may_be_elsewhere(self, step: Step, side: Side) -> bool:
         # What a step produced by itself began there; but what a handoff delivers was somewhere before.
         return side == "received" or step.kind == "handoff"
@@ -365,7 +339,7 @@ class Flow:
         return worst(*grades)
 
     def _told(self, end: Place, grade: Grade, came_from: dict[Place, tuple[Place, Grade] | None]) -> Arrival:
-        origin, source = self._origin(end)
+        origin, source = self._origins.of(self._step(end), end.side)
         steps = [origin]
         link: tuple[Place, Grade] | None = (end, grade)
         while link is not None:
@@ -385,48 +359,6 @@ class Flow:
             path.append(steps[-1])
         in_transit = origin.kind == "handoff" and source == "unknown"
         return Arrival(origin, source, tuple(path), grade, in_transit, end.side)
-
-    def _origin(self, end: Place) -> tuple[Step, Source]:
-        step = self._step(end)
-        given_by = self._given_by(step) if end.side == "received" else None
-        if given_by is not None:
-            return given_by
-        carried = end.side == "received" or step.kind in ("handoff", "workflow")
-        if carried and (going_on := self._going_on_around(step)) is not None:
-            return going_on, "memory"
-        if end.side == "produced":
-            return step, _source_of(step)
-        # Nobody that we saw handed it over: the code around the step put it there.
-        senders = [edge.source for edge in self._graph.in_edges(step) if edge.kind == "transfer"]
-        parent = self._graph.parent(step) or step
-        return (senders[-1] if step.kind == "handoff" and senders else parent), "agent"
-
-    def _given_by(self, step: Step) -> tuple[Step, Source] | None:
-        """Return who gave a step what it received, where that came from outside the run."""
-        parent = self._graph.parent(step)
-        # That a run goes on from another does not say that its caller gave it something old.
-        if self._is_continued(step, BRING_ALONG if parent is None else EVERY_KIND):
-            return step, "memory"
-        if parent is None:
-            return step, "user"
-        # A turn under a request is given what the user gave; a tool or a memory there, what the app's own code did.
-        return (parent, "user") if parent.kind == "request" and step.kind in TURNS else None
-
-
-def _source_of(step: Step) -> Source:
-    if step.attributes.get(semconv.SAID_BY) == "user":
-        return "user"
-    match step.kind:
-        case "tool":
-            return "tool"
-        case "model":
-            return "model"
-        case "memory_read" | "memory_write":
-            return "memory"
-        case "handoff":
-            return "unknown"
-        case _:
-            return "agent"
 
 
 def _by_order(step: Callable[[Place], Step]) -> Callable[[tuple[Place, Grade]], tuple[bool, int, int]]:
