@@ -228,3 +228,18 @@ def test_without_networkx_the_conversion_says_how_to_get_it(monkeypatch: pytest.
 
     with pytest.raises(BecausalError, match="pip install networkx"):
         research_team().graph().to_networkx()
+
+
+def test_a_step_answers_to_its_agents_name_where_that_is_one_turn_alone() -> None:
+    record = Record()
+    with record.step("workflow", "team"):
+        record.did("agent", "ada", "q", "a")
+        record.did("tool", "look_up", "q", "a")
+        for _ in range(2):
+            record.did("agent", "bo", "q", "a")
+    graph = record.graph()
+
+    assert (graph.step("ada").kind, graph.step("ada").name) == ("agent", "ada")
+    assert graph.step("look_up").kind == "tool"
+    with pytest.raises(StepNotFoundError, match=r"'bo' names 2 steps: .*; give the id of one"):
+        graph.step("bo")

@@ -1,0 +1,70 @@
+"""The promise: blame shows each piece's source at a glance, and what it was reckoned from or changed by."""
+
+from __future__ import annotations
+
+import io
+import json
+
+from rich.console import Console, RenderableType
+from tests.core.builders import Record, message
+
+from becausal.run import Run
+from becausal.views import blame as blames
+
+
+def reckoning() -> Run:
+    given = {"net": 17_250, "tax": 3_277, "due": "2026-05-03"}
+    said = {"report": "It comes to 20,527 EUR, due 3 May 2026.", "net": 17_250}
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        record.did("tool", "ledger", {}, given)
+        record.did("model", "m", [message("human", json.dumps(given))], message("ai", json.dumps(said)))
+        team.produces(said)
+    return Run(record.chain_id, record.steps())
+
+
+def shown(view: RenderableType, *, colour: bool = False) -> str:
+    out = io.StringIO()
+    Console(file=out, width=200, force_terminal=colour, color_system="standard" if colour else None).print(
+        view
+    )
+    return out.getvalue()
+
+
+def test_a_reckoned_figure_is_shown_with_its_operands_and_their_way() -> None:
+    rows = shown(blames.text(reckoning().blame(), asked=None)).splitlines()
+
+    at = next(i for i, row in enumerate(rows) if '"20,527"' in row)
+    assert "from the model" in rows[at + 1]
+    assert "reckoned: sum of 17250, 3277" in rows[at + 2]
+    assert '"17250" $.net' in rows[at + 3]
+    assert "tool ledger" in rows[at + 3]
+
+
+def test_a_changed_form_is_shown_before_and_after() -> None:
+    assert 'reformatted by model m: "2026-05-03" became "due 3 May 2026"' in shown(
+        blames.text(reckoning().blame(), asked=None)
+    )
+
+
+def test_pieces_are_shown_with_their_fields_and_coloured_by_source() -> None:
+    plain = shown(blames.text(reckoning().blame(), asked=None))
+    coloured = shown(blames.text(reckoning().blame(), asked=None), colour=True)
+
+    assert '"17250"  $.net' in plain
+    assert '\x1b[1;32m"17250"' in coloured  # a tool's
+    assert '\x1b[1;33m"It comes to' in coloured  # a model's
+
+
+def test_programs_get_the_same() -> None:
+    found = blames.json(reckoning().blame())
+
+    by_text = {segment["text"]: segment for segment in found["segments"]}
+    derived = by_text["20,527"]["derived"]
+    assert derived is not None
+    assert (derived["how"], derived["is_sure"]) == ("sum", True)
+    assert [operand["source"] for operand in derived["operands"]] == ["tool", "tool"]
+    assert by_text["20,527"]["part_of"] == "It comes to 20,527 EUR, due 3 May 2026."
+    assert by_text["17250"]["at"] == "$.net"
+    assert [change["kind"] for change in by_text["due 3 May 2026"]["changes"]] == ["reformatted"]
+    assert json.loads(json.dumps(found)) == found
