@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import overload
@@ -26,6 +26,7 @@ from becausal.cassette import Cassette, is_cassette
 from becausal.cassette.store import CassetteStore
 from becausal.comparison import Comparison, compare
 from becausal.contamination import Contamination, Version, contaminated_by, version_of
+from becausal.counterfactual import MOST_REPLAYS, Counterfactual, Piece, PieceKind, blame_by_replay
 from becausal.decision import Decision
 from becausal.drift import Drift, Embed, drift, embedder
 from becausal.errors import BecausalError, RunNotFoundError, StepNotFoundError
@@ -44,11 +45,11 @@ from becausal.memory_view import Held, MemoryView
 from becausal.orphans import Orphan
 from becausal.payload import Payload
 from becausal.recorder import OUTSIDE
+from becausal.replay.replaying import Replay, replay, several
+from becausal.replay.session import REPLAYS, Standin
 from becausal.report import Format
 from becausal.report import report as write_report
 from becausal.rootcause import Suspect
-from becausal.replay.replaying import Replay, replay
-from becausal.replay.session import REPLAYS, Standin
 from becausal.settings import store_url
 from becausal.step import Status, Step
 from becausal.store import ChainInfo, Store, open_store
@@ -354,16 +355,17 @@ class Run:
         Raises:
             ReplayError: the run cannot be replayed, or the replay without a change does not reproduce it.
         """
-        return blame_by_replay(
-            self,
-            lambda edits: self.replay(app, edits or None, live, standin=standin, network=network),
-            changed,
-            pieces=pieces,
-            kinds=kinds,
-            corrections=corrections,
-            repeats=repeats,
-            most_replays=most_replays,
-        )
+        with several(self):
+            return blame_by_replay(
+                self,
+                lambda edits: self.replay(app, edits or None, live, standin=standin, network=network),
+                changed,
+                pieces=pieces,
+                kinds=kinds,
+                corrections=corrections,
+                repeats=repeats,
+                most_replays=most_replays,
+            )
 
     async def areplay(
         self,
