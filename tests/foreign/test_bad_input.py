@@ -199,7 +199,8 @@ def _deep(levels: int) -> object:
 
 HOSTILE: dict[str, object] = {
     "a text that is nearly JSON": "[" * 20_000,
-    "messages within messages": json.dumps(_deep(80)),
+    "messages within messages": json.dumps(_deep(400)),
+    "data within data": '[{"a":' * 250 + "1" + "}]" * 250,
     "a lone surrogate": "\ud800 is half a letter",
     "NaN": "[NaN, Infinity]",
     "a null byte": "a\0b",

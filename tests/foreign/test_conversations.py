@@ -181,4 +181,5 @@ def test_times_that_run_backwards_do_not_part_a_turn_from_what_it_answers(tmp_pa
 
     run = loaded(tmp_path, {"messages": messages})
 
+    assert [step.started_ns for step in run.steps] == sorted(step.started_ns for step in run.steps)
     assert run.blame("20 million").segments[0].source == "tool"

@@ -10,7 +10,7 @@ from tests.public.__main__ import attribution, judgement
 from tests.public.answers import ANSWERS, CONTROLS, best_constants, by_chance
 from tests.public.logs import Labelled, rewarded, turns_of, who_and_when
 
-HISTORY = [
+HISTORY: list[dict[str, object]] = [
     {"role": "human", "content": "What was the revenue of Acme in 2025?"},
     {"role": "Orchestrator (thought)", "content": "The web will know the revenue of Acme in 2025."},
     {"role": "Orchestrator (-> WebSurfer)", "content": "Please look up the revenue of Acme."},
