@@ -7,7 +7,7 @@ from pathlib import Path
 
 from becausal import semconv
 from becausal.dialects import DIALECTS
-from becausal.registry import LINKS, REGISTRY, Registered
+from becausal.registry import EVENTS, LINKS, REGISTRY, Registered
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "attributes.md"
 
@@ -32,6 +32,10 @@ def page() -> str:
         "## `becausal.*`",
         "",
         *table(REGISTRY),
+        "",
+        "## On the events `becausal.finding`",
+        "",
+        *table(EVENTS),
         "",
         "## On links",
         "",

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Callable
 
+from becausal import semconv
 from becausal.afterwards import Afterwards
 from becausal.contracts import Contracts
+from becausal.finding import FindingKind, anomaly
 from becausal.guard import guarded
 from becausal.payload import Payload
-from becausal.step import OpenStep
+from becausal.step import Attribute, OpenStep
 from becausal.validators import Validators
 from becausal.writer import Writer
 
 __all__ = ["Checks"]
+
+BY_ATTRIBUTE: dict[str, FindingKind] = {
+    semconv.CHECKS: "tool.invalid",
+    semconv.CONTRACT_BREACHES: "contract.broken",
+}
+"""What an attribute that a check leaves says is wrong."""
+
+MOST_WRONG = 4_096
+"""Chains of which it is remembered, until their roots end, that something is wrong."""
 
 FLUSH_S = 5.0
 """How long a check waits for what it is to check to be in the store."""
@@ -24,9 +36,10 @@ class Checks:
 
     def __init__(self, writer: Writer, count_gap: Callable[[str], None], *, keeps_bodies: bool) -> None:
         self._writer, self._keeps_bodies = writer, keeps_bodies
-        self._afterwards = Afterwards(writer.put, count_gap)
+        self._afterwards = Afterwards(self._save, count_gap)
         self._validators = Validators(self._afterwards, count_gap, self._value if keeps_bodies else None)
         self._contracts = Contracts(self._afterwards, self._value)
+        self._wrong: OrderedDict[str, FindingKind] = OrderedDict()
 
     def produced(self, step: OpenStep, value: object) -> None:
         """Fix what a step produced, if a check is to see it."""
@@ -40,6 +53,11 @@ class Checks:
         elif step.kind == "handoff":
             self._contracts.ended(step)
 
+    def wrong_with(self, chain_id: str) -> dict[str, Attribute]:
+        """Return what the app's own checks have found wrong with a chain by now, as its root is to tell it."""
+        kind = self._wrong.pop(chain_id, None)
+        return {} if kind is None else anomaly(kind, "warning")
+
     def wait(self, timeout: float) -> None:
         """Wait until all that ended so far is checked, or the time is up."""
         self._afterwards.wait(timeout)
@@ -49,6 +67,14 @@ class Checks:
         """Begin anew, in a child of a fork: what waits is the parent's."""
         self._afterwards.forget()
         self._validators.forget()
+
+    def _save(self, step: OpenStep) -> None:
+        for name, kind in BY_ATTRIBUTE.items():
+            if step.attributes.get(name):
+                self._wrong[step.chain_id] = kind
+        while len(self._wrong) > MOST_WRONG:
+            self._wrong.popitem(last=False)
+        self._writer.put(step)
 
     def _value(self, payload: Payload) -> object:
         """Return a payload's value from the store, once it is there; not for the app's threads."""

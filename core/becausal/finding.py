@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from becausal.step import Step
+from becausal import semconv
+from becausal.step import Attribute, Step
 
-__all__ = ["KINDS", "SEVERITIES", "Finding", "FindingKind", "Severity"]
+__all__ = ["KINDS", "SEVERITIES", "Finding", "FindingKind", "Severity", "anomaly"]
 
 Severity = Literal["note", "warning", "error"]
 """`note`: worth knowing, nothing is wrong (an intended trim, a contained fault). `error`: it reached an output or a
@@ -61,6 +62,15 @@ FindingKind = Literal[
 no kind that is known."""
 
 KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
+
+
+def anomaly(kind: FindingKind, severity: Severity) -> dict[str, Attribute]:
+    """Return the attributes by which a tail sampler knows a trace that is to be kept: a real boolean, one kind."""
+    return {
+        semconv.ANOMALY_KIND: kind,
+        semconv.ANOMALY_SEVERITY: SEVERITIES.index(severity),
+        semconv.ANOMALY_DETECTED: True,
+    }
 
 
 @dataclass(frozen=True, slots=True)

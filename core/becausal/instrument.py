@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import importlib.metadata
 import os
 import sys
@@ -29,6 +30,7 @@ from becausal.errors import AdapterError, BecausalWarning, StoreError
 from becausal.guard import note_failure
 from becausal.recorder import Recorder
 from becausal.settings import Settings
+from becausal.step import OpenStep
 from becausal.store import Store, open_store
 from becausal.telemetry import Telemetry
 from becausal.writer import Writer
@@ -84,6 +86,19 @@ class Hooks:
         self.installed.clear()
 
 
+class Watching(Protocol):
+    """What judges runs as they end (`becausal.watching.Watch`)."""
+
+    def ended(self, root: OpenStep) -> None:
+        """Have the run judged whose root has ended."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until every run that has ended is judged."""
+
+    def forget(self) -> None:
+        """Begin anew, in a child of a fork."""
+
+
 class Adapter(Protocol):
     """An integration: knows where a framework is hooked and what its values mean."""
 
@@ -117,7 +132,15 @@ class _Active:
     tracer_provider: TracerProvider | None
     recorder: Recorder
     hooks: dict[str, Hooks] = field(default_factory=dict)
+    watch: Watching | None = None
     listening: set[str] = field(default_factory=set)  # frameworks that tell by callbacks
+
+    def close(self) -> None:
+        """Judge what has ended, write what is on its way, and stop."""
+        if self.watch is not None:
+            self.watch.wait(EXIT_DEADLINE_S)
+            atexit.unregister(self.watch.wait)
+        self.recorder.close(EXIT_DEADLINE_S)
 
 
 _active: _Active | None = None
@@ -134,6 +157,7 @@ def instrument(
     tracer_provider: TracerProvider | None = None,
     contracts: Iterable[Contract] = (),
     dialects: Iterable[str] | None = None,
+    watch: bool | None = None,
 ) -> None:
     """Hook frameworks, and record what they do from now on. Calling it again adds what is not hooked yet.
 
@@ -147,6 +171,8 @@ def instrument(
             them here keeps an app's declarations in one place.
         dialects: what the spans speak beside `gen_ai.*` and `becausal.*`: `openinference` (by default), `langfuse`,
             `langsmith`, `mlflow`; else `BECAUSAL_DIALECTS`. See `becausal.dialects`.
+        watch: judge each run when it has ended, and tell what is found as a span, as events and as metrics; else
+            `BECAUSAL_WATCH`. See `becausal.watching`.
 
     Raises:
         AdapterError: a framework asked for by name is unknown, or not installed.
@@ -161,8 +187,8 @@ def instrument(
         known = adapters()
         asked = [_called(name.lower(), known) for name in frameworks]
         chosen = _chosen(asked, known)
-        settings = Settings.read(store=store, level=level, capture=capture, dialects=dialects)
-        given = {"store": store, "level": level, "capture": capture, "dialects": dialects}
+        settings = Settings.read(store=store, level=level, capture=capture, dialects=dialects, watch=watch)
+        given = {"store": store, "level": level, "capture": capture, "dialects": dialects, "watch": watch}
         active, is_first = _start(settings, tracer_provider, given)
         try:
             for name in chosen:
@@ -197,7 +223,7 @@ def uninstrument() -> None:
             return
         for hooks in reversed(_active.hooks.values()):
             hooks.undo()
-        _active.recorder.close(EXIT_DEADLINE_S)
+        _active.close()
         _active = None
 
 
@@ -274,6 +300,8 @@ def _start(
     global _active
     if _active is None:
         _active = _Active(settings, tracer_provider, _recorder(settings, tracer_provider))
+        if settings.watch:
+            _active.watch = _watch(_active)
         _flush_in_pool_workers()
         return _active, True
     if _differs(settings, _active, provider=tracer_provider, **given):
@@ -352,6 +380,17 @@ def _install(name: str, adapter: Adapter, active: _Active, *, was_named: bool) -
         note_failure(f"the adapter {name!r}", failure)
 
 
+def _watch(active: _Active) -> Watching:
+    # What judges runs stands on all that reads them: only who asks for it pays for it.
+    made: Watching = importlib.import_module("becausal.watching").Watch(
+        active.recorder, active.tracer_provider
+    )
+    active.recorder.on_root_end = made.ended
+    # At exit a provider that the app has set up by now must not be gone before the last run is judged.
+    atexit.register(made.wait, EXIT_DEADLINE_S)
+    return made
+
+
 def _recorder(settings: Settings, tracer_provider: TracerProvider | None) -> Recorder:
     global _last_store
     writer = None
@@ -416,7 +455,7 @@ def _flush_in_pool_workers() -> None:
 @atexit.register
 def _at_exit() -> None:
     if _active is not None:
-        _active.recorder.close(EXIT_DEADLINE_S)
+        _active.close()
 
 
 def _after_fork() -> None:
@@ -424,6 +463,8 @@ def _after_fork() -> None:
     _lock = threading.RLock()
     if _active is not None:
         _active.recorder.forget_after_fork()
+        if _active.watch is not None:
+            _active.watch.forget()
 
 
 os.register_at_fork(after_in_child=_after_fork)

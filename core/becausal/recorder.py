@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -69,6 +69,8 @@ class Recorder:
         """What answers calls from the record, while runs are replayed in this process."""
         self.packages: tuple[str, ...] = ()
         """What is recorded with, as `name==version`; the first step of each chain says so."""
+        self.on_root_end: Callable[[OpenStep], object] | None = None
+        """Called with the root of a run that has ended and is on its way to the store."""
         self._telemetry, self._writer = telemetry, writer
         self._outside = clock.new_chain_id(OUTSIDE)
         keeps_bodies = capture == "full" and writer is not None
@@ -208,11 +210,15 @@ class Recorder:
                 step.error = type(error).__qualname__ if self._withholds else _text_of(error)
             if error is not None and step.kind in ANSWERING_KINDS and step.status in ("error", "interrupted"):
                 self.keep(step, "error", error)
+            if step.parent_id is None and self._checks is not None:
+                step.attributes.update(self._checks.wrong_with(step.chain_id))
             try:
                 self._close_span(step, error)
             finally:
                 step.span = None  # the span's context is enough for links
                 self.write(step)
+                if step.parent_id is None and self.on_root_end is not None:
+                    self.on_root_end(step)
 
     def handoff(
         self,
@@ -386,6 +392,16 @@ class Recorder:
             self._checks.forget()
         self._outside = clock.new_chain_id(OUTSIDE)
         self.encoder.forget()
+
+    @property
+    def gaps(self) -> Mapping[str, int]:
+        """What this process could not record, by reason."""
+        return {} if self._writer is None else dict(self._writer.gaps)
+
+    @property
+    def waiting(self) -> int:
+        """How many steps are on their way to the store."""
+        return 0 if self._writer is None else self._writer.waiting
 
     def count_gap(self, reason: str) -> None:
         """Count something that could not be recorded."""

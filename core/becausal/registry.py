@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from becausal import semconv
 
-__all__ = ["LINKS", "REGISTRY", "Registered", "ValueType"]
+__all__ = ["EVENTS", "LINKS", "REGISTRY", "Registered", "ValueType"]
 
 ValueType = Literal["string", "int", "double", "boolean", "string[]"]
 """The types of OpenTelemetry that every backend takes: no bytes, no maps, no mixed arrays."""
@@ -31,6 +31,7 @@ class Registered:
 EVERY: Final = "every step"
 HANDOFF: Final = "handoffs"
 ROUTE: Final = "routes, plans and agents that a framework chose"
+WRONG: Final = "roots that a check of the app's own found wrong in time; the span that follows a run"
 MEMORY: Final = "memory reads and writes"
 
 REGISTRY: Final = (
@@ -176,6 +177,15 @@ REGISTRY: Final = (
         "what was decided, 256 bytes at most; content",
         "decisions, where OpenTelemetry's switch asks for content",
     ),
+    Registered(
+        semconv.ANOMALY_DETECTED,
+        "boolean",
+        "true: something is wrong; a tail sampler may keep the trace by it",
+        WRONG,
+    ),
+    Registered(semconv.ANOMALY_KIND, "string", "the worst of it (`becausal.finding.KINDS`)", WRONG),
+    Registered(semconv.ANOMALY_SEVERITY, "int", "how bad that is: 0 note, 1 warning, 2 error", WRONG),
+    Registered(semconv.ANOMALY_COUNT, "int", "how many things are wrong", "the span that follows a run"),
     Registered(semconv.CONFIDENCE_SCORE, "double", "how sure the decider was, 0 to 1", "decisions"),
     Registered(
         semconv.CONFIDENCE_METHOD,
@@ -185,6 +195,15 @@ REGISTRY: Final = (
     ),
 )
 """The attributes of spans."""
+
+EVENTS: Final = (
+    Registered(semconv.FINDING_KIND, "string", "what is wrong (`becausal.finding.KINDS`)", "findings"),
+    Registered(semconv.FINDING_SEVERITY, "string", "`note`, `warning` or `error`", "findings"),
+    Registered(semconv.FINDING_CONFIDENCE, "double", "how sure it is, 0 to 1", "findings"),
+    Registered(semconv.FINDING_AGENT, "string", "which agent is to blame", "findings about one"),
+    Registered(semconv.FINDING_TOOL, "string", "which tool is to blame", "findings about one"),
+)
+"""The attributes of the events `becausal.finding`."""
 
 LINKS: Final = (
     Registered(

@@ -37,6 +37,7 @@ class Settings:
     level: Level = "full"
     capture: Capture = "full"
     dialects: tuple[str, ...] = ("openinference",)
+    watch: bool = False
 
     @classmethod
     def read(
@@ -46,6 +47,7 @@ class Settings:
         level: str | None = None,
         capture: str | None = None,
         dialects: Iterable[str] | None = None,
+        watch: bool | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> Settings:
         """Return the settings that these arguments and the environment amount to.
@@ -64,6 +66,7 @@ class Settings:
             # Who wrote something else meant less than everything.
             capture=_chosen("capture", capture, environ, get_args(Capture), unless="digest"),
             dialects=_dialects(dialects, environ),
+            watch=_is_on(environ.get("BECAUSAL_WATCH", "")) if watch is None else watch,
         )
 
 
@@ -74,7 +77,7 @@ def store_url(store: str) -> str:
 
 def is_strict(environ: Mapping[str, str] = os.environ) -> bool:
     """Return whether our own failures are let out instead of swallowed (`BECAUSAL_STRICT=1`, for tests)."""
-    return environ.get("BECAUSAL_STRICT", "") not in ("", "0", "false", "no")
+    return _is_on(environ.get("BECAUSAL_STRICT", ""))
 
 
 def content_on_spans(environ: Mapping[str, str] = os.environ) -> bool:
@@ -86,6 +89,10 @@ def content_on_spans(environ: Mapping[str, str] = os.environ) -> bool:
         "SPAN_ONLY",
         "SPAN_AND_EVENT",
     )
+
+
+def _is_on(value: str) -> bool:
+    return value.lower() not in ("", "0", "false", "no", "off")
 
 
 def _dialects(argument: Iterable[str] | None, environ: Mapping[str, str]) -> tuple[str, ...]:

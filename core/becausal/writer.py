@@ -91,6 +91,11 @@ class Writer:
         if self._thread is None:
             self._start()
 
+    @property
+    def waiting(self) -> int:
+        """How many steps wait to be written."""
+        return len(self._queue)
+
     def count_gap(self, reason: str, how_many: int = 1) -> None:
         """Count something that could not be recorded."""
         with self._lock:

@@ -149,7 +149,8 @@ def test_an_adapter_that_cannot_be_loaded_is_warned_of_and_left_out(
 
 def test_an_unknown_name_is_refused_and_told_what_there_is(store: str) -> None:
     with pytest.raises(
-        AdapterError, match="no adapter is called 'langraph'; there are: agent_framework, autogen, langchain"
+        AdapterError,
+        match="no adapter is called 'langraph'; there are: agent_framework, autogen, celery, langchain",
     ):
         becausal.instrument("langraph", store=store)
 

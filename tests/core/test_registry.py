@@ -14,7 +14,7 @@ from tests.integrations.graphs.plays import played
 
 import becausal
 from becausal import semconv
-from becausal.registry import LINKS, REGISTRY
+from becausal.registry import EVENTS, LINKS, REGISTRY
 
 OURS = {
     value
@@ -22,7 +22,7 @@ OURS = {
     if name.isupper() and isinstance(value, str) and value.startswith("becausal.")
 }
 TYPES = {"string": str, "int": int, "double": float, "boolean": bool, "string[]": tuple}
-NAMES = [one.name for one in (*REGISTRY, *LINKS)]
+NAMES = [one.name for one in (*REGISTRY, *EVENTS, *LINKS)]
 
 
 def test_the_registry_has_every_name_of_ours_once() -> None:
