@@ -18,6 +18,7 @@ import json
 import math
 from collections.abc import Iterable
 
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode, TracerProvider
@@ -57,6 +58,10 @@ NAMES: dict[StepKind, str] = {
 }
 """Which attribute says the step's name, by kind."""
 
+SUPPRESSING = (getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", ""), "suppress_instrumentation")
+"""Keys of a context in which nothing is to be traced (opentelemetry-instrumentation 0.66b2, `utils.py`; exporters and
+OpenInference's `suppress_tracing` set them)."""
+
 ON_SPANS = ("gen_ai.", "becausal.")
 """The attributes of a step that its span carries, by how they begin."""
 
@@ -83,7 +88,12 @@ class Telemetry:
         return self._provider is None or self._provider is trace.get_tracer_provider()
 
     def open(self, step: OpenStep, parent: Context | None) -> None:
-        """Start a step's span under the span that is current in `parent`; None means what is current now."""
+        """Start a step's span under the span that is current in `parent`; None means what is current now.
+
+        None is made where OpenTelemetry's own keys say that nothing is to be traced: the step is kept all the same.
+        """
+        if _is_suppressed(parent):
+            return
         kind, name = step.kind, _fit_text(step.name)
         operation = _operation(step)
         attributes: dict[str, Attribute] = {
@@ -143,6 +153,11 @@ class Telemetry:
                     span.set_attribute(semconv.ERROR_TYPE, _fit_text(type(error).__qualname__))
                 span.set_status(Status(StatusCode.ERROR, _fit_text(step.error or "")))
         span.end(step.ended_ns)
+
+
+def _is_suppressed(context: Context | None) -> bool:
+    here = otel_context.get_current() if context is None else context
+    return bool(here) and any(here.get(key) for key in SUPPRESSING)
 
 
 def _operation(step: OpenStep) -> str | None:

@@ -455,6 +455,19 @@ def test_a_sampler_that_wants_nothing_keeps_the_context_going(start: Start, reco
     assert (agent.parent_id, agent.chain_id) == (request.id, chain.chain_id)
 
 
+def test_where_tracing_is_suppressed_no_span_is_made_and_the_step_is_kept(
+    start: Start, recording: Recording
+) -> None:
+    from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+    becausal.uninstrument()
+    spans = start()
+    with becausal.chain("q"), suppress_instrumentation(), becausal.agent("judge"):
+        pass
+    assert [span.name for span in spans.all()] == ["request"]
+    assert [step.name for step in recording.last()] == ["q", "judge"]
+
+
 def test_what_was_not_sampled_is_not_sampled_by_way_of_a_named_parent(start: Start) -> None:
     spans = start(sampler=ParentBased(ALWAYS_OFF))
     unsampled = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(0))
