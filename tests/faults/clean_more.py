@@ -37,7 +37,7 @@ def redaction(world: World) -> None:
     world.asked["contact"] = "sales@borealis.example"
     app = App.of(world, Plan.of(world.rng, "chain", depth=4), is_record=False)
     sender = app.plan.agents[1]
-    made = becausal.contract("*", "*", allow=["redact:*"])
+    made = becausal.contract(sender, "*", allow=["redact:*"])
 
     def sent(who: str, text: Any) -> Any:
         return re.sub(r"\S+@[\w.]+\w", "[redacted]", text) if who == sender else text
