@@ -51,6 +51,8 @@ _SAME: Final = {
     "euro": "eur",
     "£": "gbp",
 }
+MOST_VALUES: Final = 20
+"""A label of more values is a column of a table: which of them one took the place of is not known."""
 MOST_WORDS: Final = 5
 """A value of more words is a text, and may be said otherwise."""
 
@@ -61,6 +63,8 @@ def contradictions(scene: Scene, turn: Turn) -> Iterator[Odd]:
     for label, said in turn.said_labels.items():
         told = turn.heard_labels.get(label, [])
         if not told or label not in sourced or CHANGING.search(label):
+            continue
+        if max(len(told), len(said), len(sourced[label])) > MOST_VALUES:
             continue
         for new in said:
             if any(agree(old, new) for old in told):
