@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import enum
+import inspect
 import pathlib
 import sys
 import types
@@ -37,8 +38,13 @@ class Classes:
 
     def __init__(self, known: Iterable[type] = ()) -> None:
         self._known: dict[str, type] = {}
-        for cls in (*_BUILTIN_ERRORS, *known):
+        self._roots: list[object] = []
+        self._frameworks: set[str] = set()
+        for cls in _BUILTIN_ERRORS:
             self.add(cls)
+        for cls in known:
+            self.add(cls)
+            self._frameworks.add(_package(cls))
 
     def add(self, cls: type) -> None:
         """Allow a class, if it is one that holds data."""
@@ -51,6 +57,8 @@ class Classes:
         Raises:
             UnmadeError: it is not among those that may be made.
         """
+        if name not in self._known and self._roots:
+            self._look_through()
         cls = self._known.get(name)
         if cls is None:
             raise UnmadeError(f"an object of {name}, a class that the app's code does not name")
@@ -59,11 +67,14 @@ class Classes:
     def reach(self, roots: Iterable[object]) -> None:
         """Allow the classes that code can name: of functions, their annotations, defaults, closures and modules.
 
-        Nothing is called. Modules of the standard library and of frameworks are not looked through.
+        They are looked for once one is wanted that nobody has named. Nothing is called. The standard library and the
+        frameworks are not looked through.
         """
+        self._roots += roots
+
+    def _look_through(self) -> None:
         seen: dict[int, object] = {}
-        waiting = list(roots)
-        packages = {_package(root) for root in waiting} - {""}
+        waiting, self._roots = self._roots, []
         while waiting and len(seen) < MOST_REACHED:
             thing = waiting.pop()
             if id(thing) in seen:
@@ -71,7 +82,8 @@ class Classes:
             seen[id(thing)] = thing
             if isinstance(thing, type):
                 self.add(thing)
-            waiting.extend(_named_by(thing, packages))
+            if _package(thing) not in self._frameworks:
+                waiting.extend(_named_by(thing))
 
 
 def rebuild(body: bytes, part: Callable[[bytes], bytes | None], classes: Classes) -> Any:
@@ -81,7 +93,13 @@ def rebuild(body: bytes, part: Callable[[bytes], bytes | None], classes: Classes
         UnmadeError: something in it was recorded by name only, is missing, or is of a class that may not be made.
         ValueError: the body is damaged.
     """
-    value = _Making(part, classes).read(body)
+    making = _Making(part, classes)
+    try:
+        value = making.read(body)
+    except ValueError:
+        if making.unmade is not None:  # msgpack tells of it by an exception of its own
+            raise making.unmade from None
+        raise
     _refuse_names(value)
     return value
 
@@ -90,6 +108,14 @@ class _Making(Reading):
     def __init__(self, part: Callable[[bytes], bytes | None], classes: Classes) -> None:
         super().__init__(part)
         self._classes = classes
+        self.unmade: UnmadeError | None = None
+
+    def entry(self, code: int, data: bytes) -> object:
+        try:
+            return super().entry(code, data)
+        except UnmadeError as unmade:
+            self.unmade = unmade
+            raise
 
     def record(self, type_name: str, fields: dict[Any, Any]) -> object:
         return _made(self._classes.find(type_name), fields)
@@ -242,28 +268,20 @@ def _package(thing: object) -> str:
     return "" if top in sys.stdlib_module_names else top
 
 
-def _named_by(thing: object, packages: set[str]) -> Iterable[object]:
-    """Yield what a function, a class, a module or an annotation names."""
+def _named_by(thing: object) -> Iterable[object]:
+    """Return what a function, a class or an annotation names."""
     if isinstance(thing, types.MethodType):
         return (thing.__func__, thing.__self__)
-    function: Any = getattr(thing, "__wrapped__", thing)
+    function: Any = inspect.unwrap(thing) if callable(thing) else thing
     if isinstance(function, types.FunctionType):
         cells = [cell.cell_contents for cell in function.__closure__ or () if _is_full(cell)]
-        named = [function.__globals__.get(name) for name in _names_in(function.__code__)]
-        return [*_hints(function), *cells, *named, *filter(_may_name, function.__globals__.values())]
-    if isinstance(thing, types.ModuleType):
-        return () if _top(thing.__name__) not in packages else filter(_may_name, vars(thing).values())
+        named = [function.__globals__.get(name) for name in function.__code__.co_names]
+        return [*_hints(function), *cells, *named, *filter(_may_name, list(function.__globals__.values()))]
     if isinstance(thing, type):
         own = [item for item in vars(thing).values() if isinstance(item, types.FunctionType)]
         return [*_hints(thing), *own, *thing.__bases__] if _package(thing) else ()
     arguments = typing.get_args(thing)
-    if arguments:
-        return [*arguments, typing.get_origin(thing)]
-    return ()
-
-
-def _names_in(code: types.CodeType) -> tuple[str, ...]:
-    return code.co_names
+    return [*arguments, typing.get_origin(thing)] if arguments else ()
 
 
 def _may_name(thing: object) -> bool:
@@ -283,7 +301,3 @@ def _hints(thing: Any) -> list[object]:
         return list(typing.get_type_hints(thing).values())
     except Exception:  # names that are known to type checkers alone
         return [hint for hint in getattr(thing, "__annotations__", {}).values() if not isinstance(hint, str)]
-
-
-def _top(name: str) -> str:
-    return name.partition(".")[0]

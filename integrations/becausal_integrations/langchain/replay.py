@@ -51,10 +51,8 @@ RETRIEVER = f"{CORE}.retrievers:BaseRetriever"
 CACHE = f"{CORE}.caches:BaseCache"
 LIMITER = f"{CORE}.rate_limiters:BaseRateLimiter"
 
-DATA = (
-    "messages", "outputs", "documents", "prompt_values", "agents", "exceptions", "tools", "load.serializable",
-)  # fmt: skip
-"""Modules of langchain-core whose classes may stand in a recorded value."""
+DATA = ("messages", "outputs", "documents", "prompt_values", "agents", "exceptions", "tools")
+"""Modules of langchain-core whose classes, and those of the modules in them, may stand in a recorded value."""
 
 ASYNC = "langchain.async"
 """The attribute of a bare chain that was called asynchronously."""
@@ -93,11 +91,11 @@ class LangChainReplay:
     def classes(self) -> Iterable[type]:
         """Return the messages, documents and answers of langchain-core."""
         for name in DATA:
-            try:
-                module = importlib.import_module(f"{CORE}.{name}")
-            except ImportError:  # of another version
-                continue
-            yield from (thing for thing in vars(module).values() if isinstance(thing, type))
+            importlib.import_module(f"{CORE}.{name}")
+        wanted = tuple(f"{CORE}.{name}" for name in DATA)
+        for name, module in list(sys.modules.items()):
+            if name.startswith(wanted):
+                yield from (thing for thing in vars(module).values() if isinstance(thing, type))
 
     def drives(self, app: object) -> bool:
         """Return whether an app is a runnable."""
