@@ -20,13 +20,11 @@ Of a text that somebody knows to be wrong no finding is needed: the suspects are
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from becausal import blame as blaming
 from becausal import semconv
-from becausal.decision import Decision
 from becausal.facts import missing
 from becausal.finding import Finding
 from becausal.findings.scene import Scene, Stated
@@ -34,8 +32,10 @@ from becausal.findings.way import carriers, next_turns
 from becausal.graph import Graph
 from becausal.handoff import Handoff
 from becausal.recorded import Recorded
+from becausal.rootcause.party import decisions_on, party_of
 from becausal.rootcause.said import Said
 from becausal.rootcause.suspect import Suspect
+from becausal.rootcause.wrong_text import by_text
 from becausal.step import Step
 
 __all__ = ["Suspect", "contained", "root_cause"]
@@ -72,7 +72,7 @@ def root_cause(
         StepNotFoundError: there is no such step.
     """
     if text is not None:
-        return _by_text(run, text, of)
+        return by_text(run, text, of)
     scene = Scene(run.graph, run.handoffs)
     found = _Faults(run, scene, None if of is None else run.graph.step(of))
     likeliest = sorted(found.roots, key=lambda fault: (-found.score(fault), fault.step.seq))
@@ -277,7 +277,7 @@ class _Faults:
         own = [said.finding for said in fault.all if said.finding.step.id == fault.step.id]
         others = [said.finding for said in fault.others if said.finding.step.id != fault.step.id]
         finding = fault.said.finding
-        agent, tool, who = _party(self.graph, finding)
+        agent, tool, who = party_of(finding)
         path = _until(self.graph, self._carried(fault), self.of)
         return Suspect(
             step=fault.step,
@@ -287,7 +287,7 @@ class _Faults:
             path=path,
             findings=(*own, *others),
             evidence=tuple(dict.fromkeys(row for one in own for row in one.evidence)),
-            decisions=tuple(_decisions(self.graph, path)),
+            decisions=tuple(decisions_on(self.graph, path)),
             who=who,
         )
 
@@ -320,81 +320,3 @@ def _until(graph: Graph, path: Sequence[Step], of: Step | None) -> tuple[Step, .
         return tuple(path)
     before = {of.id, *(step.id for step in graph.upstream(of))}
     return tuple(step for step in path if (step.id in before and step.seq <= of.seq) or step.id == of.id)
-
-
-def _party(graph: Graph, finding: Finding) -> tuple[str | None, str | None, str]:
-    """Return the agent and the tool that are to blame, and the party in words."""
-    step = finding.step
-    if finding.kind == "memory.lost_update" and finding.agent != step.agent:
-        return None, None, f"the merge of {finding.key or step.name}"
-    if finding.tool is not None:
-        return finding.agent, finding.tool, f"tool {finding.tool}"
-    if finding.agent is not None:
-        return finding.agent, None, f"agent {finding.agent}"
-    if step.kind == "handoff":
-        return None, None, f"the way {step.name}" if " to " in step.name else f"handoff {step.name}"
-    return None, None, f"{step.kind} {step.name}"
-
-
-def _decisions(graph: Graph, path: Iterable[Step]) -> Iterator[Decision]:
-    told: set[str] = set()
-    for step in path:
-        deciders = [
-            step,
-            *(child for child in graph.children(step) if step.kind == "agent" and child.kind == "model"),
-        ]
-        if step.kind == "tool":
-            asked = (edge.source for edge in graph.in_edges(step) if edge.kind == "data")
-            deciders = [source for source in asked if source.kind == "model"] + deciders
-        for decider in deciders:
-            if decider.id not in told:
-                told.add(decider.id)
-                yield from (Decision(decider, choice) for choice in decider.choices)
-
-
-# -- of a text that is known to be wrong
-
-
-def _by_text(run: Recorded, text: str, of: Step | Handoff | str | None) -> list[Suspect]:
-    segments = [one for one in blaming.blame(run.graph, text, of=of).segments if one.origin is not None]
-    found: dict[str, list[tuple[blaming.Segment, float]]] = {}
-    steps: dict[str, Step] = {}
-    for segment in segments:
-        assert segment.origin is not None
-        all_of_them = (segment.origin, *segment.candidates)
-        for step in all_of_them:
-            steps[step.id] = step
-            found.setdefault(step.id, []).append((segment, 1 / len(all_of_them) / len(segments)))
-    suspects = [_bringer(run, steps[name], rows) for name, rows in found.items()]
-    return sorted(suspects, key=lambda suspect: (-suspect.score, suspect.step.seq))
-
-
-def _bringer(run: Recorded, step: Step, rows: Sequence[tuple[blaming.Segment, float]]) -> Suspect:
-    ways = [segment.path for segment, _ in rows if segment.path and segment.path[0].id == step.id]
-    path = max(ways, key=len, default=[step])
-    findings = tuple(finding for finding in run.findings if finding.step.id == step.id)
-    tool = step.name if step.kind == "tool" else None
-    is_way = step.kind == "handoff"
-    agent = None if tool or is_way else step.agent
-    segment = rows[0][0]
-    decisions = {(one.step.id, one.conclusion): one for one in (*segment.asked_by, *segment.decisions)}
-    who = (
-        f"tool {tool}"
-        if tool
-        else f"the way {step.name}"
-        if is_way
-        else f"agent {agent}"
-        if agent
-        else step.kind
-    )
-    return Suspect(
-        step=step,
-        agent=agent,
-        tool=tool,
-        score=sum(share for _, share in rows),
-        path=tuple(dict.fromkeys(path)),
-        findings=findings,
-        evidence=tuple(f"{one.text} came in here ({one.source}, {one.grade})" for one, _ in rows),
-        decisions=tuple(decisions.values()),
-        who=who,
-    )
