@@ -164,6 +164,8 @@ class Contracts:
         allowed = tuple(dict.fromkeys(text for one in owed for text in one.allow))
         found: dict[str, Attribute] = {semconv.CONTRACT_ALLOWS: allowed} if allowed else {}
         sent, received = self._kept(handoff.received), self._kept(handoff.produced)
+        if not any(one.checks or one.must_carry for one in owed):
+            return found  # they allow, and ask for nothing
         if received is NOTHING:
             return {
                 **found,

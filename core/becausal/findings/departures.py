@@ -28,6 +28,8 @@ FEWEST: Final = 3
 """So many earlier runs must have gone the same way."""
 MOST_APART: Final = 1
 """So many agents may have come or gone: where more did, the app is another one."""
+MOST_BRIDGED: Final = 2
+"""So many handoffs may go past whoever came or went."""
 MOST: Final = 6
 MOST_LISTED: Final = 60
 """So many of the newest chains are looked at for runs of the same app."""
@@ -62,8 +64,7 @@ def departures(graph: Graph, store: Store | None) -> tuple[Finding, ...]:
     earlier = list(_earlier(store, graph, root, mine))
     if len(earlier) < FEWEST or any(path.pairs != earlier[0].pairs for path in earlier):
         return ()
-    shared = set(mine.agents) & set(earlier[0].agents)
-    if len(shared) < FEWEST or len(set(mine.agents) ^ set(earlier[0].agents)) > MOST_APART:
+    if not _is_near(mine, earlier[0]):
         return ()  # another app, or one that was built anew
     return tuple(_compared(graph, mine, earlier[0], len(earlier)))
 
@@ -91,6 +92,18 @@ def _is_same_app(info: ChainInfo, name: str, agents: Sequence[str]) -> bool:
     """Return whether a chain has the name and mostly the agents of a run; a chain's list has its managers too."""
     shared = len(set(info.agents) & set(agents))
     return info.name == name and shared * 3 >= 2 * len(agents) and len(info.agents) <= 2 * len(agents) + 2
+
+
+def _is_near(mine: _Path, usual: _Path) -> bool:
+    """Return whether a path is the usual one but for one agent come or gone, or for two that changed their places."""
+    apart, shared = set(mine.agents) ^ set(usual.agents), set(mine.agents) & set(usual.agents)
+    if len(shared) < FEWEST or len(apart) > MOST_APART or mine.agents[0] != usual.agents[0]:
+        return False
+    if not apart:
+        return mine.agents[-1] == usual.agents[-1]
+    new, gone = mine.pairs - usual.pairs, usual.pairs - mine.pairs
+    more, less = (new, gone) if apart <= set(mine.agents) else (gone, new)
+    return all(apart & set(pair) for pair in more) and len(less) <= MOST_BRIDGED
 
 
 def _path(steps: Sequence[Step]) -> _Path:
