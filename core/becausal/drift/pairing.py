@@ -27,6 +27,12 @@ ENOUGH_EDITS: Final = 3
 FEWEST_DIGITS: Final = 3
 """A figure of fewer digits turns into another one too easily."""
 
+LONGEST_STEM: Final = 7
+"""Letters of a word by which labels are compared, whatever their endings."""
+
+MEASURES: Final = frozenset(("unit", "units", "dollar", "dollars", "usd", "eur", "euro", "euros", "percent"))
+"""Words beside a figure that say what it counts, and not which figure it is."""
+
 WORDS: Final = frozenset(("rule", "quote", "name", "term", "code", "url", "email"))
 
 
@@ -51,7 +57,7 @@ def exchanged(
     by_words = changed(tuple(gone.values()), said[0], text=said[1])
     by_shape = (*_by_place(heard[0], said[0]), *_by_label(gone, new)) if is_relay else ()
     for before, after in (*by_words, *by_shape):
-        is_free = before.key in gone and before.key not in pairs
+        is_free = before.key in gone and before.key not in pairs and not _is_another(before, after)
         if is_free and after.key in new and new[after.key] not in pairs.values():
             pairs[before.key] = new[after.key]
     return tuple((fact, pairs[key]) for key, fact in gone.items() if key in pairs)
@@ -69,8 +75,9 @@ def _by_place(heard: Sequence[Fact], said: Sequence[Fact]) -> list[tuple[Fact, F
         for before in heard[i:i_end]:
             like = [after for after in said[j:j_end] if _is_like(before, after)]
             others = [one for one in heard[i:i_end] if _is_like(before, one)]
-            # Of several alike on one side nothing tells which became which.
-            if len(set(map(_plain, like))) == 1 and len(set(map(_plain, others))) == 1:
+            # Of several alike on one side nothing tells which became which; nor where something came in between.
+            is_alone = len(set(map(_plain, like))) == 1 and len(set(map(_plain, others))) == 1
+            if is_alone and (i_end - i == j_end - j or _label(before) & _label(like[0])):
                 pairs.append((before, _of_kind(before, like)))
     return pairs
 
@@ -85,17 +92,33 @@ def _by_label(gone: dict[Key, Fact], new: dict[Key, Fact]) -> list[tuple[Fact, F
     return pairs
 
 
+def _is_another(before: Fact, after: Fact) -> bool:
+    """Return whether a fact bears another label than one, or limits nothing where that is a limit of something."""
+    mine, its = _label(before), _label(after)
+    if mine & its:
+        return False
+    return bool(mine and its) or (before.kind == "limit" and after.kind != "limit")
+
+
 def _of_kind(before: Fact, like: Sequence[Fact]) -> Fact:
     return next((after for after in like if after.kind == before.kind), like[0])
 
 
 def _label(fact: Fact) -> frozenset[str]:
-    """Return the words that name a fact: those around it, its key, and those in it that are not its value."""
+    """Return the words that name a fact: those around it, its key, and those in it that are not its value.
+
+    The key of a field names its value; of a long text that stands there, and of what the text says, it is no name.
+    """
     words = {part for stem in fact.near for part in re.split(r"\W|_", stem)}
     if fact.kind == "limit":
-        words |= {word.casefold()[:7] for word in re.findall(r"[^\W\d_]{4,}(?=\W*:)", fact.text)}
-    words |= {str(key).casefold()[:7] for key in fact.path[-1:] if isinstance(key, str)}
-    return frozenset(word[:7] for word in words if len(word) > 2)
+        words |= {word.casefold() for word in re.findall(r"[^\W\d_]{4,}(?=\W*:)", fact.text)}
+    keys = {str(key).casefold() for key in fact.path if isinstance(key, str)}
+    parts = keys | {part for key in keys for part in re.split(r"\W|_", key)}
+    if fact.span[0] > 0:
+        words = {word for word in words if not any(part.startswith(word) for part in parts)}
+    else:
+        words |= {str(key).casefold() for key in fact.path[-1:] if isinstance(key, str)}
+    return frozenset(word[:LONGEST_STEM] for word in words if len(word) > 2) - MEASURES
 
 
 def _is_like(one: Fact, other: Fact) -> bool:

@@ -177,6 +177,8 @@ def _is_derived(turn: Turn, before: Fact, after: Fact) -> bool:
     size, was = figure_of(after), figure_of(before)
     if size is None or was is None or is_slip(before, after):
         return False
+    if before.kind == after.kind == "limit":
+        return False  # nobody who is given a limit reckons another one from it
     given = [figure for fact in turn.heard[0] if (figure := figure_of(fact)) is not None]
     return follows_from(size, given) and not follows_from(size, [one for one in given if one != was])
 

@@ -100,9 +100,10 @@ def joined(graph: Graph, orphans: Sequence[Orphan]) -> list[Step]:
 
 def findings_of(orphans: Sequence[Orphan]) -> Iterator[Finding]:
     """Yield what is worth knowing of a run's orphans; a warning is what was worked for in vain."""
+    late = [orphan for orphan in orphans if orphan.how == "outlived"]
     for orphan in orphans:
-        if orphan.how == "unread" or orphan.others:
-            continue  # told as a handoff that was lost; or not known to be this run's
+        if orphan.how == "unread" or orphan.others or orphan in late[1:]:
+            continue  # told as a handoff that was lost; not known to be this run's; told with the first
         step = orphan.step
         is_in_vain = orphan.how == "unlinked" and not orphan.is_read and _says_something(step.produced)
         who = f"{step.kind} {step.name}"
@@ -110,7 +111,8 @@ def findings_of(orphans: Sequence[Orphan]) -> Iterator[Finding]:
         told = {
             "unlinked": f"{who} lost its link to the run",
             "dangling": f"{who} was called by a step that is not in the store",
-            "outlived": f"{who} went on after the run was over",
+            "outlived": f"{who} went on after the run was over"
+            + (f", and {len(late) - 1} more" if len(late) > 1 else ""),
         }[orphan.how]
         if orphan.how == "unlinked":
             told += (
