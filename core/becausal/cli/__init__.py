@@ -16,7 +16,17 @@ from typing import Final, Literal, TextIO
 
 from rich.console import Console
 
-from becausal.cli import answering, carrying, judging, looking, remembering, serving, spreading
+from becausal.cli import (
+    answering,
+    carrying,
+    judging,
+    looking,
+    remembering,
+    replaying,
+    serving,
+    spreading,
+    supposing,
+)
 from becausal.cli.command import FINE, WRONG_USE, Answer, Commands
 from becausal.errors import BecausalError
 
@@ -29,6 +39,8 @@ GROUPS: Final[tuple[Callable[[Commands], None], ...]] = (
     answering.add_to,
     spreading.add_to,
     carrying.add_to,
+    replaying.add_to,
+    supposing.add_to,
     serving.add_to,
 )
 """What adds the commands, in the order in which `becausal --help` lists them."""

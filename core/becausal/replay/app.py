@@ -14,7 +14,7 @@ from becausal.errors import ReplayError
 from becausal.replay.adapter import Entry, ReplayAdapter
 from becausal.step import Step
 
-__all__ = ["App", "found_app", "tops"]
+__all__ = ["App", "found_app", "imported", "tops"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class App:
 
 
 def found_app(app: object, adapters: Sequence[ReplayAdapter]) -> App:
-    """Return the app that was given: an object, a function, or `module:name` of one.
+    """Return the app that was given: an object or a function.
 
     A function without parameters that returns an app of a framework's is a factory, and called once.
 
     Raises:
-        ReplayError: there is no such module or name in it, or it is nothing that can be called.
+        ReplayError: it is nothing that can be called.
     """
-    target = _imported(app) if isinstance(app, str) else app
+    target: Any = app
     adapter = _driver(target, adapters)
     if adapter is None and callable(target) and _is_factory(target):
         made = target()
@@ -81,7 +81,12 @@ def _driver(target: object, adapters: Sequence[ReplayAdapter]) -> ReplayAdapter 
     return next((adapter for adapter in adapters if adapter.drives(target)), None)
 
 
-def _imported(place: str) -> Any:
+def imported(place: str) -> Any:
+    """Return what `module:name` names.
+
+    Raises:
+        ReplayError: there is no such thing.
+    """
     module_name, colon, path = place.partition(":")
     if not colon or not module_name or not path:
         raise ReplayError(f"{place!r} names no app: write module:name, such as my_app.graphs:graph")

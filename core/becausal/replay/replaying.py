@@ -23,7 +23,7 @@ from becausal.recorder import Recorder
 from becausal.replay import network as networking
 from becausal.replay.adapter import Entry, ReplayAdapter, replay_adapters
 from becausal.replay.answers import ANSWERED
-from becausal.replay.app import App, found_app, tops
+from becausal.replay.app import App, found_app, imported, tops
 from becausal.replay.check import check
 from becausal.replay.divergence import Divergence, DivergenceError
 from becausal.replay.edit import Edits
@@ -151,6 +151,8 @@ def replay(
     if app is None:
         raise ReplayError("say which app is to run again: a graph, a team, a function, or 'module:name'")
     edits = Edits.of(edit, recorded)
+    # Before anything is recorded: its module may say itself how that is to be done.
+    app = imported(app) if isinstance(app, str) else app
     with _recording(_bodies_of(recorded)) as recorder:
         adapters = replay_adapters()
         target = found_app(app, adapters)

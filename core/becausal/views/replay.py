@@ -1,0 +1,124 @@
+"""A replay, for people and for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TypedDict
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from becausal.replay import Divergence, Replay
+from becausal.run import Run
+from becausal.views import diff
+from becausal.views.clean import head
+
+__all__ = ["ReplayJson", "json", "text"]
+
+MOST_CHANGES = 8
+"""So many differences between what was asked and what is recorded are shown."""
+
+
+class DivergenceJson(TypedDict):
+    """Where a replay left the record."""
+
+    why: str
+    kind: str
+    name: str
+    agent: str | None
+    place: str
+    told: str
+    nearest: str | None
+    request: str | None
+    recorded: str | None
+
+
+class ReplayJson(TypedDict):
+    """What became of a replay."""
+
+    of: str
+    run: str
+    reproduced: bool
+    exact: bool
+    steps: int
+    same: int
+    answered: int
+    ran: list[str]
+    stood_in: list[str]
+    unapplied: list[str]
+    divergence: DivergenceJson | None
+    raised: str | None
+    diff: diff.DiffJson
+
+
+def text(shown: Replay[Run]) -> RenderableType:
+    """Return a replay as text for people."""
+    return Group(*_lines(shown))
+
+
+def _lines(shown: Replay[Run]) -> Iterator[RenderableType]:
+    states = Counter(pair.state for pair in shown.pairs)
+    same, all_steps = states["same"], sum(states.values())
+    asked = f"{len(shown.recalled)} calls answered from the record, {len(shown.ran)} made"
+    asked += f", {len(shown.stood_in)} by a stand-in" if shown.stood_in else ""
+    if shown.reproduced:
+        how = "byte for byte" if shown.is_exact else "but for ids and times"
+        yield Text(f"reproduced: {same} of {all_steps} steps, {how}", "green")
+    elif shown.divergence is not None:
+        yield Text("left the record", "red")
+    else:
+        yield Text(f"not the same: {same} of {all_steps} steps are", "yellow")
+    yield Text(f"{asked}; recorded as {shown.run.chain_id}")
+    if shown.divergence is not None:
+        yield from _divergence(shown.divergence)
+    yield from (Text(f"the edit of step {step[:8]} met no step", "yellow") for step in shown.unapplied)
+    if not shown.reproduced:
+        yield Text()
+        yield diff.text(shown.comparison)
+
+
+def _divergence(shown: Divergence) -> Iterator[RenderableType]:
+    yield Text(f"  {shown}", "red")
+    if shown.request is not None:
+        yield Text(f"  asked:    {head(shown.request.text(), 160)}")
+    if shown.nearest is not None and shown.nearest.received is not None:
+        yield Text(f"  recorded: {head(shown.nearest.received.text(), 160)}")
+    for change in list(shown.delta)[:MOST_CHANGES]:
+        yield Text(f"  {change.kind} at {change.path}")
+
+
+def json(shown: Replay[Run]) -> ReplayJson:
+    """Return a replay as plain data."""
+    pairs = shown.pairs
+    raised = next((outcome.error for outcome in shown.outcomes if outcome.error is not None), None)
+    return ReplayJson(
+        of=shown.of.chain_id,
+        run=shown.run.chain_id,
+        reproduced=shown.reproduced,
+        exact=shown.is_exact,
+        steps=len(pairs),
+        same=sum(pair.state == "same" for pair in pairs),
+        answered=len(shown.recalled),
+        ran=list(shown.ran),
+        stood_in=list(shown.stood_in),
+        unapplied=list(shown.unapplied),
+        divergence=None if shown.divergence is None else _divergence_json(shown.divergence),
+        raised=None if raised is None else f"{type(raised).__qualname__}: {raised}",
+        diff=diff.json(shown.comparison),
+    )
+
+
+def _divergence_json(shown: Divergence) -> DivergenceJson:
+    recorded = None if shown.nearest is None else shown.nearest.received
+    return DivergenceJson(
+        why=shown.why,
+        kind=shown.kind,
+        name=shown.name,
+        agent=shown.agent,
+        place=shown.place,
+        told=str(shown),
+        nearest=None if shown.nearest is None else shown.nearest.id,
+        request=None if shown.request is None else shown.request.text(),
+        recorded=None if recorded is None else recorded.text(),
+    )
