@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests.core.builders import Record
 
 import becausal
@@ -14,6 +17,7 @@ from becausal import Memory, MemoryKeyError, semconv
 from becausal.cli import main
 from becausal.graph import Graph
 from becausal.memory_view import MemoryView
+from becausal.views import memory as shown
 
 
 @pytest.fixture
@@ -156,3 +160,22 @@ def test_the_command_says_when_nobody_wrote_a_key(
     becausal.uninstrument()
     assert main(["memory", "prize", "--store", str(tmp_path / "none.db")]) == 2
     assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_no_part_of_a_version_is_lost_on_a_narrow_screen(store: str, width: int) -> None:
+    kept = becausal.Memory("notes of the whole team", store=store)
+    kept.write("size of the market", {"usd": 20_000_000})
+    found = shown.look_up(
+        becausal.open(store), "size of the market", run=None, at=None, only_last=False, readers=False
+    )
+    kept.close()
+
+    console = Console(width=width, file=io.StringIO())
+    console.print(shown.text(found))
+    text = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    (line,) = found.lines
+    assert "usd: 20000000" in text
+    assert "write" in text
+    assert str(line.seq) in text
+    assert datetime.datetime.fromtimestamp((line.at_ns or 0) / 1e9).strftime("%Y-%m-%d %H:%M:%S") in text

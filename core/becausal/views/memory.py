@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypedDict
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +21,9 @@ from becausal.views.clean import head, styled
 from becausal.views.json import Json, plain
 
 __all__ = ["Asked", "Line", "Reader", "json", "look_up", "text"]
+
+WIDE = 150
+"""Columns of a screen on which a table of versions loses nothing that is needed."""
 
 WIDEST_VALUE = 48
 """Characters of a value that a line shows."""
@@ -110,9 +113,49 @@ def look_up(
 
 
 def text(asked: Asked) -> RenderableType:
-    """Return a table of versions, and one of readers where they were asked for."""
+    """Return a table of versions, and one of readers where they were asked for; on a narrow screen a block for each."""
     if not asked.lines:
         return Text("No memory has been written here yet.")
+    shown = _ByWidth(_wide(asked), _narrow(asked))
+    return shown if asked.readers is None else Group(shown, Text(), _readers(asked.readers))
+
+
+@dataclass(frozen=True, slots=True)
+class _ByWidth:
+    """One of two forms, by the width of the screen."""
+
+    wide: RenderableType
+    narrow: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self.wide if options.max_width >= WIDE else self.narrow
+
+
+def _narrow(asked: Asked) -> RenderableType:
+    """Return for each version a line that says who wrote it and when, and one with the value; the key above them."""
+    rows: list[Text] = []
+    before = None
+    for line in asked.lines:
+        if line.name != before:
+            rows.append(styled(line.name, "bold"))
+            before = line.name
+        version = "?" if line.version is None else str(line.version)
+        rows.append(
+            Text.assemble(
+                styled(
+                    f"  {'*' if line.holds else ' '} @{version} {line.operation}",
+                    "bold" if line.holds else "",
+                ),
+                styled(f"  by {line.agent or '?'}"),
+                styled(f"  seq {line.seq}  {_when(line.at_ns)}", "dim"),
+                styled(f"  step {(line.step_id or '')[:8]} of {(line.chain_id or 'no run')[:8]}", "dim"),
+            )
+        )
+        rows.append(Text.assemble("      ", _value(line)))
+    return Group(*rows)
+
+
+def _wide(asked: Asked) -> RenderableType:
     table = _table("key", "version", "", "by", "value", "seq", "when", "step", "run")
     for line in asked.lines:
         table.add_row(
@@ -126,7 +169,7 @@ def text(asked: Asked) -> RenderableType:
             styled((line.step_id or "")[:8], "dim"),
             styled((line.chain_id or "")[:16], "dim"),
         )
-    return table if asked.readers is None else Group(table, Text(), _readers(asked.readers))
+    return table
 
 
 def json(asked: Asked) -> MemoryJson:
