@@ -16,7 +16,7 @@ from becausal.report.advice import ADVICE
 from becausal.report.excerpt import excerpt_of
 from becausal.run import Run
 
-EVIL = "<script>alert(1)</script> ```\n# Not a heading\n<img src=x onerror=alert(2)> \x1b[31mred\x1b[0m \u202edesrever"
+EVIL = "<script>alert(1)</script>\n```\n# Not a heading\n<img src=x onerror=alert(2)> \x1b[31mred\x1b[0m \u202edesrever"
 
 
 def bad_run() -> Run:
@@ -93,6 +93,14 @@ def test_html_is_whole_in_itself_and_every_text_is_escaped() -> None:
     assert "\u202e" not in page
     assert "prefers-color-scheme: dark" in page
     assert "<mark>" in page
+
+
+def test_content_without_marked_words_is_escaped_too() -> None:
+    page = Run("a" * 32, row(f"{REQUEST} {EVIL}", f"{REQUEST} {EVIL}").steps()).report("html")
+
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "<mark>" not in page
 
 
 def test_markdown_cannot_be_broken_out_of() -> None:

@@ -38,11 +38,10 @@ ol.way > li:last-child { border-left-color: transparent; padding-bottom: 0; }
 .sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: .75rem; margin-top: .35rem; }
 figure { margin: 0; min-width: 0; } figcaption { color: var(--soft); font-size: .8rem; }
 pre { margin: .15rem 0 0; padding: .6rem .75rem; background: var(--card); border: 1px solid var(--line);
-  border-radius: .4rem; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 22rem; overflow: auto;
+  border-radius: .4rem; white-space: pre-wrap; overflow-wrap: anywhere;
   font: .82rem/1.45 ui-monospace, SFMono-Regular, Menlo, monospace; }
 mark { background: var(--mark); color: var(--mark-ink); border-radius: .15rem; padding: 0 .1rem; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
-@media print { pre { max-height: none; } }
 """
 
 
