@@ -59,9 +59,9 @@ def _broken(id: str, tool: str) -> Any:
 for _id, (_framework, _topology, _where) in TOPOLOGIES.items():
     _what = (_topology.__doc__ or _id).rstrip(".")
     if _where == "model":
-        fault(_id, f"a value from nowhere; {_what}", "model.ungrounded", on=(_framework,))(_invented(_id))  # type: ignore[arg-type]
+        fault(_id, f"a value from nowhere; {_what}", "model.ungrounded", on=(_framework,))(_invented(_id))
     else:
         _tool = "look_up" if _id == "T04" else "get_offer"
         fault(_id, f"an error told as data; {_what}", "tool.error_as_data", on=(_framework,))(
             _broken(_id, _tool)
-        )  # type: ignore[arg-type]
+        )

@@ -19,6 +19,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import StructuredTool
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send
+from tests.faults.case import Framework
 from tests.faults.plan import Plan
 from tests.faults.world import FORMATS, STYLES, World, read, write
 from tests.integrations.fakes_autogen import PureClient, Said, calls, ledger, speaker, text_of
@@ -137,7 +138,7 @@ def prebuilt(world: World, names: Sequence[str], hooks: Hooks) -> None:
         )
 
     tool = StructuredTool.from_function(get_offer, name="get_offer", description="Return what an item costs.")
-    agent = create_agent(PureModel(answer=said), [tool], name=names[0])
+    agent: Any = create_agent(PureModel(answer=said), [tool], name=names[0])
     agent.invoke({"messages": [("user", world.request())]})
 
 
@@ -233,7 +234,7 @@ def magentic(world: World, names: Sequence[str], hooks: Hooks) -> None:
     _ask(MagenticOneGroupChat(agents, PureClient(team), max_turns=2), world)
 
 
-TOPOLOGIES: Final[dict[str, tuple[str, Topology, str]]] = {
+TOPOLOGIES: Final[dict[str, tuple[Framework, Topology, str]]] = {
     "T01": ("langgraph", supervisor, "model"),
     "T02": ("langgraph", critic, "model"),
     "T03": ("langgraph", prebuilt, "tool"),

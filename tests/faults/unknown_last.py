@@ -7,22 +7,26 @@ from datetime import date
 
 from tests.faults.case import Framework, Label, Variant
 from tests.faults.unknown import spoken, unknown, with_other
-from tests.faults.world import World, read, write
+from tests.faults.world import Value, Values, World, read, write
 
 __all__: list[str] = []
 
 
 @unknown("L01", "a supplier becomes another one", kept=True)
 def supplier(world: World, variant: Variant, framework: Framework) -> Label:
-    more = {"supplier": "Borealis Timber"}
+    more: Values = {"supplier": "Borealis Timber"}
     return spoken(
         world, variant, framework, with_other("supplier", lambda _: "Palmetto Works"), more=more, is_last=None
-    )  # type: ignore[arg-type]
+    )
 
 
 @unknown("L02", "a year is another one", kept=True)
 def year(world: World, variant: Variant, framework: Framework) -> Label:
-    change = with_other("deadline", lambda day: day.replace(year=day.year - 2, day=min(day.day, 28)))  # type: ignore[union-attr]
+    def earlier(day: Value) -> Value:
+        assert isinstance(day, date)
+        return date(day.year - 2, day.month, min(day.day, 28))
+
+    change = with_other("deadline", earlier)
     return spoken(world, variant, framework, change, is_last=None)
 
 
@@ -42,9 +46,9 @@ def fixed(world: World, variant: Variant, framework: Framework) -> Label:
 
 @unknown("L05", "an address is at another host", kept=True)
 def host(world: World, variant: Variant, framework: Framework) -> Label:
-    more = {"contact": "sales@borealis.example"}
+    more: Values = {"contact": "sales@borealis.example"}
     change = with_other("contact", lambda _: "sales@borea1is-payments.example")
-    return spoken(world, variant, framework, change, more=more, is_last=None)  # type: ignore[arg-type]
+    return spoken(world, variant, framework, change, more=more, is_last=None)
 
 
 @unknown("L06", "a model's thinking leaks into its answer", kept=True)
@@ -72,9 +76,14 @@ def unknown_value(world: World, variant: Variant, framework: Framework) -> Label
 
 @unknown("L09", "day and month change places", kept=True)
 def day_and_month(world: World, variant: Variant, framework: Framework) -> Label:
-    more = {"deadline": date(2027, world.rng.randint(1, 5), world.rng.randint(6, 12))}
-    change = with_other("deadline", lambda day: date(day.year, day.day, day.month))  # type: ignore[union-attr]
-    return spoken(world, variant, framework, change, more=more, is_last=None)  # type: ignore[arg-type]
+    more: Values = {"deadline": date(2027, world.rng.randint(1, 5), world.rng.randint(6, 12))}
+
+    def exchanged(day: Value) -> Value:
+        assert isinstance(day, date)
+        return date(day.year, day.day, day.month)
+
+    change = with_other("deadline", exchanged)
+    return spoken(world, variant, framework, change, more=more, is_last=None)
 
 
 @unknown("L10", "an answer comes as base64", kept=True)
@@ -92,6 +101,6 @@ def call_as_text(world: World, variant: Variant, framework: Framework) -> Label:
 
 @unknown("L12", "one entry of a list is another one", kept=True)
 def exchanged_entry(world: World, variant: Variant, framework: Framework) -> Label:
-    more = {"sizes": tuple(world.rng.sample(range(110, 240, 7), 4))}
+    more: Values = {"sizes": tuple(world.rng.sample(range(110, 240, 7), 4))}
     change = with_other("sizes", lambda value: (*value[:-1], 241))  # type: ignore[index]
-    return spoken(world, variant, framework, change, more=more, is_last=None)  # type: ignore[arg-type]
+    return spoken(world, variant, framework, change, more=more, is_last=None)
