@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from becausal import semconv
@@ -190,14 +190,19 @@ class Flow:
         return iter(found or self._carried_over(step))
 
     def _likelier(self, step: Step, places: Sequence[Place]) -> Iterator[tuple[Place, Grade]]:
-        """Yield an earlier step that said more of what stands beside the text than those that lead here."""
-        earlier = (other for other in self._makers if other.seq < step.seq and self._was_at_hand(other, step))
-        maker = self._likest(islice(earlier, MOST_MAKERS))
+        """Yield what the same caller called before and says more of the same than those that lead here."""
+        maker = self._likest(self._beforehand(step))
         if maker is None:
             return
         most = max(self._likeness(self._payload(place)) for place in places)
         if self._likeness(maker.produced) > most:
-            yield Place(self._outermost(maker, step).id, "produced"), "matched"
+            yield Place(maker.id, "produced"), "matched"
+
+    def _beforehand(self, step: Step) -> Iterator[Step]:
+        """Yield the tools and memories whose answers the caller of a step had in its hands, latest first."""
+        for maker in islice(self._makers_within.get(step.parent_id or "", ()), MOST_MAKERS):
+            if maker.kind in ("tool", "memory_read") and _had_ended(maker, step):
+                yield maker
 
     def _carried_over(self, step: Step) -> Iterator[tuple[Place, Grade]]:
         """Yield the work that a step goes on from: what nobody said since then was there before."""
@@ -291,9 +296,9 @@ class Flow:
     def _elsewhere(self, step: Step) -> Iterator[tuple[Place, Grade]]:
         """Yield an earlier step that produced the text, and the nearest caller that received it."""
         makers = [other for other in self._makers if other.seq < step.seq]
-        surely = self._likest(
-            islice((other for other in makers if self._was_at_hand(other, step)), MOST_MAKERS)
-        )
+        surely = next((other for other in makers if self._was_at_hand(other, step)), None)
+        if surely is not None and self._hints:
+            surely = self._likest(chain((surely,), self._beforehand(step)))
         maker = surely or next((other for other in makers if _had_ended(other, step)), None)
         if maker is not None:
             grade: Grade = "inferred" if surely is None else "matched"

@@ -75,6 +75,8 @@ def _is_told(fact: Fact, how: str, of: Sequence[Fact]) -> bool:
         return bool(
             one and other and _digits(fact) >= 3 and (one / other).normalize().as_tuple().digits == (1,)
         )
+    if how == "growth" and fact.kind != "percent":  # by so many percent, and not by thousands
+        return any(0 < (figure_of(one) or 0) <= 100 for one in of)
     return how != "rounded" or (_digits(fact) >= 2 and figure_of(fact) != figure_of(of[0]))
 
 
