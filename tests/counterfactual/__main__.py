@@ -9,8 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from becausal.counterfactual import Share
 from tests.counterfactual.planted import Case, Judged, judged
+
+from becausal.counterfactual import Share
 
 
 def main() -> int:
@@ -36,7 +37,9 @@ def main() -> int:
     print(f"every cause, and no other: {everything}")
     print(f"replays a case: median {statistics.median(replays)}, most {replays[-1]}")
     print(f"faithful: {sum(one.found.faithful for one in done)} of {sum(replays)} replays")
-    print(f"pieces that could be changed, coarsely: median {statistics.median(len(one.found.pieces) for one in done)}")
+    print(
+        f"pieces that could be changed, coarsely: median {statistics.median(len(one.found.pieces) for one in done)}"
+    )
     print(f"CPU: {(time.process_time() - before) / sum(replays) * 1000:.1f} ms a replay")
     return 0 if smallest.value >= 0.95 else 1
 

@@ -25,8 +25,15 @@ from becausal.run import Run
 
 __all__ = ["Case", "Judged", "judged"]
 
-NAMES = "Orion Vega Lyra Altair Deneb Rigel Mira Castor Pollux Spica Antares Capella Sirius Procyon".split()
-SAYS = ("is overdue", "was paid twice", "has no contract", "moved to Lisbon", "asks for 20 million", "is closed")
+NAMES = ("Orion", "Vega", "Lyra", "Altair", "Deneb", "Rigel", "Mira", "Castor", "Pollux", "Spica", "Antares")
+SAYS = (
+    "is overdue",
+    "was paid twice",
+    "has no contract",
+    "moved to Lisbon",
+    "asks for 20 million",
+    "is closed",
+)
 
 
 @dataclass
@@ -52,7 +59,8 @@ class Case:
         sizes = chance.choice([[1], [1], [1, 1], [2], [2], [1, 2], [3], [1, 1, 1], [2, 2]])
         groups = [[next(facts) for _ in range(size)] for size in sizes]
         planted = [fact for group in groups for fact in group]
-        told: list[list[str]] = [[next(facts) for _ in range(chance.randint(1, 4))] for _ in range(chance.randint(3, 8))]
+        counts = [chance.randint(1, 4) for _ in range(chance.randint(3, 8))]
+        told = [[next(facts) for _ in range(count)] for count in counts]
         request = [next(facts), next(facts)]
         for fact in planted:
             place = request if chance.random() < 0.15 else chance.choice(told)

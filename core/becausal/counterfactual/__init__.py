@@ -152,10 +152,9 @@ def blame_by_replay(
     if kinds is not None:
         known = [piece for piece in known if piece.kind in kinds]
     search = Search(trials.verdict, most_replays)
-    causes = _coarse(search, known, most_causes)
-    fine = [finer for cause in causes for finer in _finer(search, list(cause), most_causes, MOST_LEVELS)]
+    causes = _causes(search, known, most_causes)
     return Counterfactual(
-        tuple(Cause(tuple(cause), trials.share(cause)) for cause in sorted(fine, key=len)),
+        tuple(Cause(tuple(cause), trials.share(cause)) for cause in sorted(causes, key=len)),
         tuple(known),
         trials.replays,
         trials.faithful,
@@ -164,36 +163,46 @@ def blame_by_replay(
     )
 
 
-def _coarse(search: Search[Piece], known: Sequence[Piece], most: int) -> list[tuple[Piece, ...]]:
-    """Return the causes among pieces. A piece that the app cannot be without gives way to its parts."""
+def _causes(search: Search[Piece], known: Sequence[Piece], most: int) -> list[list[Piece]]:
+    """Return causes that have nothing in common, each taken apart as far as it goes."""
+    causes: list[list[Piece]] = []
+    left = _firm(search, known)
+    while len(causes) < most:
+        coarse = search.first(left, thorough=not causes)
+        if coarse is None:
+            break
+        fine, rest = _finer(search, coarse)
+        causes.append(fine)
+        # What stands beside a cause in the same answer may belong to another one.
+        left = [piece for piece in left if piece not in set(coarse)] + rest
+    return causes
+
+
+def _firm(search: Search[Piece], known: Sequence[Piece]) -> list[Piece]:
+    """Return pieces without which something can be learnt; what the app cannot be without gives way to its parts."""
     left = list(known)
     for _ in range(MOST_LEVELS):
         if search.is_clear(left):
             break
-        firm = search.clear(left)
-        if len(firm) == len(left):
+        kept = set(search.clear(left))
+        if len(kept) == len(left):
             break
-        kept = set(firm)
         left = [part for piece in left for part in ([piece] if piece in kept else piece.parts())]
-    return search.causes(search.clear(left) if not search.is_clear(left) else left, most)
+    return left
 
 
-def _finer(search: Search[Piece], cause: list[Piece], most: int, levels: int) -> list[list[Piece]]:
-    """Return the causes that are within a cause, taken apart as far as it goes."""
-    if levels == 0:
-        return [cause]
-    if len(cause) == 1:
-        parts = cause[0].parts()
-        found = search.causes(parts, most) if parts else []
+def _finer(search: Search[Piece], cause: list[Piece]) -> tuple[list[Piece], list[Piece]]:
+    """Return a cause taken apart as far as it goes, and what else was in its pieces."""
+    rest: list[Piece] = []
+    for _ in range(MOST_LEVELS):
+        parts = [part for piece in cause for part in piece.parts() or [piece]]
+        smaller = None if parts == cause else search.first(_firm(search, parts))
         # A cause of all parts is the whole again.
-        inner = [list(some) for some in found if len(some) < len(parts)]
-        return [finer for some in inner for finer in _finer(search, some, most, levels - 1)] or [cause]
-    smaller: list[Piece] = []
-    for number, piece in enumerate(cause):
-        parts = piece.parts()
-        found_parts = search.refined([*smaller, *cause[number + 1 :]], parts) if parts else None
-        smaller += found_parts if found_parts and len(found_parts) < len(parts) else [piece]
-    return [cause] if smaller == cause else _finer(search, smaller, most, levels - 1)
+        if smaller is None or len(smaller) == len(parts):
+            break
+        rest += [part for part in parts if part not in set(smaller)]
+        cause = smaller
+    return cause, rest
 
 
 class _Trials(Generic[R]):

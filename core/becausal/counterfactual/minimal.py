@@ -4,8 +4,8 @@ Delta debugging: `ddmin` halves a set that changes the outcome for as long as a 
 part, still does; what remains cannot spare a single piece. A trial may say nothing (the app failed without the piece):
 it counts neither way. Each set is tried once.
 
-One such set says that the outcome changes without it. There may be others: they are looked for among the pieces that
-no set has yet. So two sets of one piece each mean that the outcome needed both; one set of two pieces means that each
+One such set says that the outcome changes without it. There may be others, to be looked for among the pieces that no
+set has yet. So two sets of one piece each mean that the outcome needed both; one set of two pieces means that each
 of them was enough.
 
 Source: Zeller & Hildebrandt 2002, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 28(2), figure 5;
@@ -69,29 +69,16 @@ class Search(Generic[T]):
         """Return those pieces without which, one by one, something can be learnt."""
         return [piece for piece in pieces if self.is_clear([piece])]
 
-    def causes(self, pieces: Sequence[T], most: int) -> list[tuple[T, ...]]:
-        """Return minimal sets that have no piece in common, the smallest first; at most so many."""
-        found: list[tuple[T, ...]] = []
-        left = list(pieces)
-        try:
-            while left and len(found) < most and (start := self._some(left, thorough=not found)):
-                found.append(tuple(self.minimal(start)))
-                left = [piece for piece in left if piece not in found[-1]]
-        except _SpentError:
-            self.is_spent = True
-        return sorted(found, key=len)
-
-    def refined(self, within: Sequence[T], parts: Sequence[T]) -> list[T] | None:
-        """Return the fewest parts that, together with other pieces, do what the whole did; None if they do not.
+    def first(self, pieces: Sequence[T], *, thorough: bool = True) -> list[T] | None:
+        """Return a minimal set among pieces that changes the outcome; None where none is found.
 
         Args:
-            within: the other pieces, which are changed every time.
-            parts: what takes the whole piece's place.
+            pieces: where to look.
+            thorough: look also where all of them change nothing: some may, if others undo it.
         """
-        inner: Search[T] = Search(lambda some: self.verdict([*within, *some]), self._most)
         try:
-            start = inner._some(list(parts), thorough=True)
-            return inner.minimal(start) if start else None
+            start = self._some(list(pieces), thorough=thorough) if pieces else None
+            return None if start is None else self.minimal(start)
         except _SpentError:
             self.is_spent = True
             return None
@@ -116,12 +103,7 @@ class Search(Generic[T]):
         return least
 
     def _some(self, pieces: list[T], *, thorough: bool) -> list[T] | None:
-        """Return a set that changes the outcome: all of them or, where that is no evidence, some.
-
-        Args:
-            pieces: where to look.
-            thorough: look also where all of them change nothing: a part may, if the others undo it.
-        """
+        """Return a set that changes the outcome: all of them or, where that is no evidence, some."""
         said = self.verdict(pieces)
         if said == "changed":
             return pieces
