@@ -183,3 +183,11 @@ def test_times_that_run_backwards_do_not_part_a_turn_from_what_it_answers(tmp_pa
 
     assert [step.started_ns for step in run.steps] == sorted(step.started_ns for step in run.steps)
     assert run.blame("20 million").segments[0].source == "tool"
+
+
+def test_what_came_out_is_what_the_user_was_told_and_not_that_they_stopped(tmp_path: Path) -> None:
+    run = loaded(tmp_path, [*CALLS, {"role": "user", "content": "###STOP###"}])
+
+    assert run.output is not None
+    assert "It was 20 million USD." in run.output.text()
+    assert run.blame("20 million").segments[0].source == "tool"

@@ -134,6 +134,11 @@ class _Log:
                 self._take(turn, root)
             self._hear(turn)
         root.ended_ns = self._now
+        if spoken and spoken[-1].speaker.lower() in USERS:
+            # That the user thanks, or stops, is not what came out.
+            answers = [turn for turn in spoken if turn.speaker.lower() not in USERS]
+            if answers:
+                self._drafts.produce(root, answers[-1].said)
         self._drafts.note(("conversation log",), self._notes())
         return self._drafts.made
 
