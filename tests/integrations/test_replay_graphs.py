@@ -1,15 +1,20 @@
-"""Every graph of the table is played again from its record, with models and tools made unusable.
+"""Every graph of the table runs again from its record, with models and tools made unusable.
 
-What an app or its user can see is the same, byte for byte: results, each piece of each stream, events, callbacks,
-exceptions.
+Played again as it was played, all that an app or its user can see is the same, byte for byte: results, each piece of
+each stream, events, callbacks, exceptions. And each run of it, taken by itself, is reproduced step by step by
+`Run.replay`, also the later turns of a conversation, which go on from a state that nobody has any more.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import copy
 from pathlib import Path
 
 import pytest
 from tests.integrations.graphs import GRAPHS, Case
+from tests.integrations.graphs.doings import DOINGS
 from tests.integrations.graphs.plays import played, ways_of
 from tests.integrations.replays import conversation, without_the_outside
 
@@ -43,6 +48,50 @@ def test_a_graph_is_played_again_from_its_record(case: Case, tmp_path: Path) -> 
 
     assert differ == []
     assert sum(guard.failures.values()) == failures
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.filterwarnings("ignore")
+def test_each_run_of_a_graph_is_reproduced_by_itself(case: Case, tmp_path: Path) -> None:
+    live, store = RUN_INSIDE.get(case.name), tmp_path / "becausal.db"
+    becausal.instrument(store=store)
+    try:
+        converse(case)
+        becausal.flush()
+        runs = becausal.open(store)
+        recorded = [runs.get(info.chain_id) for info in runs.list() if not info.chain_id.startswith("memory")]
+        with without_the_outside(but=live):
+            replays = [run.replay(case.build, live=live or ()) for run in recorded]
+    finally:
+        becausal.uninstrument()
+
+    assert replays
+    assert [replay for replay in replays if not replay.reproduced] == []
+
+
+def converse(case: Case) -> None:
+    """Have one conversation with a graph; a turn may fail, as its row says."""
+    app, config = case.build(), {**case.config, "configurable": {"thread_id": "1"}}
+    for given in copy.deepcopy(case.turns):
+        with contextlib.suppress(Exception):
+            if case.is_async:
+                asyncio.run(app.ainvoke(given, config, **case.options))
+            else:
+                app.invoke(given, config, **case.options)
+
+
+@pytest.mark.parametrize("name", ["a state edited", "a state looked at", "an interrupt answered twice"])
+@pytest.mark.filterwarnings("ignore")
+def test_what_was_done_to_a_graph_from_outside_is_done_again(name: str, tmp_path: Path) -> None:
+    build, doing = DOINGS[name]
+    becausal.instrument(store=tmp_path / "becausal.db")
+    try:
+        asyncio.run(doing(build(), {"configurable": {"thread_id": "1"}}))
+        replay = becausal.last_run().replay(build)
+    finally:
+        becausal.uninstrument()
+
+    assert replay.reproduced
 
 
 def is_the_same(case: Case, way: str, folder: Path) -> bool:

@@ -22,7 +22,7 @@ def in_order(value: object, *, always: bool = False) -> tuple[bytes, bytes] | No
     """Return a value's (digest, body) with its dicts in their order.
 
     None where the canonical form says the same, since every dict's keys are sorted, unless it is asked for `always`;
-    and for what cannot be written in one piece. Never raises.
+    and for what cannot be written in one piece: a plain object, a dict of keys that are not all str. Never raises.
     """
     try:
         body = packb(value, _written, UNSORTED)

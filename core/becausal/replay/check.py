@@ -74,8 +74,8 @@ def _of_the_record(session: Session, steps: Sequence[Step], tops: Sequence[Step]
 
 
 def _why_not(session: Session, step: Step) -> str:
-    if step.status in ("open", "unfinished"):
-        return "it had not ended when the record ends"
+    if step.status in ("open", "unfinished", "cancelled", "abandoned") and step.produced is None:
+        return "it had not ended when the record ends, or was cancelled: nobody knows its answer"
     try:
         if step.status == "error":
             if session.kept_error(step) is None and step.produced is None:

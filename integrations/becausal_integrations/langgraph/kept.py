@@ -73,6 +73,8 @@ class Kept:
             resumes = bool(loop.config.get("configurable", {}).get("__pregel_resuming"))
         else:
             resumes = loop.input is None or is_of(loop.input, "Command")
+            # From an earlier checkpoint, by its name: that is not where the run before left off.
+            resumes = resumes and not loop.config.get("configurable", {}).get("checkpoint_id")
         if not checkpoint["channel_versions"] or (resumes and not _is_elsewhere(self._register, loop)):
             return
         configurable = (loop.checkpoint_config or {}).get("configurable", {})

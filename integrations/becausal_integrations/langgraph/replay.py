@@ -42,6 +42,9 @@ HISTORY = ("get_delta_channel_history",)
 STORE = ("get", "put", "search", "delete", "list_namespaces", "batch")
 CACHE = ("get", "set", "clear")
 
+THREAD = "langgraph thread"
+"""Under which key a session knows the thread that was gone on with last."""
+
 TYPES = ("langgraph.types", "langgraph.errors", "langgraph.store.base")
 """Modules whose classes may stand in a recorded value."""
 
@@ -82,9 +85,11 @@ class LangGraphReplay:
         """Call a graph as it was called."""
         step = entry.step
         config, options = _called(entry)
-        thread = step.attributes.get(semconv.CONVERSATION_ID)
+        # Who edits a thread's state says on his step no more than that he does.
+        thread = step.attributes.get(semconv.CONVERSATION_ID) or entry.session.kept_for.get(THREAD)
         if thread is not None:
             config["configurable"].setdefault("thread_id", thread)
+            entry.session.kept_for[THREAD] = thread
         if (step.kind, step.name) == ("memory_write", "update_state"):
             return app.update_state(config, entry.given, as_node=step.agent).get("configurable")
         if app.checkpointer:
