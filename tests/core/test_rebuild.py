@@ -136,6 +136,8 @@ def test_dicts_are_in_their_order_where_that_was_kept() -> None:
 
     assert (list(again), list(again["a"]), list(again["m"][0])) == (["z", "a", "m"], ["c", "b"], ["y", "x"])
     assert in_order({"a": 1, "b": {"c": 2}}) is None  # the canonical form says it
+    assert in_order(("text", {"b": 1, "a": 2})) is not None
+    assert in_order([Frozen(Loud("x")), Model(a=1, b=["y"])]) is None
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ canonical body, in one piece; only its keys stand as they stood.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ormsgpack import Ext, Fragment, packb
@@ -25,15 +26,23 @@ def in_order(value: object, *, always: bool = False) -> tuple[bytes, bytes] | No
     and for what cannot be written in one piece: a plain object, a dict of keys that are not all str. Never raises.
     """
     try:
-        body = packb(value, _written, UNSORTED)
-        if not always and body == packb(value, _written, OPTIONS):
+        body = packb(value, _in_order, UNSORTED)
+        if not always and body == packb(value, _sorted, OPTIONS):
             return None
     except Exception:
         return None
     return digest_of(body), body
 
 
-def _written(value: object) -> Any:
+def _in_order(value: object) -> Any:
+    return _written(value, _in_order, UNSORTED)
+
+
+def _sorted(value: object) -> Any:
+    return _written(value, _sorted, OPTIONS)
+
+
+def _written(value: object, hook: Callable[[object], Any], options: int) -> Any:
     reader = reader_of(type(value))
     if reader.cost > 1:
         raise TypeError  # a plain object, which may hold the whole app: the canonical form knows where to stop
@@ -44,8 +53,8 @@ def _written(value: object) -> Any:
         # The order of an object's fields is its class's, which nobody has to be told.
         return {"\0": Ext(Code.TYPE, code.encode()), **{name: content[name] for name in sorted(content)}}
     if shape == UNORDERED:
-        items = sorted(packb(item, _written, UNSORTED) for item in content)
+        items = sorted(packb(item, hook, options) for item in content)
         return Ext(code, array(len(items)) + b"".join(items))
     if shape == ITEMS:
         content = [[*pair] for pair in content]
-    return Ext(code, packb(content, _written, UNSORTED))
+    return Ext(code, packb(content, hook, options))
