@@ -19,13 +19,21 @@ from typing import overload
 
 import becausal.blame as blaming
 from becausal import findings as finding_out
-from becausal import lineage, rootcause, semconv
-from becausal import orphans as orphaned
+from becausal import semconv
+from becausal.answers import lineage, rootcause
+from becausal.answers import orphans as orphaned
+from becausal.answers.comparison import Comparison, compare
+from becausal.answers.contamination import Contamination, Version, contaminated_by, version_of
+from becausal.answers.health import Health
+from becausal.answers.health import health as judge_health
+from becausal.answers.lineage import Lineage
+from becausal.answers.orphans import Orphan
+from becausal.answers.report import Format
+from becausal.answers.report import report as write_report
+from becausal.answers.rootcause import Suspect
 from becausal.blame import Blame
 from becausal.cassette import Cassette, is_cassette
 from becausal.cassette.store import CassetteStore
-from becausal.comparison import Comparison, compare
-from becausal.contamination import Contamination, Version, contaminated_by, version_of
 from becausal.counterfactual import MOST_REPLAYS, Counterfactual, Piece, PieceKind, blame_by_replay
 from becausal.decision import Decision
 from becausal.drift import Drift, Embed, drift, embedder
@@ -36,20 +44,13 @@ from becausal.findings.scene import Scene
 from becausal.graph import Graph
 from becausal.graph.edge import Edge
 from becausal.handoff import Handoff
-from becausal.health import Health
-from becausal.health import health as judge_health
 from becausal.instrument import active_store, flush, store_url_in_use
-from becausal.lineage import Lineage
 from becausal.logline import LogLine, lines_of
 from becausal.memory_view import Held, MemoryView
-from becausal.orphans import Orphan
 from becausal.payload import Payload
 from becausal.recorder import OUTSIDE
 from becausal.replay.replaying import Replay, replay, several
 from becausal.replay.session import REPLAYS, Standin
-from becausal.report import Format
-from becausal.report import report as write_report
-from becausal.rootcause import Suspect
 from becausal.settings import store_url
 from becausal.step import Status, Step
 from becausal.store import ChainInfo, Store, open_store

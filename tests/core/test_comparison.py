@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.core.builders import Draft, Record
 
-from becausal.comparison import Comparison, compare
+from becausal.answers.comparison import Comparison, compare
 from becausal.run import Run
 
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.builders import Record
 
-from becausal.dominators import dominators
-from becausal.lineage import impact, why
+from becausal.answers.dominators import dominators
+from becausal.answers.lineage import impact, why
 
 
 def by_trying(after: list[list[int]], sources: list[int], goal: int) -> set[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.core.builders import Record
 
-from becausal.health import VERDICTS
+from becausal.answers.health import VERDICTS
 from becausal.run import Run
 
 ANSWER = "The desk costs 41.50 dollars, delivery is on 3 May 2027."

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.core.builders import Record, research_team
 
+from becausal.answers.lineage import impact, why
 from becausal.errors import StepNotFoundError
 from becausal.handoff import Handoff
-from becausal.lineage import impact, why
 
 
 def test_the_output_goes_back_to_everything_nearest_first() -> None:

@@ -9,11 +9,11 @@ import pytest
 from tests.core.builders import Record
 from tests.core.test_rootcause import REQUEST, WRONG, row
 
+from becausal.answers.report import FORMATS, incident
+from becausal.answers.report.advice import ADVICE
+from becausal.answers.report.excerpt import excerpt_of
 from becausal.errors import BecausalError
 from becausal.finding import KINDS
-from becausal.report import FORMATS, incident
-from becausal.report.advice import ADVICE
-from becausal.report.excerpt import excerpt_of
 from becausal.run import Run
 
 EVIL = "<script>alert(1)</script>\n```\n# Not a heading\n<img src=x onerror=alert(2)> \x1b[31mred\x1b[0m \u202edesrever"

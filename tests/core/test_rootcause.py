@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.core.builders import Draft, Record
 
 from becausal import semconv
+from becausal.answers.rootcause import Suspect, contained, root_cause
 from becausal.finding import Finding, FindingKind, Severity
-from becausal.rootcause import Suspect, contained, root_cause
 from becausal.run import Run
 from becausal.step import Step
 

@@ -26,8 +26,8 @@ from tests.faults.scoring import wilson
 from tests.faults.world import World
 
 import becausal
-from becausal.comparison import Comparison, compare
-from becausal.rootcause import Suspect, contained
+from becausal.answers.comparison import Comparison, compare
+from becausal.answers.rootcause import Suspect, contained
 from becausal.run import Run
 from becausal.step import Step
 

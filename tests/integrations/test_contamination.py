@@ -21,8 +21,8 @@ from typing_extensions import TypedDict
 
 import becausal
 from becausal import semconv
+from becausal.answers.contamination import Contamination
 from becausal.cli import main
-from becausal.contamination import Contamination
 from becausal.errors import MemoryKeyError, StepNotFoundError
 from becausal.run import Run, Runs
 from becausal.step import Cause

@@ -26,7 +26,7 @@ from tests.core.builders import Record
 from typing_extensions import TypedDict
 
 import becausal
-from becausal.orphans import Orphan
+from becausal.answers.orphans import Orphan
 from becausal.run import Run, Runs
 from becausal.store import Store
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.text import Text
 
+from becausal.answers.report import FORMATS, incident, report
 from becausal.cli.command import FINE, FOUND, RUN, Answer, Commands, add_command, run_of
 from becausal.errors import BecausalError
-from becausal.report import FORMATS, incident, report
 from becausal.views import diff
 from becausal.views import health as healths
 from becausal.views import report as reports

@@ -27,11 +27,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
+from becausal.answers.recorded import Recorded
 from becausal.counterfactual.likely import Share
 from becausal.counterfactual.minimal import Search, Verdict
 from becausal.counterfactual.piece import Piece, PieceKind, edits_of, sources
 from becausal.errors import ReplayError
-from becausal.recorded import Recorded
 from becausal.replay import Replay
 from becausal.replay.answers import ANSWERED
 from becausal.replay.edit import Edit

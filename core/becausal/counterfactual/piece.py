@@ -14,9 +14,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from becausal.answers.comparison.pair import Side
 from becausal.canonical import Record
 from becausal.canonical.belief import BOOKKEEPING
-from becausal.comparison.pair import Side
 from becausal.graph import Graph
 from becausal.payload import text_of
 from becausal.replay.edit import Edit, Place, edit

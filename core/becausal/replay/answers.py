@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from becausal import semconv
-from becausal.comparison.pair import steady
+from becausal.answers.comparison.pair import steady
 from becausal.payload import Payload
 from becausal.step import Attribute, Step, StepKind
 

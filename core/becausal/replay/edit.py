@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from becausal import semconv
-from becausal.comparison.pair import Side
+from becausal.answers.comparison.pair import Side
+from becausal.answers.recorded import Recorded
 from becausal.errors import ReplayError, StepNotFoundError
-from becausal.recorded import Recorded
 from becausal.replay.answers import ANSWERED
 from becausal.replay.rebuild import UnmadeError
 from becausal.replay.session import Recalled, Session

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
-from becausal.comparison import Comparison, compare
-from becausal.comparison.pair import Pair
+from becausal.answers.comparison import Comparison, compare
+from becausal.answers.comparison.pair import Pair
+from becausal.answers.recorded import Recorded
 from becausal.errors import ReplayError
 from becausal.instrument import Hooks, active_recorder, instrument, uninstrument
 from becausal.payload import Bodies
-from becausal.recorded import Recorded
 from becausal.recorder import Recorder
 from becausal.replay import network as networking
 from becausal.replay.adapter import Entry, ReplayAdapter, replay_adapters

@@ -8,8 +8,8 @@ from typing import Final, TypedDict
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from becausal.answers.lineage import Lineage
 from becausal.blame import Blame, Derived, Rewording, Segment, Source
-from becausal.lineage import Lineage
 from becausal.step import Step
 from becausal.views.clean import cut, styled
 from becausal.views.json import (

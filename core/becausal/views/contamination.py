@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
-from becausal.contamination import Contamination, Entry, Spread
+from becausal.answers.contamination import Contamination, Entry, Spread
 from becausal.views.clean import cut, styled
 
 __all__ = ["ContaminationJson", "json", "text"]

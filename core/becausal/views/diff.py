@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from becausal.comparison import Comparison, Pair, State
+from becausal.answers.comparison import Comparison, Pair, State
 from becausal.delta import Change, Delta
 from becausal.finding import Finding
 from becausal.payload import Payload

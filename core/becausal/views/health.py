@@ -7,7 +7,7 @@ from typing import TypedDict
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from becausal.health import Health
+from becausal.answers.health import Health
 from becausal.views.clean import styled
 from becausal.views.rootcause import SuspectJson
 from becausal.views.rootcause import json as suspects_json

@@ -9,8 +9,8 @@ from rich.console import RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
+from becausal.answers.orphans import Orphan
 from becausal.graph.edge import Edge
-from becausal.orphans import Orphan
 from becausal.views.clean import styled
 
 __all__ = ["OrphanJson", "json", "text"]

@@ -1,10 +1,10 @@
-"""A report's data for programs; for people it is a document of its own (`becausal.report`)."""
+"""A report's data for programs; for people it is a document of its own (`becausal.answers.report`)."""
 
 from __future__ import annotations
 
 from typing import TypedDict
 
-from becausal.report import Cause, Incident, Leg
+from becausal.answers.report import Cause, Incident, Leg
 from becausal.views.health import HealthJson
 from becausal.views.health import json as health_json
 

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from becausal.answers.lineage import Lineage
+from becausal.answers.rootcause import Suspect
 from becausal.graph.edge import Edge
-from becausal.lineage import Lineage
-from becausal.rootcause import Suspect
 from becausal.step import Step
 from becausal.views.clean import cut, styled
 

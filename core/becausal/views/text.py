@@ -11,12 +11,12 @@ from rich.text import Text
 from rich.tree import Tree
 
 from becausal import semconv
+from becausal.answers.lineage import Lineage
 from becausal.decision import Decision
 from becausal.delta import Change
 from becausal.findings.scene import noted
 from becausal.graph.edge import Edge
 from becausal.handoff import Handoff, Verdict
-from becausal.lineage import Lineage
 from becausal.payload import Payload, text_of
 from becausal.run import Run
 from becausal.step import EdgeKind, Grade, Status, Step

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Final
 
-from becausal.report.excerpt import Excerpt, one_line
-from becausal.report.incident import Cause, Incident, Leg
+from becausal.answers.report.excerpt import Excerpt, one_line
+from becausal.answers.report.incident import Cause, Incident, Leg
 
 __all__ = ["html"]
 

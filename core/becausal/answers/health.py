@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from becausal.answers.recorded import Recorded
+from becausal.answers.rootcause import Suspect, contained, root_cause
 from becausal.finding import Finding
 from becausal.findings.failure import BROKEN
 from becausal.payload import Payload
-from becausal.recorded import Recorded
-from becausal.rootcause import Suspect, contained, root_cause
 from becausal.step import Step
 
 __all__ = ["VERDICTS", "Health", "Verdict", "health"]

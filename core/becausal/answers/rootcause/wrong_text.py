@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from becausal import blame as blaming
+from becausal.answers.recorded import Recorded
+from becausal.answers.rootcause.party import in_words
+from becausal.answers.rootcause.suspect import Suspect
 from becausal.handoff import Handoff
-from becausal.recorded import Recorded
-from becausal.rootcause.party import in_words
-from becausal.rootcause.suspect import Suspect
 from becausal.step import Step
 
 __all__ = ["by_text"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 
-from becausal.comparison.pair import Pair, belief_of, place_of, steady
-from becausal.recorded import Recorded
+from becausal.answers.comparison.pair import Pair, belief_of, place_of, steady
+from becausal.answers.recorded import Recorded
 from becausal.step import Step
 
 __all__ = ["paired"]

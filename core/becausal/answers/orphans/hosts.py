@@ -7,11 +7,11 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Final
 
+from becausal.answers.orphans.orphan import Orphan, top_of
 from becausal.graph import Graph
 from becausal.graph.content import Content
 from becausal.graph.edge import Edge
 from becausal.graph.wording import Wording
-from becausal.orphans.orphan import Orphan, top_of
 from becausal.payload import Payload
 from becausal.recorder import OUTSIDE
 from becausal.step import Grade, Step

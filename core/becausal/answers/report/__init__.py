@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from becausal.answers.recorded import Recorded
+from becausal.answers.report.html import html
+from becausal.answers.report.incident import Cause, Incident, Leg, incident
+from becausal.answers.report.markdown import markdown
 from becausal.errors import BecausalError
-from becausal.recorded import Recorded
-from becausal.report.html import html
-from becausal.report.incident import Cause, Incident, Leg, incident
-from becausal.report.markdown import markdown
 
 __all__ = ["FORMATS", "Cause", "Format", "Incident", "Leg", "incident", "report"]
 

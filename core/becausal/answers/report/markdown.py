@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from becausal.report.excerpt import Excerpt, one_line
-from becausal.report.incident import Cause, Incident, Leg
+from becausal.answers.report.excerpt import Excerpt, one_line
+from becausal.answers.report.incident import Cause, Incident, Leg
 
 __all__ = ["markdown"]
 

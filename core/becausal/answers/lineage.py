@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from becausal.dominators import dominators
+from becausal.answers.dominators import dominators
 from becausal.errors import StepNotFoundError
 from becausal.graph import Graph
 from becausal.graph.edge import Edge, worst

@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 from typing import Final
 
 from becausal import semconv
+from becausal.answers.health import Health, health
+from becausal.answers.lineage import passed_by_all
+from becausal.answers.recorded import Recorded
+from becausal.answers.report.advice import advice_on
+from becausal.answers.report.excerpt import Excerpt, excerpt, excerpt_of, one_line
+from becausal.answers.rootcause import Suspect
+from becausal.answers.rootcause.said import Said
 from becausal.facts import facts, missing
 from becausal.facts.fact import Key
 from becausal.findings.scene import Scene
 from becausal.findings.way import carriers
-from becausal.health import Health, health
-from becausal.lineage import passed_by_all
 from becausal.payload import Payload
-from becausal.recorded import Recorded
-from becausal.report.advice import advice_on
-from becausal.report.excerpt import Excerpt, excerpt, excerpt_of, one_line
-from becausal.rootcause import Suspect
-from becausal.rootcause.said import Said
 from becausal.step import Step
 
 __all__ = ["Cause", "Incident", "Leg", "incident"]

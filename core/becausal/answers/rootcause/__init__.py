@@ -25,17 +25,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from becausal import semconv
+from becausal.answers.recorded import Recorded
+from becausal.answers.rootcause.party import decisions_on, party_of
+from becausal.answers.rootcause.said import Said
+from becausal.answers.rootcause.suspect import Suspect
+from becausal.answers.rootcause.wrong_text import by_text
 from becausal.facts import missing
 from becausal.finding import Finding
 from becausal.findings.scene import Scene, Stated
 from becausal.findings.way import carriers, next_turns
 from becausal.graph import Graph
 from becausal.handoff import Handoff
-from becausal.recorded import Recorded
-from becausal.rootcause.party import decisions_on, party_of
-from becausal.rootcause.said import Said
-from becausal.rootcause.suspect import Suspect
-from becausal.rootcause.wrong_text import by_text
 from becausal.step import Step
 
 __all__ = ["Suspect", "contained", "root_cause"]

@@ -19,11 +19,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
+from becausal.answers.orphans.hosts import ASIDE, LATE_NS, MOST_CHAINS, ON_ITS_OWN, Host, Hosts
+from becausal.answers.orphans.orphan import How, Orphan, top_of
+from becausal.answers.orphans.within import dangling, outlived, unread
 from becausal.finding import Finding
 from becausal.graph import Graph
-from becausal.orphans.hosts import ASIDE, LATE_NS, MOST_CHAINS, ON_ITS_OWN, Host, Hosts
-from becausal.orphans.orphan import How, Orphan, top_of
-from becausal.orphans.within import dangling, outlived, unread
 from becausal.payload import Payload
 from becausal.step import Cause, Step
 from becausal.store import Store

@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Final
 
 from becausal import semconv
-from becausal.comparison.pair import LARGEST, Pair, Side, steady
-from becausal.recorded import Recorded
+from becausal.answers.comparison.pair import LARGEST, Pair, Side, steady
+from becausal.answers.recorded import Recorded
 from becausal.step import Attribute, Step
 
 __all__ = ["Parting", "partings"]

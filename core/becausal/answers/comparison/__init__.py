@@ -17,12 +17,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 
-from becausal.comparison.pair import Pair, Side, State, difference
-from becausal.comparison.pairing import paired
-from becausal.comparison.parting import Parting, partings
+from becausal.answers.comparison.pair import Pair, Side, State, difference
+from becausal.answers.comparison.pairing import paired
+from becausal.answers.comparison.parting import Parting, partings
+from becausal.answers.recorded import Recorded
 from becausal.delta import Delta
 from becausal.finding import Finding
-from becausal.recorded import Recorded
 from becausal.step import Step
 
 __all__ = ["Comparison", "Pair", "Parting", "Side", "State", "compare"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from becausal.answers.orphans.orphan import Orphan
 from becausal.graph import Graph
 from becausal.graph.edge import Edge
-from becausal.orphans.orphan import Orphan
 from becausal.step import Step
 
 __all__ = ["dangling", "outlived", "unread"]
