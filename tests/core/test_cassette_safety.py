@@ -8,6 +8,7 @@ import os
 import random
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -158,18 +159,46 @@ def test_a_file_that_unpacks_to_more_than_is_allowed_is_refused_before_it_is_unp
         read(path, max_bytes=100)
 
 
-@pytest.mark.parametrize("declared", [10, 10**15])
-def test_a_section_that_is_larger_or_smaller_than_declared_is_refused(path: Path, declared: int) -> None:
+def with_header(path: Path, **said: int | str) -> Path:
+    """Say otherwise of a file's first section in its header."""
     whole = path.read_bytes()
     length = int.from_bytes(whole[15:19], "big")
     header = json.loads(whole[19 : 19 + length])
-    header["sections"][0]["size"] = declared
+    header["sections"][0].update(said)
     packed = json.dumps(header).encode()
-    path.write_bytes(
-        sealed(whole[:15] + len(packed).to_bytes(4, "big") + packed + whole[19 + length : -DIGEST])
-    )
+    sections = whole[19 + length : -DIGEST]
+    path.write_bytes(sealed(whole[:15] + len(packed).to_bytes(4, "big") + packed + sections))
+    return path
 
-    refused(path, "not what its header says" if declared == 10 else "that are allowed")
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"size": 10}, "not what its header says"),
+        ({"size": 10**15}, "that are allowed"),
+        ({"sha256": "0" * 64}, "not what its header says"),
+        ({"stored": 10}, "do not fill the file"),
+        ({"stored": -1}, "is no count"),
+        ({"codec": "lzma"}, "which is unknown"),
+        ({"name": "bodies"}, "two sections 'bodies'"),
+    ],
+)
+def test_a_section_that_is_not_what_the_header_says_is_refused(
+    path: Path, said: dict[str, int | str], told: str
+) -> None:
+    refused(with_header(path, **said), told)
+
+
+def test_a_section_is_unpacked_no_further_than_it_is_declared(path: Path) -> None:
+    rewritten(path, lambda sections: sections.update(steps=bytes(300_000_000)))
+    with_header(path, size=10)
+
+    tracemalloc.start()
+    refused(path, "not what its header says")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 20_000_000
 
 
 def in_line(section: str, number: int, **said: Any) -> Callable[[dict[str, bytes]], None]:

@@ -202,7 +202,7 @@ def _bytes_of(path: Path, max_bytes: int) -> bytes:
                 "if you trust it, allow more with max_bytes"
             )
         with path.open("rb") as opened:
-            return opened.read(max_bytes + 1)
+            return opened.read(found.st_size + 1)
     except FileNotFoundError as failure:
         raise CassetteError(f"{path} does not exist; `becausal export RUN -o {path}` makes one") from failure
     except OSError as failure:

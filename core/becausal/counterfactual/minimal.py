@@ -74,7 +74,8 @@ class Search(Generic[T]):
 
         Args:
             pieces: where to look.
-            thorough: look also where all of them change nothing: some may, if others undo it.
+            thorough: where all of them change nothing, look through parts of them too, and not only through each
+                alone: some may change it, if others undo that.
         """
         try:
             start = self._some(list(pieces), thorough=thorough) if pieces else None
@@ -108,7 +109,8 @@ class Search(Generic[T]):
         if said == "changed":
             return pieces
         if said == "same" and not thorough:
-            return None
+            # What comes later may hide what came before: without both, nothing is seen of either.
+            return next(([piece] for piece in pieces if self.verdict([piece]) == "changed"), None)
         count = 2
         while count < 2 * len(pieces):
             chunks = list(_chunks(pieces, min(count, len(pieces))))
