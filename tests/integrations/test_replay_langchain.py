@@ -126,7 +126,7 @@ def test_a_model_streams_in_the_same_pieces_to_whoever_listens() -> None:
         def __init__(self) -> None:
             self.heard: list[str] = []
 
-        def on_llm_new_token(self, token: str, **_: Any) -> None:
+        def on_llm_new_token(self, token: Any, **_: Any) -> None:
             self.heard.append(token)
 
     heard: list[list[str]] = []

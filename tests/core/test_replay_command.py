@@ -1,0 +1,99 @@
+"""`becausal replay`: from a terminal, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+APP = """
+import becausal
+
+@becausal.tool
+def price(item):
+    open("calls.txt", "a").write(item)
+    return {"price": 20, "item": item}
+
+def shop(item):
+    with becausal.chain(item) as turn:
+        told = f"{item}: {price(item)['price']}"
+        turn.returned(told)
+        return told
+
+if __name__ == "__main__":
+    becausal.instrument("threads", store="runs.db")
+    print(shop("tea"))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "shop.py").write_text(APP)
+    assert run(tmp_path, "shop.py").stdout == "tea: 20\n"
+    (tmp_path / "calls.txt").unlink()
+    return tmp_path
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "NO_COLOR": "1"}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def replay(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(folder, "-m", "becausal", "replay", "last", "--store", "runs.db", "--app", *arguments)
+
+
+def test_a_run_is_replayed_and_said_to_be_the_same(folder: Path) -> None:
+    done = replay(folder, "shop:shop")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "reproduced: 2 of 2 steps, byte for byte" in done.stdout
+    assert not (folder / "calls.txt").exists()
+
+
+def test_programs_read_it_too(folder: Path) -> None:
+    said: dict[str, Any] = json.loads(replay(folder, "shop:shop", "--json").stdout)
+
+    assert (said["reproduced"], said["exact"], said["answered"], said["ran"]) == (True, True, 1, [])
+    assert said["run"].startswith("replay")
+    assert said["divergence"] is None
+
+
+def test_an_edit_is_read_from_a_file(folder: Path) -> None:
+    tools = run(folder, "-m", "becausal", "tools", "last", "--store", "runs.db", "--json")
+    step = json.loads(tools.stdout)[0]["step"]
+    (folder / "edit.json").write_text(json.dumps([{"step": step, "path": ["price"], "to": 2}]))
+
+    done = replay(folder, "shop:shop", "--edit", "edit.json")
+
+    assert done.returncode == 0
+    assert "tea: 2" in done.stdout
+
+
+def test_a_tool_that_is_named_runs(folder: Path) -> None:
+    assert replay(folder, "shop:shop", "--live", "price").returncode == 0
+    assert (folder / "calls.txt").read_text() == "tea"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nowhere:shop",), "no module 'nowhere'"),
+        (("shop:nothing",), "shop has no 'nothing'"),
+        (("shop:APP_NAME",), "shop has no 'APP_NAME'"),
+        (("shop",), "module:name"),
+        (("shop:shop", "--edit", "none.json"), "cannot be read"),
+    ],
+)
+def test_wrong_use_is_told(folder: Path, arguments: tuple[str, ...], said: str) -> None:
+    done = replay(folder, *arguments)
+
+    assert done.returncode == 2
+    assert said in done.stderr
