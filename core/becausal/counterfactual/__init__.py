@@ -89,7 +89,7 @@ class Counterfactual:
     """What a search has shown."""
 
     causes: tuple[Cause, ...]
-    """The smallest first; empty where no piece changes the outcome."""
+    """The smallest first, and of two alike what came first; empty where no piece changes the outcome."""
     pieces: tuple[Piece, ...] = field(repr=False)
     """What was there to be changed, coarsely."""
     replays: int
@@ -154,13 +154,18 @@ def blame_by_replay(
     search = Search(trials.verdict, most_replays)
     causes = _causes(search, known, most_causes)
     return Counterfactual(
-        tuple(Cause(tuple(cause), trials.share(cause)) for cause in sorted(causes, key=len)),
+        tuple(Cause(tuple(cause), trials.share(cause)) for cause in sorted(causes, key=_order)),
         tuple(known),
         trials.replays,
         trials.faithful,
         dict(trials.reasons),
         not search.is_spent,
     )
+
+
+def _order(cause: Sequence[Piece]) -> tuple[int, int]:
+    """Sort the smallest first and, of two alike, what came first: the others may only have passed it on."""
+    return len(cause), min(piece.step.seq for piece in cause)
 
 
 def _causes(search: Search[Piece], known: Sequence[Piece], most: int) -> list[list[Piece]]:
