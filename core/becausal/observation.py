@@ -15,6 +15,7 @@ from opentelemetry.context import Context
 from becausal import clock
 from becausal.payload import Payload
 from becausal.step import Attribute, Cause, Grade, OpenStep, Status, Step, StepKind, StepRef
+from becausal.store import Store
 
 __all__ = ["NOTHING", "Answer", "Observation", "Opening", "Replaying", "Sealed", "new_step"]
 
@@ -80,6 +81,9 @@ class Replaying(Protocol):
 
     def begun(self, step: OpenStep) -> None:
         """A step has begun."""
+
+    def memories(self) -> Store | None:
+        """Return what stands for the store of the app's memories; None where nothing is replayed."""
 
     def call(self, seen: Observation, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return what is called in a function's place, once the step is current: itself, or what answers."""

@@ -8,6 +8,8 @@ import os
 import random
 import socket
 import threading
+import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -406,6 +408,46 @@ def test_the_app_serves_its_users_meanwhile() -> None:
     assert calls == ["coffee", "coffee"]
     assert other.startswith("coffee")
     assert found[0].reproduced
+
+
+def test_a_memory_is_read_as_it_stood_and_not_written_to() -> None:
+    memory = becausal.Memory("prices")
+    memory.write("tea", 1)
+
+    def app(item: str) -> list[Any]:
+        with becausal.chain(item):
+            before = memory.read(item)
+            memory.write(item, before + 1)
+            return [
+                before,
+                memory.read(item),
+                memory.get("coffee"),
+                [event.version for event in memory.history(item)],
+            ]
+
+    told, run = recorded(app, "tea")
+    memory.write("tea", 70)
+    memory.write("coffee", 8)
+    events = memory.history("tea")
+
+    replay = run.replay(app)
+
+    assert replay.value == told == [1, 2, None, [1, 2]]
+    assert replay.reproduced
+    assert memory.history("tea") == events
+    assert memory.verify() is None
+
+
+def test_what_is_left_to_chance_is_answered_once_it_is_a_tool() -> None:
+    now, any_id = becausal.tool(name="now")(time.time), becausal.tool(name="id")(uuid.uuid4)
+
+    def app(item: str) -> tuple[float, uuid.UUID]:
+        with becausal.chain(item):
+            return now(), any_id()
+
+    told, run = recorded(app, "tea")
+
+    assert run.replay(app).value == told
 
 
 def random_branches(count: int) -> list[tuple[int, int]]:

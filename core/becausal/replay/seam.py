@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from typing import Any
+from typing import Any, cast
 
 from becausal.context import current
 from becausal.observation import NOTHING, Observation, Opening
 from becausal.replay.rebuild import UnmadeError
 from becausal.replay.session import Recalled, Session, in_force
 from becausal.step import OpenStep, StepRef
+from becausal.store import Store
 
 __all__ = ["Seam", "recall", "result_of"]
 
@@ -32,6 +33,11 @@ class Seam:
         session = in_force()
         if session is not None:
             session.begun(step)
+
+    def memories(self) -> Store | None:
+        """Return what stands for the store of the app's memories here; None outside every replay."""
+        session = in_force()
+        return None if session is None else cast(Store, session.memories())
 
     def call(self, seen: Observation, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return what is called in a function's place."""

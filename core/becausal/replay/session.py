@@ -22,6 +22,7 @@ from becausal.observation import NOTHING, Opening
 from becausal.payload import Bodies, Payload
 from becausal.replay.answers import ANSWERED, NOWHERE, Answers, Place, place_below
 from becausal.replay.divergence import Divergence, DivergenceError, Why
+from becausal.replay.memories import MemoryTwin
 from becausal.replay.rebuild import Classes, UnmadeError, rebuild
 from becausal.step import Attribute, OpenStep, Step, StepKind, StepRef
 
@@ -166,6 +167,7 @@ class Session:
         self._instead, self._inputs = dict(instead or {}), dict(inputs or {})
         self._asking: dict[str, Callable[[Any], Any]] = {}
         self._places: OrderedDict[str, Place] = OrderedDict()
+        self._memories: MemoryTwin | None = None
         self._lock = threading.Lock()
         _by_chain[self.chain_id] = self
 
@@ -324,6 +326,13 @@ class Session:
         """Return a body of the recorded run, or of this one."""
         body = self._bodies.body(digest)
         return body if body is not None or self._written is None else self._written.body(digest)
+
+    def memories(self) -> MemoryTwin:
+        """Return what stands for the store of the app's memories."""
+        with self._lock:
+            if self._memories is None:
+                self._memories = MemoryTwin(self._bodies, self.of, self.steps)
+            return self._memories
 
     def read_from(self, written: Bodies) -> None:
         """Read from now on what this run wrote from somewhere else."""
