@@ -41,7 +41,7 @@ from becausal.validators import validator
 if TYPE_CHECKING:
     from becausal.memory import Memory
     from becausal.replay.edit import edit
-    from becausal.run import last_run, open
+    from becausal.runs import last_run, open
 
 __all__ = [
     "AdapterError",
@@ -83,8 +83,8 @@ __all__ = [
 _LOOKING = {
     "Memory": "becausal.memory",
     "edit": "becausal.replay.edit",
-    "last_run": "becausal.run",
-    "open": "becausal.run",
+    "last_run": "becausal.runs",
+    "open": "becausal.runs",
 }
 
 

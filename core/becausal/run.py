@@ -19,11 +19,11 @@ from typing import overload
 
 import becausal.blame as blaming
 from becausal import findings as finding_out
-from becausal import semconv
 from becausal.answers import lineage, rootcause
 from becausal.answers import orphans as orphaned
 from becausal.answers.comparison import Comparison, compare
-from becausal.answers.contamination import Contamination, Version, contaminated_by, version_of
+from becausal.answers.contamination import Contamination, contaminated_by
+from becausal.answers.handoffs import handoffs_of
 from becausal.answers.health import Health
 from becausal.answers.health import health as judge_health
 from becausal.answers.lineage import Lineage
@@ -32,42 +32,30 @@ from becausal.answers.report import Format
 from becausal.answers.report import report as write_report
 from becausal.answers.rootcause import Suspect
 from becausal.blame import Blame
-from becausal.cassette import Cassette, is_cassette
-from becausal.cassette.store import CassetteStore
+from becausal.cassette import Cassette
 from becausal.counterfactual import MOST_REPLAYS, Counterfactual, Piece, PieceKind, blame_by_replay
 from becausal.decision import Decision
 from becausal.drift import Drift, Embed, drift, embedder
-from becausal.errors import BecausalError, RunNotFoundError, StepNotFoundError
+from becausal.errors import BecausalError, StepNotFoundError
 from becausal.finding import Finding
 from becausal.findings.departures import departures
 from becausal.findings.scene import Scene
 from becausal.graph import Graph
 from becausal.graph.edge import Edge
 from becausal.handoff import Handoff
-from becausal.instrument import active_store, flush, store_url_in_use
 from becausal.logline import LogLine, lines_of
 from becausal.memory_view import Held, MemoryView
 from becausal.payload import Payload
-from becausal.recorder import OUTSIDE
 from becausal.replay.replaying import Replay, replay, several
-from becausal.replay.session import REPLAYS, Standin
-from becausal.settings import store_url
+from becausal.replay.session import Standin
 from becausal.step import Status, Step
-from becausal.store import ChainInfo, Store, open_store
+from becausal.store import Store
 from becausal.toolcall import ToolCall
 
-__all__ = ["Run", "Runs", "last_run", "open"]
-
-ChainInfos = list[ChainInfo]
+__all__ = ["Asked", "Run"]
 
 Asked = Step | Handoff | ToolCall | Decision | str
 """What one may ask about: a step, what a step tells, its id or the beginning of its id."""
-
-NO_RUNS_OF_THE_APP = (OUTSIDE, REPLAYS)
-"""How the ids of chains begin that are nobody's last run: memory outside every request, and replays of runs."""
-
-MOST_NAMED = 8
-"""So many candidates are named when a run is not found."""
 
 
 class Run:
@@ -75,7 +63,8 @@ class Run:
 
     def __init__(self, chain_id: str, steps: list[Step], *, store: Store | None = None) -> None:
         self.chain_id = chain_id
-        self._store = store
+        self.store = store
+        """Where it came from, and its payloads' bodies are; None of a run that was put together from steps."""
         self.graph = Graph(steps)
         """The causal graph; `graph.to_networkx()` gives it to networkx."""
 
@@ -126,10 +115,7 @@ class Run:
     @cached_property
     def handoffs(self) -> tuple[Handoff, ...]:
         """Every handoff, in the order of sending."""
-        receivers = {
-            cause.source_id: step for step in self.steps for cause in step.causes if cause.kind == "transfer"
-        }
-        return tuple(self._handoff(step, receivers) for step in self.steps if step.kind == "handoff")
+        return handoffs_of(self.graph)
 
     @cached_property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -156,12 +142,12 @@ class Run:
     @cached_property
     def orphans(self) -> tuple[Orphan, ...]:
         """Work that belongs to this run without a living link to it: lost threads, callbacks, messages nobody read."""
-        return orphaned.orphans_of(self.chain_id, self.graph, self._store)
+        return orphaned.orphans_of(self.chain_id, self.graph, self.store)
 
     def joined(self) -> Run:
         """Return this run with its orphans in it, so that `blame`, `why` and `impact` see them too."""
         certain = [orphan for orphan in self.orphans if orphan.how == "unlinked" and not orphan.others]
-        return Run(self.chain_id, orphaned.joined(self.graph, certain), store=self._store)
+        return Run(self.chain_id, orphaned.joined(self.graph, certain), store=self.store)
 
     def contamination(self, of: Asked | Finding | Held, *, possible: bool = False) -> Contamination:
         """Return where something wrong of this run came to: every reader, every output, in this run and in others.
@@ -174,7 +160,7 @@ class Run:
             StepNotFoundError: there is no such step.
             BecausalError: this run came from no store.
         """
-        if self._store is None:
+        if self.store is None:
             raise BecausalError("this run came from no store: get it with becausal.open().get(…)")
         wrong = (
             of
@@ -183,14 +169,14 @@ class Run:
             if isinstance(of, Held)
             else self.graph.step(_named_step(of))
         )
-        return contaminated_by(self._store, wrong, graph=self.graph, possible=possible)
+        return contaminated_by(self.store, wrong, graph=self.graph, possible=possible)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong, in the order in which it entered."""
         found = finding_out.find(self.graph, self.handoffs)
         lost = orphaned.findings_of(self.orphans)
-        strayed = departures(self.graph, self._store)
+        strayed = departures(self.graph, self.store)
         return tuple(sorted((*found, *lost, *strayed), key=finding_out.place)) if lost or strayed else found
 
     @cached_property
@@ -283,7 +269,7 @@ class Run:
             CassetteError: it cannot be written, or there is something that is no cassette.
             StoreError: the store cannot be read.
         """
-        known = self._store
+        known = self.store
         events = () if known is None else known.memory_events()
         reads = () if known is None else known.memory_reads()
         return Cassette.of(self.chain_id, self.steps, events, reads).write(path)
@@ -382,169 +368,6 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run {self.chain_id[:8]} {self.name!r}: {len(self.steps)} steps, {self.status}>"
-
-    def _handoff(self, step: Step, receivers: Mapping[str, Step]) -> Handoff:
-        said = step.attributes
-        sources = [cause.source_id for cause in step.causes if cause.kind == "transfer"]
-        sent_by = self._named(said.get(semconv.TRANSFER_SENT_BY)) or self._named(next(iter(sources), None))
-        received_by = self._named(said.get(semconv.TRANSFER_RECEIVED_BY)) or receivers.get(step.id)
-        sender, receiver = said.get(semconv.TRANSFER_SOURCE), said.get(semconv.TRANSFER_TARGET_OWN)
-        return Handoff(
-            step,
-            str(sender) if sender else None,
-            str(receiver) if receiver else None,
-            sent_by,
-            received_by,
-        )
-
-    def _named(self, step_id: object) -> Step | None:
-        return self.graph.step(step_id) if isinstance(step_id, str) and step_id in self.graph else None
-
-
-class Runs:
-    """The runs in a store, to be read while an app writes more of them."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    def last(self) -> Run:
-        """Return the newest run.
-
-        Raises:
-            RunNotFoundError: there is none yet.
-        """
-        # What a process did to its memories outside every request is no run of anything, and a replay of a run none of
-        # the app's.
-        newest = [
-            info
-            for info in self.store.chains(limit=MOST_NAMED)
-            if not info.chain_id.startswith(NO_RUNS_OF_THE_APP)
-        ]
-        if not newest:
-            newest = [
-                info for info in self.store.chains() if not info.chain_id.startswith(NO_RUNS_OF_THE_APP)
-            ]
-        if not newest:
-            raise RunNotFoundError(self._nothing_yet())
-        return self._load(newest[0])
-
-    def get(self, chain_id: str) -> Run:
-        """Return a run by its chain id or by the beginning of it.
-
-        Raises:
-            RunNotFoundError: no run, or more than one, answers to it.
-        """
-        found = self.store.chains(prefix=chain_id, limit=MOST_NAMED + 1) if chain_id else []
-        exact = [info for info in found if info.chain_id == chain_id]
-        if len(exact or found) == 1:
-            return self._load((exact or found)[0])
-        if found:
-            raise RunNotFoundError(
-                f"{chain_id!r} is the beginning of several chain ids; write more of it: {_named(found)}"
-            )
-        there = self.store.chains(limit=MOST_NAMED + 1)
-        if not there:
-            raise RunNotFoundError(self._nothing_yet())
-        raise RunNotFoundError(f"no run's chain id begins with {chain_id!r}; the newest are: {_named(there)}")
-
-    def list(self, *, limit: int | None = None) -> ChainInfos:
-        """Return what there is, newest first, without loading it."""
-        return self.store.chains(limit=limit)
-
-    def contaminated_by(
-        self, of: Asked | Finding | Held | Version, *, run: str | None = None, possible: bool = False
-    ) -> Contamination:
-        """Return where something wrong came to: every reader, every output derived from it, in all runs of the store.
-
-            runs.contaminated_by("research/prices@3").outputs    # runs whose answers say what this version said
-
-        Args:
-            of: a version of a memory's key (`memory/key@3`, `key@3`; without a number the last), or what
-                `Run.contamination` takes; a step's id is looked for in `run`.
-            run: a chain id or the beginning of one; the newest run by default.
-            possible: follow what depends on it without saying it into other runs, too.
-
-        Raises:
-            MemoryKeyError: several memories have this key.
-            StepNotFoundError: nobody wrote such a key, and the run has no such step.
-            RunNotFoundError: there is no such run.
-        """
-        known = version_of(self.store, of) if isinstance(of, str) and run is None else None
-        if known is not None or isinstance(of, Version):
-            return contaminated_by(self.store, known or of, possible=possible)  # type: ignore[arg-type]
-        step = of if isinstance(of, Step) else getattr(of, "step", None)
-        chain_id = step.chain_id if isinstance(step, Step) else run
-        found = self.last() if chain_id is None else self.get(chain_id)
-        return found.contamination(of, possible=possible)
-
-    def orphans(self, *, limit: int = 1_000) -> tuple[Orphan, ...]:
-        """Return the chains that are no runs of their own, newest first, each with the run that shows its content.
-
-        Args:
-            limit: so many of the newest chains are looked at.
-        """
-        return tuple(orphaned.orphans_in(self.store, limit=limit))
-
-    def gaps(self) -> dict[str, int]:
-        """Return how much could not be recorded, by reason."""
-        return self.store.gaps()
-
-    def close(self) -> None:
-        """Let go of the store. Bodies of the runs that came from it can no longer be read."""
-        self.store.close()
-
-    def __enter__(self) -> Runs:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<Runs in {self.store.url}>"
-
-    def _load(self, info: ChainInfo) -> Run:
-        return Run(info.chain_id, self.store.load(info.chain_id), store=self.store)
-
-    def _nothing_yet(self) -> str:
-        return (
-            f"no run has been recorded in {self.store.url} yet: call becausal.instrument() before the app runs, "
-            "or name another store"
-        )
-
-
-def open(store: str | os.PathLike[str] | None = None) -> Runs:
-    """Open a store, or a cassette, to read runs from it.
-
-    Args:
-        store: a URL or a path; None for the store that this process records to, else `BECAUSAL_STORE`, else
-            `sqlite:///.becausal/becausal.db`.
-
-    Raises:
-        StoreError: there is no such store, or it cannot be read.
-        StoreFormatError: it is damaged, no store of ours, or of a newer format; of a cassette a `CassetteError`.
-    """
-    if store is not None and is_cassette(store):
-        return Runs(CassetteStore(store))
-    url = store_url_in_use() if store is None else store_url(os.fspath(store))
-    return Runs(open_store(url, read_only=True))
-
-
-def last_run() -> Run:
-    """Return the newest run in this process's store, after writing what is still on its way there.
-
-    Raises:
-        RunNotFoundError: there is none yet.
-        StoreError: the store cannot be read.
-    """
-    flush()
-    store = active_store()
-    # One in memory is known to this process alone, and cannot be opened a second time.
-    return open().last() if store is None or ":memory:" not in store.url else Runs(store).last()
-
-
-def _named(infos: ChainInfos) -> str:
-    few = ", ".join(f"{info.chain_id[:16]} ({info.name})" for info in infos[:MOST_NAMED])
-    return f"{few}, …" if len(infos) > MOST_NAMED else few
 
 
 @overload

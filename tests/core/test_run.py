@@ -10,8 +10,8 @@ from tests.core.builders import Record, research_team
 import becausal
 from becausal.errors import RunNotFoundError, StepNotFoundError, StoreError
 from becausal.run import Run
-from becausal.run import open as open_runs
-from becausal.step import Cause
+from becausal.runs import open as open_runs
+from becausal.step import Cause, StepKind
 
 
 @pytest.fixture
@@ -140,6 +140,34 @@ def test_an_empty_store_says_how_to_record(url: str) -> None:
             runs.last()
         with pytest.raises(RunNotFoundError, match=r"becausal\.instrument\(\)"):
             runs.get("a")
+
+
+def test_work_that_lost_its_link_while_a_run_was_under_way_is_not_the_last_run(url: str) -> None:
+    run, lost = Record("ab" * 16, started_ns=1_000), Record("ac" * 16, started_ns=1_002)
+    with run.step("workflow", "team"):
+        for turn in range(9):
+            run.did("agent", "planner", f"q{turn}", f"plan {turn}")
+    lost.did("tool", "lookup", {"city": "Lisbon"}, "sunny")
+    for record in (run, lost):
+        record.write(url)
+
+    with open_runs(url) as runs:
+        assert runs.list()[0].chain_id == lost.chain_id
+        assert runs.last().chain_id == run.chain_id
+
+
+@pytest.mark.parametrize(("kind", "since"), [("tool", 10**9), ("agent", 1_002), ("workflow", 1_002)])
+def test_what_began_by_itself_is_the_last_run(url: str, kind: StepKind, since: int) -> None:
+    run, later = Record("ab" * 16, started_ns=1_000), Record("ac" * 16, started_ns=since)
+    with run.step("workflow", "team"):
+        for turn in range(9):
+            run.did("agent", "planner", f"q{turn}", f"plan {turn}")
+    later.did(kind, "lookup", {"city": "Lisbon"}, "sunny")
+    for record in (run, later):
+        record.write(url)
+
+    with open_runs(url) as runs:
+        assert runs.last().chain_id == later.chain_id
 
 
 def test_a_missing_store_is_refused(url: str) -> None:

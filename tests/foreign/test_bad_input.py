@@ -13,7 +13,8 @@ import pytest
 from becausal import foreign, semconv
 from becausal.errors import ImportFormatError
 from becausal.foreign import Span, file
-from becausal.run import Run, Runs
+from becausal.run import Run
+from becausal.runs import Runs
 from becausal.step import OpenStep
 from becausal.store import open_store
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from becausal import foreign, semconv
-from becausal.run import Run, Runs
+from becausal.run import Run
+from becausal.runs import Runs
 from becausal.store import open_store
 
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -24,7 +24,8 @@ from becausal import semconv
 from becausal.answers.contamination import Contamination
 from becausal.cli import main
 from becausal.errors import MemoryKeyError, StepNotFoundError
-from becausal.run import Run, Runs
+from becausal.run import Run
+from becausal.runs import Runs
 from becausal.step import Cause
 from becausal.store import Store
 

@@ -27,7 +27,8 @@ from typing_extensions import TypedDict
 
 import becausal
 from becausal.answers.orphans import Orphan
-from becausal.run import Run, Runs
+from becausal.run import Run
+from becausal.runs import Runs
 from becausal.store import Store
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from becausal import foreign, semconv
-from becausal.run import Run, Runs
+from becausal.run import Run
+from becausal.runs import Runs
 from becausal.step import Step
 from becausal.store import open_store
 

@@ -9,10 +9,11 @@ from typing import TypeAlias
 
 from rich.console import RenderableType
 
-from becausal import run as loading
+from becausal import runs as loading
 from becausal.cassette import is_cassette
 from becausal.finding import SEVERITIES
-from becausal.run import Run, Runs
+from becausal.run import Run
+from becausal.runs import Runs
 from becausal.settings import Settings
 
 __all__ = [

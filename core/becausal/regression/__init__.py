@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from becausal import run as loading
+from becausal import runs as loading
 from becausal.delta import Delta
 from becausal.finding import KINDS, SEVERITIES, Finding
 from becausal.payload import Payload

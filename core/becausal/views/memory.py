@@ -16,7 +16,8 @@ from becausal.canonical.hiding import hidden_name
 from becausal.errors import MemoryKeyError, RunNotFoundError
 from becausal.memory_event import MemoryEvent, MemoryRead, value_at
 from becausal.memory_view import Held, content_of
-from becausal.run import Run, Runs
+from becausal.run import Run
+from becausal.runs import Runs
 from becausal.views.clean import head, styled
 from becausal.views.json import Json, plain
 

@@ -1,0 +1,182 @@
+"""The runs in a store, and how one gets at them: `becausal.open`, `becausal.last_run`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+
+from becausal.answers.contamination import Contamination, Version, contaminated_by, version_of
+from becausal.answers.orphans import Orphan, orphans_in
+from becausal.answers.orphans.hosts import ASIDE, MOST_CHAINS, ON_ITS_OWN
+from becausal.cassette import is_cassette
+from becausal.cassette.store import CassetteStore
+from becausal.errors import RunNotFoundError
+from becausal.finding import Finding
+from becausal.instrument import active_store, flush, store_url_in_use
+from becausal.memory_view import Held
+from becausal.run import Asked, Run
+from becausal.settings import store_url
+from becausal.step import Step
+from becausal.store import ChainInfo, Store, open_store
+from becausal.store.links import links_of
+
+__all__ = ["Runs", "last_run", "open"]
+
+ChainInfos = list[ChainInfo]
+
+MOST_NAMED = 8
+"""So many candidates are named when a run is not found."""
+
+
+class Runs:
+    """The runs in a store, to be read while an app writes more of them."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def last(self) -> Run:
+        """Return the newest run; of work that lost its link while another run was under way, that run.
+
+        Raises:
+            RunNotFoundError: there is none yet.
+        """
+        infos = [*islice(self._of_the_app(), MOST_NAMED)]
+        if not infos:
+            raise RunNotFoundError(self._nothing_yet())
+        return self._load(self._not_within_another(infos))
+
+    def get(self, chain_id: str) -> Run:
+        """Return a run by its chain id or by the beginning of it.
+
+        Raises:
+            RunNotFoundError: no run, or more than one, answers to it.
+        """
+        found = self.store.chains(prefix=chain_id, limit=MOST_NAMED + 1) if chain_id else []
+        exact = [info for info in found if info.chain_id == chain_id]
+        if len(exact or found) == 1:
+            return self._load((exact or found)[0])
+        if found:
+            raise RunNotFoundError(
+                f"{chain_id!r} is the beginning of several chain ids; write more of it: {_named(found)}"
+            )
+        there = self.store.chains(limit=MOST_NAMED + 1)
+        if not there:
+            raise RunNotFoundError(self._nothing_yet())
+        raise RunNotFoundError(f"no run's chain id begins with {chain_id!r}; the newest are: {_named(there)}")
+
+    def list(self, *, limit: int | None = None) -> ChainInfos:
+        """Return what there is, newest first, without loading it."""
+        return self.store.chains(limit=limit)
+
+    def contaminated_by(
+        self, of: Asked | Finding | Held | Version, *, run: str | None = None, possible: bool = False
+    ) -> Contamination:
+        """Return where something wrong came to: every reader, every output derived from it, in all runs of the store.
+
+            runs.contaminated_by("research/prices@3").outputs    # runs whose answers say what this version said
+
+        Args:
+            of: a version of a memory's key (`memory/key@3`, `key@3`; without a number the last), or what
+                `Run.contamination` takes; a step's id is looked for in `run`.
+            run: a chain id or the beginning of one; the newest run by default.
+            possible: follow what depends on it without saying it into other runs, too.
+
+        Raises:
+            MemoryKeyError: several memories have this key.
+            StepNotFoundError: nobody wrote such a key, and the run has no such step.
+            RunNotFoundError: there is no such run.
+        """
+        known = version_of(self.store, of) if isinstance(of, str) and run is None else None
+        if known is not None or isinstance(of, Version):
+            return contaminated_by(self.store, known or of, possible=possible)  # type: ignore[arg-type]
+        step = of if isinstance(of, Step) else getattr(of, "step", None)
+        chain_id = step.chain_id if isinstance(step, Step) else run
+        found = self.last() if chain_id is None else self.get(chain_id)
+        return found.contamination(of, possible=possible)
+
+    def orphans(self, *, limit: int = 1_000) -> tuple[Orphan, ...]:
+        """Return the chains that are no runs of their own, newest first, each with the run that shows its content.
+
+        Args:
+            limit: so many of the newest chains are looked at.
+        """
+        return tuple(orphans_in(self.store, limit=limit))
+
+    def gaps(self) -> dict[str, int]:
+        """Return how much could not be recorded, by reason."""
+        return self.store.gaps()
+
+    def close(self) -> None:
+        """Let go of the store. Bodies of the runs that came from it can no longer be read."""
+        self.store.close()
+
+    def __enter__(self) -> Runs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Runs in {self.store.url}>"
+
+    def _of_the_app(self) -> Iterator[ChainInfo]:
+        """Yield the chains that are runs of the app's, newest first; the newest few are asked for first."""
+        for limit, skipped in ((MOST_NAMED, 0), (None, MOST_NAMED)):
+            for info in self.store.chains(limit=limit)[skipped:]:
+                if not info.chain_id.startswith(ASIDE):
+                    yield info
+
+    def _not_within_another(self, infos: ChainInfos) -> ChainInfo:
+        """Return the newest of some chains; where a tool or a model began it while a run was under way, that run."""
+        links = links_of(self.store)
+        newest = infos[0]
+        began = [] if links is None else links.begun(newest.started_ns, newest.started_ns, limit=MOST_CHAINS)
+        if links is None or any(one.chain_id == newest.chain_id and one.kind in ON_ITS_OWN for one in began):
+            return newest
+        holding = {one.chain_id: one.kind for one in links.under_way(newest.started_ns, limit=MOST_CHAINS)}
+        return next((info for info in infos[1:] if holding.get(info.chain_id) in ON_ITS_OWN), newest)
+
+    def _load(self, info: ChainInfo) -> Run:
+        return Run(info.chain_id, self.store.load(info.chain_id), store=self.store)
+
+    def _nothing_yet(self) -> str:
+        return (
+            f"no run has been recorded in {self.store.url} yet: call becausal.instrument() before the app runs, "
+            "or name another store"
+        )
+
+
+def open(store: str | os.PathLike[str] | None = None) -> Runs:
+    """Open a store, or a cassette, to read runs from it.
+
+    Args:
+        store: a URL or a path; None for the store that this process records to, else `BECAUSAL_STORE`, else
+            `sqlite:///.becausal/becausal.db`.
+
+    Raises:
+        StoreError: there is no such store, or it cannot be read.
+        StoreFormatError: it is damaged, no store of ours, or of a newer format; of a cassette a `CassetteError`.
+    """
+    if store is not None and is_cassette(store):
+        return Runs(CassetteStore(store))
+    url = store_url_in_use() if store is None else store_url(os.fspath(store))
+    return Runs(open_store(url, read_only=True))
+
+
+def last_run() -> Run:
+    """Return the newest run in this process's store, after writing what is still on its way there.
+
+    Raises:
+        RunNotFoundError: there is none yet.
+        StoreError: the store cannot be read.
+    """
+    flush()
+    store = active_store()
+    # One in memory is known to this process alone, and cannot be opened a second time.
+    return open().last() if store is None or ":memory:" not in store.url else Runs(store).last()
+
+
+def _named(infos: ChainInfos) -> str:
+    few = ", ".join(f"{info.chain_id[:16]} ({info.name})" for info in infos[:MOST_NAMED])
+    return f"{few}, …" if len(infos) > MOST_NAMED else few
