@@ -85,9 +85,8 @@ class Kept:
             "step": loop.checkpoint_metadata.get("step", -1),
             "namespace": configurable.get("checkpoint_ns") or "",
         }
-        kept = self._recorder.kept(state)
-        if kept is not None:
-            self._states[loop] = kept
+        # Sealed as any payload, part by part: a conversation is not to be kept once for each of its turns.
+        self._states[loop] = self._recorder.seal(state)
 
     def entered(
         self, token: tuple[PregelLoop, Sealed | None] | None, _: Any, error: BaseException | None
