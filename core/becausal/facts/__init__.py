@@ -14,8 +14,9 @@ alone. A number beside no unit is a number.
 from __future__ import annotations
 
 from becausal.facts.compare import added, changed, hedges_lost, missing
-from becausal.facts.data import Reading, read, remembering
+from becausal.facts.data import Reading, read
 from becausal.facts.fact import Fact, FactKind
+from becausal.facts.kept import remembering
 
 __all__ = [
     "Fact",

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from becausal.facts.fact import Fact, Key
+from becausal.facts.kept import MOST_SIDES, kept
 
 __all__ = ["WEAK", "added", "changed", "comparable", "hedges_lost", "missing"]
 
@@ -109,6 +110,22 @@ class _Stated:
         return any(words & row for row in self.rules.get("not", ()))
 
 
+def _side(facts: Iterable[Fact], text: str) -> _Stated:
+    """Return what looks a side's facts up; made once of what several others are held against."""
+    known = kept()
+    if known is None or not isinstance(facts, tuple):
+        return _Stated(facts, text)
+    name = (id(facts), text)
+    found = known.sides.get(name)
+    if found is None:
+        while len(known.sides) >= MOST_SIDES:
+            del known.sides[next(iter(known.sides))]
+        # With the facts themselves: another tuple must not come to have their identity.
+        found = known.sides[name] = facts, _Stated(facts, text)
+    side: _Stated = found[1]
+    return side
+
+
 def missing(
     before: Iterable[Fact], after: Iterable[Fact], *, text: str = "", tolerance: Decimal | float = 0
 ) -> tuple[Fact, ...]:
@@ -121,7 +138,7 @@ def missing(
             place is not missing.
         tolerance: by which part of itself an amount may differ; nothing by default.
     """
-    there = _Stated(after, text)
+    there = _side(after, text)
     share = Decimal(str(tolerance))
     gone: dict[Key, Fact] = {}
     for fact in before:

@@ -12,8 +12,6 @@ import math
 import re
 import uuid
 from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -25,11 +23,12 @@ from becausal.facts import kinds
 from becausal.facts.amounts import in_base, unit_kind
 from becausal.facts.dates import date_value, time_value
 from becausal.facts.fact import Fact, FactKind
+from becausal.facts.kept import SHORTEST_KEPT, kept
 from becausal.facts.language import Language, language
 from becausal.facts.names import stem
 from becausal.facts.units import UNITS, Unit
 
-__all__ = ["Reading", "read", "remembering"]
+__all__ = ["Reading", "read"]
 
 MOST_CHARACTERS: Final = 4_000_000
 """So much text of a payload is read; about three seconds' worth."""
@@ -37,9 +36,6 @@ MOST_VALUES: Final = 1_000_000
 BLOCK: Final = 32_768
 """Characters of a text that are read at once, so that the tokens of a long one are not all in memory."""
 LONGEST_JSON: Final = 1_000_000
-SHORTEST_KEPT: Final = 64
-MOST_KEPT: Final = 4_000_000
-"""Characters from which on, and up to which in all, a text that was read is kept in mind; see `remembering`."""
 LONGEST_TERM: Final = 60
 LONGEST_ID: Final = 100
 
@@ -192,6 +188,25 @@ def _text(text: str, at: Path, beside: _Beside, walk: _Walk) -> None:
     walk.characters -= len(text) if len(text) < walk.characters else walk.characters
     if not text or text.isspace():
         return
+    known = kept()
+    if known is None or len(text) < SHORTEST_KEPT:
+        _read_text(text, at, beside, walk)
+        return
+    # A message stands in the same place of every list that a conversation was, turn by turn.
+    key = (walk.locale, walk.depth, text, at, beside)
+    found = known.placed.get(key)
+    if found is None:
+        before = len(walk.facts)
+        _read_text(text, at, beside, walk)
+        found = walk.facts[before:]
+        known.room_placed -= len(found) + 1
+        if known.room_placed > 0:
+            known.placed[key] = found
+    else:
+        walk.facts.extend(found)
+
+
+def _read_text(text: str, at: Path, beside: _Beside, walk: _Walk) -> None:
     if (inside := _json(text, at, walk)) is not None:
         walk.facts.extend(inside)
         return
@@ -219,16 +234,16 @@ def _text(text: str, at: Path, beside: _Beside, walk: _Walk) -> None:
 
 
 def _facts_in(block: str, offset: int, at: Path, walk: _Walk) -> list[Fact]:
-    known = _known.get()
+    known = kept()
     if known is None or len(block) < SHORTEST_KEPT:
         return _facts_at(block, offset, at, walk)
     key = (walk.locale, walk.depth, block)
-    found = known.facts.get(key)
+    found = known.texts.get(key)
     if found is None:
         found = _facts_at(block, 0, (), walk)
         known.room -= len(block)
         if known.room > 0:
-            known.facts[key] = found
+            known.texts[key] = found
     return found if not at and not offset else [_moved(fact, offset, at) for fact in found]
 
 
@@ -244,33 +259,6 @@ def _moved(fact: Fact, offset: int, at: Path) -> Fact:
         fact.kind, fact.value, fact.text, (start + offset, end + offset), (*at, *fact.path), fact.hedge,
         fact.negated, fact.subject, fact.near,
     )  # fmt: skip
-
-
-@dataclass(slots=True)
-class _Known:
-    """Texts that were read, and what they state."""
-
-    facts: dict[tuple[str, int, str], list[Fact]] = field(default_factory=dict)
-    room: int = MOST_KEPT
-
-
-_known: ContextVar[_Known | None] = ContextVar("becausal-facts", default=None)
-
-
-@contextmanager
-def remembering() -> Iterator[None]:
-    """Read each text once, however often it is asked about while this is open.
-
-    For a judge of a run: the same text is sent, received, told again and put out.
-    """
-    if _known.get() is not None:
-        yield
-        return
-    token = _known.set(_Known())
-    try:
-        yield
-    finally:
-        _known.reset(token)
 
 
 def _json(text: str, at: Path, walk: _Walk) -> list[Fact] | None:

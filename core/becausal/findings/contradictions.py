@@ -126,7 +126,7 @@ def _is_exchanged(turn: Turn, label: str, old: str) -> bool:
 
 def exchanges(scene: Scene, turn: Turn) -> Iterator[Odd]:
     """Yield two things of which each was told with a value and is said with the other's."""
-    told, said = _bound(turn.heard), _bound(turn.said)
+    told, said = _bound(scene, turn.heard), _bound(scene, turn.said)
     moved = {
         word: (told[word], said[word])
         for word in told.keys() & said.keys()
@@ -150,18 +150,27 @@ def exchanges(scene: Scene, turn: Turn) -> Iterator[Odd]:
             break
 
 
-def _bound(payloads: Iterable[Payload]) -> dict[tuple[str, str], Fact]:
+def _bound(scene: Scene, payloads: Iterable[Payload]) -> dict[tuple[str, str], Fact]:
     """Return the one value that each word stands beside, by kind; a word beside several tells nothing."""
     found: dict[tuple[str, str], Fact | None] = {}
     for clause in (clause for payload in payloads for clause in clauses(payload.value())):
-        stated = [fact for fact in facts(clause) if fact.kind in KINDS]
-        words = set(re.findall(r"[^\W\d_]{3,}", clause)) if stated else ()
-        for fact in stated:
-            for word in words:
-                key = _sort(fact), word.casefold()
-                there = found.get(key, fact)
-                found[key] = there if there is not None and _size(there) == _size(fact) else None
+        # Every turn of a conversation hears what the turns before it heard: each clause is read once.
+        beside = scene.clauses.get(clause)
+        if beside is None:
+            beside = scene.clauses[clause] = tuple(_beside(clause))
+        for key, fact in beside:
+            there = found.get(key, fact)
+            found[key] = there if there is not None and _size(there) == _size(fact) else None
     return {key: fact for key, fact in found.items() if fact is not None}
+
+
+def _beside(clause: str) -> Iterator[tuple[tuple[str, str], Fact]]:
+    """Yield which value a word stands beside in a clause, by kind and word."""
+    stated = [fact for fact in facts(clause) if fact.kind in KINDS]
+    words = {word.casefold() for word in re.findall(r"[^\W\d_]{3,}", clause)} if stated else ()
+    for fact in stated:
+        for word in words:
+            yield (_sort(fact), word), fact
 
 
 def _sort(fact: Fact) -> str:

@@ -58,6 +58,11 @@ class Scene:
         return found
 
     @cached_property
+    def clauses(self) -> dict[str, tuple[tuple[tuple[str, str], Fact], ...]]:
+        """By clause what was read in it, as `findings.contradictions` keeps it in mind."""
+        return {}
+
+    @cached_property
     def _put_out(self) -> Step | None:
         """The step whose result is the output, if that was kept and can be read."""
         step = self.graph.output_step
