@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from becausal import semconv
 from becausal.errors import ImportFormatError
-from becausal.foreign.draft import Drafts, choices_of, step_id
+from becausal.foreign.draft import Drafts, choices_of, note, step_id
 from becausal.foreign.otlp import nanoseconds
 from becausal.foreign.value import MISSING, calls_of, plain, read
 from becausal.sealing import Sealer
@@ -139,7 +139,7 @@ class _Log:
             answers = [turn for turn in spoken if turn.speaker.lower() not in USERS]
             if answers:
                 self._drafts.produce(root, answers[-1].said)
-        self._drafts.note(("conversation log",), self._notes())
+        note(root, ("conversation log",), self._notes())
         return self._drafts.made
 
     def _take(self, turn: _Turn, root: OpenStep) -> None:

@@ -10,7 +10,7 @@ from becausal.observation import Sealed
 from becausal.sealing import Sealer
 from becausal.step import Choice, OpenStep, StepKind
 
-__all__ = ["Drafts", "step_id"]
+__all__ = ["Drafts", "note", "step_id"]
 
 MAX_NS = (1 << 62) - 1
 LONGEST_NAME = 300
@@ -67,17 +67,22 @@ class Drafts:
         sealed = self._sealed(step, value)
         step.produced = sealed.payload
 
-    def note(self, dialects: tuple[str, ...], notes: tuple[str, ...]) -> None:
-        """Say on the chain's first step who recorded it, and what that lacks."""
-        if self.made:
-            self.made[0].attributes[semconv.IMPORT_DIALECTS] = dialects
-            if notes:
-                self.made[0].attributes[semconv.IMPORT_NOTES] = notes
+    def take(self, step: OpenStep) -> None:
+        """Give a step that stands already the next number."""
+        step.seq = len(self.made) + 1
+        self.made.append(step)
 
     def _sealed(self, step: OpenStep, value: object) -> Sealed:
         sealed = self._seal(value)
         step.bodies.extend(sealed.bodies)
         return sealed
+
+
+def note(first: OpenStep, dialects: tuple[str, ...], notes: tuple[str, ...]) -> None:
+    """Say on a chain's first step who recorded it, and what that lacks."""
+    first.attributes[semconv.IMPORT_DIALECTS] = dialects
+    if notes:
+        first.attributes[semconv.IMPORT_NOTES] = notes
 
 
 def step_id(span_id: str, *more: str) -> str:

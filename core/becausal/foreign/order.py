@@ -10,9 +10,10 @@ import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from becausal import semconv
 from becausal.foreign.span import Span
 
-__all__ = ["Key", "callers", "key", "numbered", "of_each_run", "without_twins"]
+__all__ = ["Key", "callers", "chain_of", "key", "numbered", "of_each_run", "without_twins"]
 
 Key = tuple[str, str]
 """A span's trace id and span id."""
@@ -21,6 +22,12 @@ Key = tuple[str, str]
 def key(span: Span) -> Key:
     """Return what a span is known by."""
     return span.trace_id, span.span_id
+
+
+def chain_of(span: Span) -> str | None:
+    """Return the chain that a span of becausal's belongs to."""
+    said = span.attributes.get(semconv.CHAIN_ID)
+    return said if isinstance(said, str) and said else None
 
 
 def without_twins(spans: Iterable[Span], gaps: Counter[str]) -> dict[Key, Span]:
@@ -39,7 +46,11 @@ def without_twins(spans: Iterable[Span], gaps: Counter[str]) -> dict[Key, Span]:
 
 
 def of_each_run(spans: Mapping[Key, Span]) -> list[list[Span]]:
-    """Return the spans of each run, earliest run first: a trace is one, and so are traces that a link joins."""
+    """Return the spans of each run, earliest run first: a trace is one, and so are traces that a link joins.
+
+    Where becausal itself recorded, a run is what it says that it is, a chain: of several in one trace each is one, and
+    a link from one to another, from who read a memory to who wrote it, does not make them one.
+    """
     leads: dict[str, str] = {}
 
     def lead(trace: str) -> str:
@@ -48,13 +59,17 @@ def of_each_run(spans: Mapping[Key, Span]) -> list[list[Span]]:
             trace = leads[trace]
         return trace
 
-    for span in spans.values():
-        for trace, identity, _ in span.links:
+    chains = {name: f"chain {said}" for name, span in spans.items() if (said := chain_of(span)) is not None}
+    for name, chain in chains.items():
+        if name[0] not in leads:
+            leads[name[0]] = lead(chain)  # what others recorded of this trace
+    for name, span in spans.items():
+        for trace, identity, _ in () if name in chains else span.links:
             if (trace, identity) in spans:
-                leads[lead(trace)] = lead(span.trace_id)
+                leads[lead(chains.get((trace, identity), trace))] = lead(span.trace_id)
     runs: dict[str, list[Span]] = {}
-    for span in spans.values():
-        runs.setdefault(lead(span.trace_id), []).append(span)
+    for name, span in spans.items():
+        runs.setdefault(lead(chains.get(name, span.trace_id)), []).append(span)
     return sorted(runs.values(), key=lambda run: min(span.started_ns for span in run))
 
 

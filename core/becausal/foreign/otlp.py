@@ -12,12 +12,13 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime as dt
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from becausal.foreign.span import Span
 
-__all__ = ["mlflow_spans", "nanoseconds", "otlp_spans", "sdk_span"]
+__all__ = ["mlflow_spans", "nanoseconds", "otlp_spans", "sdk_span", "source_of"]
 
 ERROR = (2, "STATUS_CODE_ERROR", "ERROR")
 
@@ -25,11 +26,13 @@ ERROR = (2, "STATUS_CODE_ERROR", "ERROR")
 def otlp_spans(request: Mapping[str, object]) -> Iterator[Span]:
     """Yield the spans of an export request, or of the same without its outermost key."""
     for resource in _list(request, "resourceSpans", "resource_spans"):
+        told = _get(resource, "resource")
+        source = source_of(_attributes(_get(told, "attributes"))) if isinstance(told, Mapping) else ""
         for scoped in _list(resource, "scopeSpans", "scope_spans", "instrumentationLibrarySpans"):
             scope = _get(scoped, "scope", "instrumentationLibrary")
             name = scope.get("name") if isinstance(scope, Mapping) else None
             for span in _list(scoped, "spans"):
-                yield _span(span, str(name or ""))
+                yield _span(span, str(name or ""), source)
 
 
 def mlflow_spans(trace: Mapping[str, object]) -> Iterator[Span]:
@@ -64,6 +67,14 @@ def sdk_span(span: Mapping[str, object]) -> Span:
     )
 
 
+def source_of(resource: Mapping[str, object]) -> str:
+    """Return what tells one resource from another: the same text for the same attributes."""
+    if not resource:
+        return ""
+    said = repr(sorted((name, repr(value)) for name, value in resource.items()))
+    return hashlib.blake2b(said.encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
 def nanoseconds(time: object) -> int | None:
     """Return a time as nanoseconds since the epoch, from nanoseconds or from a date; None where it is none."""
     if isinstance(time, bool) or time in (None, "", 0, "0"):
@@ -82,7 +93,7 @@ def nanoseconds(time: object) -> int | None:
     return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1_000
 
 
-def _span(span: Mapping[str, object], scope: str) -> Span:
+def _span(span: Mapping[str, object], scope: str, source: str = "") -> Span:
     status = _get(span, "status")
     code = status.get("code") if isinstance(status, Mapping) else None
     said = status.get("message") if isinstance(status, Mapping) else None
@@ -108,6 +119,7 @@ def _span(span: Mapping[str, object], scope: str) -> Span:
             for link in _list(span, "links")
         ),
         scope=scope,
+        source=source,
     )
 
 

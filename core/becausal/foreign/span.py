@@ -26,3 +26,5 @@ class Span:
     """(trace id, span id, attributes) of what it is linked to."""
     scope: str = ""
     """The instrumentation that made it."""
+    source: str = ""
+    """The process that it comes from, as far as its resource tells processes apart: equal texts for equal resources."""

@@ -12,12 +12,12 @@ from itertools import islice
 
 from becausal import semconv
 from becausal.errors import ImportFormatError
-from becausal.foreign import inferred
-from becausal.foreign.draft import Drafts, choices_of, step_id
-from becausal.foreign.order import Key, callers, key, numbered, of_each_run, without_twins
+from becausal.foreign import inferred, own
+from becausal.foreign.draft import Drafts, choices_of, note, step_id
+from becausal.foreign.order import Key, callers, chain_of, key, numbered, of_each_run, without_twins
 from becausal.foreign.span import Span
 from becausal.foreign.told import Told, tell
-from becausal.foreign.value import MISSING, Attributes, calls_of
+from becausal.foreign.value import MISSING, calls_of
 from becausal.sealing import Sealer
 from becausal.step import Cause, Choice, EdgeKind, OpenStep
 
@@ -26,10 +26,6 @@ __all__ = ["of_spans"]
 LONGEST_CHAIN_ID = 64
 MOST_AROUND = 256
 """So far outwards a link is compared with what encloses its span anyway."""
-
-EDGE_KINDS: tuple[EdgeKind, ...] = (
-    "call", "transfer", "data", "memory", "spawn", "route", "retry", "resume", "join"
-)  # fmt: skip
 
 
 def of_spans(spans: Iterable[Span]) -> list[OpenStep]:
@@ -58,7 +54,7 @@ class _Run:
     def __init__(self, spans: Sequence[Span], sealer: Sealer, gaps: Counter[str]) -> None:
         self._gaps = gaps.copy()  # what was found before the spans were parted into runs
         self._spans = {key(span): span for span in spans}
-        self._told = {name: tell(span) for name, span in self._spans.items()}
+        self._told = self._tell()
         self._callers = callers(self._spans, self._gaps)
         self._keep_roots()
         self._enclosing = self._nearest_steps()
@@ -66,28 +62,45 @@ class _Run:
 
     def steps(self) -> list[OpenStep]:
         """Return the run's steps; none where no span of it is one."""
-        told = [told for told in self._told.values() if told.kind is not None]
+        told = [told for told in self._told.values() if told.kind is not None and not told.is_own]
+        ids = self._ids()
+        ours = own.steps_of(
+            [told.span for told in self._told.values() if told.is_own], self._enclosing, ids, self._sealer
+        )
         if not told:
-            return []
+            return self._recorded(list(ours.values()))
         self._promote_nodes(told)
         inferred.take_what_was_sent(self._told, self._enclosing, self._gaps)
         inferred.take_what_was_buffered(told, self._enclosing)
         inferred.take_from_messages(told, self._gaps)
         self._open_requests(told)
         drafts = Drafts(self._chain_id(), self._sealer)
-        ids = self._ids()
         before = {name: [*self._linked(name), *self._caller_of(name)] for name in self._spans}
-        for span in numbered([told.span for told in told], before):
-            self._draft(drafts, ids, self._told[key(span)])
+        steps = [told.span for told in self._told.values() if told.kind is not None]
+        for span in numbered(steps, before):
+            if (step := ours.get(key(span))) is not None:
+                drafts.take(step)
+            else:
+                self._draft(drafts, ids, self._told[key(span)])
         self._count_gaps(told)
-        drafts.note(self._dialects(told), tuple(f"{what}: {n}" for what, n in sorted(self._gaps.items())))
+        note(drafts.made[0], self._dialects(), self._notes())
         return drafts.made
 
     # -- which spans are steps
 
+    def _tell(self) -> dict[Key, Told]:
+        told = {name: tell(span) for name, span in self._spans.items()}
+        for name in own.doubles(list(self._spans.values())):
+            if told[name].kind is not None:
+                self._gaps["spans left out: becausal recorded the same process itself"] += 1
+            told[name] = Told(self._spans[name], None, ())
+        return told
+
     def _keep_roots(self) -> None:
         """Keep what encloses a whole run although it speaks no dialect: a web request, a job."""
         called = set(self._callers.values())
+        if any(told.is_own for told in self._told.values()):
+            return  # the chain has its own request
         for name, told in self._told.items():
             if told.kind is None and not told.sends and name not in self._callers and name in called:
                 told.kind, told.name = "workflow", told.span.name or "workflow"
@@ -148,6 +161,19 @@ class _Run:
 
     # -- steps
 
+    def _recorded(self, steps: list[OpenStep]) -> list[OpenStep]:
+        """Return the steps of a run that becausal recorded and nobody else, numbered as it did."""
+        if steps:
+            steps.sort(key=lambda step: (step.seq, step.started_ns, step.id))
+            self._gaps["steps whose caller is not in the file"] = sum(
+                told.is_own and self._enclosing[name] is None and told.span.parent_id is not None
+                for name, told in self._told.items()
+            )
+            if not any(step.bodies for step in steps):
+                self._gaps["no content recorded at all, in so many steps"] = len(steps)
+            note(steps[0], ("becausal",), self._notes())
+        return steps
+
     def _draft(self, drafts: Drafts, ids: Mapping[Key, str], told: Told) -> None:
         span, name = told.span, key(told.span)
         caller = self._enclosing[name]
@@ -176,13 +202,6 @@ class _Run:
         return step_id(span.parent_id)
 
     def _causes(self, name: Key, told: Told, ids: Mapping[Key, str]) -> list[Cause]:
-        said = Attributes(told.span.attributes)
-        own, kinds = said.get(semconv.CAUSE_IDS), said.get(semconv.CAUSE_TYPES)
-        if isinstance(own, list | tuple) and isinstance(kinds, list | tuple):
-            return [
-                Cause(str(source), _edge_kind(kind, "data"), "declared", "becausal.cause.ids")
-                for source, kind in zip(own, kinds, strict=False)
-            ]
         if not (linked := self._linked(name)):
             return []
         around = set(islice(self._outwards(name), MOST_AROUND))
@@ -202,8 +221,8 @@ class _Run:
         ids: dict[Key, str] = {}
         used: set[str] = set()
         for name, told in self._told.items():
-            own = told.span.attributes.get(semconv.NODE_ID)
-            identity = step_id(own if isinstance(own, str) else told.span.span_id)
+            node = told.span.attributes.get(semconv.NODE_ID)
+            identity = step_id(node if isinstance(node, str) else told.span.span_id)
             if identity in used:
                 identity = step_id(told.span.span_id, told.span.trace_id)
             used.add(identity)
@@ -212,8 +231,7 @@ class _Run:
 
     def _chain_id(self) -> str:
         first = min(self._spans.values(), key=lambda span: (span.started_ns, key(span)))
-        own = [span.attributes.get(semconv.CHAIN_ID) for span in self._spans.values()]
-        named = next((said for said in own if isinstance(said, str) and said), first.trace_id)
+        named = next(filter(None, map(chain_of, self._spans.values())), first.trace_id)
         if re.fullmatch(r"[\w.:-]+", named) and len(named) <= LONGEST_CHAIN_ID:
             return named
         return step_id(named, "chain") * 2
@@ -245,14 +263,13 @@ class _Run:
             gaps["no content recorded at all, in so many steps"] = len(told)
         if not kinds["model"]:
             gaps["no model call recorded, in so many steps"] = len(told)
-        self._gaps = Counter({what: n for what, n in gaps.items() if n})
 
-    def _dialects(self, told: Sequence[Told]) -> tuple[str, ...]:
+    def _notes(self) -> tuple[str, ...]:
+        return tuple(f"{what}: {n}" for what, n in sorted(self._gaps.items()) if n)
+
+    def _dialects(self) -> tuple[str, ...]:
+        told = [one for one in self._told.values() if one.kind is not None]
         return tuple(dict.fromkeys(name for one in told for name in one.dialects))
-
-
-def _edge_kind(said: object, usual: EdgeKind) -> EdgeKind:
-    return next((kind for kind in EDGE_KINDS if kind == said), usual)
 
 
 def _only_text(value: object) -> str | None:

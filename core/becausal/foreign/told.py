@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from becausal import semconv
+from becausal.foreign import own
 from becausal.foreign.dialect import DIALECTS, Dialect, Field
 from becausal.foreign.span import Span
 from becausal.foreign.value import MISSING, Attributes, call_id_of, plain
@@ -53,6 +54,8 @@ class Told:
     """None where it is no step: nobody's dialect, or a span that only passes something on."""
     dialects: tuple[str, ...]
     sends: bool = False
+    is_own: bool = False
+    """Whether becausal made the span: then `own` makes the step of it."""
     name: str = ""
     agent: str | None = None
     node: str | None = None
@@ -64,6 +67,11 @@ class Told:
 
 def tell(span: Span) -> Told:
     """Return what a span says."""
+    if own.is_own(span):
+        step_kind = own.KINDS[span.attributes[semconv.STEP_KIND]]
+        agent = span.attributes.get(semconv.AGENT_NAME)
+        by = agent if isinstance(agent, str) else None
+        return Told(span, step_kind, ("becausal",), is_own=True, name=own.name_of(span, step_kind), agent=by)
     attributes = Attributes(span.attributes)
     speaks = [dialect for dialect in DIALECTS if _speaks(dialect, span, attributes)]
     kind, sends = _kind(speaks, attributes)
