@@ -317,6 +317,30 @@ def test_what_cannot_be_replayed_is_told_before_anything_runs(tmp_path: Path) ->
         run.replay("app")
 
 
+def test_of_an_older_record_it_is_told_which_steps_cannot_be_answered() -> None:
+    def app(item: str) -> str:
+        with becausal.chain(item):
+            try:
+                missing(item)
+            except NoStockError:
+                return str(stock(item)["amount"])
+        return ""
+
+    told, run = recorded(app, "tea")
+    older = [
+        dataclasses.replace(
+            step, attributes={k: v for k, v in step.attributes.items() if not k.startswith("kept.")}
+        )
+        for step in run.steps
+    ]
+
+    with pytest.raises(becausal.ReplayError, match=r"'missing'.*only the text is kept"):
+        Run(run.chain_id, older).replay(app)
+    assert calls == []
+    assert Run(run.chain_id, older).replay(app, live="missing").value == told
+    assert calls == ["tea"]
+
+
 def test_a_run_without_contents_is_told_before_anything_runs(tmp_path: Path) -> None:
     becausal.uninstrument()
     becausal.instrument("threads", store=tmp_path / "digest.db", capture="digest")
