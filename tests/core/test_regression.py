@@ -145,6 +145,33 @@ def test_a_cassette_that_is_not_there_is_no_failed_test_but_an_error(tmp_path: P
         replayed(tmp_path / "none.becausal", Shop())
 
 
+def remembering(request: str) -> str:
+    memory = becausal.Memory("prices")
+    with becausal.chain(request) as chain:
+        memory.write("coffee", memory.read("tea") + 1)
+        text = f"Tea is {memory.read('tea')}, coffee {memory.read('coffee')}."
+        chain.returned(text)
+        return text
+
+
+def test_a_memory_is_as_it_was_and_stays_as_it_is_on_a_machine_that_has_neither(
+    store: str, tmp_path: Path
+) -> None:
+    becausal.Memory("prices", store=store).write("tea", 4)
+    becausal.instrument("threads", store=store)
+    remembering("What does it cost?")
+    path = becausal.last_run().export(tmp_path / "prices.becausal")
+    becausal.uninstrument()
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    becausal.Memory("prices", store=elsewhere).write("tea", 1000)
+
+    becausal.instrument("threads", store=elsewhere)
+    replayed(path, remembering).reproduces().still_says("Tea is 4, coffee 5.")
+    becausal.uninstrument()
+
+    assert [event.key for event in becausal.open(elsewhere).store.memory_events("prices")] == ["tea"]
+
+
 # The fixture, in pytests of their own
 
 APP = """

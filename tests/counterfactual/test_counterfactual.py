@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import random
@@ -12,11 +13,12 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from tests.counterfactual.planted import Case, judged
+from tests.golden import langgraph_app
 from tests.integrations.fakes_langchain import PureModel, tool_call
 
 import becausal
 from becausal.cli import main
-from becausal.counterfactual import Counterfactual, Share
+from becausal.counterfactual import Counterfactual, Share, blame_by_replay
 from becausal.counterfactual.minimal import Search, Verdict
 from becausal.errors import ReplayError
 from becausal.run import Run
@@ -316,6 +318,41 @@ def test_with_a_model_that_answers_at_random_shares_decide_and_their_intervals_a
 def test_intervals_are_those_of_the_literature(hits: int, of: int, low: float, high: float) -> None:
     assert Share(hits, of).interval == pytest.approx((low, high), abs=5e-5)
     assert Share(0, 0).interval == (0.0, 1.0)
+
+
+def test_a_piece_in_whose_place_nothing_came_is_no_evidence(recorded: Any) -> None:
+    run = recorded(shop())
+    (tool,) = [step for step in run.steps if step.kind == "tool"]
+
+    def passing_over(edits: Any) -> Any:
+        replay = run.replay(shop(), edits or None)
+        return dataclasses.replace(replay, unapplied=(tool.id,) if edits else ())
+
+    found = blame_by_replay(run, passing_over, kinds=["answer"])
+
+    assert found.causes == ()
+    assert found.faithful == 1
+    assert "what was to be changed did not come from the record in the replay" in found.reasons
+
+
+def test_in_a_graph_the_answer_that_a_report_hangs_on_is_found_and_whoever_passed_it_on(store: str) -> None:
+    becausal.instrument(store=store)
+    langgraph_app.graph.invoke(langgraph_app.ASKED)
+    run = becausal.last_run()
+    becausal.uninstrument()
+
+    found = run.counterfactual(langgraph_app.graph, _needs_no_audit, live=True)
+
+    first, second = found.causes
+    assert [(piece.step.name, piece.path, piece.text) for piece in first.pieces] == [
+        ("revenue_database", ("revenue",), "20 million USD")
+    ]
+    assert [(piece.step.agent, piece.kind) for piece in second.pieces] == [("researcher", "statement")]
+    assert found.faithful == found.replays < 30
+
+
+def _needs_no_audit(again: Run) -> bool:
+    return again.output is not None and "No audit" in again.output.text()
 
 
 # The command

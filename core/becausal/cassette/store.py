@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -51,7 +52,7 @@ class CassetteStore:
 
     def load(self, chain_id: str) -> list[Step]:
         """Return its steps in `seq` order; empty for another chain."""
-        return list(self.cassette.steps) if chain_id == self.cassette.chain_id else []
+        return [self._own(step) for step in self.cassette.steps] if chain_id == self.cassette.chain_id else []
 
     def body(self, digest: bytes) -> bytes | None:
         """Return the canonical body with this digest, or None if it is not kept."""
@@ -107,6 +108,14 @@ class CassetteStore:
 
     def close(self) -> None:
         """Do nothing: the file was let go of when it had been read."""
+
+    def _own(self, step: Step) -> Step:
+        """Return a step whose payloads lead back here: a replay asks where they are kept for memories' events too."""
+        received, produced = (
+            None if payload is None else replace(payload, bodies=self)
+            for payload in (step.received, step.produced)
+        )
+        return replace(step, received=received, produced=produced)
 
     def _refuse(self) -> NoReturn:
         raise StoreError(

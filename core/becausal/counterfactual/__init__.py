@@ -320,6 +320,8 @@ class _Trials(Generic[R]):
             return f"the app failed with {type(failed).__qualname__}"
         first = min(piece.step.seq for piece in pieces)
         edited = {piece.step.id for piece in pieces}
+        if pieces and edited <= set(replay.unapplied):
+            return "what was to be changed did not come from the record in the replay"
         for pair in replay.pairs:
             step = pair.before
             if pair.state == "same" or step is None or step.id in edited or step.seq >= first:
