@@ -43,18 +43,14 @@ class Scene:
     graph: Graph
     handoffs: Sequence[Handoff]
 
-    @cached_property
-    def _read(self) -> dict[str, Stated]:
-        return {}
-
     def stated(self, payload: Payload | None) -> Stated:
         """Return what a payload states, and its text; nothing where it was not kept, or is too large to be read."""
         if payload is None or payload.size > MOST_READ or not payload.is_kept:
             return (), ""
-        found = self._read.get(payload.digest)
+        found = self.graph.stated.get(payload.digest)
         if found is None:
             text = payload.text()
-            found = self._read[payload.digest] = stating.facts(payload.value()), text
+            found = self.graph.stated[payload.digest] = stating.facts(payload.value()), text
         return found
 
     @cached_property

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from becausal.errors import BecausalError, StepNotFoundError
+from becausal.facts import Fact
 from becausal.graph.content import Contents
 from becausal.graph.dataflow import data_edges
 from becausal.graph.edge import Edge
@@ -45,6 +46,8 @@ class Graph:
         self._steps = {step.id: step for step in sorted(steps, key=lambda step: (step.seq, step.id))}
         self.contents = Contents()
         """What the payloads say, each read once."""
+        self.stated: dict[str, tuple[tuple[Fact, ...], str]] = {}
+        """What payloads state, and their texts, by digest: read once for all who judge this run."""
 
     @property
     def nodes(self) -> View[Step]:
