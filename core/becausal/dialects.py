@@ -6,7 +6,7 @@ and out. `BECAUSAL_DIALECTS=openinference,langfuse` or `instrument(dialects=[...
 by default, and `BECAUSAL_DIALECTS=genai` turns it off.
 
 Sources: OpenInference semantic conventions 0.1.42; Langfuse, `ObservationTypeMapper.ts`; LangSmith, "Trace with
-OpenTelemetry"; MLflow 3.17.2, `mlflow/tracing/constant.py`.
+OpenTelemetry" and "Configure threads"; MLflow 3.17.2, `mlflow/tracing/constant.py`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class Dialect:
     agent: str | None = None
     chain: str | None = None
     """Where it looks for the agent's name and for the chain id; None where it takes ours as they are."""
+    check: str | None = None
+    """What it calls a span that says what is wrong; None where that is `other`."""
     types: tuple[str, str] | None = None
     """The attributes that say how input and output are written: always as plain text."""
 
@@ -51,6 +53,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
         input="input.value",
         output="output.value",
         agent="agent.name",
+        check="EVALUATOR",
         types=("input.mime_type", "output.mime_type"),
     ),
     "langfuse": Dialect(
@@ -64,6 +67,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
             "workflow": "chain",
         },
         other="span",
+        check="evaluator",
         session="langfuse.session.id",
         input="langfuse.observation.input",
         output="langfuse.observation.output",
@@ -74,7 +78,8 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
         kind="langsmith.span.kind",
         kinds={"model": "llm", "tool": "tool", "memory_read": "retriever"},
         other="chain",
-        session="langsmith.trace.session_id",
+        # A thread; `langsmith.trace.session_id` is the id of a project, and no conversation.
+        session="langsmith.metadata.thread_id",
         input="input.value",
         output="output.value",
         agent="langsmith.metadata.becausal_agent",
@@ -94,6 +99,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
             "route": "TASK",
         },
         other="CHAIN",
+        check="EVALUATOR",
         session="mlflow.trace.session",
         input="mlflow.spanInputs",
         output="mlflow.spanOutputs",
@@ -122,8 +128,16 @@ class Overlay:
 
     def closing(self, step: OpenStep) -> dict[str, Attribute]:
         """Return what is known of a step only when it ends: the conversation that it belongs to."""
-        conversation = step.attributes.get(semconv.CONVERSATION_ID)
+        conversation = step.attributes.get(semconv.CONVERSATION_ID, step.conversation)
         return {} if conversation is None else dict.fromkeys(self._sessions, conversation)
+
+    def findings(self, root: OpenStep) -> dict[str, Attribute]:
+        """Return what the span that follows a run is called, which says what is wrong in it."""
+        said: dict[str, Attribute] = {spoken.kind: spoken.check or spoken.other for spoken in self._spoken}
+        for spoken in self._spoken:
+            if spoken.chain is not None:
+                said[spoken.chain] = root.chain_id
+        return said | self.closing(root)
 
     def content(self, received: str | None, produced: str | None) -> dict[str, Attribute]:
         """Return what went in and out; for where content may stand on spans."""

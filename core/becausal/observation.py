@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from opentelemetry.context import Context
 
-from becausal import clock
+from becausal import clock, semconv
 from becausal.payload import Payload
 from becausal.step import Attribute, Cause, Grade, OpenStep, Status, Step, StepKind, StepRef
 from becausal.store import Store
@@ -151,6 +151,8 @@ def new_step(opening: Opening, parent: StepRef | None) -> OpenStep:
         started_ns=clock.now_ns(),
     )
     step.attributes = opening.attributes
+    if isinstance(parent, OpenStep):
+        step.conversation = parent.attributes.get(semconv.CONVERSATION_ID, parent.conversation)
     step.causes = list(opening.causes)
     for handoff in opening.arrivals:
         step.hop = max(step.hop, handoff.hop)

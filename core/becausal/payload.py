@@ -12,7 +12,7 @@ from typing import Protocol
 
 import becausal.canonical as canonical
 
-__all__ = ["Bodies", "Payload", "text_of"]
+__all__ = ["Bodies", "Payload", "is_call", "is_message", "text_of"]
 
 
 class Bodies(Protocol):
@@ -90,9 +90,9 @@ def _lines(value: object) -> list[str]:
             return value.split("\n")
         case None:
             return ["(nothing)"]
-        case Mapping() if _is_message(value):
+        case Mapping() if is_message(value):
             return _message_lines(value)
-        case Mapping() if _is_call(value):
+        case Mapping() if is_call(value):
             return [_call(value)]
         case Mapping() if _is_content_block(value):
             return str(value["text"]).split("\n")
@@ -115,19 +115,21 @@ def _entry(key: str, item: object) -> list[str]:
 
 def _item(item: object) -> list[str]:
     lines = _lines(item)
-    if isinstance(item, Mapping) and (_is_message(item) or _is_call(item)):
+    if isinstance(item, Mapping) and (is_message(item) or is_call(item)):
         return lines
     return [f"- {lines[0]}", *(f"  {line}" for line in lines[1:])] if lines else ["-"]
 
 
-def _is_message(value: Mapping[object, object]) -> bool:
+def is_message(value: Mapping[object, object]) -> bool:
+    """Return whether a decoded value is a message, of whatever framework."""
     # Of any framework: a role or a type (LangChain, OpenAI), a source (AutoGen), a tool's result, a model's answer.
     return "content" in value and any(
         key in value for key in ("role", "type", "source", "call_id", "finish_reason")
     )
 
 
-def _is_call(value: Mapping[object, object]) -> bool:
+def is_call(value: Mapping[object, object]) -> bool:
+    """Return whether a decoded value is a model's call of a tool."""
     return "name" in value and ("arguments" in value or "args" in value)
 
 

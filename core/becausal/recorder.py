@@ -337,6 +337,10 @@ class Recorder:
         """Whether its spans go where those of a framework go that was given no provider of its own."""
         return self._telemetry.is_global
 
+    def of_findings(self, root: OpenStep) -> dict[str, Attribute]:
+        """Return what the span says of itself that tells what is wrong in a run."""
+        return self._telemetry.of_findings(root)
+
     # -- the store
 
     @property

@@ -137,6 +137,7 @@ class OpenStep:
         "causes",
         "chain_id",
         "choices",
+        "conversation",
         "ended_ns",
         "error",
         "hop",
@@ -181,6 +182,8 @@ class OpenStep:
         self.received: Payload | None = None
         self.produced: Payload | None = None
         self.attributes: dict[str, Attribute] = {}
+        self.conversation: Attribute | None = None
+        """The conversation that a step around it belongs to: backends want it on every span."""
         self.causes: list[Cause] = []
         self.choices: list[Choice] = []
         self.span: Span | None = None

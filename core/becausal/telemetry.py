@@ -14,8 +14,6 @@ decision concluded, and what went in and out.
 from __future__ import annotations
 
 import importlib.metadata
-import json
-import math
 from collections.abc import Iterable
 
 from opentelemetry import context as otel_context
@@ -23,8 +21,9 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode, TracerProvider
 
-from becausal import semconv
+from becausal import messages, semconv
 from becausal.dialects import Overlay
+from becausal.fitting import fit_text, fitting, short
 from becausal.settings import content_on_spans
 from becausal.step import Attribute, Cause, OpenStep, StepKind
 
@@ -94,22 +93,22 @@ class Telemetry:
         """
         if _is_suppressed(parent):
             return
-        kind, name = step.kind, _fit_text(step.name)
+        kind, name = step.kind, fit_text(step.name)
         operation = _operation(step)
         attributes: dict[str, Attribute] = {
-            semconv.CHAIN_ID: _fit_text(step.chain_id),
+            semconv.CHAIN_ID: fit_text(step.chain_id),
             semconv.NODE_ID: step.id,
             semconv.STEP_KIND: kind,
         }
         if operation is not None:
             attributes[semconv.OPERATION_NAME] = operation
             attributes[NAMES.get(kind, semconv.AGENT_NAME)] = name
-        agent = None if step.agent is None else _fit_text(step.agent)
+        agent = None if step.agent is None else fit_text(step.agent)
         if agent is not None:
             attributes[semconv.AGENT_NAME] = agent
-        attributes.update(self._overlay.opening(kind, agent, _fit_text(step.chain_id)))
+        attributes.update(self._overlay.opening(kind, agent, fit_text(step.chain_id)))
         if kind == "request":  # its name is what somebody asked
-            title = kind if not self.wants_content else f"{kind} {_short(name, 128)}"
+            title = kind if not self.wants_content else f"{kind} {short(name, 128)}"
         else:
             title = f"{operation or kind} {name}"
         span = self._tracer.start_span(
@@ -126,6 +125,14 @@ class Telemetry:
         if is_own and context.is_valid:
             step.span, step.span_context = span, context
 
+    def of_findings(self, root: OpenStep) -> dict[str, Attribute]:
+        """Return what the span says of itself that tells a run's findings: which chain, which conversation."""
+        said = fitting(self._overlay.findings(root))
+        if (conversation := root.attributes.get(semconv.CONVERSATION_ID)) is not None:
+            said.update(fitting({semconv.CONVERSATION_ID: conversation}))
+        said[semconv.NODE_ID], said[semconv.CHAIN_ID] = root.id, fit_text(root.chain_id)
+        return said
+
     def link(self, step: OpenStep, cause: Cause) -> None:
         """Link a step that has started to a cause that was found since."""
         if step.span is not None and cause.span_context is not None:
@@ -138,20 +145,20 @@ class Telemetry:
             return
         if span.is_recording():
             # What is ours comes last: at its limit the SDK evicts the oldest.
-            outcome = _fitting(self._overlay.closing(step))
+            outcome = fitting(self._overlay.closing(step))
             if self.wants_content:
                 outcome.update(_content(step))
                 sides = (step.received, step.produced)
-                received, produced = (None if side is None else _fit_text(side.text()) for side in sides)
+                received, produced = (None if side is None else fit_text(side.text()) for side in sides)
                 outcome.update(self._overlay.content(received, produced))
             outcome.update(_outcome(step))
             if len(getattr(span, "attributes", None) or outcome) + len(outcome) > CROWDED:
-                outcome[semconv.NODE_ID], outcome[semconv.CHAIN_ID] = step.id, _fit_text(step.chain_id)
+                outcome[semconv.NODE_ID], outcome[semconv.CHAIN_ID] = step.id, fit_text(step.chain_id)
             span.set_attributes(outcome)
             if step.status == "error":
                 if error is not None:
-                    span.set_attribute(semconv.ERROR_TYPE, _fit_text(type(error).__qualname__))
-                span.set_status(Status(StatusCode.ERROR, _fit_text(step.error or "")))
+                    span.set_attribute(semconv.ERROR_TYPE, fit_text(type(error).__qualname__))
+                span.set_status(Status(StatusCode.ERROR, fit_text(step.error or "")))
         span.end(step.ended_ns)
 
 
@@ -167,7 +174,10 @@ def _operation(step: OpenStep) -> str | None:
 
 def _outcome(step: OpenStep) -> dict[str, Attribute]:
     # A framework's own (`langgraph.task_id`) are kept in the store: each attribute costs the app's thread.
-    attributes = _fitting({key: value for key, value in step.attributes.items() if key.startswith(ON_SPANS)})
+    kept = {key: value for key, value in step.attributes.items() if key.startswith(ON_SPANS)}
+    if step.conversation is not None:
+        kept.setdefault(semconv.CONVERSATION_ID, step.conversation)
+    attributes = fitting(kept)
     if step.choices and (score := step.choices[-1].score) is not None:
         attributes[semconv.CONFIDENCE_SCORE] = score
         attributes[semconv.CONFIDENCE_METHOD] = step.choices[-1].method or "declared"
@@ -190,30 +200,22 @@ def _outcome(step: OpenStep) -> dict[str, Attribute]:
 
 def _content(step: OpenStep) -> dict[str, Attribute]:
     """Return what went in and out, in the form of the conventions, cut where it is long."""
-    said: dict[str, Attribute] = {}
+    told: dict[str, Attribute] = {}
     if step.choices:
-        said[semconv.DECISION_CONCLUSION] = _short(step.choices[-1].conclusion, 256)
+        told[semconv.DECISION_CONCLUSION] = short(step.choices[-1].conclusion, 256)
+    received, produced = step.received, step.produced
     if step.kind == "tool":
-        for key, payload in ((semconv.TOOL_ARGUMENTS, step.received), (semconv.TOOL_RESULT, step.produced)):
-            if payload is not None:
-                said[key] = _fit_text(payload.text())
+        for key, payload in ((semconv.TOOL_ARGUMENTS, received), (semconv.TOOL_RESULT, produced)):
+            if payload is not None and payload.is_kept:
+                told[key] = messages.written(payload.value())
     elif step.kind in ("model", "agent"):
-        if step.received is not None:
-            said[semconv.INPUT_MESSAGES] = _message("user", step.received.text())
-        if step.produced is not None:
-            said[semconv.OUTPUT_MESSAGES] = _message("assistant", step.produced.text())
-    return said
-
-
-def _message(role: str, text: str) -> str:
-    """Return a text as the conventions' JSON of one message, cut so that it stays JSON."""
-    most = semconv.MAX_ATTRIBUTE_BYTES
-    while True:
-        parts = [{"type": "text", "content": _short(text, most)}]
-        written = json.dumps([{"role": role, "parts": parts}])
-        if len(written) <= semconv.MAX_ATTRIBUTE_BYTES:
-            return written
-        most -= max(64, (len(written) - semconv.MAX_ATTRIBUTE_BYTES) // 6)
+        if received is not None and received.is_kept:
+            told[semconv.INPUT_MESSAGES] = messages.heard(received.value())
+        if produced is not None and produced.is_kept:
+            reasons = step.attributes.get(semconv.FINISH_REASONS)
+            finish = reasons[0] if isinstance(reasons, tuple) and reasons else None
+            told[semconv.OUTPUT_MESSAGES] = messages.said(produced.value(), finish)
+    return told
 
 
 def _links(causes: Iterable[Cause]) -> list[Link]:
@@ -226,40 +228,6 @@ def _links(causes: Iterable[Cause]) -> list[Link]:
 
 def _link_attributes(cause: Cause) -> dict[str, Attribute]:
     return {semconv.LINK_TYPE: cause.kind, semconv.LINK_GRADE: cause.grade}
-
-
-def _fitting(said: dict[str, Attribute]) -> dict[str, Attribute]:
-    return {key: fit for key, value in said.items() if (fit := _fit(value)) is not None}
-
-
-def _fit(value: Attribute) -> Attribute | None:
-    """Return a value as every backend takes it, or None where there is no such thing."""
-    if isinstance(value, str):
-        return _fit_text(value)
-    if isinstance(value, tuple):
-        items = [_fit_text(item) for item in value]
-        if sum(map(len, items)) > semconv.MAX_ATTRIBUTE_BYTES // 8:
-            items = [_short(item, 48) for item in items[:MAX_LINKS]]
-        return tuple(items)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    # OTLP has integers of 64 bits; one beyond costs the batch that it is in.
-    return value if -(1 << 63) <= value < 1 << 63 else str(value)[:40]
-
-
-def _fit_text(text: str) -> str:
-    # What most texts are: short, and ASCII.
-    if len(text) <= semconv.MAX_ATTRIBUTE_BYTES and text.isascii():
-        return text
-    return _short(text, semconv.MAX_ATTRIBUTE_BYTES)
-
-
-def _short(text: str, most: int) -> str:
-    """Return a text cut to so many bytes of UTF-8, the cut marked; a lone surrogate becomes `?`."""
-    data = text[: most + 1].encode("utf-8", "replace")
-    if len(data) <= most and len(text) <= most:
-        return data.decode()
-    return data[: most - 3].decode("utf-8", "ignore") + "…"
 
 
 def _version() -> str:

@@ -146,9 +146,8 @@ class Watch:
         parent = None if root.span_context is None else trace.set_span_in_context(stand_in(root.span_context))
         worst = max(found, key=_gravity)
         attributes: dict[str, Any] = {
+            **self._recorder.of_findings(root),
             semconv.ANOMALY_COUNT: len(found),
-            semconv.CHAIN_ID: run.chain_id,
-            semconv.NODE_ID: root.id,
             **anomaly(worst.kind, worst.severity),
         }
         links = [link for step in _steps_of(found) if (link := _link(step)) is not None]

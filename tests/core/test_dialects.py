@@ -108,6 +108,12 @@ def test_each_dialect_has_a_word_for_every_kind_and_for_the_conversation(dialect
         assert said[spoken.session] == "thread-1"
 
 
+def test_a_conversation_is_a_thread_of_langsmith_s_and_not_a_project(told: Told) -> None:
+    said = told("agent", dialects=["langsmith"], said={semconv.CONVERSATION_ID: "thread-1"})
+    assert said["langsmith.metadata.thread_id"] == "thread-1"
+    assert "langsmith.trace.session_id" not in said
+
+
 def test_no_attribute_is_the_beginning_of_another(told: Told) -> None:
     said = {
         key

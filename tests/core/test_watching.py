@@ -20,9 +20,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import becausal
-from becausal import contracts, validators
+from becausal import contracts, semconv, validators
 from becausal.instrument import active_recorder
-from becausal.recorder import Recorder
+from becausal.recorder import Opening, Recorder
+from becausal.step import Attribute
 from becausal.watching import Watch
 
 
@@ -100,6 +101,27 @@ def test_what_is_found_is_a_span_that_follows_in_the_same_trace(told: Told) -> N
     (event,) = [e for e in span.events if (e.attributes or {})["becausal.finding.kind"] == "tool.cut_off"]
     assert (event.attributes or {})["becausal.node.id"] == tool.id
     assert (event.attributes or {})["becausal.finding.tool"] == "search"
+
+
+def test_the_span_that_follows_is_an_evaluation_in_the_conversation_of_its_run(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told(store, monkeypatch, watch=True, dialects=["openinference", "langfuse", "langsmith", "mlflow"])
+    recorder = active_recorder()
+    assert recorder is not None
+    conversation: dict[str, Attribute] = {semconv.CONVERSATION_ID: "thread-1"}
+    root = recorder.begin(Opening("workflow", "w", attributes=conversation))
+    assert root is not None
+    tool = recorder.begin(Opening("tool", "search", parent=root))
+    assert tool is not None
+    recorder.end(tool, error=ValueError("no"))
+    recorder.end(root, error=ValueError("no"))
+    told.end()
+    said = dict(told.span("becausal.findings").attributes or {})
+    assert (said["openinference.span.kind"], said["mlflow.spanType"]) == ("EVALUATOR", "EVALUATOR")
+    assert (said["langfuse.observation.type"], said["langsmith.span.kind"]) == ("evaluator", "chain")
+    assert said["langfuse.observation.metadata.becausal_chain_id"] == root.chain_id
+    assert (said["session.id"], said["gen_ai.conversation.id"]) == ("thread-1", "thread-1")
 
 
 def test_no_word_of_the_content_is_told(told: Told) -> None:

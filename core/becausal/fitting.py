@@ -1,0 +1,52 @@
+"""Values as every backend takes them: no attribute longer than `semconv.MAX_ATTRIBUTE_BYTES`, no number out of range.
+
+Grafana Tempo cuts strings at 2,048 bytes, Phoenix drops a span for one value of bytes, OTLP has integers of 64 bits.
+"""
+
+from __future__ import annotations
+
+import math
+
+from becausal import semconv
+from becausal.step import Attribute
+
+__all__ = ["MOST_ITEMS", "fit", "fit_text", "fitting", "short"]
+
+MOST_ITEMS = 32
+"""Items of an array that is long."""
+
+
+def fitting(said: dict[str, Attribute]) -> dict[str, Attribute]:
+    """Return attributes as every backend takes them, without those that none does."""
+    return {key: fits for key, value in said.items() if (fits := fit(value)) is not None}
+
+
+def fit(value: Attribute) -> Attribute | None:
+    """Return a value as every backend takes it, or None where there is no such thing."""
+    if isinstance(value, str):
+        return fit_text(value)
+    if isinstance(value, tuple):
+        items = [fit_text(item) for item in value]
+        if sum(map(len, items)) > semconv.MAX_ATTRIBUTE_BYTES // 8:
+            items = [short(item, 48) for item in items[:MOST_ITEMS]]
+        return tuple(items)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    # OTLP has integers of 64 bits; one beyond costs the batch that it is in.
+    return value if -(1 << 63) <= value < 1 << 63 else str(value)[:40]
+
+
+def fit_text(text: str) -> str:
+    """Return a text that is as long as it may be."""
+    # What most texts are: short, and ASCII.
+    if len(text) <= semconv.MAX_ATTRIBUTE_BYTES and text.isascii():
+        return text
+    return short(text, semconv.MAX_ATTRIBUTE_BYTES)
+
+
+def short(text: str, most: int) -> str:
+    """Return a text cut to so many bytes of UTF-8, the cut marked; a lone surrogate becomes `?`."""
+    data = text[: most + 1].encode("utf-8", "replace")
+    if len(data) <= most and len(text) <= most:
+        return data.decode()
+    return data[: most - 3].decode("utf-8", "ignore") + "…"
