@@ -26,16 +26,16 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from becausal import semconv
 from becausal.context import current
 from becausal.instrument import Hooks
-from becausal.recorder import NOTHING, Recorder
-from becausal.replay import Entry, Recalled, Session, in_force, recall, result_of
+from becausal.recorder import Recorder
+from becausal.replay import Entry, Recalled, Session, in_force
 from becausal.step import OpenStep, Step
-from becausal_integrations.langchain.rebuilt import chat_result, documents, pieces_of, text_result
+from becausal_integrations.langchain import answering
+from becausal_integrations.langchain.rebuilt import text_result
 from becausal_integrations.patch import family, replace
 
 if TYPE_CHECKING:
@@ -69,24 +69,25 @@ class LangChainReplay:
 
     def install(self, recorder: Recorder, hooks: Hooks) -> None:
         """Hook what asks the outside."""
-        chat: dict[str, Make] = {
-            name: functools.partial(_chat, self._step) for name in ("_generate", "_agenerate")
+        chats: dict[str, Make] = {
+            name: functools.partial(answering.chat, self._step) for name in ("_generate", "_agenerate")
         }
         streams: dict[str, Make] = {
-            name: functools.partial(_streaming, self._step) for name in ("_stream", "_astream")
+            name: functools.partial(answering.streaming, self._step) for name in ("_stream", "_astream")
         }
-        family(hooks, CHAT, {**chat, **streams})
+        family(hooks, CHAT, {**chats, **streams})
         family(hooks, TEXT, {"_generate": self._text, "_agenerate": self._text, **streams})
         for name in ("_generate_helper", "_agenerate_helper"):
             replace(hooks, f"{TEXT}.{name}", self._helping)
-        family(hooks, TOOL, {"_run": _tool, "_arun": _tool})
+        family(hooks, TOOL, {"_run": answering.tool, "_arun": answering.tool})
         found: dict[str, Make] = {
-            "_get_relevant_documents": _retriever,
-            "_aget_relevant_documents": _retriever,
+            "_get_relevant_documents": answering.retriever,
+            "_aget_relevant_documents": answering.retriever,
         }
         family(hooks, RETRIEVER, found)
-        family(hooks, CACHE, {"lookup": _cache, "alookup": _cache, "update": _cache, "aupdate": _cache})
-        family(hooks, LIMITER, {"acquire": _limiter, "aacquire": _limiter})
+        asked_of_a_cache: Make = answering.cache
+        family(hooks, CACHE, dict.fromkeys(("lookup", "alookup", "update", "aupdate"), asked_of_a_cache))
+        family(hooks, LIMITER, {"acquire": answering.limiter, "aacquire": answering.limiter})
 
     def classes(self) -> Iterable[type]:
         """Return the messages, documents and answers of langchain-core."""
@@ -158,7 +159,11 @@ class LangChainReplay:
         def answers() -> list[tuple[Session, Recalled]] | None:
             models = self._models()
             steps = [] if in_force() is None or models is None else models.helped()
-            found = [answer for step in steps if step is not None and (answer := _recalled(step)) is not None]
+            found = [
+                answer
+                for step in steps
+                if step is not None and (answer := answering.recalled(step)) is not None
+            ]
             return found if found and len(found) == len(steps) else None
 
         if inspect.iscoroutinefunction(original):
@@ -197,187 +202,3 @@ def functions_of(app: Any) -> Iterator[object]:
             yield type(thing)
             if type(thing).__module__.partition(".")[0] in ("langchain_core", "langgraph", "langchain"):
                 waiting += vars(thing).values()
-
-
-# Models
-
-
-def _recalled(step: OpenStep) -> tuple[Session, Recalled] | None:
-    """Return a step's answer, the same however often it is asked for: the cache of answers is asked first."""
-    session = in_force()
-    if session is None:
-        return None
-    key = "langchain", step.id
-    if key not in session.kept_for:
-        session.kept_for[key] = recall(step)
-    return session.kept_for[key]  # type: ignore[no-any-return]
-
-
-def _edited(step: OpenStep, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the arguments of a call that is made live: its messages are the edited ones, if they were edited."""
-    session = in_force()
-    edit = None if session is None else session.request_edit(step)
-    return args if edit is None or len(args) < 2 else (args[0], edit(args[1]), *args[2:])
-
-
-def _chat(step_of: Callable[[], OpenStep | None], original: Original) -> Original:
-    if inspect.iscoroutinefunction(original):
-
-        @functools.wraps(original)
-        async def asked_async(*args: Any, **kwargs: Any) -> Any:
-            step = None if in_force() is None else step_of()
-            if step is None:
-                return await original(*args, **kwargs)
-            found = _recalled(step)
-            if found is None:
-                return await original(*_edited(step, args), **kwargs)
-            return result_of(found, chat_result)
-
-        return asked_async
-
-    @functools.wraps(original)
-    def asked(*args: Any, **kwargs: Any) -> Any:
-        step = None if in_force() is None else step_of()
-        if step is None:
-            return original(*args, **kwargs)
-        found = _recalled(step)
-        return original(*_edited(step, args), **kwargs) if found is None else result_of(found, chat_result)
-
-    return asked
-
-
-def _streaming(step_of: Callable[[], OpenStep | None], original: Original) -> Original:
-    if inspect.isasyncgenfunction(original):
-
-        @functools.wraps(original)
-        async def asked_async(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-            step = None if in_force() is None else step_of()
-            found = None if step is None else _recalled(step)
-            if found is None:
-                given = args if step is None else _edited(step, args)
-                async for piece in original(*given, **kwargs):
-                    yield piece
-                return
-            for piece in pieces_of(found):
-                yield piece
-            result_of(found, _nothing)
-
-        return asked_async
-
-    @functools.wraps(original)
-    def asked(*args: Any, **kwargs: Any) -> Iterator[Any]:
-        step = None if in_force() is None else step_of()
-        found = None if step is None else _recalled(step)
-        if found is None:
-            yield from original(*(args if step is None else _edited(step, args)), **kwargs)
-            return
-        yield from pieces_of(found)
-        result_of(found, _nothing)
-
-    return asked
-
-
-def _nothing(_: Recalled) -> None:
-    return None
-
-
-def _cache(original: Original) -> Original:
-    """Hook a cache of answers: in a replay it holds what the record says came from it, and keeps nothing."""
-
-    def found(name: str) -> Any:
-        step = current()
-        if name.endswith("update") or not isinstance(step, OpenStep) or step.kind != "model":
-            return None
-        answer = _recalled(step)
-        if answer is None or not answer[1].step.attributes.get(semconv.CACHED):
-            return None
-        return result_of(answer, chat_result).generations
-
-    if inspect.iscoroutinefunction(original):
-
-        @functools.wraps(original)
-        async def asked_async(*args: Any, **kwargs: Any) -> Any:
-            return await original(*args, **kwargs) if in_force() is None else found(original.__name__)
-
-        return asked_async
-
-    @functools.wraps(original)
-    def asked(*args: Any, **kwargs: Any) -> Any:
-        return original(*args, **kwargs) if in_force() is None else found(original.__name__)
-
-    return asked
-
-
-def _limiter(original: Original) -> Original:
-    """Hook what waits until a provider may be asked again: nobody is asked."""
-    if inspect.iscoroutinefunction(original):
-
-        @functools.wraps(original)
-        async def asked_async(*args: Any, **kwargs: Any) -> Any:
-            return await original(*args, **kwargs) if in_force() is None else True
-
-        return asked_async
-
-    @functools.wraps(original)
-    def asked(*args: Any, **kwargs: Any) -> Any:
-        return original(*args, **kwargs) if in_force() is None else True
-
-    return asked
-
-
-# Tools and retrievers
-
-
-def _tool(original: Original) -> Original:
-    return _answering(original, "tool", _tool_result)
-
-
-def _retriever(original: Original) -> Original:
-    return _answering(original, "tool", lambda _: documents)
-
-
-def _answering(
-    original: Original, kind: str, make_of: Callable[[Any], Callable[[Recalled], Any]]
-) -> Original:
-    def found() -> tuple[Session, Recalled] | None:
-        step = current()
-        is_asked = in_force() is not None and isinstance(step, OpenStep) and step.kind == kind
-        return _recalled(step) if is_asked and isinstance(step, OpenStep) else None
-
-    if inspect.iscoroutinefunction(original):
-
-        @functools.wraps(original)
-        async def asked_async(owner: Any, *args: Any, **kwargs: Any) -> Any:
-            answer = found()
-            if answer is None:
-                return await original(owner, *args, **_edited_arguments(kwargs))
-            return result_of(answer, make_of(owner))
-
-        return asked_async
-
-    @functools.wraps(original)
-    def asked(owner: Any, *args: Any, **kwargs: Any) -> Any:
-        answer = found()
-        if answer is None:
-            return original(owner, *args, **_edited_arguments(kwargs))
-        return result_of(answer, make_of(owner))
-
-    return asked
-
-
-def _edited_arguments(kwargs: dict[str, Any]) -> dict[str, Any]:
-    session, step = in_force(), current()
-    edit = None if session is None or not isinstance(step, OpenStep) else session.request_edit(step)
-    return kwargs if edit is None else {**kwargs, **edit(kwargs)}
-
-
-def _tool_result(tool: Any) -> Callable[[Recalled], Any]:
-    def result(answer: Recalled) -> Any:
-        content = answer.value()
-        content = None if content is NOTHING else content
-        if tool.response_format != "content_and_artifact":
-            return content
-        has_both = answer.is_other or answer.step.attributes.get(semconv.TOOL_ARTIFACT)
-        return content if has_both and isinstance(content, tuple) else (content, None)
-
-    return result
