@@ -95,6 +95,10 @@ class Finding:
     """Of a memory or a state: which key."""
     path: tuple[Step, ...] = ()
     """The way that it took from where it entered, cause first, as far as it is known."""
+    wrong: tuple[str, ...] = ()
+    """The words that are there and should not be, as far as they can be told from what is right."""
+    right: tuple[str, ...] = ()
+    """The words that should be there: in the place of the wrong ones, or that are gone."""
 
     def __str__(self) -> str:
         return f"{self.severity} {self.kind}: {self.message}"

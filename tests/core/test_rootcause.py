@@ -12,6 +12,7 @@ from becausal.step import Step
 
 REQUEST = "Order 120 desks for at most $50,000.00, deliver by 3 May 2027, order number OR-48213."
 SHORT = "Order 120 desks."
+LOSSES = ("handoff.truncated", "drift.lost_fact")
 WRONG = REQUEST.replace("3 May 2027", "9 June 2027")
 
 
@@ -50,12 +51,14 @@ def step(run: Run, name: str) -> Step:
 
 
 def finding(
-    run: Run, name: str, kind: FindingKind, *evidence: str, severity: Severity = "error", sure: float = 0.8
+    run: Run, name: str, kind: FindingKind, *words: str, severity: Severity = "error", sure: float = 0.8
 ) -> Finding:
     there = step(run, name)
     is_tool = there.kind == "tool"
     agent = None if is_tool or there.kind == "handoff" else there.agent
-    return Finding(kind, severity, sure, there, "something", evidence, agent, there.name if is_tool else None)
+    tool = there.name if is_tool else None
+    wrong, right = ((), words) if kind in LOSSES else (words, ())
+    return Finding(kind, severity, sure, there, "something", words, agent, tool, wrong=wrong, right=right)
 
 
 def suspects(record: Record, *found: tuple[str, FindingKind, tuple[str, ...]]) -> list[Suspect]:
@@ -93,7 +96,7 @@ def test_what_was_altered_on_its_way_is_the_ways_and_not_the_receivers() -> None
 def test_the_same_content_lost_again_downstream_is_no_second_cause() -> None:
     found = suspects(
         row(REQUEST, SHORT, SHORT, SHORT),
-        ("a to b", "handoff.truncated", ("stated: OR-48213", "stated: 3 May 2027")),
+        ("a to b", "handoff.truncated", ("OR-48213", "3 May 2027")),
         ("c", "drift.lost_fact", ("OR-48213",)),
     )
 
@@ -104,7 +107,7 @@ def test_the_same_content_lost_again_downstream_is_no_second_cause() -> None:
 def test_other_content_lost_later_is_a_cause_of_its_own() -> None:
     found = suspects(
         row(REQUEST, SHORT, SHORT, SHORT),
-        ("a to b", "handoff.truncated", ("stated: OR-48213",)),
+        ("a to b", "handoff.truncated", ("OR-48213",)),
         ("c", "drift.lost_fact", ("at most $50,000.00",)),
     )
 

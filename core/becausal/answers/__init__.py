@@ -1,1 +1,1 @@
-"""The answers to what one asks of a loaded run: each module is one question, and `becausal.run.Run` has a method for it."""
+"""The answers to what one asks of a loaded run: each module is a question, and `Run` has a method for each of them."""

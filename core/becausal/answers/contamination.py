@@ -148,7 +148,7 @@ def contaminated_by(
     begin = _of_version(store, of) if isinstance(of, Version) else None
     step = of.step if isinstance(of, Finding) else of if isinstance(of, Step) else None
     payload = begin.payload if begin is not None else _content(step)
-    texts = _texts(payload, step, of.evidence if isinstance(of, Finding) else ())
+    texts = _texts(payload, step, (of.wrong or of.evidence) if isinstance(of, Finding) else ())
     tracing = _Tracing(
         store, texts, possible, {} if graph is None or step is None else {step.chain_id: graph}
     )

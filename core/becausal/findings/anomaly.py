@@ -98,6 +98,8 @@ def _finding(scene: Scene, one: Odd) -> Finding:
         agent=one.step.agent if one.step.kind != "tool" else None,
         tool=one.step.name if one.step.kind == "tool" else None,
         path=way,
+        wrong=(one.wrong,) if one.wrong else (),
+        right=(one.right,) if one.right else (),
     )
 
 

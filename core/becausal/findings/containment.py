@@ -12,8 +12,9 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Final
 
-from becausal.facts import Fact, facts, missing
+from becausal.facts import Fact, missing
 from becausal.finding import Finding
+from becausal.findings.said import Said
 from becausal.findings.scene import Scene
 from becausal.payload import Payload
 from becausal.toolchecks.reading import EFFECTS, QUERIES
@@ -21,8 +22,6 @@ from becausal.toolchecks.reading import EFFECTS, QUERIES
 __all__ = ["with_containment"]
 
 CHANGES: Final = ("drift.changed_fact", "handoff.mutated")
-INSTEAD: Final = "instead: "
-STATED: Final = "stated: "
 AMOUNTS: Final = ("money", "number", "quantity", "percent", "duration")
 MOST_FIGURES: Final = 200
 
@@ -40,31 +39,19 @@ def with_containment(scene: Scene, found: Sequence[Finding]) -> list[Finding]:
 
 
 def _is_part(one: Finding, wrong: set[tuple[str | None, str]]) -> bool:
-    return one.kind == "model.ungrounded" and bool(one.evidence) and (one.agent, one.evidence[0]) in wrong
+    return one.kind == "model.ungrounded" and any((one.agent, words) in wrong for words in one.wrong)
 
 
 def _contained(scene: Scene, one: Finding) -> str | None:
     """Return the wrong words of a change that did not reach the answer; None where it did, or may have."""
     if one.kind not in CHANGES or one.severity == "note" or not scene.answer:
         return None
-    before, after = _words(one)
-    right, wrong = facts(before), facts(after)
-    if not right or not wrong or missing(right, scene.answer_facts, text=scene.answer):
+    said = Said(one)
+    if len(one.right) != 1 or len(one.wrong) != 1 or not said.wrong_facts:
         return None
-    if len(missing(wrong, scene.answer_facts, text=scene.answer)) < len(wrong) or _was_used(
-        scene, one, wrong
-    ):
+    if not said.is_put_right(scene.answer_facts, scene.answer) or _was_used(scene, one, said.wrong_facts):
         return None
-    return None if _is_reckoned_from(scene, wrong) else after
-
-
-def _words(one: Finding) -> tuple[str, str]:
-    """Return what should stand there and what stood there instead."""
-    if one.kind == "drift.changed_fact":
-        return (one.evidence[0], one.evidence[1]) if len(one.evidence) > 1 else ("", "")
-    right = [row.removeprefix(STATED) for row in one.evidence if row.startswith(STATED)]
-    wrong = [row.removeprefix(INSTEAD) for row in one.evidence if row.startswith(INSTEAD)]
-    return (right[0], wrong[0]) if len(right) == len(wrong) == 1 else ("", "")
+    return None if _is_reckoned_from(scene, said.wrong_facts) else one.wrong[0]
 
 
 def _was_used(scene: Scene, one: Finding, wrong: Sequence[Fact]) -> bool:

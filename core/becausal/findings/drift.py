@@ -162,6 +162,8 @@ class _Judge:
             evidence=tuple(wording(fact) for fact in (before, after, *further) if fact is not None),
             agent=step.agent,
             path=way,
+            wrong=() if after is None else (wording(after),),
+            right=(wording(before),),
         )
 
 

@@ -81,6 +81,7 @@ def _finding(scene: Scene, step: Step, fact: Fact, has_material: bool) -> Findin
         evidence=(fact.text,),
         agent=step.agent,
         path=way if is_out else (step,),
+        wrong=(fact.text,),
     )
 
 

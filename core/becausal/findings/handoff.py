@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from becausal import facts as stating
@@ -39,6 +40,8 @@ MOST_HANDOFFS: Final = 5_000
 """So many handoffs of a run are compared."""
 MOST_LOSSES: Final = 20
 """So many losses of one handoff are told."""
+MOST_QUOTED: Final = 10
+"""So many facts of one loss are quoted."""
 
 KIND: Final[dict[str, FindingKind]] = {
     "truncated": "handoff.truncated",
@@ -244,6 +247,8 @@ def _finding(loss: Loss, handoff: Handoff, scene: Scene) -> Finding:
         agent=None if culprit is None else culprit.agent,
         key=loss.path,
         path=tuple(s for s in (handoff.sent_by, handoff.step, handoff.received_by) if s is not None),
+        wrong=_quoted((*loss.facts, *loss.instead) if loss.before is None else loss.instead),
+        right=_quoted(() if loss.before is None else loss.facts),
     )
 
 
@@ -304,12 +309,16 @@ def _named(facts: Iterable[Fact]) -> str:
     return ", ".join(rows[:5]) + (", …" if len(rows) > 5 else "")
 
 
+def _quoted(facts: Iterable[Fact]) -> tuple[str, ...]:
+    return tuple(shown(fact.text) for fact in islice(facts, MOST_QUOTED))
+
+
 def _evidence(loss: Loss) -> Iterator[str]:
     if loss.why:
         yield shown(loss.why)
-    for fact in (loss.facts or loss.instead)[:10]:
+    for fact in loss.facts[:MOST_QUOTED]:
         yield f"{'states' if loss.before is None else 'stated'}: {shown(fact.text)}"
-    for fact in loss.instead[:10]:
+    for fact in loss.instead[:MOST_QUOTED]:
         yield f"instead: {shown(fact.text)}"
     if loss.before is not None:
         yield f"before: {shown(loss.before)}"

@@ -243,4 +243,5 @@ def _finding(scene: Scene, step: Step, loss: Loss) -> Finding:
         agent=step.agent,
         key=loss.path,
         path=way_to_output(scene.graph, step),
+        right=tuple(fact.text for fact in loss.facts if _is_hard(fact)),
     )

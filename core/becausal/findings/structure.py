@@ -207,6 +207,7 @@ def _evicted(scene: Scene) -> Iterator[Finding]:
             evidence=tuple(fact.text for fact in needed[:5]) or (text[:200],),
             agent=step.agent,
             path=way if needed else (step,),
+            right=tuple(fact.text for fact in needed[:5]),
         )
 
 

@@ -14,9 +14,9 @@ from becausal.answers.recorded import Recorded
 from becausal.answers.report.advice import advice_on
 from becausal.answers.report.excerpt import Excerpt, excerpt, excerpt_of, one_line
 from becausal.answers.rootcause import Suspect
-from becausal.answers.rootcause.said import Said
 from becausal.facts import facts, missing
 from becausal.facts.fact import Key
+from becausal.findings.said import Said
 from becausal.findings.scene import Scene
 from becausal.findings.way import carriers
 from becausal.payload import Payload
@@ -86,7 +86,7 @@ def incident(run: Recorded) -> Incident:
     verdict = health(run)
     scene = Scene(run.graph, run.handoffs)
     said = [one for suspect in verdict.suspects for one in _said(suspect)]
-    words = tuple(word for one in said for word in one.wrong)
+    words = tuple(word for one in said for word in one.finding.wrong)
     keys = frozenset(fact.key for one in said for fact in one.wrong_facts)
     root = next(iter(run.graph.roots), None)
     return Incident(
@@ -107,7 +107,7 @@ def incident(run: Recorded) -> Incident:
 
 def _cause(run: Recorded, scene: Scene, suspect: Suspect) -> Cause:
     first = suspect.findings[0]
-    words = tuple(word for said in _said(suspect) for word in (*said.wrong, *said.right))
+    words = tuple(word for said in _said(suspect) for word in (*said.finding.wrong, *said.finding.right))
     keys = frozenset(key for said in _said(suspect) for key in said.keys)
     followed = [one for one in suspect.findings if one.step.id != suspect.step.id]
     own = [one for one in suspect.findings if one.step.id == suspect.step.id]
@@ -152,7 +152,7 @@ def _stoppers(run: Recorded, scene: Scene, suspect: Suspect) -> Iterator[str]:
         known = [
             word
             for one in said
-            for word in one.right
+            for word in one.finding.right
             if (stated := facts(word)) and any(not missing(stated, there, text=text) for there, text in rows)
         ]
         if known and step.kind == "agent":

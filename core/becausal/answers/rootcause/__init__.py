@@ -27,11 +27,11 @@ from typing import Final
 from becausal import semconv
 from becausal.answers.recorded import Recorded
 from becausal.answers.rootcause.party import decisions_on, party_of
-from becausal.answers.rootcause.said import Said
 from becausal.answers.rootcause.suspect import Suspect
 from becausal.answers.rootcause.wrong_text import by_text
 from becausal.facts import missing
 from becausal.finding import Finding
+from becausal.findings.said import Said
 from becausal.findings.scene import Scene, Stated
 from becausal.findings.way import carriers, next_turns
 from becausal.graph import Graph
