@@ -66,6 +66,10 @@ class Answer(Protocol):
     def step(self) -> Step:
         """The recorded step."""
 
+    @property
+    def is_other(self) -> bool:
+        """Whether an edit or a stand-in gives the answer."""
+
     def value(self) -> Any:
         """Return what it produced, made again: objects are of their classes, dicts in their order."""
 
@@ -121,7 +125,10 @@ class Observation:
     add causes, choices and attributes to the step. `failed` takes the step and the exception and may name a status
     for an exception that is the framework's control flow. `keeps` says which item of a stream is its result;
     without it all items are. `answers` makes of a recorded answer what the call returns (of a stream: its items), so
-    that a replay need not make the call; without it the call is made in a replay, too.
+    that a replay need not make the call; without it the call is made in a replay, too. `redone`, of a coroutine
+    function, takes the answer and what the function takes, and does again what the call did to these beside answering.
+    `edited` puts into a result what an edit makes of what was produced: it takes the change, a function, and the
+    result (of a stream: the item that `keeps` keeps).
     """
 
     opened: Callable[..., Opening | None]
@@ -129,6 +136,8 @@ class Observation:
     failed: Callable[[OpenStep, BaseException], Status | None] = _failed
     keeps: Callable[[Any], bool] | None = None
     answers: Callable[[Answer], Any] | None = None
+    redone: Callable[..., Awaitable[None]] | None = None
+    edited: Callable[[Callable[[Any], Any], Any], Any] | None = None
 
 
 def new_step(opening: Opening, parent: StepRef | None) -> OpenStep:

@@ -113,6 +113,10 @@ KEPT: Final = "kept."
 """How the attributes begin that name, by digest, what else was kept of a step: for a replay."""
 BRANCH: Final = "place.branch"
 """Which of several steps of one name, made side by side, a step is."""
+RUNS_AGAIN: Final = "replay.runs_again"
+"""Of a tool that does nothing but run agents, whose steps tell all of it: a replay runs it again."""
+ENTRY: Final = "replay.entry"
+"""Of a request that is the app's own call of what a framework runs: there a replay begins."""
 
 # What crosses a wire: our member of W3C's tracestate and the header of our own propagator, and W3C baggage keys
 HEADER: Final = "becausal"

@@ -32,6 +32,9 @@ class Steps(Protocol):
     def produce(self, step: OpenStep, value: object) -> None:
         """Seal what a step produced."""
 
+    def keep(self, step: OpenStep, name: str, value: object) -> None:
+        """Seal what a replay needs of a step beside what it received and produced."""
+
     def end(
         self,
         step: OpenStep,
@@ -90,11 +93,15 @@ class StreamTelling:
             produced = self._seen.closed(self._step, item)
             if produced is not NOTHING:
                 self._recorder.produce(self._step, produced)
+            if self._items and self._seen.answers is not None and self._count <= MAX_ITEMS:
+                self._recorder.keep(self._step, "pieces", self._items)
             self._has_result = True
             self._items.clear()
             self._step.ended_ns = clock.now_ns()
-        elif type(item) in _IMMUTABLE and len(self._items) < MAX_ITEMS:
-            self._items.append(item)  # what a stream had said that breaks off before its result
+        elif type(item) in _IMMUTABLE:
+            self._count += 1
+            if self._count <= MAX_ITEMS:
+                self._items.append(item)  # what a stream says before its result, or before it breaks off
 
     @guarded
     def end(self, status: Status, error: BaseException | None = None) -> None:

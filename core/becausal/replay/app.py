@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from becausal import semconv
 from becausal.errors import ReplayError
 from becausal.replay.adapter import Entry, ReplayAdapter
 from becausal.step import Step
@@ -72,9 +73,13 @@ def tops(steps: Sequence[Step], app: App) -> list[Step]:
     ids = {step.id for step in steps}
     above = {step.id for step in steps if step.parent_id not in ids}
     if app.adapter is not None:
-        while frames := {step.id for step in steps if step.id in above and step.kind == "request"}:
+        while frames := {step.id for step in steps if step.id in above and _is_frame(step)}:
             above = (above - frames) | {step.id for step in steps if step.parent_id in frames}
     return [step for step in steps if step.id in above and step.kind != "handoff"]
+
+
+def _is_frame(step: Step) -> bool:
+    return step.kind == "request" and semconv.ENTRY not in step.attributes
 
 
 def _driver(target: object, adapters: Sequence[ReplayAdapter]) -> ReplayAdapter | None:

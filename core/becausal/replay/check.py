@@ -93,7 +93,7 @@ def _is_spared(step: Step, by_id: dict[str, Step]) -> bool:
     """Return whether a step lies within another that is answered as a whole."""
     above = by_id.get(step.parent_id or "")
     while above is not None:
-        if above.kind in ANSWERED:
+        if above.kind in ANSWERED and semconv.RUNS_AGAIN not in above.attributes:
             return True
         above = by_id.get(above.parent_id or "")
     return False

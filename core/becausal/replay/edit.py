@@ -174,8 +174,10 @@ class Edits:
     def _add(self, edit: Edit) -> None:
         step = self._step(edit.of)
         side = edit.side or ("produced" if step.kind in _PRODUCED_FIRST else "received")
+        path = edit.path
         if step.kind == "handoff":
-            step, side = self._receiver(step), "received"
+            step, within = self._receiver(step)
+            side, path = "received", (*within, *path)
         inside = self._answered_above(step)
         if inside is not None:
             raise ReplayError(
@@ -184,7 +186,7 @@ class Edits:
             )
         kept = self.inputs if side == "received" else self.outputs
         former = kept.get(step.id)
-        change = functools.partial(_changed, path=edit.path, change=edit.change)
+        change = functools.partial(_changed, path=path, change=edit.change)
         kept[step.id] = change if former is None else functools.partial(_one_after_another, former, change)
 
     def _step(self, of: object) -> Step:
@@ -201,20 +203,40 @@ class Edits:
             return False
         return True
 
-    def _receiver(self, handoff: Step) -> Step:
+    def _receiver(self, handoff: Step) -> tuple[Step, tuple[Key, ...]]:
+        """Return the step that received a handoff, and where in what that received the handoff's content is."""
         received_by = handoff.attributes.get(semconv.TRANSFER_RECEIVED_BY)
-        if not isinstance(received_by, str) or received_by not in self._recorded.graph:
-            raise ReplayError(f"the edit of handoff {handoff.name!r} addresses nothing: nobody received it")
-        return self._recorded.graph.step(received_by)
+        if isinstance(received_by, str) and received_by in self._recorded.graph:
+            return self._recorded.graph.step(received_by), ()
+        for step in self._recorded.steps:  # one that reads several at once
+            if any((cause.source_id, cause.kind) == (handoff.id, "transfer") for cause in step.causes):
+                return step, _place_in(step, handoff)
+        raise ReplayError(f"the edit of handoff {handoff.name!r} addresses nothing: nobody received it")
 
     def _answered_above(self, step: Step) -> Step | None:
         graph = self._recorded.graph
         above = graph.step(step.parent_id) if step.parent_id and step.parent_id in graph else None
         while above is not None:
-            if above.kind in ANSWERED:
+            if above.kind in ANSWERED and semconv.RUNS_AGAIN not in above.attributes:
                 return above
             above = graph.step(above.parent_id) if above.parent_id and above.parent_id in graph else None
         return None
+
+
+def _place_in(reader: Step, handoff: Step) -> tuple[Key, ...]:
+    """Return the place of what a handoff brought among all that its reader received; the last one of equal ones."""
+    content = handoff.produced or handoff.received
+    if reader.received is None or content is None or not (reader.received.is_kept and content.is_kept):
+        raise ReplayError(f"the edit of handoff {handoff.name!r} addresses nothing: its content is not kept")
+    items, brought = reader.received.value(), content.value()
+    found = [
+        number for number, item in enumerate(items if isinstance(items, list) else ()) if item == brought
+    ]
+    if not found:
+        raise ReplayError(
+            f"the edit of handoff {handoff.name!r} addresses nothing: {reader.name!r} did not read it"
+        )
+    return (found[-1],)
 
 
 # Changing a part of a value, without changing the value

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import aclosing
 from typing import Any, cast
 
+from becausal import semconv
 from becausal.context import current
 from becausal.observation import NOTHING, Observation, Opening
 from becausal.replay.rebuild import UnmadeError
@@ -54,12 +56,19 @@ class Seam:
         self, seen: Observation, function: Callable[..., Awaitable[Any]]
     ) -> Callable[..., Awaitable[Any]]:
         """Return what is awaited in a coroutine function's place."""
+        if seen.edited is not None:
+            return _amending(seen.edited, function)
         if seen.answers is None or in_force() is None:
             return function
 
         async def instead(*args: Any, **kwargs: Any) -> Any:
-            answered = _answered(seen)
-            return await function(*args, **kwargs) if answered is NOTHING else answered
+            recalled = recall()
+            if recalled is None:
+                return await function(*args, **kwargs)
+            if seen.redone is not None:
+                await seen.redone(recalled[1], *args, **kwargs)
+            assert seen.answers is not None
+            return result_of(recalled, seen.answers)
 
         return instead
 
@@ -85,6 +94,8 @@ class Seam:
         self, seen: Observation, function: Callable[..., AsyncGenerator[Any, Any]]
     ) -> Callable[..., AsyncGenerator[Any, Any]]:
         """Return what is called in an async generator function's place."""
+        if seen.edited is not None:
+            return _amending_items(seen, function)
         if seen.answers is None or in_force() is None:
             return function
 
@@ -111,7 +122,7 @@ def recall(step: OpenStep | None = None) -> tuple[Session, Recalled] | None:
         DivergenceError: the record does not know what it asks.
     """
     session, here = in_force(), step or current()
-    if session is None or not isinstance(here, OpenStep):
+    if session is None or not isinstance(here, OpenStep) or semconv.RUNS_AGAIN in here.attributes:
         return None
     answer = session.answer(here)
     return None if answer is None else (session, answer)
@@ -128,6 +139,39 @@ def result_of(
     session, answer = recalled
     _end(session, answer)
     return _made(session, answer, functools.partial(make, answer))
+
+
+def _amending(
+    edited: Callable[[Callable[[Any], Any], Any], Any], function: Callable[..., Awaitable[Any]]
+) -> Callable[..., Awaitable[Any]]:
+    """Return a coroutine function whose result is what an edit makes of it, where there is one."""
+
+    async def amended(*args: Any, **kwargs: Any) -> Any:
+        result, change = await function(*args, **kwargs), _change()
+        return result if change is None else edited(change, result)
+
+    return amended
+
+
+def _amending_items(
+    seen: Observation, function: Callable[..., AsyncGenerator[Any, Any]]
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    """Return the same of an async generator function: its result is the item that is kept."""
+
+    async def amended(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        assert seen.edited is not None
+        async with aclosing(function(*args, **kwargs)) as items:
+            async for item in items:
+                change = _change() if seen.keeps is not None and seen.keeps(item) else None
+                yield item if change is None else seen.edited(change, item)
+
+    return amended
+
+
+def _change() -> Callable[[Any], Any] | None:
+    """Return what an edit makes of what the current step produces; None where nothing does, or nobody replays."""
+    session, here = in_force(), current()
+    return session.output_edit(here) if session is not None and isinstance(here, OpenStep) else None
 
 
 def _answered(seen: Observation) -> Any:

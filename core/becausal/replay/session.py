@@ -184,7 +184,9 @@ class Session:
         if parent is None or opening.chain_id is not None:
             opening.chain_id = self.chain_id
         if parent is None:
-            opening.attributes = {**opening.attributes, semconv.REPLAY_OF: self.of}
+            opening.attributes[semconv.REPLAY_OF] = (
+                self.of
+            )  # in place: it may be an adapter's own kind of dict
 
     def begun(self, step: OpenStep) -> None:
         """Note where a step stands."""

@@ -42,6 +42,8 @@ Checked against autogen-core and autogen-agentchat 0.7.5 (`_single_threaded_agen
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from becausal.instrument import Hooks
 from becausal.recorder import Recorder
 from becausal_integrations.autogen import doors
@@ -56,6 +58,9 @@ from becausal_integrations.autogen.state import States
 from becausal_integrations.autogen.teams import Teams
 from becausal_integrations.autogen.tools import Tools
 
+if TYPE_CHECKING:
+    from becausal_integrations.autogen.replay import AutoGenReplay
+
 __all__ = ["AutoGenAdapter"]
 
 
@@ -66,9 +71,12 @@ class AutoGenAdapter:
     supports = ">=0.7,<0.8"
     requires: tuple[str, ...] = ()
 
+    def __init__(self) -> None:
+        self._ledger: Ledger | None = None
+
     def install(self, recorder: Recorder, hooks: Hooks) -> None:
         """Hook every place, each noted in `hooks` with what undoes it."""
-        ledger = Ledger(recorder)
+        ledger = self._ledger = Ledger(recorder)
         states = States(recorder)
         doors.install(recorder, hooks, ledger, states)
         teams = Teams(recorder, ledger, states)
@@ -79,3 +87,9 @@ class AutoGenAdapter:
         Chat(recorder, ledger, states).hook(hooks)
         for part in (Models, Contexts, Tools, Memories):
             part(recorder, ledger).hook(hooks)
+
+    def replaying(self) -> AutoGenReplay:
+        """Return what replays need; loaded by the first of them."""
+        from becausal_integrations.autogen.replay import AutoGenReplay
+
+        return AutoGenReplay(self._ledger)

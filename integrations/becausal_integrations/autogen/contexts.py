@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from becausal.context import current
 from becausal.instrument import Hooks
 from becausal.recorder import Recorder
-from becausal.step import StepRef
+from becausal.step import OpenStep, StepRef
 from becausal_integrations.autogen.hooking import noticed
 from becausal_integrations.autogen.ledger import Ledger, Tag, View, notes_of
 from becausal_integrations.patch import Notice, family
@@ -64,9 +64,17 @@ class Contexts:
     def _added(self, _: Any, message: Any) -> None:
         here = current()
         if here is not None:
+            self._noted(here, message)
             self._ledger.tag(
                 message, *(self._sources(here, message) or [(here, "added to the model's context")])
             )
+
+    def _noted(self, here: StepRef, message: Any) -> None:
+        """Note what a memory adds to a context: in a replay it is not asked, and the message is added all the same."""
+        notes = notes_of(here)
+        is_memorys = isinstance(here, OpenStep) and here.kind == "memory_read"
+        if is_memorys and notes is not None and isinstance(notes.content, list):
+            notes.content.append(message)
 
     def _sources(self, here: StepRef, message: Any) -> list[tuple[StepRef, str]]:
         turn = notes_of(here)

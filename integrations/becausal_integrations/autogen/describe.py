@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ __all__ = [
     "mentioned",
     "model_name",
     "progress",
+    "runs_agents",
     "server_conversion",
     "task_messages",
     "usage",
@@ -145,6 +147,14 @@ def asks_a_person(agent: object) -> bool:
     from autogen_agentchat.agents import UserProxyAgent
 
     return issubclass(type(agent), UserProxyAgent)
+
+
+def runs_agents(tool: object) -> bool:
+    """Return whether a tool does nothing but run an agent or a team of AutoGen's."""
+    runner = getattr(sys.modules.get("autogen_agentchat.tools._task_runner_tool"), "TaskRunnerTool", None)
+    if runner is None or not isinstance(tool, runner):
+        return False
+    return type(tool).__module__.startswith("autogen_agentchat.")
 
 
 def model_name(client: object) -> str:

@@ -55,7 +55,18 @@ class View:
 class Notes(dict[str, Attribute]):
     """A step's attributes, and what the adapter must know of the step as long as it is current."""
 
-    __slots__ = ("_owner", "content", "decided", "done", "earlier", "premises", "said", "view", "within")
+    __slots__ = (
+        "_owner",
+        "content",
+        "decided",
+        "done",
+        "earlier",
+        "premises",
+        "said",
+        "state",
+        "view",
+        "within",
+    )
 
     def __init__(
         self, owner: object, within: StepRef | None, attributes: Mapping[str, Attribute] | None = None
@@ -75,11 +86,14 @@ class Notes(dict[str, Attribute]):
         """Of a team's run: what it goes on from, until its first choice of a speaker has taken that up."""
         self.premises: tuple[str, ...] = ()
         """Of a model call: what its agent's model had not seen before."""
+        self.state: Sealed | None = None
+        """Of a run: what the team or the agent goes on from, until it is kept with the step."""
         self.view: View | None = None
         """Of a turn: what the model context showed last, until the model is called with it."""
         self.content: object = None
         """Of a load: the state. Of a plan: what it says. Of a choice: what stood before. Of a turn: its messages' ids.
-        Of a call of an MCP server: its answer."""
+        Of a call of an MCP server: its answer. Of a memory's update of a context: what it added. Of a tool's stream:
+        how many items there were."""
 
     @property
     def owner(self) -> object:

@@ -19,7 +19,7 @@ from becausal.instrument import Hooks
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.step import OpenStep
 from becausal.versions import Versions
-from becausal_integrations.autogen import describe
+from becausal_integrations.autogen import describe, replayed
 from becausal_integrations.autogen.hooking import observed
 from becausal_integrations.autogen.ledger import Ledger, Notes, owns, remote
 from becausal_integrations.patch import family
@@ -50,8 +50,12 @@ class Memories:
             hooks,
             "autogen_core.memory._base_memory:Memory",
             {
-                "query": seen(Observation(_queried, self._found)),
-                "update_context": seen(Observation(_updated, self._found)),
+                "query": seen(Observation(_queried, self._found, answers=replayed.query_result)),
+                "update_context": seen(
+                    Observation(
+                        _updated, self._put, answers=replayed.update_result, redone=replayed.put_into_context
+                    )
+                ),
                 "add": seen(Observation(self._adding, self._added)),
                 "clear": seen(Observation(_cleared, lambda step, result: NOTHING)),
             },
@@ -76,6 +80,13 @@ class Memories:
             notes[semconv.MEMORY_VERSION] = version.number
             self._ledger.memories.put(content, version)
         return NOTHING
+
+    def _put(self, step: OpenStep, result: Any) -> object:
+        notes = step.attributes
+        if isinstance(notes, Notes) and isinstance(notes.content, list):
+            self._recorder.keep(step, "added", notes.content)
+            notes.content = None
+        return self._found(step, result)
 
     def _found(self, step: OpenStep, result: Any) -> object:
         found = describe.memories(result)
@@ -113,7 +124,10 @@ def _queried(memory: Any, query: object = NOTHING, *_: Any, **__: Any) -> Openin
 
 
 def _updated(memory: Any, model_context: Any) -> Opening | None:
-    return _opening("memory_read", memory, NOTHING)
+    opening = _opening("memory_read", memory, NOTHING)
+    if opening is not None and isinstance(opening.attributes, Notes):
+        opening.attributes.content = []
+    return opening
 
 
 def _cleared(memory: Any) -> Opening | None:

@@ -17,7 +17,7 @@ from becausal.context import current
 from becausal.instrument import Hooks
 from becausal.recorder import Observation, Opening, Recorder
 from becausal.step import Cause, Grade, OpenStep, Status, StepRef
-from becausal_integrations.autogen import describe
+from becausal_integrations.autogen import describe, replayed
 from becausal_integrations.autogen.hooking import observed
 from becausal_integrations.autogen.ledger import (
     Ledger,
@@ -53,7 +53,9 @@ class Models:
     def __init__(self, recorder: Recorder, ledger: Ledger) -> None:
         self._recorder, self._ledger = recorder, ledger
         self._shown: ByIdentity[Shown] = ByIdentity()
-        self._call = Observation(self._asked, self._decided, self._refused, describe.is_create_result)
+        told = self._asked, self._decided, self._refused, describe.is_create_result
+        self._call = Observation(*told, answers=replayed.model_result)
+        self._stream = Observation(*told, answers=replayed.model_items)
 
     def hook(self, hooks: Hooks) -> None:
         """Hook every model client, those of the app's own making included."""
@@ -61,7 +63,7 @@ class Models:
         family(
             hooks,
             "autogen_core.models._model_client:ChatCompletionClient",
-            {"create": seen(self._call), "create_stream": seen(self._call)},
+            {"create": seen(self._call), "create_stream": seen(self._stream)},
         )
 
     def _asked(self, client: Any, messages: Sequence[Any] = (), *_: Any, **__: Any) -> Opening | None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 
+from becausal import semconv
 from becausal.context import current, with_step
 from becausal.recorder import NOTHING, Observation, Opening, Recorder, Sealed
-from becausal.step import OpenStep
+from becausal.step import Attribute, OpenStep, StepRef
 from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.answers import Answers
 from becausal_integrations.autogen.carrier import (
@@ -35,7 +36,13 @@ if TYPE_CHECKING:
     from autogen_core import AgentId, MessageContext, TopicId
     from autogen_core._telemetry import EnvelopeMetadata
 
-__all__ = ["Carrier", "Runtime", "arriving"]
+__all__ = ["RECIPIENT", "TOPIC", "Carrier", "Runtime", "arriving", "stands_apart"]
+
+RECIPIENT = "autogen.recipient"
+"""To whom the app sent the message that a request began with, `type/key`."""
+
+TOPIC = "autogen.topic"
+"""On which topic it published it, `type/source`."""
 
 
 class Runtime:
@@ -73,15 +80,19 @@ class Runtime:
     # A message from outside every chain is a request
 
     def _direct_request(self, runtime: Any, message: Any, recipient: AgentId, **_: Any) -> Opening | None:
-        return self._request(runtime, message, recipient.type)
+        return self._request(runtime, message, recipient.type, {RECIPIENT: str(recipient)})
 
     def _broadcast_request(self, runtime: Any, message: Any, topic_id: TopicId, **_: Any) -> Opening | None:
-        return self._request(runtime, message, topic_id.type)
+        return self._request(runtime, message, topic_id.type, {TOPIC: str(topic_id)})
 
-    def _request(self, runtime: Any, message: Any, name: str) -> Opening | None:
+    def _request(
+        self, runtime: Any, message: Any, name: str, attributes: dict[str, Attribute]
+    ) -> Opening | None:
         if current() is not None or describe.is_of_a_team(message):
             return None
-        return Opening("request", name, received=plain(message), causes=self._states.goes_on(runtime))
+        attributes[semconv.ENTRY] = True
+        causes = self._states.goes_on(runtime)
+        return Opening("request", name, received=plain(message), causes=causes, attributes=attributes)
 
     # Sending
 
@@ -201,13 +212,12 @@ class Runtime:
                 carrier.handoff = handoff
                 self._deliveries.lost(carrier, f"no handler for {type(message).__name__}", message)
             return None
-        stands_apart = carrier is not None and (carrier.topic is not None or carrier.is_remote)
         return Opening(
             "agent",
             name,
             agent=name,
             received=received,
-            parent=carrier.stage if carrier is not None and stands_apart else None,
+            parent=stands_apart(carrier),
             arrivals=[handoff] if handoff is not None else (),
             attributes=Turn(agent, current(), carrier),
         )
@@ -221,3 +231,10 @@ class Runtime:
         if handoff is not None:
             self._deliveries.arrived(carrier, handoff, str(agent.id), received)
         return handoff
+
+
+def stands_apart(carrier: Carrier | None) -> StepRef | None:
+    """Return the step in which a message is handled that is not handled in its sender's; None where it is."""
+    if carrier is None or not (carrier.topic is not None or carrier.is_remote):
+        return None
+    return carrier.stage

@@ -7,7 +7,7 @@ Source: autogen-agentchat 0.7.5, `teams/_group_chat/_base_group_chat_manager.py`
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from becausal import semconv
@@ -38,7 +38,7 @@ class Selection:
         family(
             hooks,
             f"{GROUP_CHATS}._base_group_chat_manager:BaseGroupChatManager",
-            {"select_speaker": seen(Observation(self._selecting, self._selected))},
+            {"select_speaker": seen(Observation(self._selecting, self._selected, edited=_chosen))},
         )
         family(
             hooks,
@@ -86,6 +86,12 @@ class Selection:
             reason = _explained(manager, notes, names)
         self._recorder.decide(step, Choice(f"next speaker: {', '.join(names) or 'nobody'}", reason=reason))
         return chosen
+
+
+def _chosen(change: Callable[[Any], Any], chosen: list[str] | str) -> Any:
+    """Return what an edit makes of a choice: one name, or several."""
+    made = change(chosen)
+    return list(made) if isinstance(made, tuple) else made
 
 
 class Before:

@@ -9,8 +9,10 @@ states as JSON: a tuple that became a list is the same state.
 from __future__ import annotations
 
 import contextlib
+import contextvars
+import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from becausal import semconv
@@ -20,13 +22,60 @@ from becausal.step import Cause, OpenStep, RemoteStep, StepRef
 from becausal_integrations.autogen.ledger import Notes, notes_of
 from becausal_integrations.identity import ByIdentity, Recent
 
-__all__ = ["States"]
+__all__ = ["STATE", "STATE_UNKNOWN", "States", "snapshot", "unseen"]
 
 MOST_STATES = 1_000
 """Saves of this process that are remembered without the store."""
 
 STATE_DIGEST = "autogen.state.digest"
 """Of the state that was saved or loaded, in the form that its anchor is known by."""
+
+
+STATE = "state"
+"""Under which name the state that a run goes on from is kept; see `Recorder.keep`."""
+
+STATE_UNKNOWN = "autogen.state.unknown"
+"""The run goes on from a state that only the app's own code could tell."""
+
+_unseen: contextvars.ContextVar[bool] = contextvars.ContextVar("becausal_autogen_unseen", default=False)
+
+
+@contextlib.contextmanager
+def unseen() -> Iterator[None]:
+    """Save and load without a step: what is done for a replay alone."""
+    token = _unseen.set(True)
+    try:
+        yield
+    finally:
+        _unseen.reset(token)
+
+
+def snapshot(thing: Any) -> Mapping[str, Any] | None:
+    """Return the state of a team or an agent that has worked; None where an app's own code would have to tell it."""
+    if not all(map(_tells_itself, _within(thing))):
+        return None
+    with unseen():
+        saving = thing.save_state()
+        try:
+            saving.send(None)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]
+        saving.close()  # it waits for something: of a runtime elsewhere
+        return None
+
+
+def _within(thing: Any) -> Iterator[Any]:
+    """Yield a team or an agent, what it consists of, and what keeps its messages."""
+    held: Mapping[str, Any] = getattr(thing, "__dict__", {})
+    yield thing
+    parts = [*held.get("_participants", ()), held.get("_team"), held.get("_wrapped_agent")]
+    for part in filter(None, [*parts, held.get("_model_context")]):
+        yield from _within(part)
+
+
+def _tells_itself(thing: object) -> bool:
+    method = inspect.unwrap(type(thing).save_state)  # type: ignore[attr-defined]
+    return str(method.__module__).startswith("autogen_")
 
 
 class States:
@@ -58,12 +107,38 @@ class States:
             return []
         return [Cause(loaded.id, "resume", "observed", "load_state", loaded.span_context)]
 
+    # What a run goes on from, for a replay of it
+
+    def is_loaded(self, thing: object) -> bool:
+        """Return whether a state was loaded that no work has gone on from yet."""
+        return self._loaded.get(thing) is not None
+
+    def note(self, thing: Any, notes: Notes) -> None:
+        """Fix the state that a team or an agent is in as it begins to run, until `keep` has a step for it.
+
+        Only where AutoGen's own code tells the state: an app's is not to be called by us.
+        """
+        if self._recorder.level == "boundaries" or self._recorder.withholds_content:
+            return
+        state = snapshot(thing)
+        if state is None:
+            notes[STATE_UNKNOWN] = True
+        else:
+            notes.state = self._recorder.kept(state)
+
+    def keep(self, step: OpenStep) -> None:
+        """Keep with a run what it went on from."""
+        notes = step.attributes
+        if isinstance(notes, Notes) and notes.state is not None:
+            sealed, notes.state = notes.state, None
+            self._recorder.keep(step, STATE, sealed)
+
     # Saving
 
     def _saving(self, thing: Any, *_: Any, **__: Any) -> Opening | None:
         here = current()
         parent = None if here is not None else self._worked.get(thing)
-        if _is_within(here) or (here is None and parent is None):
+        if _unseen.get() or _is_within(here) or (here is None and parent is None):
             return None
         return Opening("memory_write", _name(thing), parent=parent, attributes=_notes(thing, here))
 
@@ -79,7 +154,7 @@ class States:
 
     def _loading(self, thing: Any, *args: Any, state: Any = None, **_: Any) -> Opening | None:
         here = current()
-        if _is_within(here) or self._recorder.level == "boundaries":
+        if _unseen.get() or _is_within(here) or self._recorder.level == "boundaries":
             return None
         given = (
             args[-1] if state is None and args else state

@@ -10,7 +10,7 @@ from becausal import semconv
 from becausal.context import current
 from becausal.instrument import Hooks
 from becausal.recorder import Observation, Opening, Recorder
-from becausal.step import Cause, OpenStep, StepRef
+from becausal.step import Cause, OpenStep, Status, StepRef
 from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.carrier import arriving
 from becausal_integrations.autogen.hooking import noticed, observed
@@ -22,7 +22,10 @@ from becausal_integrations.patch import Notice, family
 if TYPE_CHECKING:
     from autogen_agentchat.base import TaskResult
 
-__all__ = ["Teams", "messages_of", "turn_given"]
+__all__ = ["WITHOUT_TASK", "Teams", "messages_of", "turn_given"]
+
+WITHOUT_TASK = "autogen.without_task"
+"""The run was asked not to give the messages of its task out again."""
 
 PAUSES = "autogen.pauses"
 """How often a run was told to pause."""
@@ -42,7 +45,7 @@ class Teams:
         """Hook every kind of team."""
         seen = functools.partial(observed, self._recorder)
         told = functools.partial(noticed, self._recorder)
-        run = seen(Observation(self._run, messages_of, keeps=describe.is_task_result))
+        run = seen(Observation(self._run, self._ran, self._failed, describe.is_task_result))
         family(
             hooks,
             "autogen_agentchat.base._team:Team",
@@ -57,7 +60,9 @@ class Teams:
             },
         )
 
-    def _run(self, team: Any, *, task: Any = None, **_: Any) -> Opening | None:
+    def _run(
+        self, team: Any, *, task: Any = None, output_task_messages: bool = True, **_: Any
+    ) -> Opening | None:
         here = current()
         if owns(here, team):
             return None
@@ -67,6 +72,11 @@ class Teams:
             if known is not None:
                 causes.append(cause(known.step, "data", f"message id {message.id}"))
         notes = Notes(team, here)
+        if here is None or notes_of(here) is None:  # else it goes on from what the run around it goes on from
+            if not output_task_messages:
+                notes[WITHOUT_TASK] = True
+            if getattr(team, "_initialized", False):
+                self._states.note(team, notes)
         former = self._ledger.runs.get(team)
         notes.earlier = self._states.goes_on(team)
         if not notes.earlier and former is not None:
@@ -74,6 +84,14 @@ class Teams:
         if task is None:  # else the task is new, and what is carried over is taken up by the first choice
             causes += notes.earlier
         return Opening("workflow", team.name, received=task, causes=causes, attributes=notes)
+
+    def _ran(self, step: OpenStep, result: TaskResult) -> object:
+        self._states.keep(step)
+        return messages_of(step, result)
+
+    def _failed(self, step: OpenStep, error: BaseException) -> Status | None:
+        self._states.keep(step)
+        return None
 
     def taken_up(self, here: StepRef | None) -> list[Cause]:
         """Return what a team's run goes on from, once; from then on the next run goes on from this one."""

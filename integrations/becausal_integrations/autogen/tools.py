@@ -23,7 +23,7 @@ from becausal.context import current
 from becausal.instrument import Hooks
 from becausal.recorder import Observation, Opening, Recorder
 from becausal.step import Cause, OpenStep, Status, StepRef
-from becausal_integrations.autogen import describe
+from becausal_integrations.autogen import describe, replayed
 from becausal_integrations.autogen.hooking import noticed, observed
 from becausal_integrations.autogen.ledger import Ledger, Notes, cause, notes_of, owns, remote
 from becausal_integrations.patch import Notice, family, notice
@@ -40,10 +40,15 @@ class Tools:
 
     def __init__(self, recorder: Recorder, ledger: Ledger) -> None:
         self._recorder, self._ledger = recorder, ledger
+        self._tool = Observation(self._called, self._returned, self._failed, answers=replayed.tool_result)
         # The last item of a tool's stream is its result; only the end shows which that was.
-        self._tool = Observation(self._called, self._returned, self._failed, keeps=lambda item: True)
-        self._bench = Observation(self._benched, self._handed_out, self._failed)
-        self._code = Observation(_executed, _exited)
+        self._stream = Observation(
+            self._called, self._passed, self._failed, lambda item: True, answers=replayed.tool_items
+        )
+        self._bench = Observation(
+            self._benched, self._handed_out, self._failed, answers=replayed.workbench_result
+        )
+        self._code = Observation(_executed, _exited, answers=replayed.tool_result)
 
     def hook(self, hooks: Hooks) -> None:
         """Hook tools, workbenches, code executors, and what an assistant does with a call before it reaches any."""
@@ -54,7 +59,7 @@ class Tools:
             "autogen_core.tools._base:BaseTool",
             {
                 "run_json": seen(self._tool),
-                "run_json_stream": seen(self._tool),
+                "run_json_stream": seen(self._stream),
                 "return_value_as_string": noticed(self._recorder, worded),
             },
         )
@@ -89,7 +94,12 @@ class Tools:
         **_: Any,
     ) -> Opening | None:
         here = current()
-        return None if owns(here, tool) else self._opening(tool, tool.name, dict(args), call_id, here)
+        if owns(here, tool):
+            return None
+        opening = self._opening(tool, tool.name, dict(args), call_id, here)
+        if describe.runs_agents(tool):
+            opening.attributes[semconv.RUNS_AGAIN] = True
+        return opening
 
     def _opening(
         self, owner: object, name: str, received: object, call_id: str | None, here: StepRef | None
@@ -106,7 +116,19 @@ class Tools:
 
     def _returned(self, step: OpenStep, result: object) -> object:
         _done(step)
+        self._recorder.keep(step, "answer", result, unless_sorted=True)
         return result
+
+    def _passed(self, step: OpenStep, item: object) -> object:
+        """Take an item of a stream for its result, until the next one shows that it was none."""
+        notes = step.attributes
+        if isinstance(notes, Notes) and semconv.RUNS_AGAIN not in notes:
+            number = notes.content if isinstance(notes.content, int) else 0
+            if number <= replayed.MOST_ITEMS:
+                self._recorder.keep(step, f"item.{number}", item)
+            notes.content = number + 1
+        _done(step)
+        return item
 
     def _failed(self, step: OpenStep, error: BaseException) -> Status | None:
         _done(step)
@@ -135,6 +157,7 @@ class Tools:
         raw = step.attributes.content if isinstance(step.attributes, Notes) else None
         if raw is None:
             return result
+        self._recorder.keep(step, "answer", result)
         conversion = describe.server_conversion(raw)
         if conversion is not None:
             step.attributes[semconv.TOOL_CONVERTED] = conversion
