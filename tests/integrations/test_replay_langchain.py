@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import ToolException, tool
 from tests.integrations.fakes_langchain import PureModel, StreamingModel, echo
 from tests.integrations.replays import without_the_outside
@@ -78,6 +80,21 @@ def test_a_chain_is_replayed() -> None:
     prompt = ChatPromptTemplate.from_messages([("system", "be brief"), ("user", "{question}")])
     chain = prompt | PureModel(answer=echo) | StrOutputParser()
     told = chain.invoke({"question": "what is it?"})
+    run = last()
+
+    with without_the_outside():
+        replay = run.replay(chain)
+
+    assert replay.value == told
+    assert replay.reproduced
+
+
+def test_a_chain_that_is_async_alone_is_called_so() -> None:
+    async def ask(question: str) -> str:
+        return str((await PureModel(answer=echo).ainvoke(question)).content)
+
+    chain = RunnableLambda(ask)
+    told = asyncio.run(chain.ainvoke("what?"))
     run = last()
 
     with without_the_outside():

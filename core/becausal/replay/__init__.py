@@ -28,6 +28,9 @@ for the time of a replay only. The hook asks `recall(step)` and, unless that is 
 *To run an app of the framework's*, the same object has `drives`, `run`, `roots`, `classes` and `problems`; see
 `adapter.ReplayAdapter`. What `run` needs beside the recorded input is kept when recording, on the outermost step.
 
+*What is not answered* is the app's own code: a node or an agent runs again, with whatever it does by itself. What is to
+be answered must be a tool. So is what is left to chance: `now = becausal.tool(name="now")(time.time)`.
+
 *What the framework itself leaves to chance* is not replayed: message ids and times differ, unless the app fixes them.
 Requests are matched by their meaning then, which leaves those aside.
 

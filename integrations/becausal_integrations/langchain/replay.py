@@ -36,6 +36,7 @@ from becausal.replay import Entry, Recalled, Session, in_force
 from becausal.step import OpenStep, Step
 from becausal_integrations.langchain import answering
 from becausal_integrations.langchain.rebuilt import text_result
+from becausal_integrations.langchain.runnables import ASYNC
 from becausal_integrations.patch import family, replace
 
 if TYPE_CHECKING:
@@ -53,9 +54,6 @@ LIMITER = f"{CORE}.rate_limiters:BaseRateLimiter"
 
 DATA = ("messages", "outputs", "documents", "prompt_values", "agents", "exceptions", "tools")
 """Modules of langchain-core whose classes, and those of the modules in them, may stand in a recorded value."""
-
-ASYNC = "langchain.async"
-"""The attribute of a bare chain that was called asynchronously."""
 
 Original = Callable[..., Any]
 Make = Callable[[Any], Any]

@@ -25,7 +25,7 @@ from becausal.recorder import NOTHING, Opening, Recorder
 from becausal.step import OpenStep, StepRef
 from becausal_integrations.langchain.describe import outcome
 
-__all__ = ["Runnables"]
+__all__ = ["ASYNC", "Runnables"]
 
 MAX_RUNS = 4096
 """Runs that are under way at a time; a stream that nobody finished is given up beyond so many, oldest first."""
@@ -45,6 +45,9 @@ MAX_FAILED = 1024
 SMALL = frozenset({"prompt", "parser", "llm", "retriever", "tool"})
 """The `run_type`s of runnables that are not worth a run when they are called alone."""
 
+ASYNC = "langchain.async"
+"""The attribute of a bare chain that was called asynchronously."""
+
 PLACEHOLDER = {"input": ""}
 """What a streamed runnable says of its input when it begins (langchain-core 1.7.2, `_transform_stream_with_config`)."""
 
@@ -58,6 +61,7 @@ class _Run:
     own: OpenStep | None = None  # the step that it is
     in_turn: bool = False
     before: StepRef | None = None  # the call that this is another try of
+    is_async: bool = False
 
 
 class Runnables:
@@ -94,7 +98,8 @@ class Runnables:
         if parent is not None:
             return _Run(parent, str(name), step=self._step_of(parent), in_turn=in_turn)
         if parent_id is None and run_type not in SMALL:
-            return _Run(None, str(name or "chain"), inputs=inputs, in_turn=in_turn)
+            is_async = type(manager).__name__.startswith("Async")
+            return _Run(None, str(name or "chain"), inputs=inputs, in_turn=in_turn, is_async=is_async)
         return None
 
     def started(self, run: _Run | None, manager: Any, _: BaseException | None) -> None:
@@ -204,9 +209,10 @@ class Runnables:
             ):  # parts of one run may begin in several threads: who comes second waits for the step
                 if run.inputs is not NOTHING:
                     received = NOTHING if _is_placeholder(run.inputs) else run.inputs
-                    run.step = run.own = self._recorder.begin(
-                        Opening("workflow", run.name, received=received)
-                    )
+                    opening = Opening("workflow", run.name, received=received)
+                    if run.is_async:  # a replay calls it alike
+                        opening.attributes[ASYNC] = True
+                    run.step = run.own = self._recorder.begin(opening)
                     run.inputs = NOTHING
         return run.step
 
