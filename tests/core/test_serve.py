@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -208,9 +209,11 @@ def test_a_body_is_read_no_further_than_its_bound(kept: Store) -> None:
 
 
 def test_more_than_it_can_hold_is_sent_back_and_counted_and_nothing_of_it_taken(kept: Store) -> None:
+    goes_on = threading.Event()
+
     class Stuck(Assembler):
-        def add(self, spans: Any) -> None:
-            raise RuntimeError("stuck")
+        def add(self, spans: Any, size: int = 0) -> None:
+            goes_on.wait(60)
 
     intake = Intake(Stuck(kept), max_waiting=2)
     client = TestClient(application(intake))
@@ -220,6 +223,7 @@ def test_more_than_it_can_hold_is_sent_back_and_counted_and_nothing_of_it_taken(
     assert statuses[-1].headers["retry-after"] == "2"
     counts = intake.counts()
     assert (counts["spans received"], counts["requests sent back: too many spans wait"]) == (2, 2)
+    goes_on.set()
     intake.close()
 
 

@@ -9,8 +9,9 @@ far as their content allows; what they lack is told on each run's first step.
 """
 
 from becausal.foreign.file import load
-from becausal.foreign.otlp import otlp_spans
+from becausal.foreign.order import chain_of
+from becausal.foreign.otlp import otlp_spans, source_of
 from becausal.foreign.span import Span
 from becausal.foreign.spans import of_spans
 
-__all__ = ["Span", "load", "of_spans", "otlp_spans"]
+__all__ = ["Span", "chain_of", "load", "of_spans", "otlp_spans", "source_of"]

@@ -6,8 +6,8 @@ import hmac
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from anyio import CapacityLimiter, fail_after, to_thread
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -18,8 +18,14 @@ from becausal.serve.wire import JSON, PROTOBUF, Received, Refusal, answer, read,
 
 __all__ = ["MAX_BODY", "application"]
 
-MAX_BODY: Final = 32 << 20
-"""Bytes of a body, as it is sent and when it is unpacked."""
+MAX_BODY: Final = 20 << 20
+"""Bytes of a body, as it is sent and when it is unpacked; OpenTelemetry's Collector takes as many."""
+
+MAX_COMING: Final = 64 << 20
+"""Bytes of all bodies that are being received."""
+
+READ_S: Final = 30.0
+"""Seconds in which a body must have come."""
 
 RETRY_AFTER_S: Final = 2
 
@@ -42,12 +48,19 @@ def application(
         max_body: bytes of a body, packed and unpacked.
     """
 
+    coming = _Coming(max_body)
+    # Reading takes milliseconds of work: not on the loop that answers the others. One at a time: two would share
+    # Python's lock, and a hostile body is many times as large once it is read.
+    one_at_a_time = CapacityLimiter(1)
+
     async def traces(request: Request) -> Response:
-        body, kind = await _body(request, max_body), _type(request)
-        # Reading takes milliseconds of work: not on the loop that answers the others.
-        received = await run_in_threadpool(_received, request, body, kind, max_body)
-        if not intake.offer(received.spans):
-            raise Refusal(429, "too many spans wait to be written")
+        kind = _type(request)
+        if not intake.has_room:
+            raise _come_again(intake)
+        body = await coming.body(request)
+        received = await to_thread.run_sync(_received, request, body, kind, max_body, limiter=one_at_a_time)
+        if not intake.offer(received.spans, received.size):
+            raise _come_again(intake)
         intake.note("spans rejected", received.rejected)
         if forwarder is not None:
             forwarder.pass_on("/v1/traces", body, request.headers)
@@ -59,7 +72,7 @@ def application(
                 404, "this receiver takes traces; name a backend with --forward for logs and metrics"
             )
         kind = _type(request)
-        forwarder.pass_on(request.url.path, await _body(request, max_body), request.headers)
+        forwarder.pass_on(request.url.path, await coming.body(request), request.headers)
         return Response(b"{}" if kind == JSON else b"", media_type=kind)
 
     async def health(_: Request) -> Response:
@@ -76,6 +89,8 @@ def application(
                 headers = {"Retry-After": str(RETRY_AFTER_S)} if refusal.status == 429 else {}
                 if refusal.status == 401:
                     headers["WWW-Authenticate"] = "Bearer"
+                # What was not read of the body is not waited for.
+                headers |= {} if coming.is_read(request) else {"Connection": "close"}
                 return JSONResponse({"message": str(refusal)}, refusal.status, headers)
             except ClientDisconnect:
                 intake.note("requests broken off")
@@ -113,12 +128,46 @@ def _type(request: Request) -> str:
     return kind
 
 
-async def _body(request: Request, limit: int) -> bytes:
-    """Return a request's body, reading no more of it than is allowed."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise Refusal(413, f"the body has more than {limit} bytes")
-        parts.append(part)
-    return b"".join(parts)
+def _come_again(intake: Intake) -> Refusal:
+    intake.note("requests sent back: too many spans wait")
+    return Refusal(429, "too many spans wait to be written")
+
+
+class _Coming:
+    """The bodies that are being received: each within its bound, and all of them within theirs."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._bytes = 0
+
+    async def body(self, request: Request) -> bytes:
+        """Return a request's body, reading no more of it than is allowed.
+
+        Raises:
+            Refusal: it is too large (413), too slow (408), or too many are on their way (429).
+        """
+        said = request.headers.get("content-length", "")
+        if said.isdecimal() and int(said[:20]) > self._limit:
+            raise Refusal(413, f"the body has more than {self._limit} bytes")
+        parts: list[bytes] = []
+        size = 0
+        try:
+            with fail_after(READ_S):
+                async for part in request.stream():
+                    size, self._bytes = size + len(part), self._bytes + len(part)
+                    if size > self._limit:
+                        raise Refusal(413, f"the body has more than {self._limit} bytes")
+                    if self._bytes > max(MAX_COMING, self._limit):
+                        raise Refusal(429, "too many bodies are on their way")
+                    parts.append(part)
+        except TimeoutError:
+            raise Refusal(408, f"the body did not come within {READ_S:.0f} s") from None
+        finally:
+            self._bytes -= size
+        request.state.is_read = True
+        return b"".join(parts)
+
+    @staticmethod
+    def is_read(request: Request) -> bool:
+        """Return whether a request's body was read to its end."""
+        return getattr(request.state, "is_read", False) or request.headers.get("content-length") == "0"

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 import uvicorn
 
@@ -19,6 +20,12 @@ from becausal.serve.intake import Intake
 from becausal.store import Store
 
 __all__ = ["run"]
+
+MAX_CONNECTIONS: Final = 512
+"""At once; further ones are answered with 503, which has an exporter try again."""
+
+STOP_S: Final = 10
+"""Seconds for requests that are on their way when the server is told to stop."""
 
 
 def run(
@@ -55,7 +62,16 @@ def run(
     forwarder = None if forward is None else Forwarder(forward, forward_headers)
     try:
         app = application(intake, token=token, forwarder=forwarder)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_graceful_shutdown=STOP_S,
+            )
+        )
         ready(f"http://{_shown(listening)}")
         with _told_to_stop():
             server.run(sockets=[listening])
@@ -63,7 +79,7 @@ def run(
         listening.close()
         if forwarder is not None:
             forwarder.close()
-        intake.close()
+        intake.close()  # as long as it takes: what was acknowledged is to be written
     return {**intake.counts(), **(forwarder.counts if forwarder is not None else {})}
 
 

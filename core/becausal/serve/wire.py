@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from sys import intern
 from typing import Final
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped,unused-ignore]
@@ -20,12 +21,20 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as OtlpSpan
 
-from becausal.foreign import Span, otlp_spans
+from becausal.foreign import Span, otlp_spans, source_of
 
 __all__ = ["JSON", "PROTOBUF", "Received", "Refusal", "answer", "read", "unpacked"]
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
+
+MAX_SPANS: Final = 50_000
+"""Spans of a request; exporters send some hundreds. An empty span is two bytes that cost two hundred to read."""
+
+VARINT: Final = 0
+LENGTH: Final = 2
+FIXED: Final = {1: 8, 5: 4}
+"""Protobuf's forms of a field; bytes of those of a fixed size."""
 
 DEEPEST: Final = 32
 """Lists and maps within an attribute's value."""
@@ -49,6 +58,8 @@ class Received:
     spans: list[Span]
     rejected: int
     """Spans that nothing can be made of: without a trace id or a span id."""
+    size: int
+    """Bytes of the body, unpacked."""
 
 
 def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
@@ -81,9 +92,9 @@ def read(body: bytes, content_type: str) -> Received:
         Refusal: its type is none of OTLP's (415), or it is no export request (400).
     """
     if content_type == PROTOBUF:
-        return _kept(_of_protobuf(body))
+        return _kept(_of_protobuf(body), len(body))
     if content_type == JSON:
-        return _kept(_of_json(body))
+        return _kept(_of_json(body), len(body))
     raise Refusal(415, f"Content-Type {content_type!r} is not read; send {PROTOBUF} or {JSON}")
 
 
@@ -103,14 +114,14 @@ def answer(content_type: str, rejected: int = 0) -> bytes:
     return bytes(response.SerializeToString())
 
 
-def _kept(spans: Iterator[Span]) -> Received:
+def _kept(spans: Iterator[Span], size: int) -> Received:
     found, rejected = [], 0
     for span in spans:
         if len(span.trace_id) == 32 and len(span.span_id) == 16:
             found.append(span)
         else:
             rejected += 1
-    return Received(found, rejected)
+    return Received(found, rejected, size)
 
 
 def _of_json(body: bytes) -> Iterator[Span]:
@@ -121,23 +132,74 @@ def _of_json(body: bytes) -> Iterator[Span]:
     if not isinstance(request, Mapping):
         raise Refusal(400, "the body is no export request: its JSON is no object")
     try:
-        yield from list(otlp_spans(request))
+        for number, span in enumerate(list(otlp_spans(request))):
+            if number == MAX_SPANS:
+                raise Refusal(413, f"more than {MAX_SPANS} spans in one request")
+            yield span
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as flaw:
         raise Refusal(400, f"the body is no export request: {flaw}") from None
 
 
 def _of_protobuf(body: bytes) -> Iterator[Span]:
+    _check_number(body)
     try:
         request = ExportTraceServiceRequest.FromString(body)
     except DecodeError as flaw:
         raise Refusal(400, f"the body is no export request: {flaw}") from None
     for resource in request.resource_spans:
+        source = source_of(_attributes(resource.resource.attributes))
         for scoped in resource.scope_spans:
+            scope = scoped.scope.name
             for span in scoped.spans:
-                yield _span(span, scoped.scope.name)
+                yield _span(span, scope, source)
 
 
-def _span(span: OtlpSpan, scope: str) -> Span:
+def _check_number(body: bytes) -> None:
+    """Refuse a request of too many messages before they are made: their lengths alone are read.
+
+    Resources, scopes and spans are one within the other, fields 1, 2 and 2.
+    Source: protobuf.dev/programming-guides/encoding; OTLP 1.9, `collector/trace/v1/trace_service.proto`.
+    """
+    left: list[tuple[int, int, tuple[int, ...]]] = [(0, len(body), (1, 2, 2))]
+    number = 0
+    while left:
+        at, end, fields = left.pop()
+        while at < end:
+            tag, at = _varint(body, at, end)
+            form = tag & 7
+            if form == LENGTH:
+                size, at = _varint(body, at, end)
+                if tag >> 3 == fields[0]:
+                    number += 1
+                    if len(fields) > 1:
+                        left.append((at, min(at + size, end), fields[1:]))
+                at += size
+            elif form == VARINT:
+                _, at = _varint(body, at, end)
+            elif form in FIXED:
+                at += FIXED[form]
+            else:
+                raise Refusal(400, "the body is no export request: it has groups")
+            if number > MAX_SPANS:
+                raise Refusal(413, f"more than {MAX_SPANS} spans in one request")
+
+
+def _varint(body: bytes, at: int, end: int) -> tuple[int, int]:
+    """Return the number that begins at a place, and where it ends."""
+    number = shift = 0
+    while at < end:
+        byte = body[at]
+        at += 1
+        if byte < 0x80:
+            return number | byte << shift, at
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if shift > 63:
+            break
+    raise Refusal(400, "the body is no export request: it breaks off within a number")
+
+
+def _span(span: OtlpSpan, scope: str, source: str) -> Span:
     error = None
     if span.status.code == ERROR:
         failure = next((event for event in span.events if event.name == "exception"), None)
@@ -160,6 +222,7 @@ def _span(span: OtlpSpan, scope: str) -> Span:
             (_id(link.trace_id), _id(link.span_id), _attributes(link.attributes)) for link in span.links
         ),
         scope=scope,
+        source=source,
     )
 
 
@@ -167,8 +230,13 @@ def _id(raw: bytes) -> str:
     return raw.hex() if any(raw) else ""
 
 
-def _attributes(pairs: Iterator[KeyValue]) -> dict[str, object]:
-    return {pair.key: _value(pair.value) for pair in pairs}
+def _attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for pair in pairs:
+        value = pair.value
+        # Most are texts; and the names are few, so that each is kept once.
+        found[intern(pair.key)] = value.string_value or _value(value)
+    return found
 
 
 def _value(value: AnyValue, depth: int = 0) -> object:
