@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import os
 import sys
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from becausal import semconv
 from becausal.errors import BecausalError, BecausalWarning, StoreError
@@ -25,7 +27,7 @@ from becausal.instrument import (
     store_url_in_use,
     uninstrument,
 )
-from becausal.settings import store_url
+from becausal.settings import Settings, store_url
 from becausal.store import Store, StoreInfo, open_store
 
 __all__ = ["Diagnosis", "Foreign", "diagnose", "foreign_instrumentors"]
@@ -56,6 +58,12 @@ class Diagnosis:
     """Why the store cannot be read."""
     gaps: Mapping[str, int]
     """How much could not be recorded, by reason."""
+    extras: Mapping[str, bool] = field(default_factory=dict)
+    """By name of an extra: whether what it brings is installed."""
+    settings: Settings = field(default_factory=Settings)
+    """What `becausal.instrument()` without arguments would do here."""
+    propagates: bool = False
+    """Whether OpenTelemetry's own propagators carry the chain (`OTEL_PROPAGATORS` names `becausal`)."""
     by_callback: bool = False
     """Whether this process, or the newest run in the store, is recorded by `becausal.callback()`, which sees less."""
 
@@ -77,6 +85,9 @@ def diagnose(store: str | os.PathLike[str] | None = None) -> Diagnosis:
         store=info,
         store_trouble=trouble,
         gaps=gaps,
+        extras={name: all(map(_is_there, modules)) for name, modules in EXTRAS.items()},
+        settings=Settings.read(),
+        propagates="becausal" in os.environ.get("OTEL_PROPAGATORS", "").split(","),
         by_callback=by_callback or is_listening("langchain"),
     )
 
@@ -119,6 +130,22 @@ _NAMES = (
     "opentelemetry-instrumentation-openai",
     "opentelemetry-instrumentation-openai-v2",
 )
+
+
+EXTRAS: Final = {
+    "contracts": ("jsonschema",),
+    "embed": ("model2vec",),
+    "otel": ("opentelemetry.sdk",),
+    "serve": ("uvicorn", "starlette", "httpx", "opentelemetry.proto"),
+}
+"""What the extras that are no framework bring, by the modules that are imported of it."""
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package around it
+        return False
 
 
 def _hooked() -> list[AdapterReport]:

@@ -14,6 +14,7 @@ from rich.console import Console
 from tests.core.builders import research_team
 
 import becausal
+from becausal import doctor
 from becausal.doctor import Diagnosis, diagnose, foreign_instrumentors
 from becausal.instrument import AdapterReport, Hook, active_recorder
 from becausal.store import open_store
@@ -156,3 +157,28 @@ def test_one_that_is_at_work_in_this_process_is_told_apart(
     assert f"{name} 0.1 is at work in this process beside becausal" in shown(found)
     assert f"{name} 0.1: each call becomes two spans" in shown(idle)
     assert '"is_at_work": true' in json.dumps(checkup.json(found))
+
+
+def test_it_says_what_is_installed_beside_and_how_spans_would_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BECAUSAL_DIALECTS", "langfuse")
+    monkeypatch.setenv("BECAUSAL_WATCH", "1")
+    monkeypatch.setenv("OTEL_PROPAGATORS", "tracecontext,becausal")
+    monkeypatch.setitem(doctor.EXTRAS, "serve", ("uvicorn", "no_such_module.at_all"))
+
+    found = diagnose(tmp_path / "none.db")
+
+    told = checkup.json(found)
+    assert (told["dialects"], told["watch"], told["propagates"]) == (["langfuse"], True, True)
+    assert (told["extras"]["otel"], told["extras"]["serve"]) == (True, False)
+    assert "spans speak genai, langfuse; each run is judged as it ends" in shown(found)
+    assert "serve: pip install 'becausal[serve]'" in shown(found)
+
+
+def test_what_is_to_be_done_about_the_store_is_told_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
+    found = diagnose(tmp_path / "none.db")
+    out = io.StringIO()
+    Console(file=out, width=60).print(checkup.text(found))
+    assert found.store_trouble is not None
+    assert " ".join(found.store_trouble.split())[-30:] in " ".join(out.getvalue().split())

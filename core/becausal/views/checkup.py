@@ -11,7 +11,7 @@ from rich.text import Text
 from becausal.callback import MISSES
 from becausal.doctor import Diagnosis, Foreign
 from becausal.instrument import AdapterReport
-from becausal.views.clean import styled
+from becausal.views.clean import line, styled
 
 __all__ = ["json", "text"]
 
@@ -57,6 +57,12 @@ class DiagnosisJson(TypedDict):
     adapters: list[AdapterJson]
     foreign: list[ForeignJson]
     opentelemetry_sdk: str | None
+    extras: dict[str, bool]
+    level: str
+    capture: str
+    dialects: list[str]
+    watch: bool
+    propagates: bool
     store: StoreJson
     gaps: dict[str, int]
     by_callback: bool
@@ -75,6 +81,9 @@ def text(found: Diagnosis) -> RenderableType:
           or [Text("  none that records the same calls")]),
         styled("OpenTelemetry", "bold"),
         _sdk(found.opentelemetry_sdk),
+        *_speaking(found),
+        styled("extras", "bold"),
+        *_extras(found),
         styled("store", "bold"),
         *_store(found),
     )  # fmt: skip
@@ -92,6 +101,12 @@ def json(found: Diagnosis) -> DiagnosisJson:
             for other in found.foreign
         ],
         opentelemetry_sdk=found.opentelemetry_sdk,
+        extras=dict(found.extras),
+        level=found.settings.level,
+        capture=found.settings.capture,
+        dialects=list(found.settings.dialects),
+        watch=found.settings.watch,
+        propagates=found.propagates,
         store=StoreJson(
             url=found.store_url,
             trouble=found.store_trouble,
@@ -162,9 +177,29 @@ def _sdk(version: str | None) -> Text:
     return Text(f"  SDK {version}")
 
 
+def _speaking(found: Diagnosis) -> list[RenderableType]:
+    settings = found.settings
+    watched = "each run is judged as it ends" if settings.watch else "runs are judged when they are read"
+    carried = "carry the chain" if found.propagates else "do not carry the chain (OTEL_PROPAGATORS)"
+    return [
+        styled(f"  spans speak {', '.join(dict.fromkeys(('genai', *settings.dialects)))}; {watched}"),
+        styled(f"  level {settings.level}, capture {settings.capture}; its propagators {carried}"),
+    ]
+
+
+def _extras(found: Diagnosis) -> list[RenderableType]:
+    return [
+        styled(f"  {name}: installed")
+        if there
+        else styled(f"  {name}: pip install 'becausal[{name}]'", "dim")
+        for name, there in found.extras.items()
+    ]
+
+
 def _store(found: Diagnosis) -> list[RenderableType]:
     if found.store is None:
-        return [styled(f"  {found.store_url}"), styled(f"  {found.store_trouble}", "yellow")]
+        # Whole: what is to be done stands at the end of it.
+        return [styled(f"  {found.store_url}"), Text(f"  {line(found.store_trouble or '')}", "yellow")]
     store = found.store
     lines: list[RenderableType] = [
         styled(f"  {store.path or store.url}, format {store.format}, {store.bytes_on_disk / 1e6:.1f} MB"),
