@@ -114,7 +114,11 @@ def test_autogen_still_answers() -> None:
     assert run.tool_calls[0].name == "weather"
 
 
-APPS: dict[str, Any] = {"own-1.becausal": own_app.announce, "langgraph-1.becausal": langgraph_app.graph}
+APPS: dict[str, Any] = {
+    "own-1.becausal": own_app.announce,
+    "langgraph-1.becausal": langgraph_app.graph,
+    "autogen-1.becausal": autogen_app.build,
+}
 
 
 @pytest.mark.parametrize("name", APPS)
