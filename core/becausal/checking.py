@@ -27,8 +27,8 @@ BY_ATTRIBUTE: dict[str, FindingKind] = {
 MOST_WRONG = 4_096
 """Chains of which it is remembered, until their roots end, that something is wrong."""
 
-FLUSH_S = 5.0
-"""How long a check waits for what it is to check to be in the store."""
+FLUSH_S = 60.0
+"""How long a check waits for what it is to check to be in the store; only its own thread waits."""
 
 
 class Checks:
@@ -38,7 +38,7 @@ class Checks:
         self._writer, self._keeps_bodies = writer, keeps_bodies
         self._afterwards = Afterwards(self._save, count_gap)
         self._validators = Validators(self._afterwards, count_gap, self._value if keeps_bodies else None)
-        self._contracts = Contracts(self._afterwards, self._value)
+        self._contracts = Contracts(self._afterwards, self._value, count_gap)
         self._wrong: OrderedDict[str, FindingKind] = OrderedDict()
 
     def produced(self, step: OpenStep, value: object) -> None:

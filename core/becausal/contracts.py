@@ -4,7 +4,7 @@
 
 A contract is checked at the receiving end, after the handoff has ended and on another thread: it costs the app nothing
 and stops nothing. What is broken stands on the handoff, and is a finding `contract.broken`. What it allows is none when
-it happens.
+it happens. A handoff whose content is not kept is counted as a gap (`not checked`), and breaks nothing.
 
 A payload is what the framework hands over: a LangGraph state, an AutoGen message. A model or a schema fits if it fits
 that, or the content of a message, or JSON that such a content is.
@@ -119,8 +119,8 @@ def declare(made: Contract) -> None:
 class Contracts:
     """Has handoffs checked against the contracts that they fall under."""
 
-    def __init__(self, afterwards: Afterwards, value: Value) -> None:
-        self._afterwards, self._value = afterwards, value
+    def __init__(self, afterwards: Afterwards, value: Value, count_gap: Callable[[str], None]) -> None:
+        self._afterwards, self._value, self._count_gap = afterwards, value, count_gap
         self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
         """Who handed over to whom."""
         self._told: set[int] = set()
@@ -163,14 +163,12 @@ class Contracts:
     def _found(self, handoff: OpenStep, owed: Sequence[Contract]) -> Mapping[str, Attribute]:
         allowed = tuple(dict.fromkeys(text for one in owed for text in one.allow))
         found: dict[str, Attribute] = {semconv.CONTRACT_ALLOWS: allowed} if allowed else {}
-        sent, received = self._kept(handoff.received), self._kept(handoff.produced)
         if not any(one.checks or one.must_carry for one in owed):
             return found  # they allow, and ask for nothing
+        sent, received = self._kept(handoff.received), self._kept(handoff.produced)
         if received is NOTHING:
-            return {
-                **found,
-                semconv.CONTRACT_BREACHES: ("the content was not kept, so it could not be checked",),
-            }
+            self._count_gap("not checked")  # nobody broke what nobody could look at
+            return found
         said = [said for one in owed for said in self._breaches(one, sent, received)]
         return {**found, semconv.CONTRACT_BREACHES: tuple(said[:MOST_SAID])}
 

@@ -7,6 +7,7 @@ from tests.core.builders import Record
 
 from becausal import semconv
 from becausal.finding import Finding
+from becausal.findings import find
 from becausal.findings.confidence import of_confidence
 from becausal.findings.contract import of_contracts
 from becausal.findings.failure import of_failures
@@ -80,6 +81,31 @@ def test_what_a_validator_found_is_a_finding() -> None:
     assert (finding.kind, finding.evidence) == ("tool.invalid", ("fewer than none",))
 
 
+def test_an_answer_that_the_app_and_a_built_in_check_refuse_is_told_once_with_the_app_s_word_first() -> None:
+    record = asking([])
+    for step in record.made:
+        if step.kind == "tool":
+            step.attributes[semconv.CHECKS] = ("no offer for bolts",)
+
+    (finding,) = of_tools(scene_of(record))
+    assert (finding.kind, finding.confidence, finding.evidence[0]) == (
+        "tool.empty",
+        1.0,
+        "no offer for bolts",
+    )
+    assert "did not pass the app's own check: no offer for bolts; " in finding.message
+
+
+def test_what_the_app_and_a_built_in_check_say_of_different_things_is_told_twice() -> None:
+    record = asking("HTTP 502 Bad Gateway", {"bolts": 12})
+    for step in record.made:
+        if step.kind == "tool":
+            step.attributes[semconv.CHECKS] = ("no currency",)
+
+    told = kinds(list(of_tools(scene_of(record))))
+    assert [kind for kind, _ in told] == ["tool.error_as_data", "tool.invalid", "tool.invalid"]
+
+
 def test_a_proper_run_has_no_finding() -> None:
     scene = scene_of(asking({"bolts": 12}))
 
@@ -100,6 +126,39 @@ def test_a_broken_contract_is_a_finding_of_its_handoff() -> None:
     (finding,) = of_contracts(scene_of(record))
     assert (finding.kind, finding.agent, finding.step.kind) == ("contract.broken", "planner", "handoff")
     assert finding.evidence == ("no order_id",)
+
+
+def broken(says: str, sent: object, received: object) -> tuple[Finding, ...]:
+    record = Record()
+    with record.step("workflow", "team", received="q", produced="done"):
+        with record.step("agent", "planner", produced=sent) as planner:
+            pass
+        breaches: dict[str, Attribute] = {semconv.CONTRACT_BREACHES: (says,)}
+        handoff = record.handoff(planner, "writer", sent, attributes=breaches)
+        with record.step("agent", "writer", received=received, produced="done", arrivals=[handoff]):
+            pass
+    scene = scene_of(record)
+    return find(scene.graph, scene.handoffs, (of_handoffs, of_contracts))
+
+
+def test_what_a_broken_contract_misses_is_no_second_finding_and_its_evidence() -> None:
+    sent = {"order_id": "OR-48213", "plan": "order 12 bolts of type A-17 for Ms Brandt in Lisbon"}
+    (finding,) = broken("order_id ('OR-48213') did not arrive", sent, {"plan": sent["plan"]})
+
+    assert (finding.kind, finding.key, finding.right) == ("contract.broken", "$.order_id", ("OR-48213",))
+    assert finding.evidence[0] == "order_id ('OR-48213') did not arrive"
+    assert "stated: OR-48213" in finding.evidence
+    assert finding.agent is None
+
+
+def test_what_was_lost_beside_what_a_contract_misses_is_a_finding_of_its_own() -> None:
+    sent = {"order_id": "OR-48213", "due": "3 May 2027", "plan": "order 12 bolts for Ms Brandt in Lisbon"}
+    found = broken("order_id ('OR-48213') did not arrive", sent, {"plan": sent["plan"]})
+
+    assert [(one.kind, one.key) for one in found] == [
+        ("contract.broken", "$.order_id"),
+        ("handoff.dropped", "$.due"),
+    ]
 
 
 ALLOWED = [

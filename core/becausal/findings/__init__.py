@@ -14,7 +14,7 @@ from becausal.findings.anomaly import anomalies
 from becausal.findings.confidence import of_confidence
 from becausal.findings.containment import with_containment
 from becausal.findings.contamination import contaminated
-from becausal.findings.contract import of_contracts
+from becausal.findings.contract import of_contracts, told_once
 from becausal.findings.delivery import of_deliveries
 from becausal.findings.drift import of_drift
 from becausal.findings.failure import of_failures
@@ -51,7 +51,7 @@ def find(
     """Return a run's findings, in the order in which they entered; the worst first where they entered at once."""
     scene = Scene(graph, handoffs)
     with remembering():
-        found = [finding for judge in judges for finding in judge(scene)]
+        found = told_once([finding for judge in judges for finding in judge(scene)])
         # One fault of one step, seen by each of its receivers, is told once.
         found += contaminated(scene, found)
         found += anomalies(scene, found)
