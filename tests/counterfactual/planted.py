@@ -49,7 +49,8 @@ class Case:
     uncertain: float = 0.0
     """How often the app answers the other way, by chance, once its context has been changed."""
     chance: random.Random = field(default_factory=random.Random)
-    is_recorded: bool = False
+    known: str = ""
+    """What it knew when it was recorded."""
 
     @classmethod
     def made(cls, seed: int, *, uncertain: float = 0.0) -> Case:
@@ -80,7 +81,8 @@ class Case:
                 said[number]["status"].upper()
             known = json.dumps([request, said])
             wrong = all(any(fact in known for fact in group) for group in self.groups)
-            if self.is_recorded and self.chance.random() < self.uncertain:
+            self.known = self.known or known
+            if known != self.known and self.chance.random() < self.uncertain:
                 wrong = not wrong
             text = "The refund is granted." if wrong else "The refund is refused."
             chain.returned(text)
@@ -92,7 +94,6 @@ class Case:
         self(self.request)
         run = becausal.last_run()
         becausal.uninstrument()
-        self.is_recorded = True
         return run
 
 
