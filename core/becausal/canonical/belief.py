@@ -26,6 +26,7 @@ BOOKKEEPING = frozenset(
         "id",
         "run_id",
         "response_id",
+        "request_id",
         "message_id",
         "call_id",
         "tool_call_id",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,13 +45,16 @@ class App:
 def found_app(app: object, adapters: Sequence[ReplayAdapter]) -> App:
     """Return the app that was given: an object or a function.
 
-    A function without parameters that returns an app of a framework's is a factory, and called once.
+    A function without parameters that returns an app of a framework's is a factory, and called once; a coroutine
+    function is one where an adapter says so, by what it is declared to return.
 
     Raises:
         ReplayError: it is nothing that can be called.
     """
     target: Any = app
     adapter = _driver(target, adapters)
+    if adapter is not None and inspect.iscoroutinefunction(target):
+        return found_app(_made(target), adapters)
     if adapter is None and callable(target) and _is_factory(target):
         made = target()
         if (driver := _driver(made, adapters)) is not None:
@@ -76,6 +81,12 @@ def tops(steps: Sequence[Step], app: App) -> list[Step]:
         while frames := {step.id for step in steps if step.id in above and _is_frame(step)}:
             above = (above - frames) | {step.id for step in steps if step.parent_id in frames}
     return [step for step in steps if step.id in above and step.kind != "handoff"]
+
+
+def _made(factory: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Return what a coroutine function makes, whether or not the caller stands in an event loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, factory()).result()
 
 
 def _is_frame(step: Step) -> bool:

@@ -28,6 +28,7 @@ from becausal.replay.check import check
 from becausal.replay.divergence import Divergence, DivergenceError
 from becausal.replay.edit import Edits
 from becausal.replay.rebuild import Classes
+from becausal.replay.same import is_same
 from becausal.replay.seam import Seam
 from becausal.replay.session import Session, Standin
 from becausal.step import Step
@@ -92,7 +93,7 @@ class Replay(Generic[R]):
     @property
     def reproduced(self) -> bool:
         """Whether every step received and produced what it did, in meaning: without ids and times of messages."""
-        return self.divergence is None and all(pair.state == "same" for pair in self.pairs)
+        return self.divergence is None and all(map(is_same, self.pairs))
 
     @property
     def is_exact(self) -> bool:

@@ -64,6 +64,10 @@ if TYPE_CHECKING:
 __all__ = ["AutoGenAdapter"]
 
 
+_at_work: list[Ledger] = []
+"""The ledger of the hooks that are in: what replays run again is told by these."""
+
+
 class AutoGenAdapter:
     """Watches AutoGen's runtimes and the agents that talk over them."""
 
@@ -71,12 +75,11 @@ class AutoGenAdapter:
     supports = ">=0.7,<0.8"
     requires: tuple[str, ...] = ()
 
-    def __init__(self) -> None:
-        self._ledger: Ledger | None = None
-
     def install(self, recorder: Recorder, hooks: Hooks) -> None:
         """Hook every place, each noted in `hooks` with what undoes it."""
-        ledger = self._ledger = Ledger(recorder)
+        ledger = Ledger(recorder)
+        _at_work.append(ledger)
+        hooks.undos.append(_at_work.clear)
         states = States(recorder)
         doors.install(recorder, hooks, ledger, states)
         teams = Teams(recorder, ledger, states)
@@ -92,4 +95,4 @@ class AutoGenAdapter:
         """Return what replays need; loaded by the first of them."""
         from becausal_integrations.autogen.replay import AutoGenReplay
 
-        return AutoGenReplay(self._ledger)
+        return AutoGenReplay(_at_work[0] if _at_work else None)

@@ -13,8 +13,10 @@ Checked against autogen-core and autogen-agentchat 0.7.5.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
+import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -28,7 +30,7 @@ from becausal_integrations.autogen.chat import ASKED
 from becausal_integrations.autogen.ledger import Ledger
 from becausal_integrations.autogen.runtime import RECIPIENT, TOPIC
 from becausal_integrations.autogen.state import STATE, STATE_UNKNOWN, unseen
-from becausal_integrations.autogen.teams import WITHOUT_TASK
+from becausal_integrations.autogen.teams import JUDGED, WITHOUT_TASK, manager_of
 
 __all__ = ["AutoGenReplay"]
 
@@ -62,8 +64,11 @@ class AutoGenReplay:
             )  # generic ones are made as they are used
 
     def drives(self, app: object) -> bool:
-        """Return whether an app is a team, an agent, or a runtime with agents."""
-        return any(_is(app, place) for place in (TEAM, AGENT, RUNTIME))
+        """Return whether an app is a team, an agent, or a runtime with agents; or a coroutine function that says so."""
+        if inspect.iscoroutinefunction(app):
+            made = typing.get_type_hints(app).get("return")
+            return isinstance(made, type) and any(issubclass(made, base) for base in _driven())
+        return isinstance(app, tuple(_driven()))
 
     async def run(self, app: Any, entry: Entry) -> Any:
         """Run a team or an agent, or send a message, as it was done."""
@@ -73,6 +78,7 @@ class AutoGenReplay:
         if (state := entry.kept(STATE)) is not NOTHING:
             with unseen():
                 await app.load_state(state)
+            self._judged(app, step)
         self._forget(given)
         if step.attributes.get(ASKED) == "on_messages":
             from autogen_core import CancellationToken
@@ -94,6 +100,7 @@ class AutoGenReplay:
             seen.add(id(thing))
             if inspect.isroutine(thing) or isinstance(thing, type):
                 yield thing
+                waiting += _enclosed(thing)
                 continue
             if not type(thing).__module__.startswith(PACKAGES):
                 yield type(thing)
@@ -121,6 +128,12 @@ class AutoGenReplay:
         if top.name != app.name:
             yield f"the {top.kind} that was recorded is {top.name!r}, this one {app.name!r}"
         yield from _of_agents(app, top, steps)
+
+    def _judged(self, app: Any, step: Step) -> None:
+        """Note what a team's manager has judged already, where its state was not loaded when it was recorded."""
+        judged, manager = step.attributes.get(JUDGED), manager_of(app) if _is(app, TEAM) else None
+        if self._ledger is not None and manager is not None and isinstance(judged, int):
+            self._ledger.threads.put(manager, judged)
 
     def _forget(self, given: Any) -> None:
         """Forget where the messages of a task came from when they were recorded: here they come from outside."""
@@ -159,6 +172,13 @@ async def _saved_and_loaded(app: Any, entry: Entry) -> None:
 # What an app consists of
 
 
+def _driven() -> Iterator[type]:
+    for module, name in (TEAM, AGENT, RUNTIME):
+        base = getattr(sys.modules.get(module), name, None)
+        if base is not None:
+            yield base
+
+
 def _is(app: object, place: tuple[str, str]) -> bool:
     base = getattr(sys.modules.get(place[0]), place[1], None)
     return base is not None and isinstance(app, base)
@@ -195,6 +215,15 @@ def _parts(thing: Any) -> Iterator[Any]:
             yield part
     factory = held.get("_message_factory")
     yield from getattr(factory, "_message_types", {}).values()
+
+
+def _enclosed(function: Any) -> Iterator[Any]:
+    """Yield what a function of AutoGen's own encloses: an app's, as where an agent is registered."""
+    if str(getattr(function, "__module__", "")).startswith(PACKAGES):
+        for cell in getattr(function, "__closure__", None) or ():
+            with contextlib.suppress(ValueError):  # empty
+                if inspect.isroutine(cell.cell_contents) or isinstance(cell.cell_contents, type):
+                    yield cell.cell_contents
 
 
 def _things(app: Any) -> Iterator[Any]:

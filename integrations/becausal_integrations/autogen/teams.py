@@ -22,7 +22,10 @@ from becausal_integrations.patch import Notice, family
 if TYPE_CHECKING:
     from autogen_agentchat.base import TaskResult
 
-__all__ = ["WITHOUT_TASK", "Teams", "messages_of", "turn_given"]
+__all__ = ["JUDGED", "WITHOUT_TASK", "Teams", "manager_of", "messages_of", "turn_given"]
+
+JUDGED = "autogen.judged"
+"""How much of its thread a team's manager had judged as the run began: nothing, where the state was loaded."""
 
 WITHOUT_TASK = "autogen.without_task"
 """The run was asked not to give the messages of its task out again."""
@@ -77,6 +80,9 @@ class Teams:
                 notes[WITHOUT_TASK] = True
             if getattr(team, "_initialized", False):
                 self._states.note(team, notes)
+                manager = manager_of(team)
+                if manager is not None and (judged := self._ledger.threads.get(manager)):
+                    notes[JUDGED] = judged
         former = self._ledger.runs.get(team)
         notes.earlier = self._states.goes_on(team)
         if not notes.earlier and former is not None:
@@ -117,6 +123,14 @@ class Teams:
         if step is not None and step.status == "open":
             times = step.attributes.get(what, 0)
             step.attributes[what] = times + 1 if isinstance(times, int) else 1
+
+
+def manager_of(team: Any) -> Any:
+    """Return the manager of a group chat that has begun; None where it lives in another runtime's process."""
+    held = team.__dict__
+    agents = getattr(held.get("_runtime"), "_instantiated_agents", {})
+    named = held.get("_group_chat_manager_topic_type"), held.get("_team_id")
+    return next((agent for id, agent in agents.items() if (id.type, id.key) == named), None)
 
 
 def turn_given() -> list[Cause]:
