@@ -46,7 +46,7 @@ class StoreFormatError(StoreError):
 
 
 class CassetteError(StoreFormatError):
-    """A cassette is damaged, cut off, no cassette at all, or of a newer format; or it does not go with what is there."""
+    """A cassette is damaged, cut off, none at all, or of a newer format; or it does not go with what is there."""
 
 
 class ReplayError(BecausalError, ValueError):

@@ -35,7 +35,7 @@ def test_a_variable_that_means_nothing_is_warned_of_and_an_argument_is_refused(w
     assert getattr(Settings.read(environ={f"BECAUSAL_{what.upper()}": "FULL"}), what) == "full"
 
     with pytest.raises(SettingsError, match="does not exist; use one of: full, "):
-        Settings.read(**{what: "typo"}, environ={})
+        Settings.read(environ={}, **{what: "typo"})  # type: ignore[arg-type]
 
 
 def test_without_content_no_word_of_it_reaches_the_store(tmp_path: Path) -> None:

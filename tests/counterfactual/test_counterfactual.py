@@ -229,9 +229,8 @@ def test_a_replay_that_needs_an_answer_that_nobody_gives_is_no_evidence(recorded
 
 
 def test_a_replay_in_which_something_earlier_differs_too_is_no_evidence(recorded: Any) -> None:
-    clock = iter(
-        [1, 1, *range(2, 100)]
-    )  # recorded, replayed without a change, and then another time each time
+    # Recorded, replayed without a change, and then another time each time.
+    clock: Iterator[int] = iter([1, 1, *range(2, 100)])
 
     @becausal.tool(name="clock")
     def now() -> int:
