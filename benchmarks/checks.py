@@ -138,7 +138,7 @@ def measured(size: int, rounds: int) -> dict[str, float]:
     calls = calls_on_this_thread(lambda: play(sent))
     becausal.flush(60)
     owed = contracts._contracts[0]
-    checks = contracts.Contracts(_Asked(), lambda payload: None)  # type: ignore[arg-type]
+    checks = contracts.Contracts(_Asked(), lambda payload: None, str)  # type: ignore[arg-type]
     rows = {"app's thread, without checks": without, "app's thread, with checks": with_checks}
     rows["judging calls on the app's thread"] = calls
     rows["facts"] = median(rounds, lambda: facts(sent))

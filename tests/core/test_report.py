@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html.parser
 import re
+from pathlib import Path
 
 import pytest
 from tests.core.builders import Record
 from tests.core.test_rootcause import REQUEST, WRONG, row
 
+import becausal
 from becausal.answers.report import FORMATS, incident
 from becausal.answers.report.advice import ADVICE
 from becausal.answers.report.excerpt import excerpt_of
@@ -52,6 +54,39 @@ def test_what_was_put_right_is_told_apart() -> None:
 
     assert "verdict: **contained**" in told
     assert "## Put right before the output" in told
+
+
+def asking(chain_id: str, request: str, answer: str, started_ns: int) -> Record:
+    record = Record(chain_id, started_ns=started_ns)
+    with record.step("workflow", "offers", received=request) as team:
+        with record.step("agent", "buyer", received=request) as buyer:
+            if answer.startswith("HTTP"):
+                record.did("tool", "get_offer", {"item": "desk"}, answer)
+            buyer.produces(answer)
+        team.produces(answer)
+    return record
+
+
+def test_a_report_names_the_other_runs_of_the_store_that_it_came_to(tmp_path: Path) -> None:
+    wrong = "HTTP 503 Service Unavailable: the offers are gone for today"
+    runs = [
+        asking("a" * 32, "What does a desk cost?", wrong, 10**9),
+        asking("b" * 32, wrong, f"You wrote: {wrong}", 2 * 10**9),
+        asking("d" * 32, "What does a chair cost?", "A chair costs $80.00.", 3 * 10**9),
+    ]
+    for record in runs:
+        record.write(f"sqlite:///{tmp_path / 'runs.db'}")
+
+    with becausal.open(f"sqlite:///{tmp_path / 'runs.db'}") as store:
+        (cause,) = incident(store.get("a" * 32)).causes
+        told = store.get("a" * 32).report()
+        assert "Other runs" not in store.get("d" * 32).report()
+
+    (row,) = cause.elsewhere
+    assert row.startswith(f"Run {'b' * 16} (offers): ")
+    assert row.endswith("; its answer says it.")
+    assert "### Other runs that it came to" in told
+    assert "Other runs" not in Run("a" * 32, runs[0].steps()).report()
 
 
 class _Tags(html.parser.HTMLParser):

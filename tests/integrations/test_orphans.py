@@ -284,6 +284,35 @@ def test_what_began_before_or_shares_nothing_is_nobody_s(kept: Store) -> None:
     assert [(orphan.step.chain_id[0], orphan.run) for orphan in runs.orphans()] == [("3", None), ("2", None)]
 
 
+def test_a_request_that_goes_on_from_an_answer_which_was_given_is_no_orphan(kept: Store) -> None:
+    first = work(Record("a" * 32), "Lisbon in spring", says="The hotel in Lisbon costs 1,250 dollars.")
+    history = [
+        {"role": "user", "content": "Lisbon in spring"},
+        {"role": "assistant", "content": "The hotel in Lisbon costs 1,250 dollars."},
+        {"role": "user", "content": "And in autumn?"},
+    ]
+    second = Record("b" * 32, started_ns=10**9)
+    with second.step("workflow", "team", received=history, produced="It costs 990 dollars."):
+        pass
+    runs = runs_of(kept, first, second)
+
+    assert runs.get("a" * 32).orphans == ()
+    assert runs.get("a" * 32).findings == ()
+
+
+def test_a_run_with_work_that_was_lost_and_done_in_vain_is_judged_and_reported(kept: Store) -> None:
+    runs = runs_of(
+        kept, work(Record("a" * 32), "Lisbon in spring"), stray("Lisbon in spring", "1,250 dollars a night")
+    )
+    run = runs.get("a" * 32)
+
+    (suspect,) = run.root_cause()
+    assert (suspect.who, suspect.findings[0].kind) == ("tool prices", "chain.orphaned")
+    assert not run.health.ok
+    assert "chain.orphaned, tool prices" in run.report()
+    assert run.report("html")
+
+
 def test_all_orphans_of_a_store_are_listed_with_the_run_they_belong_to(kept: Store) -> None:
     runs = runs_of(kept, work(Record("a" * 32), "Lisbon in spring"), stray("Lisbon in spring", "1,250"))
 

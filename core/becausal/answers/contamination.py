@@ -132,7 +132,12 @@ class Contamination:
 
 
 def contaminated_by(
-    store: Store, of: Step | Version | Finding, *, graph: Graph | None = None, possible: bool = False
+    store: Store,
+    of: Step | Version | Finding,
+    *,
+    graph: Graph | None = None,
+    possible: bool = False,
+    most_runs: int | None = None,
 ) -> Contamination:
     """Return where a step's result, a version of a memory or what a finding tells of came to.
 
@@ -141,6 +146,7 @@ def contaminated_by(
         of: what is wrong.
         graph: the step's run, if it is loaded already.
         possible: let what was reached, and does not say it in words that are known, pass it on too.
+        most_runs: after so many runs the search ends; None for all.
 
     Raises:
         MemoryKeyError: nobody wrote this version.
@@ -150,7 +156,7 @@ def contaminated_by(
     payload = begin.payload if begin is not None else _content(step)
     texts = _texts(payload, step, (of.wrong or of.evidence) if isinstance(of, Finding) else ())
     tracing = _Tracing(
-        store, texts, possible, {} if graph is None or step is None else {step.chain_id: graph}
+        store, texts, possible, {} if graph is None or step is None else {step.chain_id: graph}, most_runs
     )
     if step is not None:
         tracing.enter(step.chain_id, step.id, "origin", f"step {step.id}", None)
@@ -210,6 +216,7 @@ class _Tracing:
     texts: Sequence[Wording]
     possible: bool
     loaded: dict[str, Graph]
+    most_runs: int | None
     payloads: list[tuple[Payload, str | None]] = field(default_factory=list)
     """What is looked for by its digest in the next round, and the run that has it."""
     versions: dict[Version, None] = field(default_factory=dict)
@@ -239,6 +246,8 @@ class _Tracing:
             sources: dict[str, str] = {}
             waiting, self._waiting = list(self._waiting), {}
             for chain_id in waiting:
+                if self.most_runs is not None and len(self.spreads) >= self.most_runs:
+                    return
                 sources.update(dict.fromkeys(self._spread(chain_id), chain_id))
             self._by_digest()
             self._by_cause(sources)

@@ -9,6 +9,7 @@ from becausal.graph import Graph
 from becausal.handoff import Handoff
 from becausal.payload import Payload
 from becausal.step import Step
+from becausal.store import Store
 
 __all__ = ["Recorded"]
 
@@ -39,6 +40,10 @@ class Recorded(Protocol):
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong, in the order in which it entered."""
+
+    @property
+    def store(self) -> Store | None:
+        """Where it came from; None of a run that was put together from steps."""
 
     @property
     def output(self) -> Payload | None:

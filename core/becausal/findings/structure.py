@@ -26,6 +26,9 @@ TELLING: Final = frozenset(("money", "date", "id", "quantity", "percent", "numbe
 SMALLEST: Final = 100
 """A plain number below this counts things, or steps."""
 
+LARGEST_NOTHING: Final = 512
+"""Bytes of a payload that may well say nothing: an empty update of a state, a message without a content."""
+
 WAITING: Final = re.compile(r"poll|wait|sleep|heartbeat|ping|status|tick|watch|health", re.IGNORECASE)
 """Names of what is done again and again on purpose."""
 
@@ -178,6 +181,8 @@ def _wrote_to_nobody(step: Step, read: Collection[str]) -> bool:
 def _says_nothing(step: Step) -> bool:
     if step.produced is None or not step.produced.is_kept:
         return True
+    if step.produced.size > LARGEST_NOTHING:
+        return False  # so much says something, and need not be read for that
     return step.produced.value() is None or not step.produced.text().strip("{}[] \n()")
 
 

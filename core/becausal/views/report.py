@@ -34,6 +34,7 @@ class CauseJson(TypedDict):
     decisions: list[str]
     could_have_stopped_it: list[str]
     spread: list[str]
+    elsewhere: list[str]
     advice: list[str]
 
 
@@ -81,6 +82,7 @@ def _cause(cause: Cause) -> CauseJson:
         decisions=list(cause.decisions),
         could_have_stopped_it=list(cause.stoppers),
         spread=list(cause.spread),
+        elsewhere=list(cause.elsewhere),
         advice=list(cause.advice),
     )
 

@@ -64,10 +64,9 @@ class Host:
     def _spawn(self, top: Step, orphan: Graph) -> Edge | None:
         """Return the edge from the step of the run that had what a chain received."""
         texts = _telling(orphan.contents.of(top.received))
-        request = self.graph.contents.of(self.graph.roots[0].received)
-        if top.kind in ON_ITS_OWN and request is not None:
-            # Two users may well ask the same; what the run itself brought up nobody else knows.
-            texts = [text for text in texts if not any(text in leaf for leaf in request.leaves)]
+        if top.kind in ON_ITS_OWN:
+            known = [leaf for content in self._known_outside(top) for leaf in content.leaves]
+            texts = [text for text in texts if not any(text in leaf for leaf in known)]
         best: _Held | None = None
         for text in texts:
             for step in self._holders(text, orphan, top):
@@ -78,6 +77,18 @@ class Host:
                 best = rank if best is None or rank[:2] > best[:2] else best
         best = best or (None if top.kind in ON_ITS_OWN else self._quoted_in(top, orphan))
         return None if best is None else Edge(best[2], top, "spawn", "matched", _quoted(best[3]))
+
+    def _known_outside(self, top: Step) -> Iterator[Content]:
+        """Yield what others than the run itself know, and may begin a run of their own with.
+
+        Two users may well ask the same; and who was given an answer, or a whole conversation, may go on from it.
+        """
+        root, output = self.graph.roots[0], self.graph.output_step
+        is_over = top.started_ns >= self.over
+        for payload in (root.received, output.produced if output is not None and is_over else None):
+            content = self.graph.contents.of(payload)
+            if content is not None:
+                yield content
 
     def _quoted_in(self, top: Step, orphan: Graph) -> _Held | None:
         """Return the step at work then whose text stands inside what a chain received: a query made of it."""

@@ -99,6 +99,7 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
     yield from _section("Decisions on the way", cause.decisions)
     yield from _section("Who could have stopped it", cause.stoppers)
     yield from _section("What else it came to", cause.spread)
+    yield from _section("Other runs that it came to", cause.elsewhere)
     yield from _section("What to change", cause.advice)
     yield "</section>"
 

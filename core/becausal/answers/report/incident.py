@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from becausal import semconv
+from becausal.answers.contamination import contaminated_by
 from becausal.answers.health import Health, health
 from becausal.answers.lineage import passed_by_all
 from becausal.answers.recorded import Recorded
@@ -28,6 +29,8 @@ MOST_CAUSES: Final = 5
 MOST_LEGS: Final = 14
 """So many steps of a way are shown: the first ones, and the last ones."""
 MOST_NAMED: Final = 12
+MOST_RUNS: Final = 50
+"""So many runs are looked at for what it came to."""
 FIRST_LEGS: Final = 9
 
 
@@ -59,7 +62,9 @@ class Cause:
     stoppers: tuple[str, ...]
     """Who could have stopped it, and why they could."""
     spread: tuple[str, ...]
-    """What else it came to."""
+    """What else it came to, in this run."""
+    elsewhere: tuple[str, ...]
+    """The other runs of the store that it came to."""
     advice: tuple[str, ...]
 
 
@@ -123,6 +128,7 @@ def _cause(run: Recorded, scene: Scene, suspect: Suspect) -> Cause:
         )[:MOST_NAMED],
         stoppers=tuple(_stoppers(run, scene, suspect))[:MOST_NAMED],
         spread=tuple(_spread(run, suspect))[:MOST_NAMED],
+        elsewhere=tuple(_elsewhere(run, suspect)),
         advice=tuple(dict.fromkeys(advice_on(one.kind) for one in own)),
     )
 
@@ -146,6 +152,8 @@ def _way(path: Sequence[Step], words: Sequence[str], keys: frozenset[Key]) -> It
 def _stoppers(run: Recorded, scene: Scene, suspect: Suspect) -> Iterator[str]:
     """Yield who could have stopped it: who had what contradicts it, where no way goes around, what was not checked."""
     said = _said(suspect)
+    if suspect.step.id not in run.graph:
+        return  # it stands in a chain of its own, and nobody of this run was asked
     for step in suspect.path[1:]:
         inputs = [step.received, *(c.received for c in run.graph.children(step) if c.kind == "model")]
         rows = [scene.stated(payload) for payload in inputs if payload is not None]
@@ -177,6 +185,8 @@ def _unchecked(step: Step) -> Iterator[str]:
 
 def _spread(run: Recorded, suspect: Suspect) -> Iterator[str]:
     """Yield what it came to beside the output: memories that keep it, tools that were called with it, others told."""
+    if suspect.step.id not in run.graph:
+        return
     on_the_way = {step.id for step in suspect.path}
     turns = {step.id for step in suspect.path if step.kind == "agent"}
     for step in run.graph.downstream(suspect.step):
@@ -197,6 +207,32 @@ def _spread(run: Recorded, suspect: Suspect) -> Iterator[str]:
     ]
     if others:
         yield f"It was told to {_listed(list(dict.fromkeys(others)))} too."
+
+
+def _elsewhere(run: Recorded, suspect: Suspect) -> Iterator[str]:
+    """Yield the other runs that it came to, and what it came to there; of a run without a store nobody knows."""
+    if run.store is None:
+        return
+    found = contaminated_by(run.store, suspect.findings[0], graph=run.graph, most_runs=MOST_RUNS)
+    others = [spread for spread in found.runs if spread.chain_id != run.chain_id]
+    for spread in others[:MOST_NAMED]:
+        entry = spread.entries[0]
+        how = {
+            "memory": f"read {entry.evidence}",
+            "content": "had the very same content",
+            "continued": "went on from it",
+        }.get(entry.how, "had it")
+        output = (
+            "its answer says it"
+            if spread.is_output_wrong
+            else "its answer may come from it"
+            if spread.output is not None
+            else "its answer does not depend on it"
+        )
+        yield f"Run {spread.chain_id[:16]} ({one_line(spread.name, 40)}): {_called(entry.step)} {how}; {output}."
+    if len(others) > MOST_NAMED:
+        are_all = "" if len(found.runs) < MOST_RUNS else " at least"
+        yield f"And{are_all} {len(others) - MOST_NAMED} more: `becausal contaminated` names them."
 
 
 def _arguments(step: Step) -> str:

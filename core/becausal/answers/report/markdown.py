@@ -63,6 +63,7 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
     yield from _section("Decisions on the way", cause.decisions, level=3)
     yield from _section("Who could have stopped it", cause.stoppers, level=3)
     yield from _section("What else it came to", cause.spread, level=3)
+    yield from _section("Other runs that it came to", cause.elsewhere, level=3)
     yield from _section("What to change", cause.advice, level=3, is_ours=True)
 
 

@@ -76,7 +76,10 @@ def root_cause(
     scene = Scene(run.graph, run.handoffs)
     found = _Faults(run, scene, None if of is None else run.graph.step(of))
     likeliest = sorted(found.roots, key=lambda fault: (-found.score(fault), fault.step.seq))
-    return [found.suspect(fault) for fault in likeliest[:MOST_SUSPECTS]]
+    suspects = [found.suspect(fault) for fault in likeliest[:MOST_SUSPECTS]]
+    if of is None:
+        suspects += [_from_elsewhere(one) for one in run.findings if _is_elsewhere(run, one)]
+    return sorted(suspects, key=lambda one: (-one.score, one.step.seq))[:MOST_SUSPECTS]
 
 
 def contained(run: Recorded) -> list[Suspect]:
@@ -112,7 +115,8 @@ class _Faults:
         self.roots: list[_Fault] = []
         self.contained: list[_Fault] = []
         before = None if of is None else {of.id, *(step.id for step in run.graph.upstream(of))}
-        for finding in sorted(run.findings, key=self._entered):
+        here = (finding for finding in run.findings if finding.step.id in run.graph)
+        for finding in sorted(here, key=self._entered):
             said = Said(finding)
             if before is not None and finding.step.id not in before:
                 continue
@@ -290,6 +294,26 @@ class _Faults:
             decisions=tuple(decisions_on(self.graph, path)),
             who=who,
         )
+
+
+def _is_elsewhere(run: Recorded, finding: Finding) -> bool:
+    """Say whether something went wrong in work that belongs to a run and stands in a chain of its own."""
+    return finding.severity != "note" and finding.step.id not in run.graph
+
+
+def _from_elsewhere(finding: Finding) -> Suspect:
+    """Return such work as a suspect: its way is what is known of it, for this run's edges do not lead there."""
+    agent, tool, who = party_of(finding)
+    return Suspect(
+        step=finding.step,
+        agent=agent,
+        tool=tool,
+        score=finding.confidence * (1.0 if finding.severity == "error" else HALF),
+        path=finding.path or (finding.step,),
+        findings=(finding,),
+        evidence=finding.evidence,
+        who=who,
+    )
 
 
 def _is_intended(finding: Finding) -> bool:
