@@ -52,3 +52,4 @@ async def test_a_magentic_workflow_is_one_connected_run(recording: Recording) ->
     segment = becausal.last_run().blame("9876").segments[0]
     assert segment.origin is not None
     assert (segment.origin.agent, segment.source) == ("clerk", "model")
+    assert [finding.kind for finding in becausal.last_run().findings if finding.severity != "note"] == []

@@ -86,6 +86,8 @@ def _unused(scene: Scene) -> Iterator[Finding]:
     groups: dict[tuple[str | None, str], list[Step]] = {}
     for step in scene.graph.nodes:
         if step.kind == "agent" and step.status == "ok" and step.produced is not None:
+            if _was_handed_back(scene, step):
+                continue  # its caller's code has it, and may act on it without saying so: a manager's ledger
             groups.setdefault((step.parent_id, step.name), []).append(step)
     for (_, name), steps in groups.items():
         if len(steps) < 2:
@@ -109,6 +111,14 @@ def _unused(scene: Scene) -> Iterator[Finding]:
                     agent=step.agent,
                     path=(step,),
                 )
+
+
+def _was_handed_back(scene: Scene, step: Step) -> bool:
+    """Return whether another agent's turn waited for a turn: it got its answer as that of a call."""
+    caller = scene.graph.parent(step)
+    if caller is None or caller.kind != "agent" or step.ended_ns is None:
+        return False
+    return caller.ended_ns is None or step.ended_ns <= caller.ended_ns
 
 
 def _too_late(scene: Scene) -> Iterator[Finding]:
