@@ -254,7 +254,12 @@ def _headers(carrier: Carrier) -> dict[str, str]:
 
 def _text(value: object) -> str | None:
     # Headers are Latin-1 on the wire (RFC 9110, 5.5); every byte is one character of it.
-    return value.decode("latin-1") if isinstance(value, bytes) else value if isinstance(value, str) else None
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    if not isinstance(value, str):
+        return None
+    # A lone surrogate is no text: OpenTelemetry's propagator of baggage raises (opentelemetry-api 1.45).
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
 
 
 def _number(text: str) -> int:

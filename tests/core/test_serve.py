@@ -13,7 +13,7 @@ import sys
 import textwrap
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from starlette.testclient import TestClient
+from tests.core.spans import recorded
 
 import becausal
 from becausal.errors import SettingsError, StoreError
@@ -100,23 +98,6 @@ def here(kept: Store) -> Iterator[Here]:
     made = Here(kept)
     yield made
     made.intake.close()
-
-
-def recorded(store: str) -> Sequence[ReadableSpan]:
-    """Return the spans of a run of ours: two agents, a tool, and a handoff."""
-    provider, exporter = TracerProvider(), InMemorySpanExporter()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    becausal.instrument("threads", store=store, tracer_provider=provider)
-    try:
-        with becausal.chain("q", id="chain-1"):
-            with becausal.agent("planner") as step:
-                step.returned(becausal.tool(name="search")(lambda q: [q])("hats"))
-                envelope = becausal.handoff("planner", "writer", {"found": ["hats"]})
-            with becausal.receive("writer", envelope):
-                pass
-    finally:
-        becausal.uninstrument()
-    return exporter.get_finished_spans()
 
 
 # What it takes

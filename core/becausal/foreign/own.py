@@ -77,15 +77,14 @@ def is_own(span: Span) -> bool:
     )
 
 
-def doubles(spans: Sequence[Span]) -> set[Key]:
-    """Return those of a run's spans that tell of what becausal told as well.
+def doubles(ours: Iterable[Span], others: Iterable[Span]) -> set[Key]:
+    """Return those of others' spans in a run that tell of what becausal told as well.
 
     Where a process is recorded by becausal, another instrumentor's spans of the same process show the same calls once
     more. What comes from another process of the same run is nobody else's account.
     """
-    others = {key(span): span.source for span in spans if not is_own(span)}
-    ours = {span.source for span in spans if key(span) not in others} if others else set()
-    return {name for name, source in others.items() if source in ours}
+    sources = {span.source for span in ours}
+    return {key(span) for span in others if span.source in sources}
 
 
 def steps_of(

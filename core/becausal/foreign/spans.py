@@ -90,7 +90,9 @@ class _Run:
 
     def _tell(self) -> dict[Key, Told]:
         told = {name: tell(span) for name, span in self._spans.items()}
-        for name in own.doubles(list(self._spans.values())):
+        others = [one.span for one in told.values() if not one.is_own]
+        ours = [one.span for one in told.values() if one.is_own] if others else []
+        for name in own.doubles(ours, others):
             if told[name].kind is not None:
                 self._gaps["spans left out: becausal recorded the same process itself"] += 1
             told[name] = Told(self._spans[name], None, ())
@@ -230,6 +232,9 @@ class _Run:
         return ids
 
     def _chain_id(self) -> str:
+        ours = next((chain_of(told.span) for told in self._told.values() if told.is_own), None)
+        if ours is not None:
+            return ours
         first = min(self._spans.values(), key=lambda span: (span.started_ns, key(span)))
         named = next(filter(None, map(chain_of, self._spans.values())), first.trace_id)
         if re.fullmatch(r"[\w.:-]+", named) and len(named) <= LONGEST_CHAIN_ID:

@@ -23,7 +23,7 @@ class Intake:
     """Takes spans in, up to a bound, and gives them to an assembler on a thread of its own."""
 
     def __init__(
-        self, assembler: Assembler, *, max_waiting: int = 100_000, max_waiting_bytes: int = 64 << 20
+        self, assembler: Assembler, *, max_waiting: int = 50_000, max_waiting_bytes: int = 64 << 20
     ) -> None:
         """Start taking in.
 
