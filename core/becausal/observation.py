@@ -73,6 +73,9 @@ class Answer(Protocol):
     def value(self) -> Any:
         """Return what it produced, made again: objects are of their classes, dicts in their order."""
 
+    def produced(self) -> Any:
+        """Return what it produced as its payload tells it, whatever else was kept."""
+
     def kept(self, name: str) -> Any:
         """Return what `Recorder.keep` kept under a name, made again; `NOTHING` where nothing was."""
 

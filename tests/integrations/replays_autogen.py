@@ -16,7 +16,7 @@ from autogen_core.code_executor import CodeBlock, CodeExecutor, CodeResult
 from autogen_core.memory import ListMemory, Memory, MemoryContent, MemoryQueryResult, UpdateContextResult
 from autogen_core.models import SystemMessage
 from autogen_core.tools import FunctionTool, TextResultContent, ToolResult, Workbench
-from tests.integrations.fakes_autogen import PureClient, adds, calls, hears_all, speaker
+from tests.integrations.fakes_autogen import PureClient, adds, calls, speaker, text_of
 
 __all__ = ["MORE_TEAMS", "OutsideError", "outside", "without_chance", "without_the_outside"]
 
@@ -142,7 +142,7 @@ def with_a_workbench() -> RoundRobinGroupChat:
 
 
 def with_a_memory() -> RoundRobinGroupChat:
-    a = speaker("a", hears_all("a"), memory=[Database()])
+    a = speaker("a", lambda messages: " | ".join(map(text_of, messages)), memory=[Database()])
     return RoundRobinGroupChat([a, speaker("b")], max_turns=3)
 
 

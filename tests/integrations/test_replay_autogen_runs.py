@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.agents import AssistantAgent, BaseChatAgent
 from autogen_agentchat.base import Response
 from autogen_agentchat.messages import TextMessage
 from autogen_agentchat.teams import MagenticOneGroupChat, RoundRobinGroupChat, SelectorGroupChat
@@ -28,10 +30,12 @@ from autogen_core import (
 )
 from autogen_core.models import UserMessage
 from tests.integrations.fakes_autogen import PureClient, adds, calls, hears_all, ledger, speaker, text_of
-from tests.integrations.replays_autogen import lookup, without_the_outside
+from tests.integrations.replays_autogen import lookup, refuse, without_the_outside
 
 import becausal
 from becausal.run import Run
+
+HAS_MCP = importlib.util.find_spec("mcp") is not None
 
 
 @pytest.fixture
@@ -287,3 +291,67 @@ def test_a_team_without_an_agent_or_a_tool_is_told_before_anything_runs(store: P
 
     with pytest.raises(becausal.ReplayError, match=r"no agent b(?s:.)*no tool lookup"):
         becausal.last_run().replay(other)
+
+
+# Servers, and what is around a run
+
+
+@pytest.mark.skipif(not HAS_MCP, reason="the extra autogen-ext[mcp] is not installed")
+async def test_no_mcp_server_is_started_and_a_live_model_is_told_of_its_tools(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from autogen_ext.tools.mcp import McpWorkbench, StdioServerParams
+    from autogen_ext.tools.mcp._actor import McpSessionActor
+
+    server = StdioServerParams(
+        command=sys.executable, args=[str(Path(__file__).parent / "autogen_mcp_server.py")]
+    )
+    offered: list[list[str]] = []
+
+    class Offered(PureClient):
+        async def create(self, messages: Any, *, tools: Any = (), **_: Any) -> Any:
+            offered.append([tool["name"] for tool in tools])
+            return await super().create(messages)
+
+    def made(workbench: McpWorkbench) -> Any:
+        client = Offered(calls("price", hears_all("a"), item="x"))
+        return AssistantAgent("a", client, workbench=workbench, reflect_on_tool_use=True)
+
+    async with McpWorkbench(server) as workbench:
+        await made(workbench).run(task="go")
+    run = becausal.last_run()
+    (price,) = (step for step in run.steps if step.kind == "tool")
+    monkeypatch.setattr(McpSessionActor, "initialize", refuse)
+    offered.clear()
+
+    replay = run.replay(lambda: made(McpWorkbench(server)))
+    edit = becausal.edit(price).field("content", 0, "text").to("it is dear")
+    edited = run.replay(lambda: made(McpWorkbench(server)), edit=edit, live=True)
+    again = run.replay(
+        lambda: made(McpWorkbench(server)), edit=becausal.edit(run.steps[0]).to("come"), live=True
+    )
+
+    assert replay.reproduced
+    assert edited.divergence is None
+    assert "it is dear" in edited.value.messages[-1].to_text()
+    assert again.divergence is None
+    assert offered == [
+        [],
+        ["price", "broken"],
+        [],
+    ]  # the answer to a tool's result is asked for without tools
+
+
+@pytest.mark.parametrize("make", [round_robin, alone])
+async def test_what_runs_within_a_request_of_the_apps_own_replays(make: Any, store: Path) -> None:
+    async def app(task: str) -> Any:
+        with becausal.chain("own", received=task):
+            return (await make().run(task=task)).messages[-1].to_text()
+
+    said = await app("go")
+
+    with without_the_outside():
+        replay = becausal.last_run().replay(app)
+
+    assert replay.reproduced
+    assert replay.value == said

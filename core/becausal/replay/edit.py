@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,17 +157,15 @@ class Edits:
 
     def _add_value(self, key: object, value: Any) -> None:
         if isinstance(key, str) and not self._is_step(key):
-            reads = [
-                step
-                for step in self._recorded.steps
-                if step.kind == "memory_read" and step.attributes.get(semconv.MEMORY_RECORD) == key
-            ]
-            if not reads:
+            places = [place for step in self._recorded.steps for place in _read(step, key)]
+            if not places:
                 raise ReplayError(
                     f"the edit of {key!r} addresses nothing: no step and no record of memory that was read"
                 )
-            for step in reads:
-                self._add(Place(step).to(value))
+            for place in places:
+                self._add(
+                    place.by(functools.partial(_with_content, value)) if place.path else place.to(value)
+                )
         else:
             self._add(value if isinstance(value, Edit) else Place(key).to(value))
 
@@ -221,6 +219,23 @@ class Edits:
                 return above
             above = graph.step(above.parent_id) if above.parent_id and above.parent_id in graph else None
         return None
+
+
+def _read(step: Step, key: str) -> Iterator[Place]:
+    """Yield where a memory's record is in what a step read: all of it, or one of several."""
+    if step.kind != "memory_read":
+        return
+    if step.attributes.get(semconv.MEMORY_RECORD) == key:
+        yield Place(step)
+        return
+    seen = step.attributes.get(semconv.MEMORY_SEEN)
+    for number, name in enumerate(seen if isinstance(seen, tuple) else ()):
+        if str(name).rpartition("@")[0] == key:
+            yield Place(step).field(number)
+
+
+def _with_content(content: Any, there: Any) -> Any:
+    return _with(there, "content", content) if hasattr(there, "content") else copy.deepcopy(content)
 
 
 def _place_in(reader: Step, handoff: Step) -> tuple[Key, ...]:

@@ -90,10 +90,13 @@ class Recalled:
         return NOTHING if self.step.produced is None else self._session.made(self.step.produced)
 
     def produced(self) -> Any:
-        """Return what it produced, as its payload tells it, whatever else was kept."""
+        """Return what it produced, as its payload tells it, whatever else was kept; dicts in their order, if known."""
         if self.is_other:
             return self._instead
-        return NOTHING if self.step.produced is None else self._session.made(self.step.produced)
+        if self.step.produced is None:
+            return NOTHING
+        produced, answer = self._session.made(self.step.produced), self.kept("answer")
+        return answer if type(answer) in (dict, list) and answer == produced else produced
 
     def kept(self, name: str) -> Any:
         """Return what was kept under a name; `NOTHING` where nothing was, or where the answer is another."""

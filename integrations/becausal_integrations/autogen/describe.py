@@ -9,6 +9,7 @@ import contextlib
 import json
 import math
 import sys
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ __all__ = [
     "progress",
     "runs_agents",
     "server_conversion",
+    "server_name",
     "task_messages",
     "usage",
     "wording",
@@ -242,6 +244,13 @@ def conversion(value: object, text: object) -> str | None:
     if isinstance(value, str):
         return "str to other text" if value != text else None
     return f"{type(value).__qualname__} to {'json' if _is_json(text) else 'text'}"
+
+
+def server_name(workbench: Any) -> str:
+    """Return under which name it is kept which tools a workbench's MCP server has: by what the server is run with."""
+    params = workbench.server_params
+    told = [getattr(params, name, None) for name in ("command", "args", "url")]
+    return f"tools.{zlib.crc32(repr(told).encode()):08x}"
 
 
 def server_conversion(answer: Any) -> str | None:

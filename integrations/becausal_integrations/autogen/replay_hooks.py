@@ -14,21 +14,22 @@ run_json`, `.run_json_stream`; `Workbench.call_tool`; `BaseAgent.on_message`
     What a person typed.
 
 `McpWorkbench.list_tools`, `.start`, `.stop`
-    No server is started. Which tools it had is not known, nor needed: what the model decided is.
+    No server is started. Which tools it had is told by the record.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
+from becausal import semconv
 from becausal.context import current
 from becausal.instrument import Hooks
 from becausal.recorder import Recorder
-from becausal.replay import DivergenceError, Recalled, in_force, recall, result_of
+from becausal.replay import DivergenceError, Recalled, Session, in_force, recall, result_of
 from becausal.step import OpenStep, StepKind, StepRef
 from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.carrier import arriving
@@ -36,6 +37,7 @@ from becausal_integrations.autogen.chat import stage
 from becausal_integrations.autogen.ledger import owns
 from becausal_integrations.autogen.protobuf import plain
 from becausal_integrations.autogen.runtime import stands_apart
+from becausal_integrations.autogen.tools import MCP
 from becausal_integrations.patch import family, replace
 
 __all__ = ["StoppedError", "install"]
@@ -75,9 +77,8 @@ def install(recorder: Recorder, hooks: Hooks) -> None:
     replace(hooks, "autogen_core._base_agent:BaseAgent.on_message", edited(_message, 0, "message"))
     replace(hooks, "autogen_core._base_agent:BaseAgent.on_message", _ending)
     family(hooks, "autogen_agentchat.agents._user_proxy_agent:UserProxyAgent", {"_get_input": _person})
-    for name, instead in (("list_tools", list), ("start", None), ("stop", None)):
-        unmade = functools.partial(_without_server, instead)
-        replace(hooks, f"autogen_ext.tools.mcp._workbench:McpWorkbench.{name}", unmade, optional=True)
+    for name, instead in (("list_tools", _tools_of), ("start", _nothing), ("stop", _nothing)):
+        replace(hooks, f"{MCP}.{name}", functools.partial(_without_server, instead))
 
 
 # Edits of what is received
@@ -212,11 +213,29 @@ def _typed(answer: Recalled) -> Any:
     return getattr(last, "content", last)
 
 
-def _without_server(make: Callable[[], Any] | None, original: Original) -> Original:
+def _without_server(make: Callable[[Session, Any], Any], original: Original) -> Original:
     @functools.wraps(original)
     async def unmade(workbench: Any, *args: Any, **kwargs: Any) -> Any:
-        if in_force() is None:
+        session = in_force()
+        if session is None or any(session.is_run(tool) for tool in _names(session, workbench)):
             return await original(workbench, *args, **kwargs)
-        return None if make is None else make()
+        return make(session, workbench)
 
     return unmade
+
+
+def _tools_of(session: Session, workbench: Any) -> Any:
+    """Return the tools that a server had when it was asked last in the recorded run."""
+    name = describe.server_name(workbench)
+    for step in reversed(session.steps):
+        if semconv.KEPT + name in step.attributes:
+            return session.kept(step, name)
+    return []
+
+
+def _nothing(_: Session, __: Any) -> None:
+    return None
+
+
+def _names(session: Session, workbench: Any) -> Iterator[str]:
+    return (tool["name"] for tool in _tools_of(session, workbench))

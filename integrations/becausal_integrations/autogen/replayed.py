@@ -9,7 +9,9 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+from becausal.context import current
 from becausal.observation import NOTHING, Answer
+from becausal_integrations.autogen.ledger import notes_of
 
 __all__ = [
     "MOST_ITEMS",
@@ -83,7 +85,9 @@ def workbench_result(answer: Answer) -> Any:
     """Return what a workbench hands out; of an edited answer of an MCP server's its texts."""
     from autogen_core.tools import TextResultContent, ToolResult
 
-    value = answer.value()
+    value, told, notes = answer.value(), answer.produced(), notes_of(current())
+    if notes is not None and not isinstance(told, ToolResult | str):
+        notes.content = told  # what the server answered, for the step to tell
     if isinstance(value, ToolResult):
         return value
     parts = getattr(value, "content", value)

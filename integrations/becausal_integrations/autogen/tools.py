@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from autogen_core import FunctionCall
     from autogen_core.models import FunctionExecutionResult
 
-__all__ = ["Tools"]
+__all__ = ["MCP", "Tools"]
+
+MCP = "autogen_ext.tools.mcp._workbench:McpWorkbench"
 
 
 class Tools:
@@ -82,6 +84,20 @@ class Tools:
             "mcp.client.session:ClientSession.call_tool",
             Notice(after=_answered_by_server),
         )
+
+        notice(
+            self._recorder,
+            hooks,
+            f"{MCP}.list_tools",
+            Notice(lambda workbench, *_, **__: workbench, self._listed),
+        )
+
+    def _listed(self, workbench: Any, tools: Any, error: BaseException | None) -> None:
+        """Keep which tools a server had: in a replay it is not asked, and a model that is asked live must be told."""
+        here = current()
+        name = describe.server_name(workbench)
+        if error is None and isinstance(here, OpenStep) and semconv.KEPT + name not in here.attributes:
+            self._recorder.keep(here, name, tools)
 
     # A tool
 
