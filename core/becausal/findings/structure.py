@@ -132,7 +132,18 @@ def _too_late(scene: Scene) -> Iterator[Finding]:
         ]
         heard_by = [there for there in (*taken_by, *_receivers(scene, step)) if there.kind == "agent"]
         before = {one.id for one in scene.graph.upstream(step)}
-        joins = [one for one in spoke if one.seq < scene.ends[step.id] and one.id not in before]
+        # Whoever was sent it when he had spoken had not told it before, though the two may say much the same.
+        came_late = {there.agent for there in _receivers(scene, step) if there not in spoke} - {
+            None,
+            step.agent,
+        }
+        told_before = _told_before(scene, step) if came_late else before
+        joins = [
+            one
+            for one in spoke
+            if one.seq < scene.ends[step.id]
+            and one.id not in (told_before if one.agent in came_late else before)
+        ]
         if step.status != "ok" or any(there in spoke and there.id != step.id for there in heard_by):
             continue
         answering = [one for one in joins if _is_the_answer(scene, one) and one.id != step.id]
@@ -150,6 +161,18 @@ def _too_late(scene: Scene) -> Iterator[Finding]:
                 agent=step.agent,
                 path=(step, answering[-1]),
             )
+
+
+def _told_before(scene: Scene, step: Step) -> set[str]:
+    """Return the ids of the steps that a turn goes back to by more than the same words standing in both."""
+    found: set[str] = set()
+    todo = [step, *scene.graph.children(step)]
+    while todo:
+        edges = scene.graph.in_edges(todo.pop())
+        sources = [one.source for one in edges if one.kind != "data" or one.grade in ("declared", "observed")]
+        todo += [source for source in sources if source.id not in found]
+        found.update(source.id for source in sources)
+    return found
 
 
 def _receivers(scene: Scene, step: Step) -> list[Step]:
