@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from tests.core.builders import Record, research_team
 
 from becausal.run import Run
+from becausal.store import ChainInfo
 from becausal.views import blame as blames
 from becausal.views import json as jsons
 from becausal.views import text
@@ -70,8 +71,8 @@ def test_a_tree_shows_steps_handoffs_digests_and_decisions() -> None:
     assert tool.produced is not None
     assert "tool revenue_database of researcher" in out
     assert tool.produced.digest.rpartition(":")[2][:8] in out
-    assert "analyst ⇒ writer  sent" in out
-    assert "extended (3 added)" in out
+    assert "analyst ⇒ writer  " in out
+    assert "extended (3 added)  sent " in out
     assert "+ added $.finding" in out
     assert "decides call revenue_database(company=Acme)  because The figure is in the database." in out
     assert "decides a full audit is due  0.60 declared" in out
@@ -88,6 +89,30 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
         text.handoffs(run.handoffs),
     ):
         assert max(len(row) for row in shown(view, width).splitlines()) <= width
+
+
+def test_a_narrow_terminal_keeps_what_one_asks_on_with() -> None:
+    run = run_of(research_team())
+    out = shown(text.run(run), 80)
+    for step in run.steps:
+        assert step.id[:8] in out
+    assert "extended (3 added)" in out
+
+    info = ChainInfo(
+        "ab" * 16, "a rather long name of a team", 0, 1_500_000, 1234, 7, 56, ("analyst", "writer") * 9
+    )
+    head, row = shown(text.runs([info]), 80).splitlines()
+    assert head.split() == ["run", "name", "started", "took", "steps", "handoffs", "errors", "agents"]
+    assert row.startswith("abababababab  a ")
+    for cell in ("1.5 ms", "1234", "7", "56"):
+        assert cell in row.split("  ") or f" {cell} " in row
+    for column in ("cause", "effect", "edge", "grade", "evidence"):
+        assert column in shown(text.edges(run.why()), 80)
+
+
+def test_what_to_do_where_a_text_is_not_found_is_not_cut() -> None:
+    out = shown(blames.text(run_of(research_team()).blame("nowhere"), asked="nowhere"), 60)
+    assert "--of STEP` asks about another step" in " ".join(out.split())
 
 
 def test_each_kind_of_change_can_be_read() -> None:

@@ -170,7 +170,7 @@ def _document(data: bytes, name: str) -> object:
         raise ImportFormatError(f"{name} is no text in UTF-8 (byte {error.start})") from None
     except json.JSONDecodeError as error:
         raise ImportFormatError(
-            f"{name} is neither a cassette nor JSON, as one document or one a line: "
+            f"{name} is neither JSON (one document, or one a line) nor a cassette: "
             f"{error.msg} in line {error.lineno}, column {error.colno}"
         ) from None
     except ValueError as error:  # a number of too many digits

@@ -168,7 +168,8 @@ def _nowhere(of: Step) -> Text:
     payload = of.produced or of.received
     if payload is not None and not payload.is_kept:
         return styled(f"  cannot be looked for: the content of {called(of)} was not kept", "yellow")
-    return styled(
+    # Not cut at the edge of the terminal: it says what to do.
+    return Text(
         f"  does not stand in the output of {called(of)}; `becausal blame RUN` without a text lists what "
         "does, `--of STEP` asks about another step",
         "yellow",

@@ -56,7 +56,10 @@ def text(found: Contamination) -> RenderableType:
     if not found.runs:
         return Text("It came to no run: nobody read it.")
     wrong = ", ".join(cut(one, WIDEST_TEXT) for one in found.texts[:MOST_SHOWN]) or "(nothing that has words)"
-    head = f"{len(found.runs)} runs reached, {len(found.outputs)} answers say it: "
+    runs, answers = len(found.runs), len(found.outputs)
+    head = (
+        f"{runs} run{'s' * (runs != 1)} reached, {answers} answer{'s say' if answers != 1 else ' says'} it: "
+    )
     tree = Tree(Text.assemble(styled(head, "bold"), styled(wrong)), guide_style="dim")
     for spread in found.runs:
         branch = tree.add(_line(spread))

@@ -17,7 +17,7 @@ from becausal.payload import Payload
 from becausal.views.clean import cut, head, styled
 from becausal.views.json import Json, plain
 
-__all__ = ["DiffJson", "json", "text"]
+__all__ = ["DiffJson", "change_line", "json", "text"]
 
 MOST_PAIRS = 60
 """So many steps that differ are shown."""
@@ -109,7 +109,7 @@ def _partings(shown: Comparison) -> Iterator[RenderableType]:
         if parting.side is not None:
             differs = parting.pair.received if parting.side == "received" else parting.pair.produced
             for change in list(differs)[:MOST_CHANGES]:
-                yield _change(change, "    ")
+                yield change_line(change, "    ")
 
 
 def _steps(shown: Comparison) -> Iterator[RenderableType]:
@@ -133,7 +133,7 @@ def _add(branch: Tree, side: str, changes: list[Change], told: set[str]) -> None
     for change, mark in new[:MOST_CHANGES]:
         told.add(mark)
         branch.add(
-            Text.assemble(styled(f"{side} ", "dim"), _change(change), no_wrap=True, overflow="ellipsis")
+            Text.assemble(styled(f"{side} ", "dim"), change_line(change), no_wrap=True, overflow="ellipsis")
         )
     if len(new) > MOST_CHANGES:
         branch.add(styled(f"{side} … and {len(new) - MOST_CHANGES} more", "dim"))
@@ -156,7 +156,8 @@ def _pair(pair: Pair) -> Text:
     return Text.assemble(styled(told, style), styled(status, "yellow"), styled(f"  {ids}", "dim"))
 
 
-def _change(change: Change, indent: str = "") -> Text:
+def change_line(change: Change, indent: str = "") -> Text:
+    """Return a change in a line, of two long texts the part where they differ."""
     before, after = head(change.before, WIDEST_VALUE), head(change.after, WIDEST_VALUE)
     match change.kind:
         case "dropped":

@@ -85,7 +85,7 @@ def _divergence(shown: Divergence) -> Iterator[RenderableType]:
     if shown.nearest is not None and shown.nearest.received is not None:
         yield Text(f"  recorded: {head(shown.nearest.received.text(), 160)}")
     for change in list(shown.delta)[:MOST_CHANGES]:
-        yield Text(f"  {change.kind} at {change.path}")
+        yield diff.change_line(change, "  ")
 
 
 def json(shown: Replay[Run]) -> ReplayJson:

@@ -38,6 +38,9 @@ WIDEST_VALUE = 60
 _LEAST = {"run": 8, "step": 8, "edge": 8, "grade": 8, "took": 7}
 """Columns that say nothing once they are cut."""
 
+_GIVE_WAY = {"name", "agents", "agent", "tool", "arguments", "response", "cause", "effect", "evidence"}
+"""Columns that are cut where the terminal is too narrow; the others keep their width."""
+
 _STATUS: dict[Status, str] = {"ok": "green", "error": "bold red", "open": "yellow"}
 _VERDICT: dict[Verdict, str] = {
     "identical": "green",
@@ -64,9 +67,9 @@ def runs(infos: Sequence[ChainInfo]) -> RenderableType:
     for info in infos:
         ended = info.ended_ns
         table.add_row(
-            styled(info.chain_id[:16], "bold"),
+            styled(info.chain_id[:12], "bold"),
             styled(cut(info.name, 40)),
-            Text(datetime.fromtimestamp(info.started_ns / 1e9).strftime("%Y-%m-%d %H:%M:%S")),
+            Text(datetime.fromtimestamp(info.started_ns / 1e9).strftime("%m-%d %H:%M:%S")),
             Text(_took(None if ended is None else ended - info.started_ns)),
             Text(str(info.steps)),
             Text(str(info.handoffs)),
@@ -203,7 +206,9 @@ def _table(*columns: str, title: str | None = None) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left", title_style="bold")
     table.title = styled(title, "bold") if title else None
     for column in columns:
-        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=_LEAST.get(column))
+        # To rich, what may wrap gives way first; the texts themselves never wrap.
+        stays = column not in _GIVE_WAY
+        table.add_column(column, no_wrap=stays, overflow="ellipsis", min_width=_LEAST.get(column))
     return table
 
 
@@ -215,11 +220,12 @@ def _step_line(step: Step) -> Text:
         styled(f"{step.kind} ", "cyan"),
         styled(cut(step.name, 80), "bold"),
         styled(agent),
+        # The id and the status before the digests: in a narrow terminal the end of the line is cut.
+        styled(f"  {step.id[:8]}  ", "dim"),
+        Text(step.status, style=_STATUS.get(step.status, "yellow")),
         "  ",
         Text(_took(step.duration_ns)),
-        "  ",
-        Text(step.status, style=_STATUS.get(step.status, "yellow")),
-        styled(f"  {'  '.join(ends)}  {step.id[:8]}", "dim"),
+        styled(f"  {'  '.join(ends)}", "dim"),
         no_wrap=True,
         overflow="ellipsis",
     )
@@ -228,9 +234,9 @@ def _step_line(step: Step) -> Text:
 def _handoff_line(handoff: Handoff) -> Text:
     return Text.assemble(
         styled(_between(handoff), "bold magenta"),
-        styled(f"  sent {_digest(handoff.sent)}  received {_digest(handoff.received)}  "),
+        styled(f"  {handoff.id[:8]}  ", "dim"),
         _verdict(handoff),
-        styled(f"  {handoff.id[:8]}", "dim"),
+        styled(f"  sent {_digest(handoff.sent)}  received {_digest(handoff.received)}"),
         no_wrap=True,
         overflow="ellipsis",
     )
