@@ -12,22 +12,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from typing import Any
 
 from opentelemetry import context as otel_context
 
 from becausal import clock, semconv
-from becausal.canonical import Encoder
-from becausal.checking import Checks
 from becausal.context import Scope, span_parent, step_of, with_step
-from becausal.errors import StoreError
 from becausal.guard import guarded
+from becausal.keeping import Keeping
 from becausal.observation import NOTHING, Observation, Opening, Replaying, Sealed, new_step
-from becausal.sealing import Sealer
 from becausal.settings import Capture, Level
-from becausal.step import Attribute, Cause, Choice, OpenStep, RemoteStep, Status, StepKind, StepRef
-from becausal.store import Store
+from becausal.step import Attribute, Cause, Choice, OpenStep, Status, StepKind, StepRef
 from becausal.streams import AsyncStream, SyncStream, status_of
 from becausal.telemetry import Telemetry
 from becausal.telling import StreamTelling
@@ -51,7 +47,7 @@ MAX_OPEN = 20_000
 """Steps that never end (a stream nobody finished) are given up as `unfinished` beyond so many, oldest first."""
 
 
-class Recorder:
+class Recorder(Keeping):
     """Makes steps of what the app does, and hands them to OpenTelemetry and to the store."""
 
     def __init__(
@@ -62,8 +58,7 @@ class Recorder:
         level: Level = "full",
         capture: Capture = "full",
     ) -> None:
-        self.active = True
-        """False once uninstrumented: hooks that could not be taken out call through."""
+        super().__init__(writer, capture=capture, holds_whole=telemetry.wants_content)
         self.level: Level = level
         self.replaying: Replaying | None = None
         """What answers calls from the record, while runs are replayed in this process."""
@@ -71,22 +66,14 @@ class Recorder:
         """What is recorded with, as `name==version`; the first step of each chain says so."""
         self.on_root_end: Callable[[OpenStep], object] | None = None
         """Called with the root of a run that has ended and is on its way to the store."""
-        self._telemetry, self._writer = telemetry, writer
+        self._telemetry = telemetry
         self._outside = clock.new_chain_id(OUTSIDE)
-        keeps_bodies = capture == "full" and writer is not None
-        self._sealer = Sealer(keeps_bodies=keeps_bodies, holds_whole=telemetry.wants_content)
-        self.seal = self._sealer.seal
-        """Fixes a value as it is now."""
-        self.kept = self._sealer.kept
-        """Fixes a value as it is now with its dicts in their order, for `keep`."""
-        self._withholds = capture == "digest"  # content, in whatever words
         self._open: dict[str, OpenStep] = {}
         # Reentrant: the garbage collector may end an abandoned stream while this thread holds it.
         self._open_lock = threading.RLock()
         # Spans are the app's provider's: where that fails, the step is kept all the same.
         self._open_span, self._close_span = guarded(telemetry.open), guarded(telemetry.close)
         self._link_span = guarded(telemetry.link)
-        self._checks = None if writer is None else Checks(writer, self.count_gap, keeps_bodies=keeps_bodies)
 
     # -- the seam: what is the app's may have any name, so ours are given by position alone
 
@@ -289,49 +276,6 @@ class Recorder:
         step.attributes[semconv.ERROR_TYPE] = kind
         step.error = kind if self._withholds or not text else text
 
-    # -- payloads
-
-    @property
-    def withholds_content(self) -> bool:
-        """Whether no content may be kept, in whatever words: names stay, what was said or stored does not."""
-        return self._withholds
-
-    @property
-    def encoder(self) -> Encoder:
-        """Remembers which parts it handed out."""
-        return self._sealer.encoder
-
-    def receive(self, step: OpenStep, value: object) -> None:
-        """Seal what a step received."""
-        sealed = self.seal(value)
-        step.received = sealed.payload
-        step.bodies.extend(sealed.bodies)
-
-    def produce(self, step: OpenStep, value: object) -> None:
-        """Seal what a step produced."""
-        if self._checks is not None:
-            self._checks.produced(step, value)
-        sealed = self.seal(value)
-        step.produced = sealed.payload
-        step.bodies.extend(sealed.bodies)
-
-    def keep(self, step: OpenStep, name: str, value: object, *, unless_sorted: bool = False) -> None:
-        """Seal what a replay needs of a step beside what it received and produced.
-
-        The value goes to the store, its dicts in their order, and its digest to the attribute `kept.<name>`.
-
-        Args:
-            step: the step.
-            name: `answer` is what its answer is made of again, where its payload alone does not tell; other names are
-                the adapter's own.
-            value: anything, or what `kept` fixed.
-            unless_sorted: keep nothing where its payload says the same, since the keys of its dicts are in order.
-        """
-        kept = value if isinstance(value, Sealed) else self.kept(value, unless_sorted=unless_sorted)
-        if kept is not None:
-            step.attributes[semconv.KEPT + name] = kept.payload.digest
-            step.bodies.extend(kept.bodies)
-
     @property
     def makes_global_spans(self) -> bool:
         """Whether its spans go where those of a framework go that was given no provider of its own."""
@@ -342,29 +286,6 @@ class Recorder:
         return self._telemetry.of_findings(root)
 
     # -- the store
-
-    @property
-    def store(self) -> Store | None:
-        """Where steps go; None where there is no store."""
-        return None if self._writer is None else self._writer.store
-
-    def write(self, step: OpenStep) -> None:
-        """Bring a step that has ended to the store; what is there of the same id is completed by it."""
-        if self._writer is not None and self._checks is not None:
-            self._writer.put(step)
-            self._checks.ended(step)
-
-    def anchored(self, name: str) -> RemoteStep | None:
-        """Return the step that was given a name to go on from, by whichever process wrote to this store.
-
-        Asks the store, on the caller's thread: for a rare event, such as the resumption of an interrupted run.
-        """
-        store = self.store
-        try:
-            return None if store is None or not self.active else store.anchored(name)
-        except StoreError:  # down, or of a reader's rights: a join the fewer
-            self.count_gap("anchor not looked up")
-            return None
 
     def flush(self, timeout: float) -> bool:
         """Make durable all that was recorded so far, steps still open included; False when the time was up."""
@@ -396,21 +317,6 @@ class Recorder:
             self._checks.forget()
         self._outside = clock.new_chain_id(OUTSIDE)
         self.encoder.forget()
-
-    @property
-    def gaps(self) -> Mapping[str, int]:
-        """What this process could not record, by reason."""
-        return {} if self._writer is None else dict(self._writer.gaps)
-
-    @property
-    def waiting(self) -> int:
-        """How many steps are on their way to the store."""
-        return 0 if self._writer is None else self._writer.waiting
-
-    def count_gap(self, reason: str) -> None:
-        """Count something that could not be recorded."""
-        if self._writer is not None:
-            self._writer.count_gap(reason)
 
     # -- inside
 

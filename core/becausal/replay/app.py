@@ -32,7 +32,12 @@ class App:
         """Call it as it was called; returns its result, or an awaitable of it."""
         if self.adapter is not None:
             return self.adapter.run(self.target, entry)
-        return self.target(entry.given) if _takes_input(self.target) else self.target()
+        return self.target(entry.given) if self.takes_input else self.target()
+
+    @property
+    def takes_input(self) -> bool:
+        """Whether it is given what was recorded; a function without parameters knows what to begin with."""
+        return self.adapter is not None or _takes_input(self.target)
 
     def roots(self) -> Iterator[object]:
         """Yield what leads to the classes that the app's own code can name."""

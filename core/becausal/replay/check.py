@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from becausal import semconv
@@ -24,12 +25,27 @@ def check(session: Session, steps: Sequence[Step], app: App, tops: Sequence[Step
     Raises:
         ReplayError: says all that is missing, one thing a line.
     """
-    problems = [*_of_the_record(session, steps, tops)]
+    problems = [*_of_the_record(session, steps, tops if app.takes_input else ())]
+    problems += _unreplayed(session, steps)
     if app.adapter is not None:
         problems += app.adapter.problems(app.target, tuple(steps))
     if problems:
         raise ReplayError(
             "this run cannot be replayed:\n" + "\n".join(f"- {problem}" for problem in problems)
+        )
+
+
+def _unreplayed(session: Session, steps: Sequence[Step]) -> Iterator[str]:
+    """Say which frameworks' calls nobody can answer; none that are named to be run live."""
+    calls = Counter(
+        step.attributes[semconv.UNREPLAYED]
+        for step in steps
+        if semconv.UNREPLAYED in step.attributes and not session.is_run(step.name)
+    )
+    for framework, count in calls.items():
+        yield (
+            f"runs of {framework} are recorded, but replaying them is not there yet: {count} calls of its models, tools "
+            "and memories could not be answered"
         )
 
 

@@ -275,13 +275,28 @@ def _named_by(thing: object) -> Iterable[object]:
     function: Any = inspect.unwrap(thing) if callable(thing) else thing
     if isinstance(function, types.FunctionType):
         cells = [cell.cell_contents for cell in function.__closure__ or () if _is_full(cell)]
-        named = [function.__globals__.get(name) for name in function.__code__.co_names]
-        return [*_hints(function), *cells, *named, *filter(_may_name, list(function.__globals__.values()))]
+        defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        globals = filter(_may_name, list(function.__globals__.values()))
+        return [*_hints(function), *cells, *defaults, *_by_name(function), *globals]
     if isinstance(thing, type):
         own = [item for item in vars(thing).values() if isinstance(item, types.FunctionType)]
         return [*_hints(thing), *own, *thing.__bases__] if _package(thing) else ()
     arguments = typing.get_args(thing)
     return [*arguments, typing.get_origin(thing)] if arguments else ()
+
+
+def _by_name(function: types.FunctionType) -> Iterable[object]:
+    """Yield what the names in a function's code stand for: globals, and what it takes out of modules by name.
+
+    A module that it imports when it runs counts if somebody has imported it already.
+    """
+    names = function.__code__.co_names
+    for name in names:
+        thing = function.__globals__.get(name, sys.modules.get(name))
+        if isinstance(thing, types.ModuleType):
+            yield from (vars(thing).get(part) for part in names)
+        else:
+            yield thing
 
 
 def _may_name(thing: object) -> bool:

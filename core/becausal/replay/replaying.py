@@ -282,7 +282,8 @@ def _run(session: Session, app: App, entries: Sequence[Step]) -> list[Outcome]:
     with session.here(), asyncio.Runner() as runner:
         for step in entries:
             try:
-                result = app.run(Entry(step, session.recorded_input(step), session))
+                given = session.recorded_input(step) if app.takes_input else None
+                result = app.run(Entry(step, given, session))
                 if inspect.isawaitable(result):
                     result = runner.run(_awaited(result), context=contextvars.copy_context())
                 outcomes.append(Outcome(result))

@@ -1,0 +1,125 @@
+"""What a recorder keeps of its steps: payloads sealed, and steps on their way to the store, if there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from becausal import semconv
+from becausal.canonical import Encoder
+from becausal.checking import Checks
+from becausal.errors import StoreError
+from becausal.observation import Sealed
+from becausal.sealing import Sealer
+from becausal.settings import Capture
+from becausal.step import OpenStep, RemoteStep
+from becausal.store import Store
+from becausal.writer import Writer
+
+__all__ = ["Keeping"]
+
+
+class Keeping:
+    """Seals what steps received and produced, and brings steps to the store."""
+
+    def __init__(self, writer: Writer | None, *, capture: Capture, holds_whole: bool) -> None:
+        """Make one.
+
+        Args:
+            writer: brings steps to the store; None where there is none.
+            capture: what of their contents is kept.
+            holds_whole: whether every payload must be readable before it is there.
+        """
+        self.active = True
+        """False once uninstrumented: hooks that could not be taken out call through."""
+        self._writer = writer
+        keeps_bodies = capture == "full" and writer is not None
+        self._sealer = Sealer(keeps_bodies=keeps_bodies, holds_whole=holds_whole)
+        self.seal = self._sealer.seal
+        """Fixes a value as it is now."""
+        self.kept = self._sealer.kept
+        """Fixes a value as it is now with its dicts in their order, for `keep`."""
+        self._withholds = capture == "digest"  # content, in whatever words
+        self._checks = None if writer is None else Checks(writer, self.count_gap, keeps_bodies=keeps_bodies)
+
+    # -- payloads
+
+    @property
+    def withholds_content(self) -> bool:
+        """Whether no content may be kept, in whatever words: names stay, what was said or stored does not."""
+        return self._withholds
+
+    @property
+    def encoder(self) -> Encoder:
+        """Remembers which parts it handed out."""
+        return self._sealer.encoder
+
+    def receive(self, step: OpenStep, value: object) -> None:
+        """Seal what a step received."""
+        sealed = self.seal(value)
+        step.received = sealed.payload
+        step.bodies.extend(sealed.bodies)
+
+    def produce(self, step: OpenStep, value: object) -> None:
+        """Seal what a step produced."""
+        if self._checks is not None:
+            self._checks.produced(step, value)
+        sealed = self.seal(value)
+        step.produced = sealed.payload
+        step.bodies.extend(sealed.bodies)
+
+    def keep(self, step: OpenStep, name: str, value: object, *, unless_sorted: bool = False) -> None:
+        """Seal what a replay needs of a step beside what it received and produced.
+
+        The value goes to the store, its dicts in their order, and its digest to the attribute `kept.<name>`.
+
+        Args:
+            step: the step.
+            name: `answer` is what its answer is made of again, where its payload alone does not tell; other names are
+                the adapter's own.
+            value: anything, or what `kept` fixed.
+            unless_sorted: keep nothing where its payload says the same, since the keys of its dicts are in order.
+        """
+        kept = value if isinstance(value, Sealed) else self.kept(value, unless_sorted=unless_sorted)
+        if kept is not None:
+            step.attributes[semconv.KEPT + name] = kept.payload.digest
+            step.bodies.extend(kept.bodies)
+
+    # -- the store
+
+    @property
+    def store(self) -> Store | None:
+        """Where steps go; None where there is no store."""
+        return None if self._writer is None else self._writer.store
+
+    def write(self, step: OpenStep) -> None:
+        """Bring a step that has ended to the store; what is there of the same id is completed by it."""
+        if self._writer is not None and self._checks is not None:
+            self._writer.put(step)
+            self._checks.ended(step)
+
+    def anchored(self, name: str) -> RemoteStep | None:
+        """Return the step that was given a name to go on from, by whichever process wrote to this store.
+
+        Asks the store, on the caller's thread: for a rare event, such as the resumption of an interrupted run.
+        """
+        store = self.store
+        try:
+            return None if store is None or not self.active else store.anchored(name)
+        except StoreError:  # down, or of a reader's rights: a join the fewer
+            self.count_gap("anchor not looked up")
+            return None
+
+    @property
+    def gaps(self) -> Mapping[str, int]:
+        """What this process could not record, by reason."""
+        return {} if self._writer is None else dict(self._writer.gaps)
+
+    @property
+    def waiting(self) -> int:
+        """How many steps are on their way to the store."""
+        return 0 if self._writer is None else self._writer.waiting
+
+    def count_gap(self, reason: str) -> None:
+        """Count something that could not be recorded."""
+        if self._writer is not None:
+            self._writer.count_gap(reason)
