@@ -115,6 +115,8 @@ BRANCH: Final = "place.branch"
 """Which of several steps of one name, made side by side, a step is."""
 RUNS_AGAIN: Final = "replay.runs_again"
 """Of a tool that does nothing but run agents, whose steps tell all of it: a replay runs it again."""
+UNREPLAYED: Final = "replay.not_there"
+"""Of a call whose framework is recorded and not replayed: which framework that is."""
 ENTRY: Final = "replay.entry"
 """Of a request that is the app's own call of what a framework runs: there a replay begins."""
 

@@ -44,8 +44,8 @@ def _unreplayed(session: Session, steps: Sequence[Step]) -> Iterator[str]:
     )
     for framework, count in calls.items():
         yield (
-            f"runs of {framework} are recorded, but replaying them is not there yet: {count} calls of its models, tools "
-            "and memories could not be answered"
+            f"runs of {framework} are recorded, but replaying them is not there yet: {count} calls of its models and "
+            "tools could not be answered"
         )
 
 

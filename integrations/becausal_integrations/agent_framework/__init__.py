@@ -50,7 +50,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from becausal.instrument import Hooks
 from becausal.recorder import Observation, Recorder
@@ -64,6 +64,9 @@ from becausal_integrations.agent_framework.running import Streams
 from becausal_integrations.agent_framework.state import SharedState
 from becausal_integrations.agent_framework.workflows import Workflows
 from becausal_integrations.patch import Make, Notice, family, notice, noticing, observe, observing, replace
+
+if TYPE_CHECKING:
+    from becausal_integrations.agent_framework.replay import AgentFrameworkReplay
 
 __all__ = ["AgentFrameworkAdapter"]
 
@@ -89,6 +92,12 @@ class AgentFrameworkAdapter:
         _hook_edges(recorder, hooks, Edges(recorder, ledger))
         _hook_functional(recorder, hooks)
         _hook_state(recorder, hooks, SharedState(recorder, ledger))
+
+    def replaying(self) -> AgentFrameworkReplay:
+        """Return what says of replays that they are not there."""
+        from becausal_integrations.agent_framework.replay import AgentFrameworkReplay
+
+        return AgentFrameworkReplay()
 
 
 def _hook_streams(hooks: Hooks, streams: Streams) -> None:

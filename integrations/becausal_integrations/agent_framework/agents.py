@@ -10,6 +10,7 @@ from becausal.context import current
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.step import Attribute, Cause, OpenStep, Status, StepRef
 from becausal_integrations.agent_framework import describe
+from becausal_integrations.agent_framework.describe import NAME
 from becausal_integrations.agent_framework.ledger import Ledger, Notes, cause, notes_of, owns
 from becausal_integrations.agent_framework.messages import (
     call_ids,
@@ -80,7 +81,7 @@ class Agents:
         if owns(here, client):
             return None
         name = describe.model_name(client, options)
-        attributes: dict[str, Attribute] = {semconv.REQUEST_MODEL: name}
+        attributes: dict[str, Attribute] = {semconv.REQUEST_MODEL: name, semconv.UNREPLAYED: NAME}
         provider = getattr(type(client), "OTEL_PROVIDER_NAME", None)
         if isinstance(provider, str):
             attributes[semconv.PROVIDER_NAME] = provider
@@ -126,7 +127,7 @@ class Agents:
         if arguments is None:
             arguments = context.arguments if context is not None else given
         causes: list[Cause] = []
-        attributes: dict[str, Attribute] = {}
+        attributes: dict[str, Attribute] = {semconv.UNREPLAYED: NAME}
         if tool_call_id is not None:
             attributes[semconv.TOOL_CALL_ID] = tool_call_id
             decider = None if here is None else self._ledger.decided.get(_call(here, tool_call_id))

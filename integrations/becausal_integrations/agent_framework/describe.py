@@ -14,6 +14,7 @@ from becausal.step import Attribute, Choice
 from becausal_integrations.agent_framework.messages import cut, is_own_data, is_update, plain, told
 
 __all__ = [
+    "NAME",
     "agent_name",
     "agent_of",
     "answer_attributes",
@@ -28,6 +29,8 @@ __all__ = [
     "waits",
     "workflow_name",
 ]
+
+NAME = "Microsoft Agent Framework"
 
 _MADE_UP = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 """How the name of a workflow ends that the app did not name."""
