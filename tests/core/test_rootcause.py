@@ -104,6 +104,27 @@ def test_the_same_content_lost_again_downstream_is_no_second_cause() -> None:
     assert [one.kind for one in found[0].findings] == ["handoff.truncated", "drift.lost_fact"]
 
 
+def test_the_way_has_every_message_that_says_what_is_wrong_also_one_that_led_nowhere() -> None:
+    told = f"{REQUEST} The deposit is $741.00."
+    record = Record()
+    with record.step("workflow", "team", received=REQUEST) as root:
+        with record.step("agent", "a", received=REQUEST) as writer:
+            writer.step.agent = "a"
+            writer.produces(told)
+        asked, passed = record.handoff(writer, "critic", told), record.handoff(writer, "b", told)
+        with record.step("agent", "critic", received=told, arrivals=[asked]) as critic:
+            critic.step.agent = "critic"
+            critic.produces("This is good.")
+        with record.step("agent", "b", received=told, arrivals=[passed]) as last:
+            last.step.agent = "b"
+            last.produces(told)
+        root.produces(told)
+
+    (found,) = suspects(record, ("a", "model.ungrounded", ("$741.00",)))
+
+    assert names(found.path) == ["a", "a to critic", "a to b", "b", "team"]
+
+
 def test_other_content_lost_later_is_a_cause_of_its_own() -> None:
     found = suspects(
         row(REQUEST, SHORT, SHORT, SHORT),

@@ -20,7 +20,7 @@ Of a text that somebody knows to be wrong no finding is needed: the suspects are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,7 +29,7 @@ from becausal.answers.recorded import Recorded
 from becausal.answers.rootcause.party import decisions_on, party_of
 from becausal.answers.rootcause.suspect import Suspect
 from becausal.answers.rootcause.wrong_text import by_text
-from becausal.facts import missing
+from becausal.facts import Fact, missing
 from becausal.finding import Finding
 from becausal.findings.said import Said
 from becausal.findings.scene import Scene, Stated
@@ -238,11 +238,37 @@ class _Faults:
                 way.setdefault(step.id, step)
         if fault.said.finding.kind == "path.loop":
             way |= {step.id: step for said in fault.all for step in said.finding.path}
-        rest = [step for step in way.values() if step.id != fault.step.id and not self._gave_nothing(step)]
+        way |= {step.id: step for step in self._told(way.values(), fault)}
+        # Who was told the same twice had part in it, whatever he made of it.
+        is_twice = fault.said.finding.kind == "handoff.duplicated"
+        rest = [
+            step
+            for step in way.values()
+            if step.id != fault.step.id and (is_twice or not self._gave_nothing(step))
+        ]
         output = self.graph.output_step
         ends = [step for step in rest if output is not None and step.id == output.id]
         turns = sorted((step for step in rest if step not in ends), key=lambda step: step.seq)
         return (fault.step, *turns, *ends)
+
+    def _told(self, way: Iterable[Step], fault: _Fault) -> list[Step]:
+        """Return what else says the very words that are wrong: what those on the way sent to others, and the output.
+
+        Whoever was sent it may have said nothing of it to anybody; it was sent to him all the same.
+        """
+        wrong = [fact for said in fault.all for fact in said.wrong_facts]
+        if not wrong:
+            return []
+        senders = [step for step in way if step.kind == "agent"]
+        sent = [one for turn in senders for one in self.scene.sent_by.get(turn.id, ())]
+        told = [one.step for one in sent if self._states(wrong, *self.scene.stated(one.sent))]
+        output = self.graph.output_step
+        if senders and output is not None and self._states(wrong, self.scene.answer_facts, self.scene.answer):
+            told.append(output)
+        return [step for step in told if step.seq > fault.step.seq or step is output]
+
+    def _states(self, wrong: Sequence[Fact], stated: Sequence[Fact], text: str) -> bool:
+        return len(missing(wrong, stated, text=text)) < len(wrong)
 
     def _has_not(self, step: Step, fault: _Fault) -> bool:
         """Say whether a turn gave on what it was told, and not what is wrong."""
