@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 from rich.console import Console, RenderableType
 from tests.core.builders import Record, message
 
+from becausal.payload import Payload
 from becausal.run import Run
+from becausal.step import Step
 from becausal.views import blame as blames
 
 
@@ -68,3 +71,21 @@ def test_programs_get_the_same() -> None:
     assert by_text["17250"]["at"] == "$.net"
     assert [change["kind"] for change in by_text["due 3 May 2026"]["changes"]] == ["reformatted"]
     assert json.loads(json.dumps(found)) == found
+
+
+def test_a_text_whose_step_kept_no_content_is_said_to_need_it() -> None:
+    record = reckoning()
+    gone = Run(record.chain_id, [_without_body(step) for step in record.steps])
+
+    told = " ".join(shown(blames.text(gone.blame("20,527"), asked="20,527")).split())
+
+    assert "the content of workflow team was not kept" in told
+    assert "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY" in told
+
+
+def _without_body(step: Step) -> Step:
+    return replace(step, received=_hollow(step.received), produced=_hollow(step.produced))
+
+
+def _hollow(payload: Payload | None) -> Payload | None:
+    return None if payload is None else replace(payload, bodies=None)

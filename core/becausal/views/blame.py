@@ -167,7 +167,12 @@ def _lines(segment: Segment, of: Step, *, is_whole: bool) -> Iterator[Renderable
 def _nowhere(of: Step) -> Text:
     payload = of.produced or of.received
     if payload is not None and not payload.is_kept:
-        return styled(f"  cannot be looked for: the content of {called(of)} was not kept", "yellow")
+        return Text(
+            f"  cannot be looked for: the content of {called(of)} was not kept. An app keeps it with "
+            "BECAUSAL_CAPTURE=full, its default; spans sent to `becausal serve` carry it with "
+            "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY",
+            "yellow",
+        )
     # Not cut at the edge of the terminal: it says what to do.
     return Text(
         f"  does not stand in the output of {called(of)}; `becausal blame RUN` without a text lists what "

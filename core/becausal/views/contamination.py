@@ -9,7 +9,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from becausal.answers.contamination import Contamination, Entry, Spread
-from becausal.views.clean import cut, styled
+from becausal.views.clean import cut, line, styled
 
 __all__ = ["ContaminationJson", "json", "text"]
 
@@ -54,7 +54,13 @@ class ContaminationJson(TypedDict):
 def text(found: Contamination) -> RenderableType:
     """Return what is wrong, and each run that it came to: how, who said it, whether its answer does."""
     if not found.runs:
-        return Text("It came to no run: nobody read it.")
+        asked = ", ".join(map(str, found.versions)) or "It"
+        other = (
+            "; ask about an earlier version as KEY@NUMBER"
+            if any(one.version > 1 for one in found.versions)
+            else ""
+        )
+        return Text(f"{line(asked)} came to no run: nobody read it{other}.")
     wrong = ", ".join(cut(one, WIDEST_TEXT) for one in found.texts[:MOST_SHOWN]) or "(nothing that has words)"
     runs, answers = len(found.runs), len(found.outputs)
     head = (
