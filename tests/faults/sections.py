@@ -6,7 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from tests.faults import composites, repair, unknown_kept, unknown_last  # noqa: F401 - they enter kinds into the table
+from tests.faults import (  # noqa: F401 - they enter kinds into the table
+    composites,
+    repair,
+    repair_by_replay,
+    unknown_kept,
+    unknown_last,
+)
 from tests.faults.case import FRAMEWORKS
 from tests.faults.clean import CLEAN
 from tests.faults.playing import Outcome, Sealed, alarms, play
@@ -118,11 +124,41 @@ def repaired(cases: int, first_seed: int) -> str:
     return "\n".join(lines)
 
 
+def replayed(cases: int, first_seed: int) -> str:
+    """Prove what is blamed by an edit of the recorded run, from which only what follows runs again."""
+    kinds = repair_by_replay.kinds()
+    proofs = repair_by_replay.proves(kinds, range(first_seed, first_seed + max(1, cases // len(kinds))))
+    proofs, spoilt = [p for p in proofs if p.can_be_repaired], [p for p in proofs if not p.can_be_repaired]
+    others = [(proof.faulty, proof.other) for proof in proofs if proof.other is not None]
+    replays = [*(proof.repaired for proof in proofs), *(other for _, other in others)]
+    lines = [
+        f"replay, of the cases that one place put right repairs ({len(proofs)}; spoilt at several: {len(spoilt)}):",
+        _share("the blamed place edited: the clean answer", sum(p.restores for p in proofs), len(proofs)),
+        _share(
+            "a step outside the cone edited: the answer stays",
+            sum(other.answer == faulty for faulty, other in others),
+            len(others),
+        ),
+        _share(
+            "only the cone ran, the rest was answered", sum(r.is_cone_alone for r in replays), len(replays)
+        ),
+        f"  calls of models and tools: {sum(r.ran for r in replays)} ran, "
+        f"{sum(r.cone for r in replays)} are in the cones, {sum(r.outside for r in replays)} outside",
+    ]
+    lines += [
+        f"    not restored: {p.fault} seed {p.seed} {p.framework} {p.blamed}"
+        for p in proofs
+        if not p.restores
+    ]
+    return "\n".join(lines)
+
+
 SECTIONS: Final[dict[str, tuple[Callable[[int, int], str], int]]] = {
     "unknown": (unknown, 3),
     "together": (together, 12),
     "clean": (clean, 12),
     "repair": (repaired, 7),
+    "replay": (replayed, 7),
 }
 """By name: what plays it, and for how many cases of the table it plays one."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import Recording
-from tests.faults import composites, repair, sections
+from tests.faults import composites, repair, repair_by_replay, sections
 from tests.faults.case import KINDS
 from tests.faults.clean import CLEAN
 from tests.faults.composites import COMPOSITES
@@ -104,6 +104,20 @@ def test_what_is_blamed_put_right_brings_the_clean_answer_back_and_another_place
     assert proofs
     assert all(proof.restores for proof in proofs)
     assert not any(proof.other_restores for proof in proofs)
+
+
+def test_an_edit_of_the_blamed_place_brings_the_clean_answer_back_and_only_its_cone_runs(
+    recording: Recording,
+) -> None:
+    proofs = repair_by_replay.proves([KINDS[name] for name in ("F05", "F10", "F14", "X04")], range(2))
+    others = [(proof, proof.other) for proof in proofs if proof.other is not None]
+
+    assert {proof.framework for proof in proofs} == {"langgraph", "autogen"}
+    assert others
+    assert all(proof.restores for proof in proofs)
+    assert all(other.answer == proof.faulty for proof, other in others)
+    assert all(proof.repaired.is_cone_alone for proof in proofs)
+    assert all(other.is_cone_alone for _, other in others)
 
 
 def test_every_part_of_the_benchmark_prints_its_figures(recording: Recording) -> None:
