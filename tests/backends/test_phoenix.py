@@ -83,6 +83,12 @@ def test_every_span_of_ours_is_of_a_kind(app: str, phoenix: Phoenix) -> None:
         assert (sent["name"], kept["span_kind"]) == (sent["name"], expected)
 
 
+def test_autogen_s_own_spans_are_kept_beside_ours_and_most_of_no_kind(phoenix: Phoenix) -> None:
+    ours = {sent["id"] for sent, _ in phoenix.ours("autogen")}
+    kinds = {span["span_kind"] for identity, span in phoenix.kept["autogen"].items() if identity not in ours}
+    assert kinds == {"AGENT", "UNKNOWN"}  # `create_agent`; messages of its runtime
+
+
 @each_app
 def test_what_went_in_and_out_is_shown_on_every_kind(app: str, phoenix: Phoenix) -> None:
     keys = ("input.value", "output.value", "agent.name")

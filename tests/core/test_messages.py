@@ -96,6 +96,11 @@ def test_what_came_out_says_why_it_ended(message: Any, finish: str | None, reaso
     assert (told["role"], told["finish_reason"]) == ("assistant", reason)
 
 
+def test_what_came_out_keeps_the_roles_that_it_names() -> None:
+    told = json.loads(said([{"type": "human", "content": "hats?"}, {"type": "ai", "content": "red ones"}]))
+    assert [message["role"] for message in told] == ["user", "assistant"]
+
+
 def test_what_is_no_message_is_one_message_of_its_text() -> None:
     assert json.loads(heard({"question": "hats?"})) == [{"role": "user", "parts": [text("question: hats?")]}]
 
