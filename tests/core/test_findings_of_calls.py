@@ -212,6 +212,31 @@ def test_a_hedge_that_got_lost_is_told_where_it_was_lost() -> None:
     assert findings[0].path[0].name == "finder"
 
 
+def accepted(finds: str, says: str) -> Record:
+    """An app that answers at once, and sends what it found when it has found it."""
+    record = Record()
+    with record.step("request", "ask", received="how much?") as root:
+        root.produces("accepted")
+    with record.step("agent", "finder", received="how much?", produced=finds) as finder:
+        record.did("model", "m", "how much?", finds)
+    found = record.handoff(finder, "writer", finds)
+    with record.step("agent", "writer", received=finds, arrivals=[found]) as writer:
+        record.did("model", "m", finds, says)
+    sent = record.handoff(writer, "user", says)
+    with record.step("agent", "user", received=says, arrivals=[sent]):
+        pass
+    return record
+
+
+def test_what_an_app_sends_when_it_has_answered_is_part_of_what_it_told() -> None:
+    (finding,) = of_confidence(scene_of(accepted("It probably cost $4,200.", "It cost $4,200.")))
+
+    assert (finding.kind, finding.step.kind, finding.agent) == ("confidence.inflated", "model", "writer")
+    assert (
+        list(of_confidence(scene_of(accepted("It probably cost $4,200.", "It probably cost $4,200.")))) == []
+    )
+
+
 def test_a_hedge_that_was_kept_is_fine() -> None:
     assert (
         list(of_confidence(scene_of(two_agents("It probably cost $4,200.", "The cost was probably $4,200."))))

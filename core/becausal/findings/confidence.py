@@ -59,8 +59,8 @@ def _unhedged(scene: Scene, speakers: Sequence[Step], output: Step) -> Iterator[
         (step, fact.key, fact.hedge, fact) for step in speakers for fact in scene.stated(step.produced)[0]
     ]
     doubted, sure = _first(said), _first_sure(scene, said)
-    for before, after in hedges_lost([fact for _, fact in doubted.values()], scene.answer_facts):
-        if any(fact.hedge is not None and fact.key == after.key for fact in scene.answer_facts):
+    for before, after in hedges_lost([fact for _, fact in doubted.values()], scene.told[0]):
+        if any(fact.hedge is not None and fact.key == after.key for fact in scene.told[0]):
             continue
         entered, lost_by = doubted[before.key][0], sure.get(before.key, output)
         if _was_lost(scene, entered, lost_by, output):
@@ -70,7 +70,7 @@ def _unhedged(scene: Scene, speakers: Sequence[Step], output: Step) -> Iterator[
 
 def _claimed(scene: Scene, speakers: Sequence[Step], output: Step) -> Iterator[Finding]:
     """What is said without a figure: `maybe the parser drops a row`."""
-    answer = [claim for claim in claims(scene.answer) if claim.hedge is None]
+    answer = [claim for claim in claims(scene.told[1]) if claim.hedge is None]
     if not answer:
         return
     said = [
@@ -79,7 +79,7 @@ def _claimed(scene: Scene, speakers: Sequence[Step], output: Step) -> Iterator[F
         for claim in claims(scene.stated(step.produced)[1])
     ]
     doubted, sure = _first(said), _first_sure(scene, said)
-    still = {claim.stems for claim in claims(scene.answer) if claim.hedge is not None}
+    still = {claim.stems for claim in claims(scene.told[1]) if claim.hedge is not None}
     for claim in answer[:MOST_CLAIMS]:
         if claim.stems not in doubted or claim.stems in still or _was_looked_up(scene, speakers, claim.stems):
             continue
@@ -160,7 +160,7 @@ def _guessed(scene: Scene, output: Step) -> Iterator[Finding]:
             if sure is None or sure.score >= LOW:
                 continue
             stated = [fact for fact in scene.stated(step.produced)[0] if fact.hedge is None]
-            plain = {fact.key: fact for fact in scene.answer_facts if fact.hedge is None}
+            plain = {fact.key: fact for fact in scene.told[0] if fact.hedge is None}
             passed_on = [fact for fact in stated if fact.key in plain]
             if not passed_on or step.id not in scene.leads_to_output or _was_known(scene, step, passed_on):
                 continue

@@ -108,6 +108,28 @@ class Scene:
         return stating.facts(self.answer)
 
     @cached_property
+    def told(self) -> Stated:
+        """What the run told those who asked: its answer, and what it sent later to whoever passed nothing of it on.
+
+        An app may answer "accepted" at once, and send what it found when it has found it.
+        """
+        output = self.graph.output_step
+        late = [
+            self.stated(handoff.received)
+            for handoff in self.handoffs
+            if output is not None and handoff.step.seq > self.ends[output.id] and self._ends_with(handoff)
+        ]
+        rows = [(self.answer_facts, self.answer), *late]
+        return tuple(fact for facts, _ in rows for fact in facts), "\n".join(text for _, text in rows)
+
+    def _ends_with(self, handoff: Handoff) -> bool:
+        """Return whether a handoff's receiver only took it: it called nothing, and sent nothing on."""
+        there = handoff.received_by
+        if there is None or there.kind != "agent" or self.graph.children(there):
+            return False
+        return all(edge.kind == "call" for edge in self.graph.out_edges(there))
+
+    @cached_property
     def leads_to_output(self) -> frozenset[str]:
         """The ids of the steps upstream of the output."""
         step = self.graph.output_step
