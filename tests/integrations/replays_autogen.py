@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
@@ -17,6 +17,8 @@ from autogen_core.memory import ListMemory, Memory, MemoryContent, MemoryQueryRe
 from autogen_core.models import SystemMessage
 from autogen_core.tools import FunctionTool, TextResultContent, ToolResult, Workbench
 from tests.integrations.fakes_autogen import PureClient, adds, calls, speaker, text_of
+
+from becausal.context import current
 
 __all__ = ["MORE_TEAMS", "OutsideError", "outside", "without_chance", "without_the_outside"]
 
@@ -49,16 +51,22 @@ def without_the_outside() -> Iterator[None]:
 
 @contextmanager
 def without_chance() -> Iterator[None]:
-    """Have the ids and times of messages, which AutoGen leaves to chance, be the same each time."""
-    numbers = itertools.count()
+    """Have the ids and times of messages, which AutoGen leaves to chance, be the same each time: counted by agent."""
+    numbers: Counter[str] = Counter()
     start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+
+    def count() -> tuple[str, int]:
+        here = current()
+        agent = here.agent or "" if here is not None else ""
+        numbers[agent] += 1
+        return agent, numbers[agent]
 
     class Clock:
         @staticmethod
         def now(_: object) -> datetime.datetime:
-            return start + datetime.timedelta(seconds=next(numbers))
+            return start + datetime.timedelta(seconds=count()[1])
 
-    ids = SimpleNamespace(uuid4=lambda: f"id-{next(numbers)}")
+    ids = SimpleNamespace(uuid4=lambda: "{}-{}".format(*count()))
     with (
         patch("autogen_agentchat.messages.uuid", ids),
         patch("autogen_agentchat.messages.datetime", Clock),

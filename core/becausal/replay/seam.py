@@ -65,6 +65,7 @@ class Seam:
             recalled = recall()
             if recalled is None:
                 return await function(*args, **kwargs)
+            await recalled[0].order.turn(recalled[1].step)
             if seen.redone is not None:
                 await seen.redone(recalled[1], *args, **kwargs)
             assert seen.answers is not None
@@ -106,6 +107,7 @@ class Seam:
                     yield item
                 return
             session, answer = recalled
+            await session.order.turn(answer.step)
             for item in _items(seen, session, answer):
                 yield item
             _end(session, answer)

@@ -23,6 +23,7 @@ from becausal.payload import Bodies, Payload
 from becausal.replay.answers import ANSWERED, NOWHERE, Answers, Place, place_below
 from becausal.replay.divergence import Divergence, DivergenceError, Why
 from becausal.replay.memories import MemoryTwin
+from becausal.replay.order import Order
 from becausal.replay.rebuild import Classes, UnmadeError, rebuild
 from becausal.step import Attribute, OpenStep, Step, StepKind, StepRef
 
@@ -171,6 +172,8 @@ class Session:
         self._asking: dict[str, Callable[[Any], Any]] = {}
         self._places: OrderedDict[str, Place] = OrderedDict()
         self._memories: MemoryTwin | None = None
+        self.order = Order()
+        """In which calls of coroutines get their answers."""
         self._lock = threading.Lock()
         _by_chain[self.chain_id] = self
 
