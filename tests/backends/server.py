@@ -112,7 +112,9 @@ def running(name: str, home: Path, data: Path) -> Iterator[str]:
         server.wait()
 
 
-def send(app: str, url: str, *, headers: str = "", resource: str = "") -> list[dict[str, Any]]:
+def send(
+    app: str, url: str, *, headers: str = "", resource: str = "", dialects: str = "openinference"
+) -> list[dict[str, Any]]:
     """Run an app of `tests.backends.app` with its spans sent to a backend; returns the spans that it made."""
     environ = {
         **os.environ,
@@ -120,6 +122,7 @@ def send(app: str, url: str, *, headers: str = "", resource: str = "") -> list[d
         "OTEL_EXPORTER_OTLP_TRACES_HEADERS": headers,
         "OTEL_RESOURCE_ATTRIBUTES": resource,
         "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_ONLY",
+        "BECAUSAL_DIALECTS": dialects,
         "BECAUSAL_STRICT": "1",
     }
     command = [sys.executable, "-W", "error", "-m", "tests.backends.app", app]

@@ -25,6 +25,18 @@ pytestmark = [
 KINDS = {"agent": "AGENT", "model": "LLM", "tool": "TOOL", "memory_read": "RETRIEVER"}
 """MLflow's type by our kind, told by OpenInference's word; CHAIN where that has none."""
 
+OWN_KINDS = {
+    "workflow": "WORKFLOW",
+    "agent": "AGENT",
+    "model": "CHAT_MODEL",
+    "tool": "TOOL",
+    "handoff": "TASK",
+    "route": "TASK",
+}
+"""The same, told in MLflow's own words."""
+
+OWN_WORDS = "langgraph in MLflow's words"
+
 Spans = dict[str, Any]
 """By span id."""
 
@@ -37,9 +49,10 @@ class MLflow:
         self.sent: dict[str, Spans] = {}
         self.kept: dict[str, Spans] = {}
         self.traces: dict[str, list[Any]] = {}
-        for app in APPS:
+        for app, dialect in (*((app, "openinference") for app in APPS), (OWN_WORDS, "mlflow")):
             made = self.post("2.0/mlflow/experiments/create", {"name": app})
-            spans = send(app, url, headers=f"x-mlflow-experiment-id={made['experiment_id']}")
+            headers = f"x-mlflow-experiment-id={made['experiment_id']}"
+            spans = send(app.split()[0], url, headers=headers, dialects=dialect)
             self.sent[app] = {span["id"]: span for span in spans}
         for app, sent in self.sent.items():
             wanted = sorted({span["trace"] for span in sent.values()})
@@ -134,8 +147,17 @@ def test_what_went_in_and_out_is_shown_on_every_type(app: str, mlflow: MLflow) -
     assert shown > 8
 
 
-def test_a_thread_is_a_session(mlflow: MLflow) -> None:
-    (trace,) = mlflow.traces["langgraph"]
+def test_in_its_own_words_a_span_is_what_it_is_and_says_what_went_in_and_out(mlflow: MLflow) -> None:
+    for sent, kept in mlflow.ours(OWN_WORDS):
+        kind = sent["attributes"].get("becausal.step.kind", "findings")
+        assert kept["attributes"]["mlflow.spanType"] == OWN_KINDS.get(kind, "EVALUATOR")
+        for key in ("mlflow.spanInputs", "mlflow.spanOutputs"):
+            assert kept["attributes"].get(key) == sent["attributes"].get(key)
+
+
+@pytest.mark.parametrize("app", ["langgraph", OWN_WORDS])
+def test_a_thread_is_a_session(app: str, mlflow: MLflow) -> None:
+    (trace,) = mlflow.traces[app]
     assert trace["trace_info"]["trace_metadata"]["mlflow.trace.session"] == THREAD
     assert "Acme" in json.loads(trace["trace_info"]["request_preview"])
 
