@@ -174,6 +174,28 @@ async def test_an_agent_that_runs_by_itself_replays_and_so_does_what_it_is_asked
     assert [replay.reproduced for replay in replays] == [True] * 3
 
 
+class Wrapping(Counting):
+    """An agent that asks another one, which nobody sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = alone()
+
+    async def on_messages(self, messages: Any, token: CancellationToken) -> Response:
+        said = await self.inner.on_messages(messages, token)
+        return Response(chat_message=TextMessage(content=said.chat_message.content, source=self.name))
+
+
+async def test_what_an_agent_of_the_apps_own_has_inside_is_not_missed(store: Path) -> None:
+    def made() -> RoundRobinGroupChat:
+        return RoundRobinGroupChat([Wrapping()], max_turns=1)
+
+    await made().run(task="go")
+
+    with without_the_outside():
+        assert becausal.last_run().replay(made).reproduced
+
+
 # autogen-core
 
 
@@ -285,11 +307,11 @@ def test_a_team_without_an_agent_or_a_tool_is_told_before_anything_runs(store: P
         )
 
     def other() -> RoundRobinGroupChat:
-        return RoundRobinGroupChat([speaker("a", tools=[round_robin]), speaker("c")], max_turns=2)
+        return RoundRobinGroupChat([speaker("a"), speaker("c")], max_turns=2)
 
     asyncio.run(made().run(task="go"))
 
-    with pytest.raises(becausal.ReplayError, match=r"no agent b(?s:.)*no tool lookup"):
+    with pytest.raises(becausal.ReplayError, match=r"no agent b(?s:.)*agent a has no tool lookup"):
         becausal.last_run().replay(other)
 
 

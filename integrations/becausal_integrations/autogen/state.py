@@ -17,6 +17,7 @@ from typing import Any
 
 from becausal import semconv
 from becausal.context import current
+from becausal.guard import guarded
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.step import Cause, OpenStep, RemoteStep, StepRef
 from becausal_integrations.autogen.ledger import Notes, notes_of
@@ -113,6 +114,7 @@ class States:
         """Return whether a state was loaded that no work has gone on from yet."""
         return self._loaded.get(thing) is not None
 
+    @guarded
     def note(self, thing: Any, notes: Notes) -> None:
         """Fix the state that a team or an agent is in as it begins to run, until `keep` has a step for it.
 
