@@ -189,7 +189,7 @@ def with_odd_attributes(dice: random.Random, request: dict[str, Any]) -> dict[st
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    left = [value]
+    left = [value] if isinstance(value, dict | list) else []
     while left:
         holder = left.pop()
         for at in list(holder) if isinstance(holder, dict) else range(len(holder)):

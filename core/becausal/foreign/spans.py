@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from itertools import islice
 
 from becausal import semconv
@@ -28,8 +28,13 @@ MOST_AROUND = 256
 """So far outwards a link is compared with what encloses its span anyway."""
 
 
-def of_spans(spans: Iterable[Span]) -> list[OpenStep]:
+def of_spans(spans: Iterable[Span], chains: MutableMapping[str, str] | None = None) -> list[OpenStep]:
     """Return the steps of all runs that spans tell of, each run's in causal order.
+
+    Args:
+        spans: in any order.
+        chains: by its id, the chain that a trace belongs to. Kept by who has runs made once more when more of them has
+            come: a run of several traces keeps the name that it had, although one comes last that began first.
 
     Raises:
         ImportFormatError: none of the spans speaks a dialect that is known.
@@ -39,7 +44,7 @@ def of_spans(spans: Iterable[Span]) -> list[OpenStep]:
     sealer = Sealer(keeps_bodies=True, holds_whole=False)
     steps: list[OpenStep] = []
     for run in of_each_run(by_key):
-        steps += _Run(run, sealer, gaps).steps()
+        steps += _Run(run, sealer, gaps, {} if chains is None else chains).steps()
     if not steps:
         raise ImportFormatError(
             f"none of the {len(by_key)} spans is an agent's, a model's or a tool's by the names of OpenInference, "
@@ -51,7 +56,10 @@ def of_spans(spans: Iterable[Span]) -> list[OpenStep]:
 class _Run:
     """The spans of one run on their way to steps."""
 
-    def __init__(self, spans: Sequence[Span], sealer: Sealer, gaps: Counter[str]) -> None:
+    def __init__(
+        self, spans: Sequence[Span], sealer: Sealer, gaps: Counter[str], chains: MutableMapping[str, str]
+    ) -> None:
+        self._chains = chains
         self._gaps = gaps.copy()  # what was found before the spans were parted into runs
         self._spans = {key(span): span for span in spans}
         self._told = self._tell()
@@ -235,8 +243,15 @@ class _Run:
         ours = next((chain_of(told.span) for told in self._told.values() if told.is_own), None)
         if ours is not None:
             return ours
-        first = min(self._spans.values(), key=lambda span: (span.started_ns, key(span)))
-        named = next(filter(None, map(chain_of, self._spans.values())), first.trace_id)
+        by_time = sorted(self._spans.values(), key=lambda span: (span.started_ns, key(span)))
+        traces = dict.fromkeys(span.trace_id for span in by_time)
+        before = next((self._chains[trace] for trace in traces if trace in self._chains), None)
+        chain = before or self._first_chain(by_time)
+        self._chains.update(dict.fromkeys(traces, chain))
+        return chain
+
+    def _first_chain(self, by_time: Sequence[Span]) -> str:
+        named = next(filter(None, map(chain_of, self._spans.values())), by_time[0].trace_id)
         if re.fullmatch(r"[\w.:-]+", named) and len(named) <= LONGEST_CHAIN_ID:
             return named
         return step_id(named, "chain") * 2

@@ -53,6 +53,8 @@ class _Run:
     due: float = 0.0
     took: float = 0.0
     refused: int = 0
+    named: dict[str, str] = field(default_factory=dict)
+    """The chain that each trace was written as."""
     first: str | None = None
     """The step that says who recorded the run, and what that lacks."""
 
@@ -167,9 +169,11 @@ class Assembler:
             self._merge(run, other)
         if not found:
             self._runs[id(run)] = run
-        if span.trace_id not in self._of_trace:
-            run.traces.add(span.trace_id)
-            self._of_trace[span.trace_id] = run
+        # What a trace is linked to belongs to its run, whichever comes first.
+        for trace in (span.trace_id, *(() if chain is not None else [link[0] for link in span.links])):
+            if trace not in self._of_trace:
+                run.traces.add(trace)
+                self._of_trace[trace] = run
         if chain is not None and chain not in run.chains:
             run.chains.add(chain)
             self._of_chain[chain] = run
@@ -180,6 +184,8 @@ class Assembler:
         run.size += other.size
         run.traces |= other.traces
         run.chains |= other.chains
+        run.named = other.named | run.named
+        run.first, run.took = run.first or other.first, max(run.took, other.took)
         self._of_trace.update(dict.fromkeys(other.traces, run))
         self._of_chain.update(dict.fromkeys(other.chains, run))
         del self._runs[id(other)]
@@ -210,7 +216,7 @@ class Assembler:
     def _told(self, run: _Run) -> list[OpenStep]:
         began = self._now()
         try:
-            steps = of_spans(run.spans.values())
+            steps = of_spans(run.spans.values(), run.named)
         except ImportFormatError:  # a trace of something else: a web server's, a database's
             self.counts["runs that no agent took part in"] += not run.took
             steps = []

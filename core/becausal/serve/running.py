@@ -25,6 +25,9 @@ __all__ = ["run"]
 MAX_CONNECTIONS: Final = 512
 """At once; further ones are answered with 503, which has an exporter try again."""
 
+BACKLOG: Final = 1024
+"""Connections that may wait until they are taken."""
+
 STOP_S: Final = 10
 """Seconds for requests that are on their way when the server is told to stop."""
 
@@ -121,6 +124,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen(BACKLOG)  # from now on a sender waits, where it was refused before
     except OSError as failure:
         if listening is not None:
             listening.close()
