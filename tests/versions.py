@@ -42,6 +42,16 @@ ROWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "1.1.10": (("langgraph==1.1.10", "langchain-core>=1.2,<1.4", "langchain>=1.2,<1.3"), LANGGRAPH),
     "1.2.0": (("langgraph==1.2.0", "langchain>=1.2,<1.5"), LANGGRAPH),
     "1.2.22": (("langgraph==1.2.22", "langchain-core==1.7.2", "langchain==1.4.7"), LANGGRAPH),
+    # A run recorded with other patch versions, in another process: the golden cassettes.
+    "cassettes": (
+        (
+            "langgraph==1.2.20",
+            "langchain-core==1.7.0",
+            "autogen-core==0.7.4",
+            "autogen-agentchat==0.7.4",
+        ),
+        ("tests/golden/test_golden.py",),
+    ),
     # Other instrumentors of LangChain beside us.
     "beside": (
         (

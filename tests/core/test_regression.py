@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from becausal.regression import Replayed, replayed
 from becausal.regression.written import write
 from becausal.replay.edit import edit
 from becausal.run import Run
+
+RUFF = shutil.which("ruff", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 
 
 class Shop:
@@ -278,7 +281,7 @@ def test_a_test_of_a_good_run_has_nothing_to_mend(taped: Callable[[Shop], Path],
     assert written.functions == ("test_tea_party_is_reproduced",)
     assert written.cassette == tmp_path / "tea_party.becausal"
     assert "from shop.apps import graphs\n" in source
-    assert "replay('tea_party.becausal', graphs.tea).reproduces()" in source
+    assert 'replay("tea_party.becausal", graphs.tea).reproduces()' in source
     assert "xfail" not in source
     compile(source, str(path), "exec")
 
@@ -303,7 +306,28 @@ def test_nothing_that_a_run_says_becomes_code(taped: Callable[[Shop], Path], tmp
 
     source = (tmp_path / "test_x.py").read_text()
     assert source.count('"""') == 2
-    assert "with ximport osos.abort, a.\n" in source
+    assert "with ximport osos.abort, a." in " ".join(source.split())
+
+
+@pytest.mark.skipif(RUFF is None, reason="ruff is not installed")
+def test_a_written_test_stands_as_a_formatter_would_have_it(
+    taped: Callable[[Shop], Path], tmp_path: Path
+) -> None:
+    assert RUFF is not None
+    empty = becausal.open(taped(Shop(0))).last()
+    packages = tuple(f"package-{number}==1.{number}.0" for number in range(12))
+    empty.steps[0].attributes[semconv.PACKAGES] = packages  # type: ignore[index]
+
+    write(empty, tmp_path / "test_no_tea.py", "shop.apps:graphs.tea")
+
+    source = (tmp_path / "test_no_tea.py").read_text()
+    assert "has_no(" in source
+    assert max(map(len, source.splitlines())) <= 88
+    for rule in (["format", "--check"], ["check"]):
+        done = subprocess.run(
+            [RUFF, *rule, "--isolated", str(tmp_path / "test_no_tea.py")], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_test_is_written_to_a_python_file_alone(taped: Callable[[Shop], Path], tmp_path: Path) -> None:

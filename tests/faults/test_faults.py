@@ -120,6 +120,23 @@ def test_an_edit_of_the_blamed_place_brings_the_clean_answer_back_and_only_its_c
     assert all(other.is_cone_alone for _, other in others)
 
 
+@pytest.mark.parametrize("name", ["F24", "F29"])
+def test_a_memory_that_answered_an_older_version_answers_so_in_a_replay(
+    name: str, recording: Recording
+) -> None:
+    for seed in range(2):
+        KINDS[name].play(World.of(seed, name), "faulty", "langgraph")
+        run = becausal.last_run()
+
+        def again(*, seed: int = seed) -> None:
+            KINDS[name].play(World.of(seed, name), "faulty", "langgraph")
+
+        played = run.replay(again)
+
+        assert played.divergence is None, str(played.divergence)
+        assert played.reproduced
+
+
 def test_every_part_of_the_benchmark_prints_its_figures(recording: Recording) -> None:
     for name in ("together", "clean"):
         plays, _ = sections.SECTIONS[name]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from becausal.finding import SEVERITIES
 from becausal.run import Run
 
 __all__ = ["Written", "write"]
+
+WIDTH = 80
+"""The length of a docstring's lines, below the limit of every common formatter."""
 
 HARMLESS = re.compile(r"[^A-Za-z0-9 .,=+_-]+")
 
@@ -63,7 +67,9 @@ def _source(run: Run, stem: str, cassette: str, app: str) -> tuple[str, tuple[st
     kinds = sorted({finding.kind for finding in run.findings if finding.severity in SEVERITIES[1:]}, key=str)
     first, second = f"test_{stem}_is_reproduced", f"test_{stem}_goes_well"
     lines = [
-        f'"""Replays {cassette}: {_said_of(run)}.',
+        f'"""Replays {cassette}.',
+        "",
+        *_said_of(run),
         "",
         "Models, tools and memory answer from the cassette, so this needs no network.",
         '"""',
@@ -73,16 +79,16 @@ def _source(run: Run, stem: str, cassette: str, app: str) -> tuple[str, tuple[st
         "",
         "",
         f"def {first}(replay):",
-        f"    replay({cassette!r}, {called}).reproduces()",
+        f'    replay("{cassette}", {called}).reproduces()',
     ]
     if kinds:
-        named = ", ".join(f'"{kind}"' for kind in kinds)
         lines += [
             "",
             "",
-            '@pytest.mark.xfail(reason="recorded so; take this mark away when it is mended", strict=True)',
+            '@pytest.mark.xfail(reason="recorded so; remove this once it is mended", strict=True)',
             f"def {second}(replay):",
-            f"    replay({cassette!r}, {called}).has_no({named})",
+            f'    played = replay("{cassette}", {called})',
+            *(f'    played.has_no("{kind}")' for kind in kinds),
         ]
     return "\n".join(lines) + "\n", (first, second) if kinds else (first,)
 
@@ -96,13 +102,14 @@ def _imported(app: str) -> tuple[str, str, str]:
     return module, called.partition(".")[0], called
 
 
-def _said_of(run: Run) -> str:
+def _said_of(run: Run) -> list[str]:
+    """Return lines that tell of a run."""
     started = run.started_ns
     day = "at no known time" if started is None else time.strftime("%Y-%m-%d", time.gmtime(started / 1e9))
     packages = next(
         (said for step in run.steps if isinstance(said := step.attributes.get(semconv.PACKAGES), tuple)), ()
     )
-    told = f"a run of {len(run.steps)} steps, recorded on {day}"
-    return told + (
-        f"\nwith {', '.join(HARMLESS.sub('', one)[:60] for one in packages[:12])}" if packages else ""
-    )
+    told = f"A run of {len(run.steps)} steps, recorded on {day}"
+    if packages:
+        told += f" with {', '.join(HARMLESS.sub('', one)[:60] for one in packages[:12])}"
+    return textwrap.wrap(f"{told}.", WIDTH)

@@ -110,6 +110,15 @@ class Answers:
                     return waiting.popleft()
         return None
 
+    def has(self, step: Placed, place: Place) -> bool:
+        """Return whether a recorded step is left that would answer one that asks here; it is not taken."""
+        with self._lock:
+            return any(
+                waiting.id not in self._taken
+                for key in _keys(step, place)[:-1]
+                for waiting in self._by_key.get(key, ())
+            )
+
     def nearest(self, step: Placed, place: Place) -> Step | None:
         """Return the recorded step that most likely stood in the place of one that asks something else.
 

@@ -17,6 +17,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.base import GetOp, Item, ListNamespacesOp, Op, PutOp, SearchItem, SearchOp
 from langgraph.store.memory import InMemoryStore
 
+from becausal import semconv
 from becausal.context import current
 from becausal.recorder import NOTHING
 from becausal.replay import Recalled, Session, in_force, recall, result_of
@@ -37,22 +38,27 @@ NOON = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 class TwinStore(InMemoryStore):
     """A store that finds what the record says was found, and what the replay has written."""
 
-    __slots__ = ("name", "written")
+    __slots__ = ("changed", "name", "written")
 
     def __init__(self, original: Any) -> None:
         super().__init__()
         self.name = str(getattr(original, "name", None) or type(original).__name__)
         self.written: dict[str, Any] = {}
         """By their names: the records that the replay has written; None for one that it has deleted."""
+        self.changed: set[str] = set()
+        """Those of them that the recorded run did not write so. What it read of the others is read again: it may have
+        been an older version."""
 
     def batch(self, ops: Iterable[Op]) -> list[Any]:
         """Do what is asked; one that reads is answered from the record."""
-        asked = list(ops)
+        asked, step = list(ops), current()
         for op in asked:
             if isinstance(op, PutOp):
-                self.written[record_name(op.namespace, op.key)] = op.value
+                name = record_name(op.namespace, op.key)
+                self.written[name] = op.value
+                if not _was_written(name, step):
+                    self.changed.add(name)
         done = super().batch(asked)
-        step = current()
         is_read = isinstance(step, OpenStep) and step.kind == "memory_read"
         if is_read and len(asked) == 1 and not isinstance(asked[0], PutOp):
             return [self._found(asked[0], done[0])]
@@ -63,7 +69,7 @@ class TwinStore(InMemoryStore):
         return self.batch(ops)
 
     def _found(self, op: Any, here: Any) -> Any:
-        if isinstance(op, GetOp) and record_name(op.namespace, op.key) in self.written:
+        if isinstance(op, GetOp) and not self._is_recorded(record_name(op.namespace, op.key)):
             return here
         answer = recall()
         if answer is None:
@@ -79,13 +85,34 @@ class TwinStore(InMemoryStore):
             return [item for hit in found if (item := self._hit(hit)) is not None]
         return found if isinstance(op, ListNamespacesOp) else here
 
+    def _is_recorded(self, name: str) -> bool:
+        """Return whether a record is read from the record; one that the replay has written, only if that knows it."""
+        step, session = current(), in_force()
+        if name not in self.written or session is None or not isinstance(step, OpenStep):
+            return name not in self.written
+        return name not in self.changed and session.answers.has(step, session.place(step))
+
     def _hit(self, hit: Mapping[str, Any]) -> SearchItem | None:
         name = hit["key"]
-        value = self.written.get(name, hit["value"])
+        value = self.written[name] if name in self.changed else hit["value"]
         if value is None:
             return None
         *labels, key = (part.replace("%2F", "/") for part in name.split("/"))
         return SearchItem(tuple(labels), key, value, NOON, NOON, hit.get("score"))
+
+
+def _was_written(name: str, step: object) -> bool:
+    """Return whether the recorded run wrote to a record what a step writes to it."""
+    session = in_force()
+    if session is None or not isinstance(step, OpenStep):
+        return False
+    written = None if step.received is None else step.received.belief
+    return any(
+        known.kind == "memory_write"
+        and known.attributes.get(semconv.MEMORY_RECORD) == name
+        and (None if known.received is None else known.received.belief) == written
+        for known in session.steps
+    )
 
 
 def twin_saver(original: Any) -> InMemorySaver:
