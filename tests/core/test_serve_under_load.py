@@ -27,8 +27,8 @@ from tests import fuzz
 from tests.core.spans import recorded
 
 from becausal.errors import StoreError
-from becausal.foreign import Span
-from becausal.serve import Assembler, Intake, application, assembling
+from becausal.foreign import Span, of_spans
+from becausal.serve import Assembler, Intake, application
 from becausal.serve.wire import JSON, MAX_SPANS, PROTOBUF, Refusal, read
 from becausal.store import Store, open_store
 
@@ -140,6 +140,16 @@ def message(field: int, content: bytes) -> bytes:
 def test_millions_of_empty_spans_are_refused_before_they_are_made(bomb: bytes) -> None:
     with pytest.raises(Refusal, match="more than 50000 spans") as refused:
         read(bomb, JSON if bomb.startswith(b"{") else PROTOBUF)
+    assert refused.value.status == 413
+
+
+@pytest.mark.parametrize(
+    "field", [b"\x4a\x00", b"\x5a\x00", b"\x6a\x00"], ids=("attributes", "events", "links")
+)
+def test_hundred_thousands_of_empty_parts_of_a_span_are_refused(field: bytes) -> None:
+    span = message(2, message(1, b"\x01" * 16) + message(2, b"\x02" * 8) + field * 100_001)
+    with pytest.raises(Refusal, match="more than 100000") as refused:
+        read(message(1, message(2, span)), PROTOBUF)
     assert refused.value.status == 413
 
 
@@ -263,14 +273,12 @@ def test_a_run_that_is_never_quiet_is_written_all_the_same(kept: Store) -> None:
 def test_a_run_that_cannot_be_told_keeps_no_other_from_the_store(
     kept: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = assembling.of_spans
-
     def breaking(spans: Any, chains: Any) -> Any:
         if any(span.trace_id == f"{1:032x}" for span in spans):
             raise ZeroDivisionError
-        return told(spans, chains)
+        return of_spans(spans, chains)
 
-    monkeypatch.setattr(assembling, "of_spans", breaking)
+    monkeypatch.setattr("becausal.serve.assembling.of_spans", breaking)
     assembler = Assembler(kept, quiet_s=0.0)
     for number in (1, 2):
         assembler.add(spans_of(number))

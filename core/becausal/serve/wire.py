@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from sys import intern
 from typing import Final
@@ -35,6 +35,9 @@ VARINT: Final = 0
 LENGTH: Final = 2
 FIXED: Final = {1: 8, 5: 4}
 """Protobuf's forms of a field; bytes of those of a fixed size."""
+
+MAX_ITEMS: Final = 100_000
+"""Attributes, links or events of a span, and items of a list: a body of empty ones is refused before they are read."""
 
 DEEPEST: Final = 32
 """Lists and maps within an attribute's value."""
@@ -201,6 +204,8 @@ def _varint(body: bytes, at: int, end: int) -> tuple[int, int]:
 
 def _span(span: OtlpSpan, scope: str, source: str) -> Span:
     error = None
+    _check_length(span.links)
+    _check_length(span.events)
     if span.status.code == ERROR:
         failure = next((event for event in span.events if event.name == "exception"), None)
         said = _attributes(failure.attributes) if failure is not None else {}
@@ -226,12 +231,18 @@ def _span(span: OtlpSpan, scope: str, source: str) -> Span:
     )
 
 
+def _check_length(items: Sized) -> None:
+    if len(items) > MAX_ITEMS:
+        raise Refusal(413, f"more than {MAX_ITEMS} attributes, links, events or items of a list")
+
+
 def _id(raw: bytes) -> str:
     return raw.hex() if any(raw) else ""
 
 
-def _attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
+def _attributes(pairs: Sequence[KeyValue]) -> dict[str, object]:
     found: dict[str, object] = {}
+    _check_length(pairs)
     for pair in pairs:
         value = pair.value
         # Most are texts; and the names are few, so that each is kept once.
@@ -244,7 +255,9 @@ def _value(value: AnyValue, depth: int = 0) -> object:
     if form is None or depth > DEEPEST:
         return None
     if form == "array_value":
+        _check_length(value.array_value.values)
         return [_value(item, depth + 1) for item in value.array_value.values]
     if form == "kvlist_value":
+        _check_length(value.kvlist_value.values)
         return {pair.key: _value(pair.value, depth + 1) for pair in value.kvlist_value.values}
     return getattr(value, form)
