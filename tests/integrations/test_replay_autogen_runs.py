@@ -30,7 +30,8 @@ from autogen_core import (
 )
 from autogen_core.models import UserMessage
 from tests.integrations.fakes_autogen import PureClient, adds, calls, hears_all, ledger, speaker, text_of
-from tests.integrations.replays_autogen import lookup, refuse, without_the_outside
+from tests.integrations.replays_autogen import MORE_TEAMS, lookup, refuse, without_the_outside
+from tests.integrations.test_autogen_transparency import TEAMS
 
 import becausal
 from becausal.run import Run
@@ -98,6 +99,31 @@ async def test_a_run_that_goes_on_from_a_loaded_state_replays(make: Any, store: 
 
     assert [replay.divergence for replay in replays] == [None, None]
     assert all(replay.reproduced for replay in replays)
+
+
+@pytest.mark.parametrize("make", [pytest.param(make, id=make.__name__) for make in (*TEAMS, *MORE_TEAMS)])
+@pytest.mark.filterwarnings("ignore")
+async def test_the_second_run_of_every_team_replays_by_itself(make: Any, store: Path) -> None:
+    team = make()
+    for task in ("one", "two"):
+        await team.run(task=task)
+
+    with without_the_outside():
+        replay = runs(store)[1].replay(make)
+
+    assert replay.reproduced
+
+
+async def test_a_state_that_is_too_long_is_not_kept_and_that_is_said(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("becausal_integrations.autogen.snapshots.MOST_KEPT", 3)
+    team = round_robin()
+    for task in ("one", "two"):
+        await team.run(task=task)
+
+    with pytest.raises(becausal.ReplayError, match="more than"):
+        runs(store)[1].replay(round_robin)
 
 
 async def test_a_team_that_has_worked_already_is_refused_before_anything_runs(store: Path) -> None:

@@ -31,7 +31,6 @@ from becausal_integrations.autogen.ledger import Ledger
 from becausal_integrations.autogen.replay_parts import (
     PACKAGES,
     RUNTIME,
-    TEAM,
     driven,
     has_worked,
     is_a,
@@ -42,8 +41,9 @@ from becausal_integrations.autogen.replay_parts import (
     unlike_runtime,
 )
 from becausal_integrations.autogen.runtime import RECIPIENT, TOPIC
+from becausal_integrations.autogen.snapshots import MOST_KEPT, managers, put_back
 from becausal_integrations.autogen.state import STATE, STATE_UNKNOWN, unseen
-from becausal_integrations.autogen.teams import JUDGED, WITHOUT_TASK, manager_of
+from becausal_integrations.autogen.teams import JUDGED, WITHOUT_TASK
 
 __all__ = ["AutoGenReplay"]
 
@@ -85,7 +85,7 @@ class AutoGenReplay:
             return await _sent(app, step, given)
         if (state := entry.kept(STATE)) is not NOTHING:
             with unseen():
-                await app.load_state(state)
+                await put_back(app, state)
             self._judged(app, step)
         self._forget(given)
         if step.attributes.get(ASKED) == "on_messages":
@@ -108,8 +108,8 @@ class AutoGenReplay:
             return
         if any(STATE_UNKNOWN in step.attributes for step in steps):
             yield (
-                "it goes on from an earlier run of the same team, whose state agents or contexts of the app's own "
-                "tell: that was not kept; replay the first run of the conversation"
+                "it goes on from an earlier run, and the state that this left was not kept: agents or contexts of the "
+                f"app's own tell it, or it has more than {MOST_KEPT:,} messages; replay the first run"
             )
         if has_worked(app):
             yield (
@@ -125,10 +125,11 @@ class AutoGenReplay:
         yield from unlike(app, top, steps)
 
     def _judged(self, app: Any, step: Step) -> None:
-        """Note what a team's manager has judged already, where its state was not loaded when it was recorded."""
-        judged, manager = step.attributes.get(JUDGED), manager_of(app) if is_a(app, TEAM) else None
-        if self._ledger is not None and manager is not None and isinstance(judged, int):
-            self._ledger.threads.put(manager, judged)
+        """Note what a team's managers have judged already, where its state was not loaded when it was recorded."""
+        judged = step.attributes.get(JUDGED)
+        for manager, count in zip(managers(app), judged if isinstance(judged, tuple) else (), strict=False):
+            if self._ledger is not None and manager is not None and str(count).isdigit():
+                self._ledger.threads.put(manager, int(count))
 
     def _forget(self, given: Any) -> None:
         """Forget where the messages of a task came from when they were recorded: here they come from outside."""

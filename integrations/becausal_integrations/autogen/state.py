@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import inspect
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,9 +20,10 @@ from becausal.guard import guarded
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.step import Cause, OpenStep, RemoteStep, StepRef
 from becausal_integrations.autogen.ledger import Notes, notes_of
+from becausal_integrations.autogen.snapshots import snapshot
 from becausal_integrations.identity import ByIdentity, Recent
 
-__all__ = ["STATE", "STATE_UNKNOWN", "States", "snapshot", "unseen"]
+__all__ = ["STATE", "STATE_UNKNOWN", "States", "unseen"]
 
 MOST_STATES = 1_000
 """Saves of this process that are remembered without the store."""
@@ -36,7 +36,7 @@ STATE = "state"
 """Under which name the state that a run goes on from is kept; see `Recorder.keep`."""
 
 STATE_UNKNOWN = "autogen.state.unknown"
-"""The run goes on from a state that only the app's own code could tell."""
+"""The run goes on from a state that only the app's own code could tell, or that is too long to be told each time."""
 
 _unseen: contextvars.ContextVar[bool] = contextvars.ContextVar("becausal_autogen_unseen", default=False)
 
@@ -49,34 +49,6 @@ def unseen() -> Iterator[None]:
         yield
     finally:
         _unseen.reset(token)
-
-
-def snapshot(thing: Any) -> Mapping[str, Any] | None:
-    """Return the state of a team or an agent that has worked; None where an app's own code would have to tell it."""
-    if not all(map(_tells_itself, _within(thing))):
-        return None
-    with unseen():
-        saving = thing.save_state()
-        try:
-            saving.send(None)
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
-        saving.close()  # it waits for something: of a runtime elsewhere
-        return None
-
-
-def _within(thing: Any) -> Iterator[Any]:
-    """Yield a team or an agent, what it consists of, and what keeps its messages."""
-    held: Mapping[str, Any] = getattr(thing, "__dict__", {})
-    yield thing
-    parts = [*held.get("_participants", ()), held.get("_team"), held.get("_wrapped_agent")]
-    for part in filter(None, [*parts, held.get("_model_context")]):
-        yield from _within(part)
-
-
-def _tells_itself(thing: object) -> bool:
-    method = inspect.unwrap(type(thing).save_state)  # type: ignore[attr-defined]
-    return str(method.__module__).startswith("autogen_")
 
 
 class States:
@@ -122,7 +94,8 @@ class States:
         """
         if self._recorder.level == "boundaries" or self._recorder.withholds_content:
             return
-        state = snapshot(thing)
+        with unseen():
+            state = snapshot(thing)
         if state is None:
             notes[STATE_UNKNOWN] = True
         else:

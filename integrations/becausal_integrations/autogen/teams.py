@@ -15,6 +15,7 @@ from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.carrier import arriving
 from becausal_integrations.autogen.hooking import noticed, observed
 from becausal_integrations.autogen.ledger import Ledger, Notes, cause, notes_of, owns, remote
+from becausal_integrations.autogen.snapshots import managers
 from becausal_integrations.autogen.state import States
 from becausal_integrations.identity import ByIdentity
 from becausal_integrations.patch import Notice, family
@@ -22,10 +23,10 @@ from becausal_integrations.patch import Notice, family
 if TYPE_CHECKING:
     from autogen_agentchat.base import TaskResult
 
-__all__ = ["JUDGED", "WITHOUT_TASK", "Teams", "manager_of", "messages_of", "turn_given"]
+__all__ = ["JUDGED", "WITHOUT_TASK", "Teams", "messages_of", "turn_given"]
 
 JUDGED = "autogen.judged"
-"""How much of its thread a team's manager had judged as the run began: nothing, where the state was loaded."""
+"""How much of its thread each manager had judged as a run of its team began: nothing, where the state was loaded."""
 
 WITHOUT_TASK = "autogen.without_task"
 """The run was asked not to give the messages of its task out again."""
@@ -80,9 +81,9 @@ class Teams:
                 notes[WITHOUT_TASK] = True
             if getattr(team, "_initialized", False):
                 self._states.note(team, notes)
-                manager = manager_of(team)
-                if manager is not None and (judged := self._ledger.threads.get(manager)):
-                    notes[JUDGED] = judged
+                notes[JUDGED] = tuple(
+                    str(self._ledger.threads.get(manager) or 0) for manager in managers(team)
+                )
         former = self._ledger.runs.get(team)
         notes.earlier = self._states.goes_on(team)
         if not notes.earlier and former is not None:
@@ -123,14 +124,6 @@ class Teams:
         if step is not None and step.status == "open":
             times = step.attributes.get(what, 0)
             step.attributes[what] = times + 1 if isinstance(times, int) else 1
-
-
-def manager_of(team: Any) -> Any:
-    """Return the manager of a group chat that has begun; None where it lives in another runtime's process."""
-    held = team.__dict__
-    agents = getattr(held.get("_runtime"), "_instantiated_agents", {})
-    named = held.get("_group_chat_manager_topic_type"), held.get("_team_id")
-    return next((agent for id, agent in agents.items() if (id.type, id.key) == named), None)
 
 
 def turn_given() -> list[Cause]:
