@@ -7,6 +7,9 @@ of each answer, results, states. And `Run.replay` reproduces each run step by st
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,3 +89,26 @@ def test_ids_and_times_that_are_left_to_chance_do_not_matter(make: Make, path: P
     with without_the_outside():
         assert run.replay(make).reproduced
         assert run.replay(make).reproduced
+
+
+@pytest.mark.parametrize("name", ["with_a_memory", "streaming_with_tools", "with_a_person"])
+def test_a_cassette_replays_in_another_process_whatever_its_hash_seed(name: str, path: Path) -> None:
+    run = recorded(path, lambda: getattr(replays_autogen, name)().run(task="go"))
+    cassette = path.with_suffix(".becausal")
+    run.export(cassette)
+    code = """
+import sys
+import becausal
+from tests.integrations import replays_autogen
+with replays_autogen.without_the_outside():
+    replay = becausal.open(sys.argv[1]).last().replay(getattr(replays_autogen, sys.argv[2]))
+print(replay.reproduced, replay.ran)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(cassette), name],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONHASHSEED": "4711", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+    assert done.stdout == "True ()\n", done.stderr
