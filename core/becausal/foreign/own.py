@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeVar, get_args
@@ -158,8 +159,8 @@ def _attributes(said: Mapping[str, object], kind: StepKind) -> dict[str, Attribu
             continue
         if isinstance(value, str):
             kept[name] = value[:LONGEST]
-        elif isinstance(value, bool | int | float):
-            kept[name] = value
+        elif isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+            kept[name] = value  # what is not finite is no JSON, which a store writes
         elif isinstance(value, list | tuple):
             kept[name] = tuple(str(item)[:LONGEST] for item in value)
     if kept.get(semconv.OPERATION_NAME) == OPERATIONS.get(kind):
@@ -168,14 +169,17 @@ def _attributes(said: Mapping[str, object], kind: StepKind) -> dict[str, Attribu
 
 
 def _choices(said: Mapping[str, object]) -> Iterator[Choice]:
-    conclusion, score = said.get(semconv.DECISION_CONCLUSION), said.get(semconv.CONFIDENCE_SCORE)
+    conclusion, found = said.get(semconv.DECISION_CONCLUSION), said.get(semconv.CONFIDENCE_SCORE)
+    score = (
+        min(max(float(found), 0.0), 1.0) if isinstance(found, int | float) and math.isfinite(found) else None
+    )
     method = said.get(semconv.CONFIDENCE_METHOD)
-    if isinstance(conclusion, str) or isinstance(score, int | float):
+    if isinstance(conclusion, str) or score is not None:
         yield Choice(
             conclusion[:LONGEST] if isinstance(conclusion, str) else "decided",
             (),
             None,
-            float(score) if isinstance(score, int | float) else None,
+            score,
             method[:LONGEST] if isinstance(method, str) else None,
         )
 

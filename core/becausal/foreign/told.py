@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -166,7 +167,8 @@ def _kept(kind: StepKind, asked: _Asked, produced: object) -> dict[str, Attribut
     kept: dict[str, Attribute] = {}
     for name, attribute in _KEPT.items():
         value = asked.field(name)
-        if isinstance(value, str | int | float):
+        # What is not finite is no JSON, which a store writes.
+        if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
             kept[attribute] = value
     if kind == "tool" and (call := asked.text("call") or call_id_of(produced)):
         kept[semconv.TOOL_CALL_ID] = call
