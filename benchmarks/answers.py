@@ -5,7 +5,7 @@
 Two shapes of runs. In `team`, agents hand on what tools gave them: payloads of 1 KB, every 20th of 20 KB, every 200th
 of 100 KB. In `chat`, agents hold long conversations, each of up to 300 messages, and every turn receives the whole
 conversation. Each size is written to a store of its own and answered in a process of its own; CPU time counts. The last
-line of a table gives the exponent of growth between the first and the last size, and between the last two.
+lines of a table give the exponents of growth between the first and the last size, and between the last two.
 """
 
 # ruff: noqa: T201 - a command prints
@@ -34,6 +34,7 @@ from becausal.store import Store, open_store
 LONGEST_CHAT = 300
 """Messages of one conversation."""
 BATCH = 512
+TIMED = ("load", "edges", "blame", "why", "findings", "all")
 WORDS = [
     "harbour",
     "ledger",
@@ -287,8 +288,11 @@ def main() -> None:
         for row in rows:
             print("".join(f"{value:>10.2f}" if value % 1 else f"{value:>10.0f}" for value in row.values()))
         for first, last in ((rows[0], rows[-1]), (rows[-2], rows[-1])) if len(rows) > 1 else ():
-            grown = math.log(last["all"] / first["all"]) / math.log(last["steps"] / first["steps"])
-            print(f"exponent from {first['steps']:.0f} to {last['steps']:.0f} steps: {grown:.2f}")
+            grown = math.log(last["steps"] / first["steps"])
+            told = (
+                f"{name} {math.log(last[name] / first[name]) / grown:.2f}" for name in TIMED if name in first
+            )
+            print(f"exponents from {first['steps']:.0f} to {last['steps']:.0f} steps: {', '.join(told)}")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from tests.core.builders import Record, message
+
+from becausal.graph.parts import shown_as
+
+NAMES = ("mayor", "keeper", "warden", "pilot", "owner", "clerk")
 
 SAID = "The harbour closes at nine in the evening. Ships may wait outside, as they do in winter."
 
@@ -79,3 +87,55 @@ def test_a_message_in_a_state_is_the_same_message_in_a_prompt() -> None:
         second.produces("ok")
 
     assert [edge for edge in record.graph().in_edges(model.id) if edge.kind == "data"] == []
+
+
+def test_what_shows_an_edge_is_worded_for_edges_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A prompt of one tool's result has each of its sentences; one edge explains them all.
+    worded: list[str] = []
+
+    def counted(sentence: str, text: str) -> str:
+        worded.append(sentence)
+        return shown_as(sentence, text)
+
+    monkeypatch.setattr("becausal.graph.dataflow.shown_as", counted)
+    record = Record()
+    lines = [f"The {name} of the harbour is {name} and stays so for good" for name in NAMES]
+    with record.step("workflow", "team", received="q"):
+        record.did("tool", "db", {}, "\n".join(lines))
+        model = record.did("model", "m", "We were told:\n\n> " + "\n> ".join(lines), "ok")
+
+    edges = [edge for edge in record.graph().in_edges(model.id) if edge.kind == "data"]
+    assert len(edges) == 1
+    assert len(worded) <= len(edges)
+
+
+ASK = """
+import json
+from tests.core.builders import Record, message
+from becausal.blame import blame
+record = Record()
+with record.step("workflow", "team", received="q") as team:
+    talk = [message("ai", f"Ship {n} brings copper to port {n}. {'It sails on. ' * 40}") for n in range(12)]
+    with record.step("agent", "a", received={"messages": talk}) as agent:
+        record.did("model", "m", talk, message("ai", "We hear of COPPER"))
+        agent.produces({"messages": talk})
+    team.produces({"said": "COPPER"})
+print(json.dumps([[part.text, part.grade, [change.before for change in part.changes]]
+                  for part in blame(record.graph(), "Copper").segments + blame(record.graph()).segments]))
+"""
+
+
+def test_an_answer_is_the_same_in_every_process() -> None:
+    # The order of sets differs from process to process.
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", ASK],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+
+    assert len(told) == 1

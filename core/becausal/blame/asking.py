@@ -186,7 +186,9 @@ class Asking:
             return None
         wording = Wording(text, graph.contents.texts(payload))
         found = graph.index.find(wording) if fact is None else graph.index.find_fact(fact, wording)
-        flow = self._flows.setdefault(found, Flow(graph, found))
+        flow = self._flows.get(found)
+        if flow is None:
+            flow = self._flows[found] = Flow(graph, found)
         if flow.grade(payload) is None:
             return None
         asked = found, step.id, side, hints

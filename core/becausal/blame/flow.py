@@ -111,7 +111,7 @@ class Flow:
             done.add(place)
             came_from[place] = None if next_place is None else (next_place, grade)
             sources = list(self._sources(place))
-            if not sources or (place.side == "received" and self._step(place) in self._graph.roots):
+            if not sources or (place.side == "received" and self._graph.parent(self._step(place)) is None):
                 ends.append((place, self._grade_of_way(place, came_from)))
             stack.extend((source, place, grade) for source, grade in reversed(sources) if source not in done)
         end, grade = min(ends, key=self._by_likeness if hints and len(ends) > 1 else _by_order(self._step))

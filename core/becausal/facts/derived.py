@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from array import array
+from bisect import bisect_left, bisect_right
 from calendar import monthrange
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +29,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from itertools import combinations
+from math import isfinite
 from typing import Any, Final
 
 from becausal.facts.fact import Fact
@@ -43,6 +46,10 @@ SCALES: Final = tuple(
     map(Decimal, ("100", "0.01", "1000", "0.001", "1000000", "0.000001", "1000000000", "12", "2", "0.5"))
 )
 DAY: Final = 86_400
+WAYS: Final = 14
+"""So many figures are made of two."""
+SLACK: Final = 1e-9
+"""A figure is looked up as a float, which is off by less than this part of it, and then compared as what it is."""
 _SHOWN: Final = re.compile(r"\d[\d,]*(?:\.(\d+))?")
 
 Made = tuple[str, Decimal, tuple[Fact, ...]]
@@ -87,21 +94,20 @@ class Given:
 
     def _figure(self, fact: Fact, size: Decimal) -> Derivation | None:
         near = _Nearness(fact, size)
-        for how, made, of in self._simple:
+        for number in self._simple_sizes.near(size, near.widest):
+            how, made, of = self._simple[number]
             if near.is_it(made):
                 return Derivation(how, of)
         if fact.kind in ("number", "percent", "quantity") and (counted := self._counted(near)) is not None:
             return counted
         if len(self._figures) > MOST:
             return Derivation("sum", (), is_sure=False)
-        return next(
-            (
-                Derivation(how, of, len(self._figures) <= 12)
-                for how, made, of in self._pairs
-                if near.is_it(made)
-            ),
-            None,
-        )
+        for number in self._pair_sizes.near(size, near.widest):
+            pair, way = divmod(number, WAYS)
+            how, made, of = _of_two(*self._pairs[pair])[way]
+            if near.is_it(made):
+                return Derivation(how, of, len(self._figures) <= 12)
+        return None
 
     @cached_property
     def _figures(self) -> list[tuple[Fact, Decimal]]:
@@ -147,19 +153,21 @@ class Given:
                     yield list({size: (fact, size) for fact, size in once}.values())
 
     @cached_property
-    def _pairs(self) -> list[Made]:
-        made: list[Made] = []
-        for (one, a), (other, b) in combinations(self._figures, 2):
-            of = (one, other)
-            made += [("sum", a + b, of), ("difference", a - b, of), ("product", a * b, of)]
-            made += [("product", a * b / 100, of)]
-            made += [("growth", a * (100 + b) / 100, of), ("growth", a * (100 - b) / 100, of)]
-            made += [("growth", b * (100 + a) / 100, of), ("growth", b * (100 - a) / 100, of)]
-            if a and b:
-                made += [("quotient", a / b, of), ("quotient", b / a, of)]
-                made += [("share", a / b * 100, of), ("share", b / a * 100, of)]
-                made += [("growth", (a - b) / b * 100, of), ("growth", (b - a) / a * 100, of)]
-        return made
+    def _simple_sizes(self) -> _Sizes:
+        return _Sizes((number, made) for number, (_, made, _) in enumerate(self._simple))
+
+    @cached_property
+    def _pairs(self) -> list[tuple[tuple[Fact, Decimal], tuple[Fact, Decimal]]]:
+        return list(combinations(self._figures, 2))
+
+    @cached_property
+    def _pair_sizes(self) -> _Sizes:
+        """What each two figures make: kept as sizes alone, since of sixty figures there are 25,000."""
+        return _Sizes(
+            (WAYS * number + way, made)
+            for number, pair in enumerate(self._pairs)
+            for way, (_, made, _) in enumerate(_of_two(*pair))
+        )
 
     # Counts
 
@@ -206,6 +214,24 @@ class Given:
         return None
 
 
+class _Sizes:
+    """Numbered figures by their size, to find those near another without a look at each."""
+
+    def __init__(self, made: Iterable[tuple[int, Decimal]]) -> None:
+        sized = sorted((abs(float(figure)), number) for number, figure in made)
+        self._sizes = array("d", (size for size, _ in sized))
+        self._numbers = array("L", (number for _, number in sized))
+
+    def near(self, size: Decimal, widest: Decimal) -> list[int]:
+        """Return the numbers of the figures that may be no farther from a size than so much, and hardly others."""
+        middle, off = abs(float(size)), float(widest)
+        slack = SLACK * (middle + off)
+        low, high = middle - off - slack, middle + off + slack
+        if not isfinite(high):
+            return sorted(self._numbers)
+        return sorted(self._numbers[bisect_left(self._sizes, low) : bisect_right(self._sizes, high)])
+
+
 class _Nearness:
     """Says whether a figure is another one, to the digits that it shows."""
 
@@ -221,12 +247,29 @@ class _Nearness:
         # What ends in many zeros may be exact: 20,000,000 is no rounding of 24,999,999.
         self.round = Decimal(5).scaleb(exponent - 1) if isinstance(exponent, int) else ZERO
         self.most = Decimal("0.05") if fact.hedge is not None else Decimal("0.005")
+        self.widest = max(self.exact, self.round)
+        """No figure that is farther off is it."""
 
     def is_it(self, figure: Decimal) -> bool:
         off, size = abs(abs(self.size) - abs(figure)), abs(figure)
         if off <= min(self.exact, size * Decimal("0.05")):
             return True
         return off <= min(self.round, size * self.most)
+
+
+def _of_two(first: tuple[Fact, Decimal], second: tuple[Fact, Decimal]) -> list[Made]:
+    """Return what two figures make, at most `WAYS`."""
+    (one, a), (other, b) = first, second
+    of = (one, other)
+    made: list[Made] = [("sum", a + b, of), ("difference", a - b, of), ("product", a * b, of)]
+    made += [("product", a * b / 100, of)]
+    made += [("growth", a * (100 + b) / 100, of), ("growth", a * (100 - b) / 100, of)]
+    made += [("growth", b * (100 + a) / 100, of), ("growth", b * (100 - a) / 100, of)]
+    if a and b:
+        made += [("quotient", a / b, of), ("quotient", b / a, of)]
+        made += [("share", a / b * 100, of), ("share", b / a * 100, of)]
+        made += [("growth", (a - b) / b * 100, of), ("growth", (b - a) / a * 100, of)]
+    return made
 
 
 def follows_from(size: Decimal, numbers: Iterable[Decimal]) -> bool:

@@ -50,9 +50,10 @@ class Content:
     """Ids of tool calls that it asks for."""
     answers: frozenset[str] = frozenset()
     """Ids of tool calls that it answers."""
-    parts: frozenset[bytes] = frozenset()
-    """Digests of the parts that its canonical form is made of."""
-    said_parts: frozenset[bytes] = frozenset()
+    parts: tuple[bytes, ...] = ()
+    """Digests of the parts that its canonical form is made of, each once, in its order: so are answers the same in
+    every process."""
+    said_parts: tuple[bytes, ...] = ()
     """Those of them that say something; others stand where bookkeeping does."""
     keyed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The leaves that stand under keys, each with its keys."""
@@ -99,7 +100,7 @@ class Contents:
             content = self._known.get(digest)
             if content is not None and digest not in found and digest not in but:
                 found[digest] = content
-                left.extend(content.said_parts if said else content.parts)
+                left.extend(reversed(content.said_parts if said else content.parts))
         return found
 
     def at(self, digest: bytes) -> Content | None:
@@ -150,16 +151,16 @@ class Contents:
         value = canonical.decode(body, mark)
         reading = _Reading(frozenset(parts))
         _walk(value, reading, whole=True)
-        heard = {digest for digest, name in zip(digests, parts, strict=True) if name in reading.heard}
+        heard = [digest for digest, name in zip(digests, parts, strict=True) if name in reading.heard]
         first = self._known.get(before) if before is not None else None
-        beginning = frozenset[bytes]() if before is None else frozenset((before,))
+        beginning = () if before is None else (before,)
         return Content(
             tuple(reading.leaves),
             frozenset(reading.wholes),
             frozenset(reading.asks),
             frozenset(reading.answers),
-            beginning.union(digests),
-            beginning.union(heard),
+            tuple(dict.fromkeys((*beginning, *digests))),
+            tuple(dict.fromkeys((*beginning, *heard))),
             {leaf: frozenset(keys) for leaf, keys in reading.keyed.items()},
             _MARKED.sub("", text_of(value)) if value or before is None else "",
             (first is None or first.is_whole)

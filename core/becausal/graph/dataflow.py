@@ -23,7 +23,7 @@ from becausal import semconv
 from becausal.graph.content import Content, Contents
 from becausal.graph.edge import Edge
 from becausal.graph.order import Nesting
-from becausal.graph.parts import Known, Part, Said, figures, sentences, shown_as
+from becausal.graph.parts import Known, Part, Said, figures, latest, sentences, shown_as
 from becausal.payload import Payload
 from becausal.step import Grade, Step
 
@@ -59,7 +59,14 @@ class _Find:
     key: _Key
     text: str | None  # the produced text, where it was found inside a longer one
     grade: Grade
-    evidence: str
+    within: str | None = None  # the text in which a sentence stands as a part
+
+    @property
+    def evidence(self) -> str:
+        """What shows it. Asked for of edges alone: most finds are explained, and become none."""
+        if self.within is None:
+            return _evidence(self.key)
+        return _evidence(("text", shown_as(str(self.key[1]), self.within)))
 
 
 def data_edges(
@@ -152,9 +159,12 @@ class _Keys:
             return frozenset()
         return self._reach(canonical.parse_digest(payload.digest), DEEPEST_REACH)
 
-    def holders(self, key: _Key) -> Sequence[bytes]:
-        """Return the parts that have a key of their own."""
-        return self._holders.get(key, ())
+    def is_among(self, key: _Key, nodes: set[bytes]) -> bool:
+        """Return whether one of some parts has a key of its own; what every part has is not looked for in all."""
+        holders = self._holders.get(key, ())
+        if len(holders) <= len(nodes):
+            return not nodes.isdisjoint(holders)
+        return any(key in self._own[node] for node in nodes)
 
     def _reach(self, node: bytes, deep: int) -> frozenset[bytes]:
         known = self._reaches.get(node)
@@ -236,7 +246,7 @@ class _Carriers:
 
     def has(self, key: _Key) -> bool:
         """Return whether a key is explained."""
-        return key in self._keys or not self._nodes.isdisjoint(self._of.holders(key))
+        return key in self._keys or self._of.is_among(key, self._nodes)
 
     def unexplained(self, payload: Payload | None) -> set[_Key]:
         """Return the keys of a payload that nothing explains."""
@@ -291,20 +301,20 @@ class _Index:
         if not shared:
             return None
         key = min(shared, key=_by_strength)
-        return _Find(before, key, None, "matched", _evidence(key))
+        return _Find(before, key, None, "matched")
 
     def finds(self, i: int, carriers: _Carriers) -> Iterator[_Find]:
         """Yield what a step received that nothing explains yet, with the step that produced it."""
         step = self._steps[i]
         call = _call_of(step)
         if call is not None and (producer := self._latest(("ask", call), i)) is not None:
-            yield _Find(producer, ("ask", call), None, "observed", f"tool call {call}")
+            yield _Find(producer, ("ask", call), None, "observed")
         left = carriers.unexplained(step.received)
         for key in sorted(left, key=_by_strength):
             if (producer := self._latest(key, i)) is not None:
                 left.discard(key)
                 grade: Grade = "observed" if key[0] == "answer" else "matched"
-                yield _Find(producer, key, None, grade, _evidence(key))
+                yield _Find(producer, key, None, grade)
         yield from self._embedded(i, sorted(str(text) for name, text in left if name == "text"))
 
     def _embedded(self, i: int, texts: Iterable[str]) -> Iterator[_Find]:
@@ -313,20 +323,19 @@ class _Index:
             if len(text) <= SHORTEST_TEXT:
                 continue
             for beginning in sorted(self._beginnings.keys() & _words(text), key=str):
-                for produced in list(self._beginnings[beginning])[-MOST_TRIES:]:
+                for produced in latest(self._beginnings[beginning], MOST_TRIES):
                     if produced in text:
                         yield from self._find(i, ("text", produced), produced)
             for sentence in self._sentences.within(text):
-                yield from self._find(i, ("piece", sentence), None, shown_as(sentence, text))
+                yield from self._find(i, ("piece", sentence), None, text)
             for figure in sorted(figures(text)):
                 if 0 < len(self._producers.get(("figure", figure), ())) <= MOST_SAYING:
                     yield from self._find(i, ("figure", figure), None)
 
-    def _find(self, i: int, key: _Key, text: str | None, shown: str | None = None) -> Iterator[_Find]:
+    def _find(self, i: int, key: _Key, text: str | None, within: str | None = None) -> Iterator[_Find]:
         producer = self._latest(key, i)
         if producer is not None:
-            evidence = _evidence(key if shown is None else ("text", shown))
-            yield _Find(producer, key, text, "matched", evidence)
+            yield _Find(producer, key, text, "matched", within)
 
     def _latest(self, key: _Key, i: int) -> int | None:
         """Return the latest producer that had finished when a step began."""

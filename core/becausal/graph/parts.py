@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from becausal.graph.wording import figures as figures_in
 from becausal.graph.wording import normal, pieces
 
-__all__ = ["Known", "Part", "Said", "figures", "sentences", "shown_as"]
+__all__ = ["Known", "Part", "Said", "figures", "latest", "sentences", "shown_as"]
 
 HEAD: Final = 4
 """Words by which a sentence is known."""
@@ -42,7 +43,7 @@ class Known:
     """The sentences that were said so far, by their first words."""
 
     def __init__(self) -> None:
-        self._by_head: dict[str, dict[str, None]] = {}
+        self._by_head: dict[tuple[str, ...], dict[str, None]] = {}
 
     def add(self, sentence: str) -> None:
         """Take in a sentence, as `sentences` gives it."""
@@ -53,8 +54,10 @@ class Known:
         words = _WORD.findall(text[:LONGEST].casefold())
         joined = f"{' '.join(words)} "
         found: set[str] = set()
-        for at, head in enumerate(map(" ".join, zip(*(words[n:] for n in range(HEAD)), strict=False))):
-            for sentence in list(self._by_head.get(head, ()))[-MOST_ALIKE:]:
+        for at, head in enumerate(zip(*(words[n:] for n in range(HEAD)), strict=False)):
+            if head not in self._by_head:
+                continue
+            for sentence in latest(self._by_head[head], MOST_ALIKE):
                 if sentence not in found and _is_shared(sentence, words, at, joined):
                     found.add(sentence)
                     yield sentence
@@ -112,8 +115,13 @@ def _tells(figure: str) -> bool:
     return len(digits.strip("0")) > MOST_DIGITS_BY_CHANCE
 
 
-def _head(sentence: str) -> str:
-    return " ".join(sentence.split(" ", HEAD)[:HEAD])
+def latest(texts: dict[str, None], most: int) -> list[str]:
+    """Return the last texts of many, in their order."""
+    return list(islice(reversed(texts), most))[::-1]
+
+
+def _head(sentence: str) -> tuple[str, ...]:
+    return tuple(sentence.split(" ", HEAD)[:HEAD])
 
 
 def _is_shared(sentence: str, words: list[str], at: int, joined: str) -> bool:

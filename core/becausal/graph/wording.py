@@ -75,7 +75,7 @@ class Wording:
 def normal(text: str) -> str:
     """Return the normal form of a text."""
     plain = _MARKS.sub("", text.casefold())
-    if any(char.isdigit() for char in plain):
+    if _DIGITS.search(plain):
         plain = _NUMBER.sub(_written_out, plain)
     return _BLANKS.sub(" ", plain)
 
