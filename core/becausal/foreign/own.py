@@ -170,9 +170,7 @@ def _attributes(said: Mapping[str, object], kind: StepKind) -> dict[str, Attribu
 
 def _choices(said: Mapping[str, object]) -> Iterator[Choice]:
     conclusion, found = said.get(semconv.DECISION_CONCLUSION), said.get(semconv.CONFIDENCE_SCORE)
-    score = (
-        min(max(float(found), 0.0), 1.0) if isinstance(found, int | float) and math.isfinite(found) else None
-    )
+    score = float(found) if isinstance(found, int | float) and 0.0 <= found <= 1.0 else None
     method = said.get(semconv.CONFIDENCE_METHOD)
     if isinstance(conclusion, str) or score is not None:
         yield Choice(
