@@ -15,6 +15,7 @@ from becausal.errors import RunNotFoundError
 from becausal.finding import Finding
 from becausal.instrument import active_store, flush, store_url_in_use
 from becausal.memory_view import Held
+from becausal.replay.session import REPLAYS
 from becausal.run import Asked, Run
 from becausal.settings import store_url
 from becausal.step import Step
@@ -65,9 +66,17 @@ class Runs:
             raise RunNotFoundError(self._nothing_yet())
         raise RunNotFoundError(f"no run's chain id begins with {chain_id!r}; the newest are: {_named(there)}")
 
-    def list(self, *, limit: int | None = None) -> ChainInfos:
-        """Return what there is, newest first, without loading it."""
-        return self.store.chains(limit=limit)
+    def list(self, *, limit: int | None = None, replays: bool = True) -> ChainInfos:
+        """Return what there is, newest first, without loading it.
+
+        Args:
+            limit: at most so many.
+            replays: whether replays of runs are among them.
+        """
+        if replays:
+            return self.store.chains(limit=limit)
+        there = (info for info in self.store.chains() if not info.chain_id.startswith(REPLAYS))
+        return [*islice(there, limit)]
 
     def contaminated_by(
         self, of: Asked | Finding | Held | Version, *, run: str | None = None, possible: bool = False

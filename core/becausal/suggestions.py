@@ -13,12 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from becausal import facts as stating
-from becausal.canonical.belief import is_message
 from becausal.facts import Fact
 from becausal.finding import Finding
 from becausal.findings import find
 from becausal.handoff import Handoff
-from becausal.payload import Payload, text_of
+from becausal.payload import Payload, is_message, text_of
 from becausal.run import Run
 
 __all__ = ["Suggestion", "suggest"]
@@ -104,8 +103,8 @@ def suggest(runs: Iterable[Run]) -> list[Suggestion]:
 
 
 def _is_bad(finding: Finding) -> bool:
-    # What gets lost every time is what a contract may allow.
-    return finding.severity != "note" and finding.kind != "handoff.dropped"
+    # What gets lost every time is what a contract may allow: a field, or all that it held.
+    return finding.severity != "note" and finding.kind not in ("handoff.dropped", "handoff.truncated")
 
 
 def _suggestion(sender: str, receiver: str, seen: list[_Seen]) -> Suggestion:

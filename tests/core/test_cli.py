@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.core.builders import Record, research_team
 
+import becausal
 from becausal.cli import main
 
 COMMANDS = ["runs", "show", "why", "blame", "handoffs", "tools", "findings", "memory", "doctor"]
@@ -51,6 +52,27 @@ def test_every_command_answers_in_words_and_in_json(
     assert words.strip()
     assert "\x1b" not in words
     assert data
+
+
+def test_replays_are_no_runs_of_the_apps_and_are_listed_when_asked_for(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    becausal.instrument("threads", store=store)
+    with becausal.chain("again", id="replay-1"):
+        pass
+    becausal.uninstrument()
+
+    shown = json.loads(out_of(capsys, "runs", "--limit", "1", "--json"))
+    everything = json.loads(out_of(capsys, "runs", "--all", "--json"))
+
+    assert [info["chain_id"].startswith("replay") for info in shown] == [False]
+    assert sorted(info["chain_id"].startswith("replay") for info in everything) == [False, True]
+
+
+def test_a_phrase_without_quotes_is_asked_about_as_one(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert out_of(capsys, "blame", "last", "20", "million") == out_of(capsys, "blame", "last", "20 million")
 
 
 def test_runs_lists_what_there_is(store: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,7 +63,7 @@ def _findings(options: argparse.Namespace) -> Answer:
 
 def _contracts(options: argparse.Namespace) -> Answer:
     runs = runs_of(options)
-    loaded = (runs.get(info.chain_id) for info in runs.list(limit=options.runs))
+    loaded = (runs.get(info.chain_id) for info in runs.list(limit=options.runs, replays=False))
     found = suggest(loaded)
     nothing = "Nothing to suggest yet: it takes three handoffs between two agents, in runs without a finding."
     return Answer(

@@ -22,6 +22,7 @@ def add_to(commands: Commands) -> None:
     """Add these commands."""
     runs = add_command(commands, "runs", _runs, "list the recorded runs, newest first", takes_run=False)
     runs.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default: 20)")
+    runs.add_argument("--all", action="store_true", help="replays of runs, too")
     show = add_command(commands, "show", _show, "show a run as a tree, with its handoffs and decisions")
     add_fail_on(show)
     why = add_command(commands, "why", _why, "show everything that led to the output, or to a step")
@@ -33,7 +34,7 @@ def add_to(commands: Commands) -> None:
     )
     why.add_argument("--impact", action="store_true", help="show what came of STEP, not what led to it")
     blame = add_command(commands, "blame", _blame, "show where the output, or a text in it, came in")
-    blame.add_argument("text", nargs="?", metavar="TEXT", help="a phrase or a number of the output")
+    blame.add_argument("text", nargs="*", metavar="TEXT", help="a phrase or a number of the output")
     blame.add_argument(
         "--of", metavar="STEP", help="ask about another step than the output's: its id, or an agent's name"
     )
@@ -47,7 +48,7 @@ def add_to(commands: Commands) -> None:
 
 def _runs(options: argparse.Namespace) -> Answer:
     with runs_of(options) as runs:
-        infos = runs.list(limit=options.limit)
+        infos = runs.list(limit=options.limit, replays=options.all)
         return Answer(lambda: text.runs(infos), lambda: jsons.runs(infos))
 
 
@@ -97,8 +98,9 @@ def _impact(run: Run, step: str | None) -> Answer:
 
 
 def _blame(options: argparse.Namespace) -> Answer:
-    blamed = run_of(options).blame(options.text, of=options.of)
-    return Answer(lambda: blames.text(blamed, asked=options.text), lambda: blames.json(blamed))
+    asked = " ".join(options.text) or None  # without quotes the shell makes several words of a phrase
+    blamed = run_of(options).blame(asked, of=options.of)
+    return Answer(lambda: blames.text(blamed, asked=asked), lambda: blames.json(blamed))
 
 
 def _handoffs(options: argparse.Namespace) -> Answer:

@@ -83,7 +83,9 @@ def text(drift: Drift) -> RenderableType:
     lines: list[RenderableType] = [_curve(drift), Text()]
     lines += [_line(one) for one in deviating]
     kept = len(drift.facts) - len(deviating)
-    lines.append(styled(f"{kept} of {len(drift.facts)} facts of the request kept all the way", "dim"))
+    lines.append(
+        styled(f"{kept} of {len(drift.facts)} facts of the request known to every hop's agents", "dim")
+    )
     return Group(*lines)
 
 
@@ -131,6 +133,8 @@ def _line(one: Followed) -> Text:
         said.append_text(styled(f"  {_where(one.step)} at hop {one.hop}", "dim"))
     if one.returned is not None:
         said.append_text(styled(f", said again by {_who(one.returned)}", "dim"))
+    elif one.fate == "lost" and one.is_in_output:
+        said.append_text(styled("; the answer has it all the same, from elsewhere", "dim"))
     if one.source != "user":
         said.append_text(styled("  (system prompt)" if one.source == "system" else "  (said earlier)", "dim"))
     return said
