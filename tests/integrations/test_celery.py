@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,8 +37,13 @@ def research(app: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def worker(app: Any, research: Any) -> Iterator[None]:
+    # A worker sets up the root logger as its own (celery/app/log.py), for all tests that come after.
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
     with testing.start_worker(app, perform_ping_check=False, shutdown_timeout=20):
         yield
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 @pytest.mark.usefixtures("worker")
