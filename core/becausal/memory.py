@@ -334,7 +334,22 @@ class Memory:
         # A reader that asks for a moment of the past knows that it is one.
         asked: dict[str, Attribute] = {} if seq is None else {semconv.MEMORY_AS_OF: seq}
         return _recorded(
-            lambda: value_at(self.history(key), seq), "memory_read", self.name, key, NOTHING, asked
+            lambda: value_at(self.history(key), seq),
+            "memory_read",
+            self.name,
+            key,
+            NOTHING,
+            asked,
+            edited=lambda change, event: self._edited(key, change, event),
+        )
+
+    def _edited(self, key: str, change: Callable[[Any], Any], event: MemoryEvent | None) -> MemoryEvent:
+        """Return the event that a replay reads, with what an edit makes of its value."""
+        payload, _ = _kept_whole(self.name, key, change(NOTHING if event is None else self._value(event)))
+        if event is not None:
+            return replace(event, payload=payload)
+        return MemoryEvent(
+            self.name, key, 0, "write", None, 0, 0, None, None, None, payload, "an edit of a replay", ""
         )
 
 
@@ -395,7 +410,14 @@ def _kept_whole(name: str, key: str, value: object) -> tuple[Payload, dict[bytes
 
 
 def _recorded(
-    work: Callable[[], T], kind: StepKind, name: str, key: str, value: object, said: Mapping[str, Attribute]
+    work: Callable[[], T],
+    kind: StepKind,
+    name: str,
+    key: str,
+    value: object,
+    said: Mapping[str, Attribute],
+    *,
+    edited: Callable[[Callable[[Any], Any], Any], Any] | None = None,
 ) -> T:
     """Do what is done to a memory, as a step of the run that it belongs to; outside every chain there is none."""
     recorder = active_recorder()
@@ -407,6 +429,7 @@ def _recorded(
     seen = Observation(
         lambda: Opening(kind, name, received=value, attributes=told),
         lambda step, event: _seen(recorder, step, event),
+        edited=edited,
     )
     result: T = recorder.call(seen, work)
     return result

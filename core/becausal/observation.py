@@ -86,6 +86,9 @@ class Replaying(Protocol):
     def opening(self, opening: Opening, parent: StepRef | None) -> None:
         """A step is about to begin."""
 
+    def arriving(self, opening: Opening, received: Payload) -> Any:
+        """Return what a step is to receive that is about to begin: what it would receive, or something else."""
+
     def begun(self, step: OpenStep) -> None:
         """A step has begun."""
 

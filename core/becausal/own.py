@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, overload
 
-from becausal import canonical, clock, context, guard
+from becausal import canonical, clock, context, guard, semconv
 from becausal.afterwards import Check
 from becausal.envelope import Sent, payload_of, send
 from becausal.instrument import active_recorder
@@ -76,6 +76,7 @@ def chain(request: str, *, id: str | None = None, received: object = NOTHING) ->
         request,
         received=request if received is NOTHING else received,
         chain_id=id or clock.new_chain_id(),
+        attributes={semconv.OWN_CODE: True},
     )
     with _turn(opening) as turn:
         yield turn
@@ -89,7 +90,8 @@ def agent(name: str, *, received: object = NOTHING) -> Iterator[OpenTurn]:
         name: the agent's name.
         received: what it was given to work with, sealed as it is now.
     """
-    with _turn(Opening("agent", name, agent=name, received=received)) as turn:
+    opening = Opening("agent", name, agent=name, received=received, attributes={semconv.OWN_CODE: True})
+    with _turn(opening) as turn:
         yield turn
 
 
@@ -201,6 +203,8 @@ def receive(receiver: str, envelope: Mapping[str, Any]) -> Iterator[Any]:
     opening = Opening("agent", receiver, agent=receiver, received=payload)
     if sent is not None:
         sent.join(opening)
+    if recorder is not None and recorder.replaying is not None:
+        opening.received = payload = recorder.replaying.arriving(opening, recorder.seal(payload).payload)
     with _turn(opening) as turn:
         if recorder is not None and sent is not None and turn.step is not None:
             _arrived(recorder, sent, turn.step)

@@ -81,7 +81,20 @@ class Text(str):
     pass
 
 
-def uses(value: Loud | Frozen, model: Model, colour: Colour, point: Point) -> Finalized | Text:
+@dataclasses.dataclass
+class Watchful:
+    path: str
+
+    @property
+    def level(self) -> int:
+        return 0
+
+    @level.setter
+    def level(self, value: int) -> None:
+        ran.append("setter")
+
+
+def uses(value: Loud | Frozen | Watchful, model: Model, colour: Colour, point: Point) -> Finalized | Text:
     raise OwnError(1)
 
 
@@ -190,3 +203,36 @@ def test_no_module_is_imported() -> None:
     with pytest.raises(UnmadeError):
         rebuild(body, nothing, Classes())
     assert set(sys.modules) == before
+
+
+def test_a_field_that_is_named_like_a_property_runs_no_setter() -> None:
+    classes = Classes()
+    classes.reach([uses])
+    body = encode(Watchful("x")).body
+    ran.clear()
+
+    assert rebuild(body, nothing, classes) == Watchful("x")
+    hostile = rebuild(body.replace(b"\xa4path", b"\xa5level"), nothing, classes)
+
+    assert vars(hostile) == {"level": "x"}
+    assert ran == []
+
+
+@pytest.mark.parametrize(("real", "claimed"), [(b"Colour", b"Frozen"), (b"Colour", b"OwnErr")])
+def test_an_object_that_claims_to_be_of_another_class_is_refused(real: bytes, claimed: bytes) -> None:
+    classes = Classes()
+    classes.reach([uses])
+    body = encode(next(iter(Colour))).body
+    assert rebuild(body, nothing, classes) is next(iter(Colour))
+
+    with pytest.raises(UnmadeError):
+        rebuild(body.replace(real, claimed), nothing, classes)
+
+
+def test_what_no_recorder_writes_is_told_as_such() -> None:
+    classes = Classes()
+    classes.reach([uses])
+    body = encode(Point(1, 2)).body
+
+    with pytest.raises(UnmadeError):
+        rebuild(body.replace(b"\xa1x", b"\xa1q"), nothing, classes)

@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 import becausal
+from becausal import semconv
+from becausal.errors import ReplayError
 from becausal.replay import Asked, Replay
 from becausal.run import Run
 
@@ -506,3 +508,71 @@ def test_branches_that_interleave_at_random_are_answered_right(_: int) -> None:
     assert replay.value == told
     assert replay.reproduced
     assert calls == []
+
+
+# What an edit can reach
+
+
+def passes_on(request: str) -> str:
+    """A writer gets a note from a planner, and looks into a memory."""
+    notes = becausal.Memory("notes")
+    with becausal.chain(request):
+        with becausal.agent("planner", received=request) as planner:
+            planner.returned(request)
+        envelope = becausal.handoff("planner", "writer", {"topic": request})
+        with becausal.receive("writer", envelope) as note:
+            text = f"{note['topic']}: {notes.get('style', 'plain')}, {notes.get('length', 'long')}"
+            becausal.returned(text)
+    return text
+
+
+@pytest.fixture
+def passed_on(recording: Path) -> Run:
+    becausal.Memory("notes").write("style", "formal")
+    assert passes_on("rain") == "rain: formal, long"
+    return becausal.last_run()
+
+
+def test_what_a_receiver_gets_can_be_edited(passed_on: Run) -> None:
+    edited = becausal.edit(passed_on.handoffs[0]).field("topic").to("snow")
+
+    played = passed_on.replay(passes_on, edit=edited)
+
+    assert played.value == "snow: formal, long"
+    assert played.unapplied == ()
+    assert played.run.steps[0].attributes[semconv.REPLAY_OF] == passed_on.chain_id
+
+
+def test_what_a_memory_answers_can_be_edited_and_what_it_did_not_have_too(passed_on: Run) -> None:
+    played = passed_on.replay(passes_on, edit={"style": "blunt", "length": "short"})
+
+    assert played.value == "rain: blunt, short"
+    assert played.unapplied == ()
+    assert becausal.Memory("notes").read("style") == "formal"
+
+
+@pytest.mark.parametrize(
+    ("edited", "told"),
+    [
+        (lambda step: becausal.edit(step).to("snow"), "own code makes it"),
+        (lambda step: becausal.edit(step).produced.to("snow"), "own code makes it"),
+    ],
+)
+def test_an_edit_that_can_change_nothing_is_told_before_anything_runs(
+    passed_on: Run, edited: Any, told: str
+) -> None:
+    planner = next(step for step in passed_on.steps if step.name == "planner")
+    called: list[str] = []
+
+    with pytest.raises(ReplayError, match=told):
+        passed_on.replay(called.append, edit=[edited(planner)])
+
+    assert called == []
+
+
+def test_the_input_of_an_app_that_takes_none_cannot_be_edited(passed_on: Run) -> None:
+    def begins_by_itself() -> None:
+        passes_on("rain")
+
+    with pytest.raises(ReplayError, match="own code makes it"):
+        passed_on.replay(begins_by_itself, edit=becausal.edit(passed_on.steps[0]).to("snow"))

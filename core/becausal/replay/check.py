@@ -82,6 +82,8 @@ def _of_the_record(session: Session, steps: Sequence[Step], tops: Sequence[Step]
             session.recorded_input(step)
         except UnmadeError as unmade:
             yield f"what {step.kind} {step.name!r} was given holds {unmade}"
+        except ValueError as damaged:
+            yield f"what {step.kind} {step.name!r} was given is damaged: {damaged}"
     found = list(unanswerable(session, steps))
     for step, why in found[:MOST_TOLD]:
         yield f"{step.kind} {step.name!r} (step {step.id[:8]}): {why}"

@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,6 @@ from becausal.answers.comparison.pair import Side
 from becausal.answers.recorded import Recorded
 from becausal.errors import ReplayError, StepNotFoundError
 from becausal.replay.answers import ANSWERED
-from becausal.replay.rebuild import UnmadeError
 from becausal.replay.session import Recalled, Session
 from becausal.step import Step
 
@@ -133,16 +132,24 @@ class Edits:
                 edits._add(item)
         return edits
 
-    def check(self, session: Session) -> None:
+    def check(self, session: Session, given: Collection[str]) -> None:
         """Try each change on what is recorded.
 
+        Args:
+            session: of the replay.
+            given: the ids of the steps whose input the replay itself gives to the app.
+
         Raises:
-            ReplayError: there is nothing in its place.
+            ReplayError: there is nothing in its place, or nothing that a replay could change.
         """
         by_id = {step.id: step for step in self._recorded.steps}
         for edits, side in ((self.inputs, "received"), (self.outputs, "produced")):
             for step_id, change in edits.items():
                 step = by_id[step_id]
+                if not (side == "received" and step_id in given) and (why := _out_of_reach(step, side)):
+                    raise ReplayError(
+                        f"the edit of what {step.kind} {step.name!r} {side} changes nothing: {why}"
+                    )
                 try:
                     there = (
                         session.unedited_input(step)
@@ -150,7 +157,7 @@ class Edits:
                         else Recalled(step, session).produced()
                     )
                     change(there)
-                except (LookupError, TypeError, AttributeError, UnmadeError) as missing:
+                except (LookupError, TypeError, AttributeError, ValueError) as missing:
                     raise ReplayError(
                         f"the edit of what {step.kind} {step.name!r} {side} addresses nothing: {missing}"
                     ) from missing
@@ -219,6 +226,20 @@ class Edits:
                 return above
             above = graph.step(above.parent_id) if above.parent_id and above.parent_id in graph else None
         return None
+
+
+def _out_of_reach(step: Step, side: str) -> str:
+    """Return why nothing of what a step received or produced can be changed; nothing where it can be."""
+    if semconv.OWN_CODE in step.attributes:
+        return (
+            "the app's own code makes it and holds it: edit what that was made of, such as a tool's answer, "
+            "a message that it got, or what the request was given"
+        )
+    if step.kind == "workflow" and side == "received" and "langgraph.nodes" in step.attributes:
+        return "the app's own code gives it to the graph: edit what the graph's first node receives"
+    if step.kind == "request" and side == "received" and step.parent_id is None:
+        return "the app takes no input: give a function that takes the recorded one"
+    return ""
 
 
 def _read(step: Step, key: str) -> Iterator[Place]:

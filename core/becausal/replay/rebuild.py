@@ -96,10 +96,17 @@ def rebuild(body: bytes, part: Callable[[bytes], bytes | None], classes: Classes
     making = _Making(part, classes)
     try:
         value = making.read(body)
+    except UnmadeError:
+        raise
     except ValueError:
         if making.unmade is not None:  # msgpack tells of it by an exception of its own
             raise making.unmade from None
         raise
+    except (TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as failure:
+        # No recorder writes such a thing: somebody made it by hand.
+        raise UnmadeError(
+            f"what nothing can be made of ({type(failure).__name__}: {failure!s:.80})"
+        ) from failure
     _refuse_names(value)
     return value
 
@@ -129,8 +136,7 @@ class _Making(Reading):
     def nested(self, code: int, content: Any) -> object:
         if code == Code.ENUM:
             name, member, _ = content
-            cls: Any = self._classes.find(name)
-            return cls.__members__[member] if member in cls.__members__ else cls(content[2])
+            return _member(self._classes.find(name), member, content[2])
         if code == Code.SUBCLASS:
             return self._subclass(*content)
         if code == Code.ARRAY:
@@ -144,7 +150,8 @@ class _Making(Reading):
         cls = self._classes.find(name)
         bases: tuple[Any, ...] = (str, bytes, int, float, dict, list, tuple)
         base = next((base for base in bases if issubclass(cls, base)), None)
-        if base is None:
+        # Of another type its constructor would make something else: of a number, so many bytes.
+        if base is None or not isinstance(content, (list, tuple) if base is tuple else base):
             raise UnmadeError(f"an object of {name}")
         made: Any = base.__new__(cls, content) if base not in (dict, list) else base.__new__(cls)
         if base is dict:
@@ -173,8 +180,31 @@ def _made(cls: Any, fields: dict[Any, Any]) -> object:
     made = object.__new__(cls)
     order = [*getattr(cls, "__dataclass_fields__", {})]
     for name in sorted(fields, key=lambda name: order.index(name) if name in order else len(order)):
-        object.__setattr__(made, name, fields[name])
+        _put(made, name, fields[name])
     return made
+
+
+def _put(made: object, name: str, value: object) -> None:
+    """Put a field where it is kept, in a slot or in the instance's dict: a property's setter is the class's code."""
+    for base in type(made).__mro__:
+        slot = vars(base).get(name)
+        if isinstance(slot, types.MemberDescriptorType):
+            slot.__set__(made, value)
+            return
+    vars(made)[name] = value
+
+
+def _member(cls: Any, name: object, value: object) -> object:
+    """Return an enum's member, by its name or else by its value; flags may be several at once."""
+    if not issubclass(cls, enum.Enum):
+        raise UnmadeError(f"an object of {name_of(cls)}, which is no enum")
+    if name in cls.__members__:
+        return cls.__members__[name]
+    if value in cls._value2member_map_:
+        return cls._value2member_map_[value]
+    if issubclass(cls, enum.Flag) and type(value) is int and cls._missing_.__func__ is FLAGS_MISSING:
+        return cls(value)
+    raise UnmadeError(f"a member of {name_of(cls)} that it does not have any more")
 
 
 def _model(cls: Any, fields: dict[str, Any]) -> object:
@@ -209,6 +239,8 @@ def _array(name: str, form: str, shape: list[int], content: Any) -> object:
     array = numpy.frombuffer(content, dtype=form).reshape(shape).copy()
     return array if name == "numpy.ndarray" else array[()]
 
+
+FLAGS_MISSING: Any = vars(enum.Flag)["_missing_"].__func__
 
 _STANDARD: dict[str, Callable[[Any], object]] = {
     "collections.deque": collections.deque,

@@ -160,7 +160,7 @@ def replay(
         session = _session(recorded, recorder, classes_of(adapters, target.roots()), edits, live, standin)
         entries = tops(recorded.steps, target)
         check(session, recorded.steps, target, entries)
-        edits.check(session)
+        edits.check(session, {step.id for step in entries} if target.takes_input else ())
         session.kept_for[networking.OPEN] = bool(live) if network is None else network
         with _in_force(recorder, adapters):
             outcomes = _apart(lambda: _run(session, target, entries))

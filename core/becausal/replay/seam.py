@@ -13,6 +13,7 @@ from typing import Any, cast
 from becausal import semconv
 from becausal.context import current
 from becausal.observation import NOTHING, Observation, Opening
+from becausal.payload import Payload
 from becausal.replay.rebuild import UnmadeError
 from becausal.replay.session import Recalled, Session, in_force
 from becausal.step import OpenStep, StepRef
@@ -30,6 +31,15 @@ class Seam:
         if session is not None:
             session.opening(opening, parent)
 
+    def arriving(self, opening: Opening, received: Payload) -> Any:
+        """Return what an edit makes of what a step is about to receive; where there is none, what it would receive."""
+        session, value = in_force(), opening.received
+        if session is None or not session.edits_inputs:
+            return value
+        parent = opening.parent or current()
+        change = session.input_edit(opening.kind, opening.name, received, opening.attributes, parent)
+        return value if change is None else change(value)
+
     def begun(self, step: OpenStep) -> None:
         """Tell the replay that a step has begun."""
         session = in_force()
@@ -43,6 +53,8 @@ class Seam:
 
     def call(self, seen: Observation, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return what is called in a function's place."""
+        if seen.edited is not None:
+            return _amending_result(seen.edited, function)
         if seen.answers is None or in_force() is None:
             return function
 
@@ -143,10 +155,22 @@ def result_of(
     return _made(session, answer, functools.partial(make, answer))
 
 
+def _amending_result(
+    edited: Callable[[Callable[[Any], Any], Any], Any], function: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Return a function whose result is what an edit makes of it, where there is one."""
+
+    def amended(*args: Any, **kwargs: Any) -> Any:
+        result, change = function(*args, **kwargs), _change()
+        return result if change is None else edited(change, result)
+
+    return amended
+
+
 def _amending(
     edited: Callable[[Callable[[Any], Any], Any], Any], function: Callable[..., Awaitable[Any]]
 ) -> Callable[..., Awaitable[Any]]:
-    """Return a coroutine function whose result is what an edit makes of it, where there is one."""
+    """Return the same of a coroutine function."""
 
     async def amended(*args: Any, **kwargs: Any) -> Any:
         result, change = await function(*args, **kwargs), _change()

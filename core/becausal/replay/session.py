@@ -20,7 +20,7 @@ from becausal import canonical, clock, semconv
 from becausal.context import Scope, current
 from becausal.observation import NOTHING, Opening
 from becausal.payload import Bodies, Payload
-from becausal.replay.answers import ANSWERED, NOWHERE, Answers, Place, place_below
+from becausal.replay.answers import NOWHERE, Answers, Place, place_below
 from becausal.replay.divergence import Divergence, DivergenceError, Why
 from becausal.replay.memories import MemoryTwin
 from becausal.replay.order import Order
@@ -309,7 +309,7 @@ class Session:
 
     def output_edit(self, step: OpenStep) -> Callable[[Any], Any] | None:
         """Return what makes something else of what a step that runs again produces; None where nothing does."""
-        if not self._instead or step.kind in ANSWERED:
+        if not self._instead:
             return None
         with self._lock:
             if step.id not in self._stands_for:
