@@ -10,7 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
-from autogen_agentchat.agents import CodeExecutorAgent, UserProxyAgent
+from autogen_agentchat.agents import BaseChatAgent, CodeExecutorAgent, UserProxyAgent
+from autogen_agentchat.base import Response
+from autogen_agentchat.messages import TextMessage
 from autogen_agentchat.teams import RoundRobinGroupChat, SelectorGroupChat
 from autogen_core.code_executor import CodeBlock, CodeExecutor, CodeResult
 from autogen_core.memory import ListMemory, Memory, MemoryContent, MemoryQueryResult, UpdateContextResult
@@ -123,7 +125,9 @@ class Database(Memory):
         )
         return UpdateContextResult(memories=found)
 
-    async def add(self, content: Any, *_: Any) -> None: ...
+    async def add(self, content: Any, *_: Any) -> None:
+        outside.append("add")
+
     async def clear(self) -> None: ...
     async def close(self) -> None: ...
 
@@ -152,6 +156,29 @@ def with_a_workbench() -> RoundRobinGroupChat:
 def with_a_memory() -> RoundRobinGroupChat:
     a = speaker("a", lambda messages: " | ".join(map(text_of, messages)), memory=[Database()])
     return RoundRobinGroupChat([a, speaker("b")], max_turns=3)
+
+
+class Remembering(BaseChatAgent):
+    """An agent that writes down what it hears."""
+
+    def __init__(self) -> None:
+        super().__init__("remembering", "Remembers.")
+        self.memory = Database()
+
+    @property
+    def produced_message_types(self) -> Any:
+        return (TextMessage,)
+
+    async def on_messages(self, messages: Any, _: Any) -> Response:
+        await self.memory.add(MemoryContent(content=messages[-1].content, mime_type="text/plain"))
+        found = await self.memory.query("what?")
+        return Response(chat_message=TextMessage(content=str(found.results[0].content), source=self.name))
+
+    async def on_reset(self, _: Any) -> None: ...
+
+
+def with_an_agent_that_remembers() -> RoundRobinGroupChat:
+    return RoundRobinGroupChat([Remembering(), speaker("b")], max_turns=2)
 
 
 def with_a_list_that_is_empty_by_now() -> RoundRobinGroupChat:
@@ -202,6 +229,7 @@ def streaming_with_tools() -> SelectorGroupChat:
 MORE_TEAMS: list[Callable[[], Any]] = [
     with_a_workbench,
     with_a_memory,
+    with_an_agent_that_remembers,
     with_a_list_that_is_empty_by_now,
     with_code,
     with_a_person,

@@ -56,8 +56,8 @@ class Memories:
                         _updated, self._put, answers=replayed.update_result, redone=replayed.put_into_context
                     )
                 ),
-                "add": seen(Observation(self._adding, self._added)),
-                "clear": seen(Observation(_cleared, lambda step, result: NOTHING)),
+                "add": seen(Observation(self._adding, self._added, answers=replayed.written)),
+                "clear": seen(Observation(_cleared, lambda step, result: NOTHING, answers=replayed.written)),
             },
         )
 

@@ -23,6 +23,7 @@ __all__ = [
     "tool_result",
     "update_result",
     "workbench_result",
+    "written",
 ]
 
 MOST_ITEMS = 1_000
@@ -114,6 +115,10 @@ def update_result(answer: Answer) -> Any:
     from autogen_core.memory import UpdateContextResult
 
     return UpdateContextResult(memories=query_result(answer))
+
+
+def written(_: Answer) -> None:
+    """Return what `add` and `clear` return: nothing is written in a replay, and what was read then is known."""
 
 
 async def put_into_context(answer: Answer, memory: Any, model_context: Any) -> None:
