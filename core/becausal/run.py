@@ -282,6 +282,7 @@ class Run:
         *,
         standin: Standin | None = None,
         network: bool | None = None,
+        timeout: float | None = None,
     ) -> Replay[Run]:
         """Run the app again with the recorded answers of models, tools and memory, and see whether it does the same.
 
@@ -296,6 +297,8 @@ class Run:
                 A tool is never run unless it is named.
             standin: answers a call that the record does not know, in the place of a live one.
             network: whether the app may reach the network; by default only if something may run live.
+            timeout: so many seconds it may take in all; then it ends with a divergence. None: as long as it takes, or
+                60 seconds where work was cancelled in the recorded run, which may never end by itself.
 
         Raises:
             ReplayError: it cannot be replayed so; says why. Nothing has run.
@@ -308,6 +311,7 @@ class Run:
             live=live,
             standin=standin,
             network=network,
+            timeout=timeout,
         )
 
     def counterfactual(
@@ -362,9 +366,12 @@ class Run:
         *,
         standin: Standin | None = None,
         network: bool | None = None,
+        timeout: float | None = None,
     ) -> Replay[Run]:
         """Do what `replay` does, without holding up the caller's event loop."""
-        return await asyncio.to_thread(self.replay, app, edit, live, standin=standin, network=network)
+        return await asyncio.to_thread(
+            self.replay, app, edit, live, standin=standin, network=network, timeout=timeout
+        )
 
     def __repr__(self) -> str:
         return f"<Run {self.chain_id[:8]} {self.name!r}: {len(self.steps)} steps, {self.status}>"

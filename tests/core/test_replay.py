@@ -576,3 +576,65 @@ def test_the_input_of_an_app_that_takes_none_cannot_be_edited(passed_on: Run) ->
 
     with pytest.raises(ReplayError, match="own code makes it"):
         passed_on.replay(begins_by_itself, edit=becausal.edit(passed_on.steps[0]).to("snow"))
+
+
+# What does not end
+
+
+async def waits_for_ever(request: str) -> None:
+    with becausal.chain(request):
+        await asyncio.Event().wait()
+
+
+def test_a_replay_that_does_not_end_is_stopped_and_told(recording: Path) -> None:
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(waits_for_ever("wait"), 0.01))
+
+    played = becausal.last_run().replay(waits_for_ever, timeout=0.2)
+
+    assert played.divergence is not None
+    assert played.divergence.why == "timeout"
+    assert "it was given 0.2 seconds" in str(played.divergence)
+    assert not played.reproduced
+
+
+def test_a_replay_whose_thread_is_blocked_is_left_behind_and_runs_no_tool_when_it_wakes_up(
+    recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("becausal.replay.apart.GRACE", 0.01)
+    wakes_up, ended, is_replay = threading.Event(), threading.Event(), threading.Event()
+
+    def blocks(request: str) -> None:
+        with becausal.chain(request):
+            if is_replay.is_set():
+                wakes_up.wait(30)
+            try:
+                quote("tea")
+            finally:
+                ended.set()
+
+    blocks("buy")
+    run = becausal.last_run()
+    is_replay.set()
+    ended.clear()
+    calls.clear()
+
+    played = run.replay(blocks, timeout=0.2)
+    wakes_up.set()
+
+    assert played.divergence is not None
+    assert played.divergence.why == "timeout"
+    assert ended.wait(30)
+    assert calls == []
+
+
+def test_an_error_of_the_app_that_its_time_is_up_is_its_own(recording: Path) -> None:
+    async def gives_up(request: str) -> None:
+        with becausal.chain(request):
+            async with asyncio.timeout(0):
+                await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(gives_up("wait"))
+
+    assert becausal.last_run().replay(gives_up, timeout=30).divergence is None

@@ -127,22 +127,32 @@ def test_a_golden_file_replays(name: str, replay: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", ["0", "4711"])
-def test_a_golden_file_replays_in_another_process_whatever_its_hash_seed(seed: str) -> None:
+def test_a_golden_file_replays_in_another_process_whatever_its_hash_seed_and_leaves_nothing_behind(
+    seed: str, tmp_path: Path
+) -> None:
     code = """
 import sys
+import becausal
 from tests.golden import langgraph_app
 from becausal.regression import replayed
 replayed(sys.argv[1], langgraph_app.graph).reproduces()
+becausal.open(sys.argv[1]).last().replay(langgraph_app.graph)
 print("reproduced")
 """
     done = subprocess.run(
         [sys.executable, "-c", code, str(HERE / "langgraph-1.becausal")],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={
+            **os.environ,
+            "PYTHONHASHSEED": seed,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "TMPDIR": str(tmp_path),
+        },
     )
 
     assert done.stdout == "reproduced\n", done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_apps_are_still_what_was_recorded(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def add_to(commands: Commands) -> None:
         metavar="NAME",
         help="run this model or tool live (may be repeated); `models`: those whose request is new",
     )
+    again.add_argument("--timeout", type=float, metavar="SECONDS", help="how long it may take in all")
     again.add_argument("--network", action="store_true", help="let the app reach the network")
 
 
@@ -46,6 +47,7 @@ def _replay(options: argparse.Namespace) -> Answer:
         edits_of(options.edit) if options.edit else None,
         live,
         network=options.network or None,
+        timeout=options.timeout,
     )
     is_fine = found.reproduced or (bool(options.edit) and found.divergence is None)
     return Answer(lambda: replay.text(found), lambda: replay.json(found), lambda: FINE if is_fine else FOUND)

@@ -12,10 +12,10 @@ from becausal.step import Step, StepKind
 
 __all__ = ["Divergence", "DivergenceError", "Why"]
 
-Why = Literal["unknown", "needs_live", "unmade", "network"]
+Why = Literal["unknown", "needs_live", "unmade", "network", "timeout"]
 """Why a replay stopped. `unknown`: the record knows no such call. `needs_live`: an edit changed what is asked, and
 nobody was allowed to answer. `unmade`: the recorded answer could not be made again. `network`: the app
-reached for it."""
+reached for it. `timeout`: it did not end in the time that it was given."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Divergence:
             "needs_live": "what it asks has changed, so it would need a live call",
             "unmade": "the recorded answer cannot be made again",
             "network": "the app reached for the network",
+            "timeout": "it had not ended when its time was up",
         }[self.why]
         parts = [f"{self.kind} {self.name!r}{who} at {self.place}: {said}"]
         parts += [text for text in (self.detail, self.allows) if text]

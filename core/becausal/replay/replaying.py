@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextvars
 import inspect
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -23,6 +25,7 @@ from becausal.recorder import Recorder
 from becausal.replay import network as networking
 from becausal.replay.adapter import Entry, ReplayAdapter, replay_adapters
 from becausal.replay.answers import ANSWERED
+from becausal.replay.apart import Within, apart
 from becausal.replay.app import App, found_app, imported, tops
 from becausal.replay.check import check
 from becausal.replay.divergence import Divergence, DivergenceError
@@ -35,6 +38,10 @@ from becausal.step import Step
 from becausal.store import Store, open_store
 
 __all__ = ["Outcome", "Replay", "answering", "replay", "several"]
+
+
+PATIENCE = 60.0
+"""So many seconds a replay may take in whose run something was cancelled."""
 
 
 class Loadable(Recorded, Protocol):
@@ -147,6 +154,7 @@ def replay(
     live: bool | str | Collection[str] = False,
     standin: Standin | None = None,
     network: bool | None = None,
+    timeout: float | None = None,
 ) -> Replay[R]:
     """Run an app again, answered from the record; see `becausal.run.Run.replay`."""
     if app is None:
@@ -162,8 +170,12 @@ def replay(
         check(session, recorded.steps, target, entries)
         edits.check(session, {step.id for step in entries} if target.takes_input else ())
         session.kept_for[networking.OPEN] = bool(live) if network is None else network
-        with _in_force(recorder, adapters):
-            outcomes = _apart(lambda: _run(session, target, entries))
+        outcomes = apart(
+            lambda within: _run(session, target, entries, within),
+            lambda: _in_force(recorder, adapters),
+            session,
+            _limit(recorded) if timeout is None else timeout,
+        )
         recorder.flush(30.0)
         store = _to_read(recorder)
         session.read_from(
@@ -276,7 +288,7 @@ class _NoBodies:
         return None
 
 
-def _run(session: Session, app: App, entries: Sequence[Step]) -> list[Outcome]:
+def _run(session: Session, app: App, entries: Sequence[Step], within: Within) -> list[Outcome]:
     """Call the app for each entry, in one event loop of its own if it needs one."""
     outcomes: list[Outcome] = []
     with session.here(), asyncio.Runner() as runner:
@@ -285,7 +297,7 @@ def _run(session: Session, app: App, entries: Sequence[Step]) -> list[Outcome]:
                 given = session.recorded_input(step) if app.takes_input else None
                 result = app.run(Entry(step, given, session))
                 if inspect.isawaitable(result):
-                    result = runner.run(_awaited(result), context=contextvars.copy_context())
+                    result = runner.run(within(result), context=contextvars.copy_context())
                 outcomes.append(Outcome(result))
             except DivergenceError as divergence:
                 outcomes.append(Outcome(error=divergence))
@@ -297,26 +309,9 @@ def _run(session: Session, app: App, entries: Sequence[Step]) -> list[Outcome]:
     return outcomes
 
 
-async def _awaited(awaitable: Any) -> Any:
-    return await awaitable
-
-
-def _apart(work: Callable[[], list[Outcome]]) -> list[Outcome]:
-    """Do something in a thread of its own: the caller may stand in an event loop, or in a step."""
-    done: list[Any] = []
-
-    def run() -> None:
-        try:
-            done.append(work())
-        except BaseException as error:
-            done.append(error)
-
-    thread = threading.Thread(target=run, name="becausal replay")
-    thread.start()
-    thread.join()
-    if isinstance(done[0], BaseException):
-        raise done[0]
-    return done[0]  # type: ignore[no-any-return]
+def _limit(recorded: Recorded) -> float | None:
+    """Return how long a replay may take of which nobody has said it: what was cancelled may never end by itself."""
+    return PATIENCE if any(step.status == "cancelled" for step in recorded.steps) else None
 
 
 # What is in force in the process
@@ -391,5 +386,7 @@ def _to_read(recorder: Recorder) -> Store:
 
 
 def _new_store() -> str:
-    """Return a store for a replay of a cassette in a process that records nowhere."""
-    return f"sqlite:///{tempfile.mkdtemp(prefix='becausal-')}/replays.db"
+    """Return a store for a replay of a cassette in a process that records nowhere; it goes when the process ends."""
+    folder = tempfile.mkdtemp(prefix="becausal-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return f"sqlite:///{folder}/replays.db"
