@@ -23,6 +23,7 @@ from tests.integrations.fakes_langchain import PureModel, StreamingModel, echo
 from tests.integrations.replays import without_the_outside
 
 import becausal
+from becausal.replay import DivergenceError
 from becausal.run import Run
 
 asked: list[str] = []
@@ -259,3 +260,27 @@ def test_nothing_is_hooked_once_the_replay_is_over() -> None:
 
     after = [vars(PureModel)["_generate"], vars(type(price))["_run"], vars(BaseRetriever)["invoke"]]
     assert all(one is other for one, other in zip(before, after, strict=True))
+
+
+async def test_a_divergence_of_a_model_that_is_asked_asynchronously_comes_to_the_app_as_such(
+    recording: Path,
+) -> None:
+    said: list[BaseException] = []
+    words = ["tea"]
+
+    async def asks(request: str) -> None:
+        with becausal.chain(request):
+            try:
+                await PureModel(answer=echo).ainvoke([HumanMessage(words[0])])
+            except BaseException as error:
+                said.append(error)
+                raise
+
+    await asks("ask")
+    run = becausal.last_run()
+    words[0] = "coffee"
+
+    played = await run.areplay(asks)
+
+    assert played.divergence is not None
+    assert [type(error) for error in said] == [DivergenceError]

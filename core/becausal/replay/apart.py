@@ -79,6 +79,6 @@ def _overdue(session: Session, limit: float | None) -> DivergenceError:
     if session.divergence is None:
         session.divergence = Divergence(
             "timeout", "workflow", "the app", None, "the top", None, "", None, f"it was given {limit:g} seconds",
-            "give it more with timeout=",
+            "give it more with timeout= (`--timeout`)",
         )  # fmt: skip
     return DivergenceError(session.divergence)

@@ -14,7 +14,7 @@ from typing import Any
 from becausal import semconv
 from becausal.context import current
 from becausal.recorder import NOTHING
-from becausal.replay import Recalled, Session, in_force, recall, result_of
+from becausal.replay import DivergenceError, Recalled, Session, in_force, recall, result_of
 from becausal.step import OpenStep
 from becausal_integrations.langchain.rebuilt import chat_result, documents, pieces_of
 
@@ -66,6 +66,22 @@ def chat(step_of: Callable[[], OpenStep | None], original: Original) -> Original
         return original(*_edited(step, args), **kwargs) if found is None else result_of(found, chat_result)
 
     return asked
+
+
+def stopping(original: Original) -> Original:
+    """Hook `BaseChatModel.agenerate`: it takes what is no `Exception` for a result, of which it then asks too much."""
+
+    @functools.wraps(original)
+    async def generated(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await original(*args, **kwargs)
+        except AttributeError:
+            session = in_force()
+            if session is not None and session.divergence is not None:
+                raise DivergenceError(session.divergence) from None
+            raise
+
+    return generated
 
 
 def streaming(step_of: Callable[[], OpenStep | None], original: Original) -> Original:

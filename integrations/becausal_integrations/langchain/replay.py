@@ -74,6 +74,7 @@ class LangChainReplay:
             name: functools.partial(answering.streaming, self._step) for name in ("_stream", "_astream")
         }
         family(hooks, CHAT, {**chats, **streams})
+        replace(hooks, f"{CHAT}.agenerate", answering.stopping)
         family(hooks, TEXT, {"_generate": self._text, "_agenerate": self._text, **streams})
         for name in ("_generate_helper", "_agenerate_helper"):
             replace(hooks, f"{TEXT}.{name}", self._helping)
