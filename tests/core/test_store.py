@@ -617,3 +617,17 @@ def test_a_write_to_a_long_memory_costs_the_database_no_more_than_the_first(
     costs = [cost_of(number) for number in range(1, 400)]
 
     assert max(costs[-20:]) < 1.3 * max(costs[2:20])
+
+
+def test_a_number_that_is_none_is_its_text_and_costs_the_step_nothing_when_it_is_completed(
+    tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    store = opened(f"sqlite:///{tmp_path / 'runs.db'}")
+    half = step(1)
+    half.attributes = {"score": float("nan"), "most": float("inf"), "rows": ("a",), "share": 0.5}
+    store.write([half])
+    half.attributes = {**half.attributes, "later": True}
+    store.write([half])
+
+    (kept,) = store.load("c1")
+    assert kept.attributes == {"score": "nan", "most": "inf", "rows": ("a",), "share": 0.5, "later": True}

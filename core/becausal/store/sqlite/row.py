@@ -7,6 +7,7 @@ the `sqlite3` shell can read too; NULL when there are none.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,8 +43,25 @@ ZSTD = 1
 WORTH_COMPRESSING = 200
 
 # Attributes should be of the types in `Attribute`. One that is not becomes its text, rather than costing
-# the batch that it is in. ASCII, so that a lone surrogate passes.
-_json = json.JSONEncoder(separators=(",", ":"), default=str).encode
+# the batch that it is in. ASCII, so that a lone surrogate passes. No NaN: that is Python's own word, and SQLite, which
+# joins what two processes say of a step, reads the JSON of everybody else.
+_strict = json.JSONEncoder(separators=(",", ":"), default=str, allow_nan=False).encode
+
+
+def _json(value: object) -> str:
+    try:
+        return _strict(value)
+    except ValueError:
+        return _strict(_finite(value))
+
+
+def _finite(value: object) -> object:
+    """Return data in which a number that is none (`nan`, `inf`) is its text."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def number_of(step_id: str) -> int:
