@@ -68,7 +68,11 @@ def test_a_suggestion_is_code_that_declares_it(store: str, capsys: pytest.Captur
 
 def test_fields_within_others_are_suggested_by_name_and_by_path_where_two_have_it(store: str) -> None:
     for number in range(3):
-        brief = {"order_id": f"A-{number}", "notes": f"n{number}", "customer": {"id": 7, "name": f"Ada {number}"}}
+        brief = {
+            "order_id": f"A-{number}",
+            "notes": f"n{number}",
+            "customer": {"id": 7, "name": f"Ada {number}"},
+        }
         sent = {"brief": brief, "shop": {"name": "Acme"}}
         pass_on(sent, {"brief": {**brief, "notes": ""}, "shop": {"name": "Acme"}})
     assert becausal.flush()
@@ -87,7 +91,9 @@ def test_fields_within_others_are_suggested_by_name_and_by_path_where_two_have_i
 
 def test_the_facts_that_texts_always_carried_are_suggested_by_their_kind(store: str) -> None:
     for number in range(3):
-        text = f"Refund order A-10{number} with $4{number}.50, at most $100, says Ada Byron {'again ' * number}."
+        text = (
+            f"Refund order A-10{number} with $4{number}.50, at most $100, says Ada Byron {'again ' * number}."
+        )
         pass_on({"content": text, "source": "planner"}, {"content": f"The task: {text}", "source": "planner"})
     assert becausal.flush()
     runs = becausal.open(store)
