@@ -622,7 +622,7 @@ def test_a_write_to_a_long_memory_costs_the_database_no_more_than_the_first(
 def test_a_number_that_is_none_is_its_text_and_costs_the_step_nothing_when_it_is_completed(
     tmp_path: Path, opened: Callable[..., Store]
 ) -> None:
-    store = opened(f"sqlite:///{tmp_path / 'runs.db'}")
+    store = opened(tmp_path / "runs.db")
     half = step(1)
     half.attributes = {"score": float("nan"), "most": float("inf"), "rows": ("a",), "share": 0.5}
     store.write([half])
