@@ -47,65 +47,81 @@ def application(
         forwarder: hands every request on.
         max_body: bytes of a body, packed and unpacked.
     """
+    receiver = _Receiver(intake, token, forwarder, max_body)
+    return Starlette(
+        routes=[
+            Route("/v1/traces", receiver.answering(receiver.traces), methods=["POST"]),
+            Route("/v1/logs", receiver.answering(receiver.others), methods=["POST"]),
+            Route("/v1/metrics", receiver.answering(receiver.others), methods=["POST"]),
+            Route("/healthz", receiver.health, methods=["GET"]),
+        ]
+    )
 
-    coming = _Coming(max_body)
-    # Reading takes milliseconds of work: not on the loop that answers the others. One at a time: two would share
-    # Python's lock, and a hostile body is many times as large once it is read.
-    one_at_a_time = CapacityLimiter(1)
 
-    async def traces(request: Request) -> Response:
+class _Receiver:
+    """What answers at each address."""
+
+    def __init__(self, intake: Intake, token: str | None, forwarder: Forwarder | None, max_body: int) -> None:
+        self._intake, self._token, self._forwarder, self._max_body = intake, token, forwarder, max_body
+        self._coming = _Coming(max_body)
+        # Reading takes milliseconds of work: not on the loop that answers the others. One at a time: two would share
+        # Python's lock, and a hostile body is many times as large once it is read.
+        self._one_at_a_time = CapacityLimiter(1)
+
+    async def traces(self, request: Request) -> Response:
+        """Take spans in."""
         kind = _type(request)
-        if not intake.has_room:
-            raise _come_again(intake)
-        body = await coming.body(request)
-        received = await to_thread.run_sync(_received, request, body, kind, max_body, limiter=one_at_a_time)
-        if not intake.offer(received.spans, received.size):
-            raise _come_again(intake)
-        intake.note("spans rejected", received.rejected)
-        if forwarder is not None:
-            forwarder.pass_on("/v1/traces", body, request.headers)
+        if not self._intake.has_room:
+            raise _come_again(self._intake)
+        body = await self._coming.body(request)
+        received = await to_thread.run_sync(
+            _received, request, body, kind, self._max_body, limiter=self._one_at_a_time
+        )
+        if not self._intake.offer(received.spans, received.size):
+            raise _come_again(self._intake)
+        self._intake.note("spans rejected", received.rejected)
+        if self._forwarder is not None:
+            self._forwarder.pass_on("/v1/traces", body, request.headers)
         return Response(answer(kind, received.rejected), media_type=kind)
 
-    async def others(request: Request) -> Response:
-        if forwarder is None:
+    async def others(self, request: Request) -> Response:
+        """Hand logs and metrics on."""
+        if self._forwarder is None:
             raise Refusal(
                 404, "this receiver takes traces; name a backend with --forward for logs and metrics"
             )
         kind = _type(request)
-        forwarder.pass_on(request.url.path, await coming.body(request), request.headers)
+        self._forwarder.pass_on(request.url.path, await self._coming.body(request), request.headers)
         return Response(b"{}" if kind == JSON else b"", media_type=kind)
 
-    async def health(_: Request) -> Response:
-        counts = {**intake.counts(), **(forwarder.counts if forwarder is not None else {})}
-        return JSONResponse({"status": "ok", "counts": counts})
+    async def health(self, _: Request) -> Response:
+        """Tell what became of requests, spans and runs."""
+        handed_on = self._forwarder.counts if self._forwarder is not None else {}
+        return JSONResponse({"status": "ok", "counts": {**self._intake.counts(), **handed_on}})
 
-    def guarded(endpoint: Endpoint) -> Endpoint:
+    def answering(self, endpoint: Endpoint) -> Endpoint:
+        """Return an endpoint that asks for the token first, and tells a refusal as OTLP has it."""
+
         async def answered(request: Request) -> Response:
             try:
-                _check(request, token)
+                _check(request, self._token)
                 return await endpoint(request)
             except Refusal as refusal:
-                intake.note(f"requests refused: {refusal.status}")
-                headers = {"Retry-After": str(RETRY_AFTER_S)} if refusal.status == 429 else {}
-                if refusal.status == 401:
-                    headers["WWW-Authenticate"] = "Bearer"
-                # What was not read of the body is not waited for.
-                headers |= {} if coming.is_read(request) else {"Connection": "close"}
-                return JSONResponse({"message": str(refusal)}, refusal.status, headers)
+                return self._refused(request, refusal)
             except ClientDisconnect:
-                intake.note("requests broken off")
+                self._intake.note("requests broken off")
                 return Response(status_code=400)
 
         return answered
 
-    return Starlette(
-        routes=[
-            Route("/v1/traces", guarded(traces), methods=["POST"]),
-            Route("/v1/logs", guarded(others), methods=["POST"]),
-            Route("/v1/metrics", guarded(others), methods=["POST"]),
-            Route("/healthz", health, methods=["GET"]),
-        ]
-    )
+    def _refused(self, request: Request, refusal: Refusal) -> Response:
+        self._intake.note(f"requests refused: {refusal.status}")
+        headers = {"Retry-After": str(RETRY_AFTER_S)} if refusal.status == 429 else {}
+        if refusal.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        # What was not read of the body is not waited for.
+        headers |= {} if self._coming.is_read(request) else {"Connection": "close"}
+        return JSONResponse({"message": str(refusal)}, refusal.status, headers)
 
 
 def _received(request: Request, body: bytes, kind: str, limit: int) -> Received:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import uvicorn
+from starlette.applications import Starlette
 
 from becausal.errors import SettingsError
 from becausal.serve.app import application
@@ -66,16 +67,7 @@ def run(
     forwarder = None if forward is None else Forwarder(forward, forward_headers)
     try:
         app = application(intake, token=token, forwarder=forwarder)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_level="warning",
-                access_log=False,
-                lifespan="off",
-                limit_concurrency=MAX_CONNECTIONS,
-                timeout_graceful_shutdown=STOP_S,
-            )
-        )
+        server = _server(app)
         ready(f"http://{_shown(listening)}")
         with _told_to_stop(), _rare_collections():
             server.run(sockets=[listening])
@@ -85,6 +77,19 @@ def run(
             forwarder.close()
         intake.close()  # as long as it takes: what was acknowledged is to be written
     return {**intake.counts(), **(forwarder.counts if forwarder is not None else {})}
+
+
+def _server(app: Starlette) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_graceful_shutdown=STOP_S,
+        )
+    )
 
 
 @contextlib.contextmanager

@@ -11,8 +11,9 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from becausal.adapter import Hooks
 from becausal.context import current
-from becausal.instrument import Hooks
+from becausal.errors import ReplayError
 from becausal.recorder import Recorder
 from becausal.replay import Entry, in_force
 from becausal.step import OpenStep, Step
@@ -46,8 +47,8 @@ class AgentFrameworkReplay:
         return any(base is not None and isinstance(app, base) for base in bases)
 
     def run(self, app: Any, entry: Entry) -> Any:
-        """Never called: `problems` refuses."""
-        raise NotImplementedError(f"replaying runs of {NAME} is not there yet")
+        """Refuse once more what `problems` has refused."""
+        raise ReplayError(f"replaying runs of {NAME} is not there yet")
 
     def roots(self, app: Any) -> Iterable[object]:
         """Nothing is made again."""
