@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from becausal import semconv
+from becausal.adapter import AdapterReport
 from becausal.errors import BecausalError, BecausalWarning, StoreError
 from becausal.instrument import (
-    AdapterReport,
     active_recorder,
     hooks_report,
     instrument,

@@ -10,21 +10,19 @@ Asked for by name, a framework that cannot be hooked is an error. Found by itsel
 from __future__ import annotations
 
 import atexit
-import contextlib
 import importlib
 import importlib.metadata
 import os
-import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import wrapt
 from opentelemetry.trace import TracerProvider
-from packaging.specifiers import SpecifierSet
 
+from becausal.adapter import Adapter, AdapterReport, Hooks, adapters, in_range, packages, version_of
 from becausal.contracts import Contract, declare
 from becausal.errors import AdapterError, BecausalWarning, StoreError
 from becausal.guard import note_failure
@@ -36,13 +34,8 @@ from becausal.telemetry import Telemetry
 from becausal.writer import Writer
 
 __all__ = [
-    "Adapter",
-    "AdapterReport",
-    "Hook",
-    "Hooks",
     "active_recorder",
     "active_store",
-    "adapters",
     "flush",
     "hooks_report",
     "instrument",
@@ -56,36 +49,6 @@ __all__ = [
 EXIT_DEADLINE_S = 5.0
 
 
-@dataclass(slots=True)
-class Hook:
-    """One hooked place."""
-
-    place: str
-    """`module:Class.method`."""
-    state: Literal["waiting", "hooked", "gone"]
-    """`waiting` until its module is imported; `gone`: this version of the framework has no such place."""
-
-
-@dataclass(slots=True)
-class Hooks:
-    """What an adapter has hooked, and how to take it out again."""
-
-    installed: list[Hook] = field(default_factory=list)
-    undos: list[Callable[[], None]] = field(default_factory=list)
-
-    def add(self, place: str) -> Hook:
-        """Note a place that is to be hooked."""
-        hook = Hook(place, "waiting")
-        self.installed.append(hook)
-        return hook
-
-    def undo(self) -> None:
-        """Take every hook out, the last one first."""
-        while self.undos:
-            self.undos.pop()()
-        self.installed.clear()
-
-
 class Watching(Protocol):
     """What judges runs as they end (`becausal.watching.Watch`)."""
 
@@ -97,33 +60,6 @@ class Watching(Protocol):
 
     def forget(self) -> None:
         """Begin anew, in a child of a fork."""
-
-
-class Adapter(Protocol):
-    """An integration: knows where a framework is hooked and what its values mean."""
-
-    watches: str | None
-    """The distribution whose version counts; None for the standard library."""
-    supports: str
-    """The versions that it was checked with, as a PEP 440 specifier."""
-    requires: tuple[str, ...]
-    """Other adapters that it stands on."""
-
-    def install(self, recorder: Recorder, hooks: Hooks) -> None:
-        """Hook every place, each noted in `hooks` with what undoes it."""
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterReport:
-    """What is to be known of one adapter on this machine."""
-
-    name: str
-    watches: str | None
-    version: str | None
-    """None: not installed."""
-    supports: str
-    is_supported: bool
-    hooks: tuple[Hook, ...] = ()
 
 
 @dataclass(slots=True)
@@ -198,7 +134,7 @@ def instrument(
             if is_first:  # nothing, rather than a half
                 uninstrument()
             raise
-        active.recorder.packages = _packages(known[name] for name in active.hooks)
+        active.recorder.packages = packages(known[name] for name in active.hooks)
 
 
 def listen(
@@ -257,26 +193,6 @@ def store_url_in_use() -> str:
     return _last_store or Settings.read().store
 
 
-def adapters() -> dict[str, Adapter]:
-    """Return the adapters that are installed, by name; none of them has imported its framework.
-
-    One that cannot be loaded is warned of and left out.
-    """
-    found: dict[str, Adapter] = {}
-    for point in sorted(
-        importlib.metadata.entry_points(group="becausal.adapters"), key=lambda point: point.name
-    ):
-        try:
-            found[point.name] = point.load()()
-        except Exception as failure:  # whatever a package of somebody else's does on import
-            warnings.warn(
-                f"the adapter {point.name!r} ({point.value}) cannot be loaded and is left out: {failure!r}",
-                BecausalWarning,
-                stacklevel=3,
-            )
-    return found
-
-
 def hooks_report() -> list[AdapterReport]:
     """Return the state of every adapter in this process, by name."""
     hooks = {} if _active is None else _active.hooks
@@ -284,9 +200,9 @@ def hooks_report() -> list[AdapterReport]:
         AdapterReport(
             name,
             adapter.watches,
-            version := _version(adapter),
+            version := version_of(adapter),
             adapter.supports,
-            version is not None and _in_range(version, adapter.supports),
+            version is not None and in_range(version, adapter.supports),
             tuple(hooks[name].installed) if name in hooks else (),
         )
         for name, adapter in adapters().items()
@@ -325,12 +241,12 @@ def _chosen(frameworks: Sequence[str], known: dict[str, Adapter]) -> list[str]:
         if name not in known:
             there = ", ".join(sorted(known)) or "none: is becausal itself installed?"
             raise AdapterError(f"no adapter is called {name!r}; there are: {there}")
-        if _version(known[name]) is None:
+        if version_of(known[name]) is None:
             raise AdapterError(
                 f"{known[name].watches} is not installed, so {name!r} cannot be instrumented: "
                 f"pip install 'becausal[{name}]'"
             )
-    everything = [name for name, adapter in known.items() if _version(adapter) is not None]
+    everything = [name for name, adapter in known.items() if version_of(adapter) is not None]
     standing = [name for name, adapter in known.items() if adapter.watches is None]
     order: dict[str, None] = {}
 
@@ -356,8 +272,8 @@ def _differs(
 
 
 def _install(name: str, adapter: Adapter, active: _Active, *, was_named: bool) -> None:
-    version = _version(adapter)
-    if version is not None and not _in_range(version, adapter.supports):
+    version = version_of(adapter)
+    if version is not None and not in_range(version, adapter.supports):
         done = (
             "what still fits is recorded" if was_named else f"it is left alone, unless it is named: {name!r}"
         )
@@ -414,29 +330,6 @@ def _recorder(settings: Settings, tracer_provider: TracerProvider | None) -> Rec
     if writer is not None:
         writer.on_gap = recorder.encoder.forget
     return recorder
-
-
-def _packages(watching: Iterable[Adapter]) -> tuple[str, ...]:
-    """Return the versions of Python, of becausal and of what adapters watch, as `name==version`."""
-    names = ["becausal", *sorted({adapter.watches for adapter in watching if adapter.watches is not None})]
-    found = ["python==" + ".".join(map(str, sys.version_info[:3]))]
-    for name in names:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # becausal, run from its source
-            found.append(f"{name}=={importlib.metadata.version(name)}")
-    return tuple(found)
-
-
-def _version(adapter: Adapter) -> str | None:
-    if adapter.watches is None:
-        return ""
-    try:
-        return importlib.metadata.version(adapter.watches)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _in_range(version: str, supports: str) -> bool:
-    return not version or SpecifierSet(supports).contains(version, prereleases=True)
 
 
 def _flush_in_pool_workers() -> None:

@@ -21,9 +21,9 @@ import threading
 from collections import OrderedDict
 from typing import Any
 
+from becausal.adapter import Hooks
 from becausal.context import Scope
 from becausal.guard import guarded
-from becausal.instrument import Hooks
 from becausal.propagation import CausalPropagator, extract, inject, remote_step
 from becausal.recorder import Recorder
 from becausal_integrations.patch import when_imported

@@ -21,8 +21,9 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
     BaseInstrumentor,
 )
 
+from becausal.adapter import adapters
 from becausal.errors import BecausalError, BecausalWarning
-from becausal.instrument import adapters, instrument, uninstrument
+from becausal.instrument import instrument, uninstrument
 
 __all__ = [
     "AgentFrameworkInstrumentor",

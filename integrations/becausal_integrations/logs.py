@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from becausal.adapter import Hooks
 from becausal.guard import guarded
-from becausal.instrument import Hooks
 from becausal.logs import note
 from becausal.recorder import Recorder
 

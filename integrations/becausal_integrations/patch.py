@@ -22,9 +22,9 @@ from typing import Any
 import wrapt
 from opentelemetry.context import Context
 
+from becausal.adapter import Hook, Hooks
 from becausal.context import Scope
 from becausal.guard import guarded
-from becausal.instrument import Hook, Hooks
 from becausal.recorder import Observation, Recorder
 from becausal.standin import FunctionStandIn
 

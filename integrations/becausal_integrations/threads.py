@@ -24,8 +24,8 @@ from typing import Any
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
+from becausal.adapter import Hooks
 from becausal.context import Scope, current
-from becausal.instrument import Hooks
 from becausal.recorder import Recorder
 from becausal_integrations.patch import replace
 

@@ -15,8 +15,9 @@ from tests.core.builders import research_team
 
 import becausal
 from becausal import doctor
+from becausal.adapter import AdapterReport, Hook
 from becausal.doctor import Diagnosis, diagnose, foreign_instrumentors
-from becausal.instrument import AdapterReport, Hook, active_recorder
+from becausal.instrument import active_recorder
 from becausal.store import open_store
 from becausal.views import checkup
 

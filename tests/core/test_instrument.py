@@ -21,8 +21,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import becausal
+from becausal.adapter import Hooks, adapters
 from becausal.errors import AdapterError, BecausalWarning, SettingsError, StoreError
-from becausal.instrument import Hooks, active_recorder, adapters, hooks_report, store_url_in_use
+from becausal.instrument import active_recorder, hooks_report, store_url_in_use
 from becausal.recorder import Observation, Opening, Recorder
 from becausal.store import open_store
 from becausal_integrations.patch import observe

@@ -46,8 +46,9 @@ from tests.integrations.having import (
 )
 
 import becausal
+from becausal.adapter import Hooks
 from becausal.context import current
-from becausal.instrument import Hooks, hooks_report
+from becausal.instrument import hooks_report
 from becausal.recorder import Recorder
 from becausal.step import Step
 from becausal.telemetry import Telemetry

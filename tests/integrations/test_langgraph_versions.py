@@ -12,8 +12,9 @@ from packaging.specifiers import SpecifierSet
 from tests.versions import ROWS
 
 import becausal
+from becausal.adapter import Adapter
 from becausal.errors import BecausalWarning
-from becausal.instrument import Adapter, hooks_report
+from becausal.instrument import hooks_report
 from becausal_integrations.langchain import LangChainAdapter
 from becausal_integrations.langgraph import LangGraphAdapter
 

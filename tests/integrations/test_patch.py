@@ -18,7 +18,7 @@ import pytest
 from opentelemetry import context as otel_context
 
 from becausal import guard
-from becausal.instrument import Hooks
+from becausal.adapter import Hooks
 from becausal.observation import Observation, Opening
 from becausal.recorder import Recorder
 from becausal.step import Step

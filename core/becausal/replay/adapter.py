@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from becausal.instrument import Hooks, adapters, is_hooked
+from becausal.adapter import Hooks, adapters
+from becausal.instrument import is_hooked
 from becausal.recorder import NOTHING, Recorder
 from becausal.replay.session import Session
 from becausal.step import Step

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
+from becausal.adapter import Hooks
 from becausal.answers.comparison import Comparison, compare
 from becausal.answers.comparison.pair import Pair
 from becausal.answers.recorded import Recorded
 from becausal.errors import ReplayError
-from becausal.instrument import Hooks, active_recorder, instrument, uninstrument
+from becausal.instrument import active_recorder, instrument, uninstrument
 from becausal.payload import Bodies
 from becausal.recorder import Recorder
 from becausal.replay import network as networking

@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from becausal.adapter import AdapterReport
 from becausal.callback import MISSES
 from becausal.doctor import Diagnosis, Foreign
-from becausal.instrument import AdapterReport
 from becausal.views.clean import line, styled
 
 __all__ = ["json", "text"]

@@ -52,7 +52,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from becausal.instrument import Hooks
+from becausal.adapter import Hooks
 from becausal.recorder import Observation, Recorder
 from becausal_integrations.agent_framework.agents import Agents
 from becausal_integrations.agent_framework.edges import Edges

@@ -44,7 +44,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from becausal.instrument import Hooks
+from becausal.adapter import Hooks
 from becausal.recorder import Recorder
 from becausal_integrations.autogen import doors
 from becausal_integrations.autogen.chat import Chat

@@ -15,8 +15,8 @@ from itertools import islice
 from operator import is_
 from typing import TYPE_CHECKING, Any
 
+from becausal.adapter import Hooks
 from becausal.context import current
-from becausal.instrument import Hooks
 from becausal.recorder import Recorder
 from becausal.step import OpenStep, StepRef
 from becausal_integrations.autogen.hooking import noticed

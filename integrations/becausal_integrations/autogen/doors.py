@@ -41,7 +41,7 @@ from __future__ import annotations
 
 import functools
 
-from becausal.instrument import Hooks
+from becausal.adapter import Hooks
 from becausal.recorder import Recorder
 from becausal_integrations.autogen import native
 from becausal_integrations.autogen.answers import Answers

@@ -13,9 +13,9 @@ import functools
 from typing import Any, Literal
 
 from becausal import semconv
+from becausal.adapter import Hooks
 from becausal.canonical.hiding import hidden_name
 from becausal.context import current
-from becausal.instrument import Hooks
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.step import OpenStep
 from becausal.versions import Versions

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
+from becausal.adapter import Hooks
 from becausal.context import current
-from becausal.instrument import Hooks
 from becausal.recorder import Observation, Opening, Recorder
 from becausal.step import Cause, Grade, OpenStep, Status, StepRef
 from becausal_integrations.autogen import describe, replayed

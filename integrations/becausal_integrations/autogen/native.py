@@ -27,9 +27,9 @@ from opentelemetry import trace
 from opentelemetry.trace import Span
 
 from becausal import semconv
+from becausal.adapter import Hooks
 from becausal.context import current
 from becausal.guard import guarded
-from becausal.instrument import Hooks
 from becausal.recorder import Recorder
 from becausal.step import OpenStep
 from becausal_integrations.patch import Make, replace

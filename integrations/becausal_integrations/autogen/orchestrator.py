@@ -14,8 +14,8 @@ import functools
 from typing import Any
 
 from becausal import semconv
+from becausal.adapter import Hooks
 from becausal.context import current
-from becausal.instrument import Hooks
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.step import Choice, OpenStep
 from becausal_integrations.autogen import describe

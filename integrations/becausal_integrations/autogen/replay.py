@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from becausal import semconv
-from becausal.instrument import Hooks
+from becausal.adapter import Hooks
 from becausal.recorder import NOTHING, Recorder
 from becausal.replay import Entry
 from becausal.step import Step

@@ -26,8 +26,8 @@ from contextlib import aclosing
 from typing import Any
 
 from becausal import semconv
+from becausal.adapter import Hooks
 from becausal.context import current
-from becausal.instrument import Hooks
 from becausal.recorder import Recorder
 from becausal.replay import DivergenceError, Recalled, Session, in_force, recall, result_of
 from becausal.step import OpenStep, StepKind, StepRef

@@ -7,8 +7,8 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
+from becausal.adapter import Hooks
 from becausal.context import current
-from becausal.instrument import Hooks
 from becausal.recorder import Observation, Opening, Recorder
 from becausal.step import Cause, OpenStep, Status, StepRef
 from becausal_integrations.autogen import describe

@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
+from becausal.adapter import Hooks
 from becausal.context import current
-from becausal.instrument import Hooks
 from becausal.recorder import Observation, Opening, Recorder
 from becausal.step import Cause, OpenStep, Status, StepRef
 from becausal_integrations.autogen import describe, replayed

@@ -49,7 +49,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from becausal.instrument import Hooks
+from becausal.adapter import Hooks
 from becausal.recorder import Observation, Recorder
 from becausal_integrations.langchain import retrievers
 from becausal_integrations.langchain.calls import Calls

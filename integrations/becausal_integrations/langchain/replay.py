@@ -29,8 +29,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from becausal.adapter import Hooks
 from becausal.context import current
-from becausal.instrument import Hooks
 from becausal.recorder import Recorder
 from becausal.replay import Entry, Recalled, Session, in_force
 from becausal.step import OpenStep, Step

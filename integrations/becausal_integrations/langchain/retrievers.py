@@ -24,8 +24,8 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from becausal import semconv
+from becausal.adapter import Hooks
 from becausal.context import current
-from becausal.instrument import Hooks
 from becausal.recorder import Observation, Opening, Recorder
 from becausal.step import Cause, OpenStep, Status, StepRef
 from becausal_integrations.langchain.attempts import attempt_after

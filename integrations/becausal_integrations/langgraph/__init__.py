@@ -49,7 +49,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from becausal.instrument import Hooks
+from becausal.adapter import Hooks
 from becausal.recorder import Observation, Recorder
 from becausal_integrations.langgraph import checkpoints, injected, kept, remote, stores
 from becausal_integrations.langgraph.attempts import Attempts

@@ -21,8 +21,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
+from becausal.adapter import Hooks
 from becausal.context import current
-from becausal.instrument import Hooks
 from becausal.recorder import NOTHING, Opening, Recorder
 from becausal.step import OpenStep
 from becausal_integrations.langgraph.channels import is_state

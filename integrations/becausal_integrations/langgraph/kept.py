@@ -20,7 +20,7 @@ import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from becausal.instrument import Hooks
+from becausal.adapter import Hooks
 from becausal.recorder import NOTHING, Recorder, Sealed
 from becausal_integrations.langgraph.describe import is_of
 from becausal_integrations.langgraph.register import Register

@@ -34,9 +34,9 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from becausal import semconv
+from becausal.adapter import Hooks
 from becausal.context import current
 from becausal.guard import guarded
-from becausal.instrument import Hooks
 from becausal.propagation import extract, inject, remote_step
 from becausal.recorder import Observation, Opening, Recorder
 from becausal.standin import FunctionStandIn

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from becausal import semconv
-from becausal.instrument import Hooks
+from becausal.adapter import Hooks
 from becausal.recorder import NOTHING, Recorder
 from becausal.replay import Entry
 from becausal.step import Step

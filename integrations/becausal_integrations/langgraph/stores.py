@@ -33,9 +33,9 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from becausal import semconv
+from becausal.adapter import Hooks
 from becausal.canonical.hiding import hidden_name
 from becausal.context import current, with_step
-from becausal.instrument import Hooks
 from becausal.recorder import NOTHING, Recorder
 from becausal.standin import FunctionStandIn
 from becausal.step import OpenStep, RemoteStep, StepKind

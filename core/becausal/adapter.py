@@ -1,0 +1,123 @@
+"""What an adapter is, and how those that are installed are found.
+
+Adapters are found by the entry-point group `becausal.adapters`; nothing of a framework is imported to find them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from packaging.specifiers import SpecifierSet
+
+from becausal.errors import BecausalWarning
+from becausal.recorder import Recorder
+
+__all__ = ["Adapter", "AdapterReport", "Hook", "Hooks", "adapters", "in_range", "packages", "version_of"]
+
+
+@dataclass(slots=True)
+class Hook:
+    """One hooked place."""
+
+    place: str
+    """`module:Class.method`."""
+    state: Literal["waiting", "hooked", "gone"]
+    """`waiting` until its module is imported; `gone`: this version of the framework has no such place."""
+
+
+@dataclass(slots=True)
+class Hooks:
+    """What an adapter has hooked, and how to take it out again."""
+
+    installed: list[Hook] = field(default_factory=list)
+    undos: list[Callable[[], None]] = field(default_factory=list)
+
+    def add(self, place: str) -> Hook:
+        """Note a place that is to be hooked."""
+        hook = Hook(place, "waiting")
+        self.installed.append(hook)
+        return hook
+
+    def undo(self) -> None:
+        """Take every hook out, the last one first."""
+        while self.undos:
+            self.undos.pop()()
+        self.installed.clear()
+
+
+class Adapter(Protocol):
+    """An integration: knows where a framework is hooked and what its values mean."""
+
+    watches: str | None
+    """The distribution whose version counts; None for the standard library."""
+    supports: str
+    """The versions that it was checked with, as a PEP 440 specifier."""
+    requires: tuple[str, ...]
+    """Other adapters that it stands on."""
+
+    def install(self, recorder: Recorder, hooks: Hooks) -> None:
+        """Hook every place, each noted in `hooks` with what undoes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterReport:
+    """What is to be known of one adapter on this machine."""
+
+    name: str
+    watches: str | None
+    version: str | None
+    """None: not installed."""
+    supports: str
+    is_supported: bool
+    hooks: tuple[Hook, ...] = ()
+
+
+def adapters() -> dict[str, Adapter]:
+    """Return the adapters that are installed, by name; none of them has imported its framework.
+
+    One that cannot be loaded is warned of and left out.
+    """
+    found: dict[str, Adapter] = {}
+    for point in sorted(
+        importlib.metadata.entry_points(group="becausal.adapters"), key=lambda point: point.name
+    ):
+        try:
+            found[point.name] = point.load()()
+        except Exception as failure:  # whatever a package of somebody else's does on import
+            warnings.warn(
+                f"the adapter {point.name!r} ({point.value}) cannot be loaded and is left out: {failure!r}",
+                BecausalWarning,
+                stacklevel=3,
+            )
+    return found
+
+
+def packages(watching: Iterable[Adapter]) -> tuple[str, ...]:
+    """Return the versions of Python, of becausal and of what adapters watch, as `name==version`."""
+    names = ["becausal", *sorted({adapter.watches for adapter in watching if adapter.watches is not None})]
+    found = ["python==" + ".".join(map(str, sys.version_info[:3]))]
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # becausal, run from its source
+            found.append(f"{name}=={importlib.metadata.version(name)}")
+    return tuple(found)
+
+
+def version_of(adapter: Adapter) -> str | None:
+    """Return the version of what an adapter watches: empty for the standard library, None where it is not installed."""
+    if adapter.watches is None:
+        return ""
+    try:
+        return importlib.metadata.version(adapter.watches)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def in_range(version: str, supports: str) -> bool:
+    """Return whether an adapter was checked with a version."""
+    return not version or SpecifierSet(supports).contains(version, prereleases=True)
