@@ -20,22 +20,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from becausal import canonical, clock, semconv
+from becausal import clock, semconv
 from becausal.canonical.hiding import hidden_name
 from becausal.context import current
 from becausal.delta import Delta, delta
 from becausal.errors import MemoryConflictError, MemoryKeyError, MemoryValueError
 from becausal.instrument import active_recorder, active_store, store_url_in_use
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent, Operation, value_at
-from becausal.observation import NOTHING, Observation, Opening
-from becausal.payload import Payload
-from becausal.recorder import Recorder
+from becausal.memory_step import kept_whole, recorded
+from becausal.observation import NOTHING
 from becausal.settings import store_url
-from becausal.step import Attribute, Cause, OpenStep, StepKind
+from becausal.step import Attribute
 from becausal.store import Store, open_store
 
 __all__ = ["Memory", "MemorySnapshot"]
@@ -294,7 +293,7 @@ class Memory:
     ) -> MemoryEvent:
         if not isinstance(key, str) or not key:
             raise MemoryValueError(f"a memory's key is a text that is not empty, not {key!r}")
-        payload, bodies = (None, {}) if value is NOTHING else _kept_whole(self.name, key, value)
+        payload, bodies = (None, {}) if value is NOTHING else kept_whole(self.name, key, value)
 
         def append() -> MemoryEvent:
             writer = current()  # the step that records this, where one does
@@ -318,7 +317,7 @@ class Memory:
             return appended
 
         said: dict[str, Attribute] = {semconv.MEMORY_OPERATION: operation}
-        return _recorded(append, "memory_write", self.name, key, value, said)
+        return recorded(append, "memory_write", self.name, key, value, said)
 
     def _conflict(self, key: str, expected: int | None) -> str:
         history = self.history(key)
@@ -333,7 +332,7 @@ class Memory:
     def _read(self, key: str, seq: int | None) -> MemoryEvent | None:
         # A reader that asks for a moment of the past knows that it is one.
         asked: dict[str, Attribute] = {} if seq is None else {semconv.MEMORY_AS_OF: seq}
-        return _recorded(
+        return recorded(
             lambda: value_at(self.history(key), seq),
             "memory_read",
             self.name,
@@ -345,7 +344,7 @@ class Memory:
 
     def _edited(self, key: str, change: Callable[[Any], Any], event: MemoryEvent | None) -> MemoryEvent:
         """Return the event that a replay reads, with what an edit makes of its value."""
-        payload, _ = _kept_whole(self.name, key, change(NOTHING if event is None else self._value(event)))
+        payload, _ = kept_whole(self.name, key, change(NOTHING if event is None else self._value(event)))
         if event is not None:
             return replace(event, payload=payload)
         return MemoryEvent(
@@ -380,69 +379,3 @@ class MemorySnapshot:
 
     def __repr__(self) -> str:
         return f"<{self._memory!r} at {self.seq}>"
-
-
-# Inside
-
-
-class _Bodies:
-    def __init__(self, found: Callable[[bytes], bytes | None]) -> None:
-        self.body = found
-
-
-def _kept_whole(name: str, key: str, value: object) -> tuple[Payload, dict[bytes, bytes]]:
-    encoded = canonical.encode(value)
-    if encoded.lossy:
-        where, why = encoded.lossy[0]
-        raise MemoryValueError(
-            f"{name}/{key}: this value cannot be kept whole ({where}: {why}); write what it stands for, such as a "
-            "path or plain data"
-        )
-    bodies = dict([*encoded.parts, (encoded.digest, encoded.body)])
-    payload = Payload(
-        canonical.digest_text(encoded.digest),
-        canonical.digest_text(encoded.belief),
-        encoded.size,
-        encoded.type_name,
-        bodies=_Bodies(bodies.get),
-    )
-    return payload, bodies
-
-
-def _recorded(
-    work: Callable[[], T],
-    kind: StepKind,
-    name: str,
-    key: str,
-    value: object,
-    said: Mapping[str, Attribute],
-    *,
-    edited: Callable[[Callable[[Any], Any], Any], Any] | None = None,
-) -> T:
-    """Do what is done to a memory, as a step of the run that it belongs to; outside every chain there is none."""
-    recorder = active_recorder()
-    if recorder is None or current() is None:
-        return work()
-    # The log has the key, as it has the value; where no content may be kept, what is told of it does not.
-    told_key = hidden_name(key) if recorder.withholds_content else key
-    told = {semconv.MEMORY_STORE: name, semconv.MEMORY_RECORD: told_key, **said}
-    seen = Observation(
-        lambda: Opening(kind, name, received=value, attributes=told),
-        lambda step, event: _seen(recorder, step, event),
-        edited=edited,
-    )
-    result: T = recorder.call(seen, work)
-    return result
-
-
-def _seen(recorder: Recorder, step: OpenStep, event: MemoryEvent | None) -> object:
-    """Say which version a step wrote or read; returns what it read."""
-    if event is None:
-        return NOTHING
-    step.attributes |= {semconv.MEMORY_VERSION: event.version, semconv.MEMORY_EVENT: event.hash[:16]}
-    if step.kind != "memory_read":
-        return NOTHING
-    if event.step_id is not None:
-        evidence = f"memory {step.attributes[semconv.MEMORY_RECORD]}@{event.version}"
-        recorder.cause(step, Cause(event.step_id, "memory", "observed", evidence))
-    return event.payload.value() if event.payload is not None and event.payload.is_kept else NOTHING

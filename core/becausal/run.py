@@ -46,8 +46,8 @@ from becausal.handoff import Handoff
 from becausal.logline import LogLine, lines_of
 from becausal.memory_view import Held, MemoryView
 from becausal.payload import Payload
+from becausal.replay.recalled import Standin
 from becausal.replay.replaying import Replay, replay, several
-from becausal.replay.session import Standin
 from becausal.step import Status, Step
 from becausal.store import Store
 from becausal.toolcall import ToolCall

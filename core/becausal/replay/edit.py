@@ -24,7 +24,8 @@ from becausal.answers.comparison.pair import Side
 from becausal.answers.recorded import Recorded
 from becausal.errors import ReplayError, StepNotFoundError
 from becausal.replay.answers import ANSWERED
-from becausal.replay.session import Recalled, Session
+from becausal.replay.recalled import Recalled
+from becausal.replay.session import Session
 from becausal.step import Step
 
 __all__ = ["Edit", "Edits", "Place", "edit"]

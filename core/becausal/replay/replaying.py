@@ -32,9 +32,10 @@ from becausal.replay.check import check
 from becausal.replay.divergence import Divergence, DivergenceError
 from becausal.replay.edit import Edits
 from becausal.replay.rebuild import Classes
+from becausal.replay.recalled import Standin
 from becausal.replay.same import is_same
 from becausal.replay.seam import Seam
-from becausal.replay.session import Session, Standin
+from becausal.replay.session import Session
 from becausal.step import Step
 from becausal.store import Store, open_store
 

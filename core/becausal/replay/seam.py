@@ -15,7 +15,8 @@ from becausal.context import current
 from becausal.observation import NOTHING, Observation, Opening
 from becausal.payload import Payload
 from becausal.replay.rebuild import UnmadeError
-from becausal.replay.session import Recalled, Session, in_force
+from becausal.replay.recalled import Recalled
+from becausal.replay.session import Session, in_force
 from becausal.step import OpenStep, StepRef
 from becausal.store import Store
 
