@@ -42,7 +42,7 @@ class Runs:
         Raises:
             RunNotFoundError: there is none yet.
         """
-        infos = [*islice(self._of_the_app(), MOST_NAMED)]
+        infos = [*islice(self._newest(but=ASIDE), MOST_NAMED)]
         if not infos:
             raise RunNotFoundError(self._nothing_yet())
         return self._load(self._not_within_another(infos))
@@ -75,8 +75,7 @@ class Runs:
         """
         if replays:
             return self.store.chains(limit=limit)
-        there = (info for info in self.store.chains() if not info.chain_id.startswith(REPLAYS))
-        return [*islice(there, limit)]
+        return [*islice(self._newest(but=REPLAYS), limit)]
 
     def contaminated_by(
         self, of: Asked | Finding | Held | Version, *, run: str | None = None, possible: bool = False
@@ -129,12 +128,20 @@ class Runs:
     def __repr__(self) -> str:
         return f"<Runs in {self.store.url}>"
 
-    def _of_the_app(self) -> Iterator[ChainInfo]:
-        """Yield the chains that are runs of the app's, newest first; the newest few are asked for first."""
-        for limit, skipped in ((MOST_NAMED, 0), (None, MOST_NAMED)):
-            for info in self.store.chains(limit=limit)[skipped:]:
-                if not info.chain_id.startswith(ASIDE):
-                    yield info
+    def _newest(self, *, but: str | tuple[str, ...]) -> Iterator[ChainInfo]:
+        """Yield the chains whose ids do not begin so, newest first; the newest few are asked for first."""
+        known: set[str] = set()  # while an app writes, one that was told comes again further back
+        asked = MOST_NAMED
+        while True:
+            infos = self.store.chains(limit=asked)
+            for info in infos:
+                if info.chain_id not in known:
+                    known.add(info.chain_id)
+                    if not info.chain_id.startswith(but):
+                        yield info
+            if len(infos) < asked:
+                return
+            asked *= 8
 
     def _not_within_another(self, infos: ChainInfos) -> ChainInfo:
         """Return the newest of some chains; where a tool or a model began it while a run was under way, that run."""

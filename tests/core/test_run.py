@@ -224,3 +224,16 @@ def test_one_may_ask_about_whatever_tells_of_a_step() -> None:
     assert run.blame(20_000_000).segments[0].source == "tool"
     with pytest.raises(StepNotFoundError, match="a int is no step: give a step, a handoff"):
         run.why(3)  # type: ignore[arg-type]
+
+
+def test_the_newest_runs_are_found_behind_any_number_of_replays_each_once(store: str) -> None:
+    becausal.instrument("threads", store=store)
+    for name in ("one", *(f"replay{number}" for number in range(100)), "two", *("replay-a", "replay-b")):
+        with becausal.chain("q", id=name):
+            pass
+    becausal.uninstrument()
+    with becausal.open(store) as runs:
+        assert [info.chain_id for info in runs.list(replays=False)] == ["two", "one"]
+        assert [info.chain_id for info in runs.list(limit=1, replays=False)] == ["two"]
+        assert runs.last().chain_id == "two"
+        assert len(runs.list()) == 104

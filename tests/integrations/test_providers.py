@@ -114,11 +114,12 @@ def test_the_last_instrumentor_that_goes_takes_every_hook_out(
 
 
 def test_a_store_that_cannot_be_used_ends_no_auto_instrumentation(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     from becausal_integrations.instrumentors import LangGraphInstrumentor
 
     (tmp_path / "broken.db").write_bytes(b"no database at all, and long enough to be read as one" * 100)
     monkeypatch.setenv("BECAUSAL_STORE", f"sqlite:///{tmp_path / 'broken.db'}")
     LangGraphInstrumentor().instrument()  # -W error: a warning would be raised here
+    assert "becausal does not record langgraph: " in caplog.text
     LangGraphInstrumentor().uninstrument()
