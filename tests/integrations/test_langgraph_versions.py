@@ -12,7 +12,7 @@ from packaging.specifiers import SpecifierSet
 from tests.versions import ROWS
 
 import becausal
-from becausal.adapter import Adapter
+from becausal.adapter import Adapter, version_of
 from becausal.errors import BecausalWarning
 from becausal.instrument import hooks_report
 from becausal_integrations.langchain import LangChainAdapter
@@ -38,12 +38,11 @@ def test_outside_the_range_it_is_warned_of_and_no_place_is_touched(
     monkeypatch: pytest.MonkeyPatch, store: str, watched: str, version: str
 ) -> None:
     module = sys.modules["becausal.instrument"]  # the name itself is the function's
-    real = vars(module)["_version"]
 
     def as_if(adapter: Adapter) -> Any:
-        return version if adapter.watches == watched else real(adapter)
+        return version if adapter.watches == watched else version_of(adapter)
 
-    monkeypatch.setattr(module, "_version", as_if)
+    monkeypatch.setattr(module, "version_of", as_if)
     before = standing(watched)
     with pytest.warns(BecausalWarning, match=f"{watched} {version} is outside the range .* it is left alone"):
         becausal.instrument(store=store)
