@@ -6,17 +6,31 @@ import io
 import json
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from rich.console import Console
 from tests.core.builders import research_team
 
 import becausal
-from becausal import doctor
 from becausal.adapter import AdapterReport, Hook
-from becausal.doctor import Diagnosis, diagnose, foreign_instrumentors
+from becausal.cli import main
+from becausal.doctor import (
+    CHECKS,
+    Check,
+    Diagnosis,
+    Line,
+    Patient,
+    advice,
+    diagnose,
+    foreign_instrumentors,
+    trouble,
+    well,
+)
+from becausal.doctor.check import examined
+from becausal.doctor.packages import EXTRAS
 from becausal.instrument import active_recorder
 from becausal.store import open_store
 from becausal.views import checkup
@@ -25,11 +39,12 @@ from becausal.views import checkup
 def shown(found: Diagnosis) -> str:
     out = io.StringIO()
     Console(file=out, width=200).print(checkup.text(found))
-    return out.getvalue()
+    return " ".join(out.getvalue().split())  # however its lines break
 
 
-def found_with(*adapters: AdapterReport) -> Diagnosis:
-    return Diagnosis(adapters, (), None, "sqlite:///x.db", None, "x.db does not exist", {})
+def found_with(*adapters: AdapterReport, **facts: Any) -> Diagnosis:
+    patient = Patient("sqlite:///x.db", store_trouble="x.db does not exist", adapters=adapters, **facts)
+    return Diagnosis(patient, examined(patient, CHECKS))
 
 
 def test_it_counts_what_is_in_the_store_and_what_was_lost(tmp_path: Path) -> None:
@@ -41,8 +56,8 @@ def test_it_counts_what_is_in_the_store_and_what_was_lost(tmp_path: Path) -> Non
 
     found = diagnose(url)
 
-    assert found.store is not None
-    assert found.store.chains == 1
+    assert found.patient.info is not None
+    assert found.patient.info.chains == 1
     assert "not recorded: 7 (queue full)" in shown(found)
     assert json.loads(json.dumps(checkup.json(found)))["gaps"] == {"queue full": 7}
 
@@ -52,7 +67,7 @@ def test_a_missing_store_is_told_and_not_made(tmp_path: Path) -> None:
 
     found = diagnose(path)
 
-    assert found.store is None
+    assert found.patient.info is None
     assert "does not exist" in shown(found)
     assert not path.exists()
 
@@ -78,7 +93,7 @@ def test_hooks_of_a_running_app_are_reported_and_left_in(tmp_path: Path) -> None
 def test_an_installed_framework_has_its_version_its_range_and_its_hooks(tmp_path: Path) -> None:
     pytest.importorskip("langgraph")
 
-    adapters = {report.name: report for report in diagnose(tmp_path / "none.db").adapters}
+    adapters = {report.name: report for report in diagnose(tmp_path / "none.db").patient.adapters}
 
     assert adapters["langgraph"].version
     assert adapters["langgraph"].is_supported
@@ -114,7 +129,7 @@ def test_other_instrumentors_are_named_with_the_way_to_leave_one_out() -> None:
 
 
 def test_it_says_what_recording_by_callbacks_misses() -> None:
-    by_callback = Diagnosis((), (), None, "sqlite:///x.db", None, "x.db does not exist", {}, by_callback=True)
+    by_callback = found_with(by_callback=True)
 
     assert "becausal.callback() is in use" in shown(by_callback)
     assert "what truly triggered a node" in shown(by_callback)
@@ -153,8 +168,8 @@ def test_one_that_is_at_work_in_this_process_is_told_apart(
 
     found = diagnose(tmp_path / "none.db")
 
-    assert [other.is_at_work for other in idle.foreign if other.name == name] == [False]
-    assert [other.is_at_work for other in found.foreign if other.name == name] == [True]
+    assert [other.is_at_work for other in idle.patient.foreign if other.name == name] == [False]
+    assert [other.is_at_work for other in found.patient.foreign if other.name == name] == [True]
     assert f"{name} 0.1 is at work in this process beside becausal" in shown(found)
     assert f"{name} 0.1: each call becomes two spans" in shown(idle)
     assert '"is_at_work": true' in json.dumps(checkup.json(found))
@@ -166,20 +181,75 @@ def test_it_says_what_is_installed_beside_and_how_spans_would_be(
     monkeypatch.setenv("BECAUSAL_DIALECTS", "langfuse")
     monkeypatch.setenv("BECAUSAL_WATCH", "1")
     monkeypatch.setenv("OTEL_PROPAGATORS", "tracecontext,becausal")
-    monkeypatch.setitem(doctor.EXTRAS, "serve", ("uvicorn", "no_such_module.at_all"))
+    monkeypatch.setitem(EXTRAS, "serve", ("uvicorn", "no_such_module.at_all"))
 
     found = diagnose(tmp_path / "none.db")
 
     told = checkup.json(found)
     assert (told["dialects"], told["watch"], told["propagates"]) == (["langfuse"], True, True)
     assert (told["extras"]["otel"], told["extras"]["serve"]) == (True, False)
-    assert "spans speak genai, langfuse; each run is judged as it ends" in shown(found)
-    assert "serve: pip install 'becausal[serve]'" in shown(found)
+    assert "spans speak genai, langfuse" in shown(found)
+    assert "each run is judged as it ends" in shown(found)
+    assert "serve: not installed (pip install 'becausal[serve]')" in shown(found)
 
 
 def test_what_is_to_be_done_about_the_store_is_told_whole_on_a_narrow_terminal(tmp_path: Path) -> None:
     found = diagnose(tmp_path / "none.db")
     out = io.StringIO()
     Console(file=out, width=60).print(checkup.text(found))
-    assert found.store_trouble is not None
-    assert " ".join(found.store_trouble.split())[-30:] in " ".join(out.getvalue().split())
+    assert found.patient.store_trouble is not None
+    assert " ".join(found.patient.store_trouble.split())[-30:] in " ".join(out.getvalue().split())
+
+
+def ill(patient: Patient) -> Iterator[Line]:
+    yield well("all is fine here", count=3)
+    yield advice("this could be better", "better it")
+    yield trouble("this \x1b[2J is lost", "find it " * 12)
+
+
+def breaking(patient: Patient) -> Iterator[Line]:
+    yield well("said before it broke")
+    raise RuntimeError("broken")
+
+
+def test_a_check_is_a_function_and_a_row_and_its_lines_are_shown_whole_at_any_width(tmp_path: Path) -> None:
+    found = diagnose(
+        tmp_path / "none.db", checks=(Check("one", ill), Check("two", breaking), Check("one", ill))
+    )
+
+    assert found.grade == "trouble"
+    assert [(section.title, len(section.lines)) for section in found.sections] == [("one", 6), ("two", 2)]
+    assert "could not look: RuntimeError: broken" in found.sections[1].lines[1].says
+    for width in (40, 60, 80, 160):
+        out = io.StringIO()
+        Console(file=out, width=width).print(checkup.text(found))
+        assert "find it " * 11 + "find it" in " ".join(out.getvalue().split())
+        assert all(len(line) <= width for line in out.getvalue().splitlines())
+        assert "\x1b" not in out.getvalue()
+
+
+def test_every_line_that_is_not_well_says_what_to_do(tmp_path: Path) -> None:
+    report = AdapterReport("langgraph", "langgraph", "9.0", "<2", False, (Hook("langgraph.x:Y.z", "gone"),))
+    foreign = foreign_instrumentors({"mlflow": "3.0"}, {}, ("mlflow",))
+    found = found_with(report, foreign=foreign, by_callback=True, gaps={"queue full": 1, "never heard of": 2})
+
+    lines = [line for section in found.sections for line in section.lines]
+    assert {line.grade for line in lines} == {"well", "advice", "trouble"}
+    assert all(bool(line.do) == (line.grade != "well") for line in lines)
+
+
+def test_its_exit_status_is_that_of_trouble(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    research_team().write(url)
+    assert main(["doctor", "--store", url]) == 0
+    store = open_store(url)
+    store.add_gaps({"queue full": 7})
+    store.close()
+    capsys.readouterr()
+
+    assert main(["doctor", "--store", url, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["grade"] == "trouble"
+    lost = [line for section in told["sections"] if section["title"] == "losses" for line in section["lines"]]
+    assert lost[0]["figures"] == {"reason": "queue full", "count": 7}
+    assert "faster disk" in lost[0]["do"]

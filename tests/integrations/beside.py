@@ -110,7 +110,7 @@ def main(whose: str, order: str) -> None:
         "steps": recorded() if ours in steps[order] else [],
         "theirs": len(their_spans),
         "ours": len(spans) - len(their_spans),
-        "named": [other.name for other in diagnose().foreign if other.is_at_work],
+        "named": [other.name for other in diagnose().patient.foreign if other.is_at_work],
     }
     sys.stdout.write(json.dumps(report))
 

@@ -467,9 +467,9 @@ def test_the_doctor_says_what_this_way_misses(heard: Recording) -> None:
     chain_of(plan, write).invoke({"question": "q"}, config())
     becausal.flush()
 
-    assert diagnose().by_callback is True
+    assert diagnose().patient.by_callback is True
     becausal.uninstrument()
-    assert diagnose(heard.store).by_callback is True, "the newest run says so, in another process too"
+    assert diagnose(heard.store).patient.by_callback is True, "the newest run says so, in another process too"
     becausal.callback(store=heard.store)
 
 

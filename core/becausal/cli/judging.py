@@ -8,6 +8,8 @@ import dataclasses
 from rich.text import Text
 
 from becausal.cli.command import (
+    FINE,
+    FOUND,
     RUN,
     Answer,
     Commands,
@@ -51,7 +53,7 @@ def add_to(commands: Commands) -> None:
         commands,
         "doctor",
         _doctor,
-        "check adapters, versions, other instrumentors and the store",
+        "check adapters, versions, settings, the store and what was lost; exit with 1 if there is trouble",
         takes_run=False,
     )
 
@@ -74,4 +76,5 @@ def _contracts(options: argparse.Namespace) -> Answer:
 
 def _doctor(options: argparse.Namespace) -> Answer:
     found = diagnose(store_of(options))
-    return Answer(lambda: checkup.text(found), lambda: checkup.json(found))
+    status = FOUND if found.grade == "trouble" else FINE
+    return Answer(lambda: checkup.text(found), lambda: checkup.json(found), lambda: status)

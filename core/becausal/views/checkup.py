@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from becausal.adapter import AdapterReport
 from becausal.callback import MISSES
-from becausal.doctor import Diagnosis, Foreign
-from becausal.views.clean import line, styled
+from becausal.doctor import Diagnosis, Figure, Grade, Line, Section
+from becausal.views.clean import line as one_line
+from becausal.views.clean import styled
 
 __all__ = ["json", "text"]
 
@@ -51,9 +53,29 @@ class StoreJson(TypedDict):
     bodies: int | None
 
 
-class DiagnosisJson(TypedDict):
-    """What `becausal doctor --json` prints."""
+class LineJson(TypedDict):
+    """One thing that a check found: `do` is empty where nothing is to be done."""
 
+    grade: Grade
+    says: str
+    do: str
+    figures: dict[str, Figure]
+
+
+class SectionJson(TypedDict):
+    """What was found under one headline."""
+
+    title: str
+    lines: list[LineJson]
+
+
+class DiagnosisJson(TypedDict):
+    """What `becausal doctor --json` prints: `sections` is what people are shown, the rest the facts below it."""
+
+    grade: Grade
+    """The worst of all lines; the exit status is 1 if it is `trouble`, else 0."""
+    sections: list[SectionJson]
+    versions: dict[str, str]
     adapters: list[AdapterJson]
     foreign: list[ForeignJson]
     opentelemetry_sdk: str | None
@@ -71,142 +93,91 @@ class DiagnosisJson(TypedDict):
 
 def text(found: Diagnosis) -> RenderableType:
     """Return a diagnosis for people."""
-    return Group(
-        styled("adapters", "bold"),
-        _adapters(found),
-        styled("callbacks", "bold"),
-        *_callbacks(found.by_callback),
-        styled("other instrumentors", "bold"),
-        *([_foreign(other) for other in found.foreign]
-          or [Text("  none that records the same calls")]),
-        styled("OpenTelemetry", "bold"),
-        _sdk(found.opentelemetry_sdk),
-        *_speaking(found),
-        styled("extras", "bold"),
-        *_extras(found),
-        styled("store", "bold"),
-        *_store(found),
-    )  # fmt: skip
+    return Group(*(part for section in found.sections for part in _section(section)), _in_short(found))
 
 
 def json(found: Diagnosis) -> DiagnosisJson:
     """Return a diagnosis for programs."""
-    store = found.store
+    patient = found.patient
     return DiagnosisJson(
-        adapters=[_adapter_json(report) for report in found.adapters],
+        grade=found.grade,
+        sections=[
+            SectionJson(title=section.title, lines=[_line_json(line) for line in section.lines])
+            for section in found.sections
+        ],
+        versions=dict(patient.versions),
+        adapters=[_adapter_json(report) for report in patient.adapters],
         foreign=[
             ForeignJson(
                 name=other.name, version=other.version, advice=other.advice, is_at_work=other.is_at_work
             )
-            for other in found.foreign
+            for other in patient.foreign
         ],
-        opentelemetry_sdk=found.opentelemetry_sdk,
-        extras=dict(found.extras),
-        level=found.settings.level,
-        capture=found.settings.capture,
-        dialects=list(found.settings.dialects),
-        watch=found.settings.watch,
-        propagates=found.propagates,
-        store=StoreJson(
-            url=found.store_url,
-            trouble=found.store_trouble,
-            path=str(store.path) if store is not None and store.path is not None else None,
-            format=None if store is None else store.format,
-            bytes_on_disk=None if store is None else store.bytes_on_disk,
-            chains=None if store is None else store.chains,
-            steps=None if store is None else store.steps,
-            bodies=None if store is None else store.bodies,
-        ),
-        gaps=dict(found.gaps),
-        by_callback=found.by_callback,
-        missed_by_callback=list(MISSES) if found.by_callback else [],
+        opentelemetry_sdk=patient.versions.get("opentelemetry-sdk"),
+        extras=dict(patient.extras),
+        level=patient.settings.level,
+        capture=patient.settings.capture,
+        dialects=list(patient.settings.dialects),
+        watch=patient.settings.watch,
+        propagates=patient.propagates,
+        store=_store_json(found),
+        gaps=dict(patient.gaps),
+        by_callback=patient.by_callback,
+        missed_by_callback=list(MISSES) if patient.by_callback else [],
     )
 
 
-def _adapters(found: Diagnosis) -> RenderableType:
-    if not found.adapters:
-        return styled("  none: is becausal itself installed? pip install becausal", "bold red")
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    for report in found.adapters:
-        table.add_row(
-            styled(f"  {report.name}"),
-            styled(f"{report.watches or 'standard library'} {report.version or ''}".rstrip()),
-            _support(report),
-            Text("\n").join(_places(report)),
-        )
-    return table
+MARKS: Final[dict[Grade, tuple[str, str]]] = {
+    "well": ("", ""),
+    "advice": ("note", "yellow"),
+    "trouble": ("trouble", "bold red"),
+}
+"""How a line of each grade begins, and in which style."""
 
 
-def _support(report: AdapterReport) -> Text:
-    if report.version is None:
-        return Text("not installed", style="dim")
-    if report.is_supported:
-        return Text(f"inside {report.supports}" if report.supports else "supported", style="green")
-    done = (
-        "what still fits is recorded" if report.hooks else f"left alone, unless instrument({report.name!r})"
+def _section(section: Section) -> list[RenderableType]:
+    if not section.lines:
+        return []
+    return [styled(section.title, "bold"), *(_line(line) for line in section.lines)]
+
+
+def _line(line: Line) -> RenderableType:
+    """Return a line, whole at any width: what is to be done stands at the end of it."""
+    mark, style = MARKS[line.grade]
+    said = Text(f"{mark}: " if mark else "", style)
+    said.append(one_line(line.says), "" if line.grade == "well" else style)
+    if line.do:
+        said.append("\n→ " + one_line(line.do))
+    hanging = Table.grid()
+    hanging.add_row(said)
+    return Padding(hanging, (0, 0, 0, 2), expand=False)
+
+
+def _in_short(found: Diagnosis) -> Text:
+    lines = [line for section in found.sections for line in section.lines]
+    troubles = sum(line.grade == "trouble" for line in lines)
+    notes = sum(line.grade == "advice" for line in lines)
+    if troubles:
+        return Text(f"in trouble: {troubles}; worth a look: {notes}", "bold red")
+    return Text(f"all is well; worth a look: {notes}" if notes else "all is well", "green")
+
+
+def _line_json(line: Line) -> LineJson:
+    return LineJson(grade=line.grade, says=line.says, do=line.do, figures=dict(line.figures))
+
+
+def _store_json(found: Diagnosis) -> StoreJson:
+    patient, store = found.patient, found.patient.info
+    return StoreJson(
+        url=patient.url,
+        trouble=patient.store_trouble,
+        path=str(store.path) if store is not None and store.path is not None else None,
+        format=None if store is None else store.format,
+        bytes_on_disk=None if store is None else store.bytes_on_disk,
+        chains=None if store is None else store.chains,
+        steps=None if store is None else store.steps,
+        bodies=None if store is None else store.bodies,
     )
-    return styled(f"outside {report.supports}: {done}", "bold red")
-
-
-def _places(report: AdapterReport) -> list[Text]:
-    counts = {state: sum(hook.state == state for hook in report.hooks) for state in ("hooked", "waiting")}
-    said = ", ".join(f"{count} places {state}" for state, count in counts.items() if count)
-    gone = [styled(f"gone: {hook.place}", "bold red") for hook in report.hooks if hook.state == "gone"]
-    return [*([Text(said)] if said else []), *gone]
-
-
-def _callbacks(in_use: bool) -> list[RenderableType]:
-    if not in_use:
-        return [Text("  becausal.callback() is not in use")]
-    says = "  becausal.callback() is in use. becausal.instrument() sees more; by callbacks nobody can tell:"
-    return [styled(says, "yellow"), *(styled(f"  - {missed}") for missed in MISSES)]
-
-
-def _foreign(other: Foreign) -> Text:
-    if other.is_at_work:
-        said = f"  {other.name} {other.version} is at work in this process beside becausal: {other.advice}"
-        return styled(said, "bold yellow")
-    return styled(f"  {other.name} {other.version}: {other.advice}", "yellow")
-
-
-def _sdk(version: str | None) -> Text:
-    if version is None:
-        return Text(
-            "  no SDK: spans go nowhere, runs are recorded all the same (pip install 'becausal[otel]')"
-        )
-    return Text(f"  SDK {version}")
-
-
-def _speaking(found: Diagnosis) -> list[RenderableType]:
-    settings = found.settings
-    watched = "each run is judged as it ends" if settings.watch else "runs are judged when they are read"
-    carried = "carry the chain" if found.propagates else "do not carry the chain (OTEL_PROPAGATORS)"
-    return [
-        styled(f"  spans speak {', '.join(dict.fromkeys(('genai', *settings.dialects)))}; {watched}"),
-        styled(f"  level {settings.level}, capture {settings.capture}; its propagators {carried}"),
-    ]
-
-
-def _extras(found: Diagnosis) -> list[RenderableType]:
-    return [
-        styled(f"  {name}: installed")
-        if there
-        else styled(f"  {name}: pip install 'becausal[{name}]'", "dim")
-        for name, there in found.extras.items()
-    ]
-
-
-def _store(found: Diagnosis) -> list[RenderableType]:
-    if found.store is None:
-        # Whole: what is to be done stands at the end of it.
-        return [styled(f"  {found.store_url}"), Text(f"  {line(found.store_trouble or '')}", "yellow")]
-    store = found.store
-    lines: list[RenderableType] = [
-        styled(f"  {store.path or store.url}, format {store.format}, {store.bytes_on_disk / 1e6:.1f} MB"),
-        styled(f"  runs: {store.chains}, steps: {store.steps}, bodies: {store.bodies}"),
-    ]
-    lines += [styled(f"  not recorded: {count} ({reason})", "yellow") for reason, count in found.gaps.items()]
-    return lines if found.gaps else [*lines, Text("  nothing was lost", style="green")]
 
 
 def _adapter_json(report: AdapterReport) -> AdapterJson:

@@ -1,0 +1,113 @@
+"""The store: whether it can be read, how large it is, how it grows, and how long the disk lasts."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from becausal.doctor.check import Line, advice, trouble, well
+from becausal.store import ChainInfo
+
+if TYPE_CHECKING:
+    from becausal.doctor.patient import Patient
+
+__all__ = ["look_at_disk", "look_at_growth", "look_at_store"]
+
+DAY_NS: Final = 86_400 * 10**9
+
+WINDOW_DAYS: Final = 7
+"""Growth is that of the last week: what an app did last year says nothing about tomorrow."""
+
+NEWEST: Final = 5_000
+"""So many chains are looked at for it, at most."""
+
+LEAST_FREE: Final = 1 << 30
+"""Bytes: with less than this free, or less than a week's growth, the disk is about to be full."""
+
+
+def look_at_store(patient: Patient) -> Iterator[Line]:
+    """Say what the store is and how much is in it, or why it cannot be read."""
+    info = patient.info
+    if info is None:
+        yield _unreadable(patient)
+        return
+    megabytes = info.bytes_on_disk / 1e6
+    yield well(
+        f"{info.path or info.url}, format {info.format}, {megabytes:.1f} MB",
+        path=None if info.path is None else str(info.path),
+        bytes_on_disk=info.bytes_on_disk,
+    )
+    yield well(
+        f"runs: {info.chains}, steps: {info.steps}, bodies: {info.bodies}",
+        runs=info.chains,
+        steps=info.steps,
+        bodies=info.bodies,
+    )
+
+
+def look_at_growth(patient: Patient) -> Iterator[Line]:
+    """Say how many steps a day came in lately, and what they take on disk."""
+    grown = growth(patient)
+    if grown is None:
+        return
+    steps, size = grown
+    yield well(
+        f"grows by {steps:,.0f} steps and {_bytes(size)} a day, as the last {WINDOW_DAYS} days went",
+        steps_per_day=round(steps),
+        bytes_per_day=round(size),
+    )
+
+
+def look_at_disk(patient: Patient) -> Iterator[Line]:
+    """Say how much of the disk is free, and how long that lasts."""
+    info, grown = patient.info, growth(patient)
+    if info is None or info.path is None:
+        return
+    free = shutil.disk_usage(info.path.parent).free
+    per_day = grown[1] if grown is not None else 0.0
+    lasts = f", which lasts {free / per_day:,.0f} days" if per_day > 0 else ""
+    says = f"{_bytes(free)} are free on its disk{lasts}"
+    if free < max(LEAST_FREE, 7 * per_day):
+        yield trouble(says, "make room, or move the store (BECAUSAL_STORE) to a larger disk", bytes_free=free)
+    else:
+        yield well(says, bytes_free=free)
+
+
+def growth(patient: Patient, *, now_ns: int | None = None) -> tuple[float, float] | None:
+    """Return steps and bytes a day, reckoned from the runs of the last week; None without any.
+
+    Bytes are those that a step of this store takes on average: old and new alike.
+    """
+    info = patient.info
+    if patient.store is None or info is None or not info.steps:
+        return None
+    now = time.time_ns() if now_ns is None else now_ns
+    recent = [
+        chain for chain in patient.store.chains(limit=NEWEST) if now - chain.started_ns < WINDOW_DAYS * DAY_NS
+    ]
+    if not recent:
+        return None
+    steps = sum(chain.steps for chain in recent) / _days(recent, now)
+    return steps, steps * info.bytes_on_disk / info.steps
+
+
+def _days(recent: Sequence[ChainInfo], now_ns: int) -> float:
+    """Return how long ago the first of these runs began, a day at least: one run of a minute is no rate."""
+    return max(1.0, (now_ns - min(chain.started_ns for chain in recent)) / DAY_NS)
+
+
+def _unreadable(patient: Patient) -> Line:
+    # A refusal says what is wrong, and after that what to do.
+    says, _, do = " ".join((patient.store_trouble or "").split()).partition(". ")
+    made = advice if "does not exist" in says else trouble  # an app that never ran yet is not ill
+    return made(f"{patient.url}: {says}", do or "name another store (--store)", is_readable=False)
+
+
+def _bytes(size: float) -> str:
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"

@@ -1,0 +1,98 @@
+"""What the doctor looks at: this machine, this process, and the store, each asked once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from becausal import semconv
+from becausal.adapter import AdapterReport
+from becausal.doctor.hooking import hooked
+from becausal.doctor.others import Foreign, others
+from becausal.doctor.packages import EXTRAS, is_there, versions
+from becausal.errors import StoreError
+from becausal.instrument import active_recorder, is_listening
+from becausal.recorder import Recorder
+from becausal.settings import Settings
+from becausal.store import Store, StoreInfo, open_store
+
+__all__ = ["Patient", "presented"]
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What every check may ask. The store is open for reading while they look."""
+
+    url: str
+    """The store's."""
+    settings: Settings = field(default_factory=Settings)
+    """What `becausal.instrument()` without arguments would do here."""
+    store: Store | None = None
+    info: StoreInfo | None = None
+    store_trouble: str | None = None
+    """Why the store cannot be read."""
+    gaps: Mapping[str, int] = field(default_factory=dict)
+    """How much could not be recorded, by reason: what the store counted, of every process that wrote to it."""
+    recorder: Recorder | None = None
+    """The one at work in this process."""
+    adapters: tuple[AdapterReport, ...] = ()
+    foreign: tuple[Foreign, ...] = ()
+    """Instrumentors of others that record the same calls."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of Python and of what becausal stands on, by distribution; what is not installed is not there."""
+    extras: Mapping[str, bool] = field(default_factory=dict)
+    """By name of an extra: whether what it brings is installed."""
+    propagates: bool = False
+    """Whether OpenTelemetry's own propagators carry the chain (`OTEL_PROPAGATORS` names `becausal`)."""
+    by_callback: bool = False
+    """Whether this process, or the newest run in the store, is recorded by `becausal.callback()`, which sees less."""
+
+
+@contextlib.contextmanager
+def presented(url: str) -> Iterator[Patient]:
+    """Give what is to be looked at, its store open.
+
+    Imports every installed framework that has an adapter: only so can it be told which places a version no longer has.
+    """
+    recorder = active_recorder()
+    store, trouble = _opened(url)
+    info, gaps, by_callback = None, {}, False
+    try:
+        if store is not None:
+            try:
+                info, gaps, by_callback = store.describe(), store.gaps(), _is_by_callback(store)
+            except StoreError as refusal:
+                trouble = str(refusal)
+        yield Patient(
+            url=url,
+            settings=Settings.read(),
+            store=store if trouble is None else None,
+            info=info,
+            store_trouble=trouble,
+            gaps=gaps,
+            recorder=recorder,
+            adapters=tuple(hooked()),
+            foreign=others(),
+            versions=versions(),
+            extras={name: all(map(is_there, modules)) for name, modules in EXTRAS.items()},
+            propagates="becausal" in os.environ.get("OTEL_PROPAGATORS", "").split(","),
+            by_callback=by_callback or is_listening("langchain"),
+        )
+    finally:
+        if store is not None:
+            store.close()
+
+
+def _opened(url: str) -> tuple[Store | None, str | None]:
+    try:
+        return open_store(url, read_only=True), None
+    except StoreError as refusal:
+        return None, str(refusal)
+
+
+def _is_by_callback(store: Store) -> bool:
+    """Return whether the newest run was recorded by callbacks."""
+    steps = (step for chain in store.chains(limit=1) for step in store.load(chain.chain_id))
+    return any(step.attributes.get(semconv.RECORDED_BY) == "callback" for step in steps)
