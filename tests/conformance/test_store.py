@@ -192,6 +192,45 @@ def test_steps_come_in_the_order_of_the_logical_clock(store: Store) -> None:
     assert [s.seq for s in store.load("c1")] == [10, 20, 30]
 
 
+def test_some_steps_of_a_chain_come_alone_as_they_come_with_all(store: Store) -> None:
+    written = [step(n, seq=10 - n % 8) for n in (1, 2, 3, 0x8000_0000_0000_0004)]
+    written[0].causes = [Cause("0000000000000002", "data", "observed", "channel a@1")]
+    written[0].produced = payload(1)
+    store.write([*written, step(1, chain="c2")])
+    whole = store.load("c1")
+
+    assert store.load("c1", [written[2].id, written[0].id]) == [
+        one for one in whole if one.id in (written[2].id, written[0].id)
+    ]
+    assert store.load("c1", [one.id for one in whole]) == whole
+    assert store.load("c1", ["00000000000000ff"]) == store.load("c1", []) == store.load("c3", ["01"]) == []
+
+
+def test_an_outline_has_every_step_in_the_order_of_the_steps(store: Store) -> None:
+    store.write(
+        [
+            step(0xFFFF_FFFF_FFFF_FFFE, seq=3),
+            step(2, seq=5, parent=0xFFFF_FFFF_FFFF_FFFE, status="open"),
+            step(7, seq=4, parent=0xFFFF_FFFF_FFFF_FFFE),
+            step(2, chain="c2"),
+        ]
+    )
+
+    outline, steps = store.outline("c1"), store.load("c1")
+
+    assert outline.named(range(len(outline))) == [one.id for one in steps]
+    assert [*outline.parents] == [int(one.parent_id or "0", 16) for one in steps]
+    assert [*outline.seqs] == [one.seq for one in steps]
+    assert [*outline.started_ns] == [one.started_ns for one in steps]
+    assert [*outline.ended_ns] == [4_000_000_000, 5_000_000_000, -1]
+    assert [outline.id(place) for place in outline.children(0)] == [steps[1].id, steps[2].id]
+    assert [outline.place(one.id) for one in steps] == [0, 1, 2]
+    assert outline.place("00000000000000ff") is None
+    assert [outline.id(place) for place in outline.starting("fff")] == [steps[0].id]
+    assert outline.starting("000000000000000") == [2, 1]
+    assert len(store.outline("c3")) == 0
+
+
 def test_chains_are_kept_apart(store: Store) -> None:
     store.write([step(1, chain="c1"), step(1, chain="c2", name="other")])
 

@@ -450,7 +450,7 @@ class BrokenStore:
     """Every part of it fails."""
 
     url = "broken://"
-    write = add_gaps = gaps = chains = load = body = anchored = describe = close = _broken
+    write = add_gaps = gaps = chains = load = outline = body = anchored = describe = close = _broken
     append = memory_events = memory_reads = broken_link = erase = _broken
 
 

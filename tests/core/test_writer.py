@@ -58,7 +58,7 @@ class Memory:
     def close(self) -> None:
         self.is_closed = True
 
-    gaps = chains = load = body = anchored = describe = property()
+    gaps = chains = load = outline = body = anchored = describe = property()
     append = memory_events = memory_reads = broken_link = erase = property()
 
 

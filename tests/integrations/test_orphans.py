@@ -339,9 +339,9 @@ class Counting:
     def __init__(self, store: Store) -> None:
         self._store, self.loaded = store, 0
 
-    def load(self, chain_id: str) -> Any:
+    def load(self, chain_id: str, ids: Any = None) -> Any:
         self.loaded += 1
-        return self._store.load(chain_id)
+        return self._store.load(chain_id, ids)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

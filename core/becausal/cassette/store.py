@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -15,6 +15,7 @@ from becausal.errors import CassetteError, StoreError
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
 from becausal.step import OpenStep, RemoteStep, Step
 from becausal.store import ChainInfo, Store, StoreInfo
+from becausal.store.outline import Outline
 
 __all__ = ["CassetteStore", "take_in"]
 
@@ -50,9 +51,25 @@ class CassetteStore:
             return []
         return [_info(self.cassette)]
 
-    def load(self, chain_id: str) -> list[Step]:
-        """Return its steps in `seq` order; empty for another chain."""
-        return [self._own(step) for step in self.cassette.steps] if chain_id == self.cassette.chain_id else []
+    def load(self, chain_id: str, ids: Collection[str] | None = None) -> list[Step]:
+        """Return its steps in `seq` order, or those with some ids; empty for another chain."""
+        if chain_id != self.cassette.chain_id:
+            return []
+        wanted = None if ids is None else frozenset(ids)
+        return [self._own(step) for step in self.cassette.steps if wanted is None or step.id in wanted]
+
+    def outline(self, chain_id: str) -> Outline:
+        """Return which steps it has and who called whom; empty for another chain."""
+        return Outline(
+            (
+                int(step.id, 16),
+                None if step.parent_id is None else int(step.parent_id, 16),
+                step.seq,
+                step.started_ns,
+                step.ended_ns,
+            )
+            for step in (self.cassette.steps if chain_id == self.cassette.chain_id else ())
+        )
 
     def body(self, digest: bytes) -> bytes | None:
         """Return the canonical body with this digest, or None if it is not kept."""

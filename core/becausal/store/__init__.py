@@ -6,7 +6,7 @@ done on a loaded run, in Python, so a store needs no query language and another 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from becausal import settings
 from becausal.errors import StoreError
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
 from becausal.step import OpenStep, RemoteStep, Step
+from becausal.store.outline import Outline
 
 __all__ = ["ChainInfo", "Store", "StoreInfo", "open_store"]
 
@@ -78,10 +79,20 @@ class Store(Protocol):
     def chains(self, *, prefix: str = "", limit: int | None = None) -> list[ChainInfo]:
         """Return the chains whose ids start with a prefix, newest first."""
 
-    def load(self, chain_id: str) -> list[Step]:
+    def load(self, chain_id: str, ids: Collection[str] | None = None) -> list[Step]:
         """Return a chain's steps in `seq` order; empty if there are none.
 
         Their payloads fetch bodies from this store, so it has to stay open for as long as they are read.
+
+        Args:
+            chain_id: whose.
+            ids: only those with these ids; others than the chain's steps have are left out.
+        """
+
+    def outline(self, chain_id: str) -> Outline:
+        """Return which steps a chain has and who called whom, in the order of `load`; empty if there are none.
+
+        A chain of a million steps is too much to be loaded: this says which of them to ask for.
         """
 
     def body(self, digest: bytes) -> bytes | None:

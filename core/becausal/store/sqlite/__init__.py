@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from becausal.payload import Payload
 from becausal.step import Cause, OpenStep, RemoteStep, Step
 from becausal.store import ChainInfo, StoreInfo
 from becausal.store.links import Links
+from becausal.store.outline import Outline
 from becausal.store.sqlite import file, memory, row
 from becausal.store.sqlite.links import SQLiteLinks
 from becausal.store.sqlite.session import Session, is_open_here, of_the_parent
@@ -79,14 +80,20 @@ class SQLiteStore:
         with self._reading() as reader, file.told(self._path, "listing the chains"):
             return _chain_infos(reader, prefix, -1 if limit is None else limit)
 
-    def load(self, chain_id: str) -> list[Step]:
-        """Return a chain's steps in `seq` order; empty if there are none."""
+    def load(self, chain_id: str, ids: Collection[str] | None = None) -> list[Step]:
+        """Return a chain's steps in `seq` order, or those with some ids; empty if there are none."""
         doing = f"loading the chain {chain_id}"
+        only = None if ids is None else _list(map(row.number_of, ids))
         with self._reading() as reader, file.told(self._path, doing):
             try:
-                return self._load(reader, row.encodable(chain_id))
+                return self._load(reader, row.encodable(chain_id), only)
             except (ValueError, LookupError, TypeError) as failure:
                 raise file.damaged(self._path, doing, failure) from failure
+
+    def outline(self, chain_id: str) -> Outline:
+        """Return which steps a chain has and who called whom, in the order of `load`; empty if there are none."""
+        with self._reading() as reader, file.told(self._path, f"reading the outline of the chain {chain_id}"):
+            return Outline(reader.execute(OUTLINE, (row.encodable(chain_id),)))
 
     def body(self, digest: bytes) -> bytes | None:
         """Return the canonical body with this digest, or None if it is not kept."""
@@ -191,15 +198,16 @@ class SQLiteStore:
             session = self._session = Session(self._path)
         return session
 
-    def _load(self, reader: sqlite3.Connection, chain_id: str) -> list[Step]:
+    def _load(self, reader: sqlite3.Connection, chain_id: str, only: str | None) -> list[Step]:
         with _snapshot(reader):
             found = reader.execute("SELECT chain_no FROM chains WHERE chain_id = ?", (chain_id,)).fetchone()
             if found is None:
                 return []
+            which, values = (ALL_OF, found) if only is None else (SOME_OF, (*found, only))
             rows = reader.execute(
-                "SELECT * FROM steps WHERE chain_no = ? ORDER BY seq, started_ns, step_id", found
+                f"SELECT * FROM steps WHERE {which} ORDER BY seq, started_ns, step_id", values
             ).fetchall()
-            causes = _causes(reader, found[0])
+            causes = _causes(reader, which, values)
             names = _names(reader, {number for r in rows for number in (r[3], r[4], r[5], r[10])})
             payloads = self._payloads(reader, {number for r in rows for number in (r[12], r[13])})
         return [row.step_of(r, chain_id, names, payloads, causes.get(r[1], ())) for r in rows]
@@ -270,6 +278,12 @@ FIND_CHAINS = """SELECT chain_no, chain_id FROM chains
     WHERE chain_id >= ?1 AND chain_id <= ?1 || char(0x10FFFF)
     ORDER BY started_ns DESC, chain_no DESC LIMIT ?2"""
 
+ALL_OF = "chain_no = ?"
+SOME_OF = "chain_no = ? AND step_id IN (SELECT value FROM json_each(?))"
+
+OUTLINE = """SELECT step_id, parent_id, seq, steps.started_ns, ended_ns FROM steps JOIN chains USING (chain_no)
+    WHERE chain_id = ? ORDER BY seq, steps.started_ns, step_id"""
+
 CHOSEN = "chain_no IN (SELECT value FROM json_each(?))"
 
 COUNT_STEPS = f"""SELECT chain_no, min(started_ns), max(ended_ns), max(ended_ns IS NULL), count(*),
@@ -293,10 +307,12 @@ FIND_ANCHOR = """SELECT step_id, chain_id, seq, hop, agents.name
     LEFT JOIN names AS agents ON agents.name_no = steps.agent WHERE anchors.name = ?"""
 
 
-def _causes(reader: sqlite3.Connection, chain_no: int) -> dict[int, tuple[Cause, ...]]:
-    query = """SELECT step_id, source_id, kind, grade, evidence FROM causes
-        WHERE chain_no = ? ORDER BY step_id, nth"""
-    rows = reader.execute(query, (chain_no,)).fetchall()
+def _causes(
+    reader: sqlite3.Connection, which: str, values: tuple[object, ...]
+) -> dict[int, tuple[Cause, ...]]:
+    query = f"""SELECT step_id, source_id, kind, grade, evidence FROM causes
+        WHERE {which} ORDER BY step_id, nth"""
+    rows = reader.execute(query, values).fetchall()
     names = _names(reader, {number for r in rows for number in (r[2], r[3])})
     causes: dict[int, list[Cause]] = {}
     for step_id, source, kind, grade, evidence in rows:
