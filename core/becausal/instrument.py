@@ -27,7 +27,7 @@ from becausal.contracts import Contract, declare
 from becausal.errors import AdapterError, BecausalWarning, StoreError
 from becausal.guard import note_failure
 from becausal.recorder import Recorder
-from becausal.settings import Settings
+from becausal.settings import Settings, shown_url
 from becausal.step import OpenStep
 from becausal.store import Store, open_store
 from becausal.telemetry import Telemetry
@@ -222,7 +222,7 @@ def _start(
         return _active, True
     if _differs(settings, _active, provider=tracer_provider, **given):
         warnings.warn(
-            f"becausal records to {_active.settings.store} at level {_active.settings.level!r} already; "
+            f"becausal records to {shown_url(_active.settings.store)} at level {_active.settings.level!r} already; "
             "call becausal.uninstrument() before you instrument with other settings",
             BecausalWarning,
             stacklevel=3,

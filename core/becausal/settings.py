@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from becausal.errors import BecausalWarning, SettingsError
 
-__all__ = ["DEFAULT_STORE", "Capture", "Level", "Settings", "content_on_spans", "is_strict"]
+__all__ = ["DEFAULT_STORE", "Capture", "Level", "Settings", "content_on_spans", "is_strict", "shown_url"]
 
 Level = Literal["full", "boundaries"]
 """`boundaries` records handoffs and the agents at their ends; `full` the models, tools and memory inside too."""
@@ -32,7 +33,7 @@ DEFAULT_STORE = "sqlite:///.becausal/becausal.db"
 class Settings:
     """The settings of one `becausal.instrument()`."""
 
-    store: str = DEFAULT_STORE
+    store: str = field(default=DEFAULT_STORE, repr=False)  # its URL may hold a password
     store_was_named: bool = False  # by an argument: then a store that cannot be used is an error
     level: Level = "full"
     capture: Capture = "full"
@@ -73,6 +74,23 @@ class Settings:
 def store_url(store: str) -> str:
     """Return a store's URL; a plain path means an SQLite file."""
     return store if "://" in store else f"sqlite:///{Path(store).expanduser()}"
+
+
+HIDDEN = "***"
+"""What stands where a password was."""
+
+
+def shown_url(store: str) -> str:
+    """Return a store's URL as it may be shown: without the password, if it holds one."""
+    scheme, _, rest = store.partition("://")
+    if not rest or scheme == "sqlite":
+        return store
+    place, _, _ = rest.partition("?")
+    # Where the password has a `?` in it that it should not have, too much is hidden, never too little.
+    login, at, _ = (place if "@" in place else rest).rpartition("@")
+    user, colon, _ = login.partition(":")
+    hidden = f"{user}{colon}{HIDDEN if colon else ''}{at}{rest[len(login) + len(at) :]}"
+    return f"{scheme}://" + re.sub(r"(?i)(?<=[?&])((?:ssl)?password=)[^&#]*", rf"\1{HIDDEN}", hidden)
 
 
 def is_strict(environ: Mapping[str, str] = os.environ) -> bool:

@@ -15,7 +15,7 @@ from becausal.doctor.packages import EXTRAS, is_there, versions
 from becausal.errors import StoreError
 from becausal.instrument import active_recorder, is_listening
 from becausal.recorder import Recorder
-from becausal.settings import Settings
+from becausal.settings import Settings, shown_url
 from becausal.store import Store, StoreInfo, open_store
 
 __all__ = ["Patient", "presented"]
@@ -66,7 +66,7 @@ def presented(url: str) -> Iterator[Patient]:
             except StoreError as refusal:
                 trouble = str(refusal)
         yield Patient(
-            url=url,
+            url=shown_url(url),
             settings=Settings.read(),
             store=store if trouble is None else None,
             info=info,

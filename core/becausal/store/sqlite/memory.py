@@ -1,8 +1,4 @@
-"""The log of the memories: events are appended, never changed, and each holds the hash of the one before it.
-
-The hash covers what an event says and a commitment to its content: SHA-256 over a random salt and the content's
-bytes. So an event that was changed, taken out or put in shows, and so does a content that was exchanged. Erasing a
-content removes its bytes and its salt: the chain still verifies, and what is left tells nothing of what was there.
+"""The log of the memories in SQLite: events are appended, never changed (see `becausal.store.memory_log`).
 
 The order of the log is the order of the transactions. Events that come from an adapter's steps arrive in batches, those
 of `becausal.Memory` at once; `seq`, the logical clock, is the causal order across both.
@@ -10,16 +6,14 @@ of `becausal.Memory` at once; `seq`, the logical clock, is the causal order acro
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from becausal import canonical, semconv
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
 from becausal.step import OpenStep
+from becausal.store import memory_log
+from becausal.store.memory_log import Find
 from becausal.store.sqlite import row
 
 __all__ = [
@@ -32,7 +26,6 @@ __all__ = [
     "events_of",
     "latest_version",
     "note_steps",
-    "parts_below",
     "reads_of",
 ]
 
@@ -54,9 +47,6 @@ SCHEMA = (
 ORDER = "CREATE INDEX memory_order ON memory_events(memory, seq)"
 """So that the highest seq of a memory is found at once, however many events it has; since format 3."""
 
-Find = Callable[[bytes], bytes | None]
-"""Gives a body by its digest."""
-
 
 def append(
     connection: sqlite3.Connection, event: NewEvent, body: Find, *, after_all: bool
@@ -67,30 +57,15 @@ def append(
         body: the bodies that its content is made of.
         after_all: give it a seq beyond every one that this memory has: its writer saw them all.
     """
-    memory, key = row.encodable(event.memory), row.encodable(event.key)
+    memory = row.encodable(event.memory)
     version = latest_version(connection, event.memory, event.key) + 1
     former = _last_hash(connection, memory)
     seq = max(event.seq, _highest_seq(connection, memory) + 1) if after_all else event.seq
-    digest = None if event.payload is None else canonical.parse_digest(event.payload.digest)
-    salt = None if digest is None else os.urandom(16)
-    commitment = None if digest is None or salt is None else _commitment(salt, digest, body)
-    said = (
-        memory,
-        key,
-        version,
-        event.operation,
-        event.of,
-        seq,
-        event.at_ns,
-        event.chain_id and row.encodable(event.chain_id),
-        None if event.step_id is None else row.number_of(event.step_id),
-        event.agent and row.encodable(event.agent),
-        digest,
-        event.reason and row.encodable(event.reason),
-    )
+    said = memory_log.said(event, version, seq)
+    salt, commitment = memory_log.committed(event.payload, body)
     connection.execute(
         "INSERT INTO memory_events VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        (*said, salt, commitment, _hash(former, said, commitment)),
+        (*said, salt, commitment, memory_log.hash_of(former, said, commitment)),
     )
     return version, seq
 
@@ -107,11 +82,9 @@ def latest_version(connection: sqlite3.Connection, memory: str, key: str) -> int
 def note_steps(connection: sqlite3.Connection, steps: Sequence[OpenStep], body: Find) -> None:
     """Append the events that steps of adapters tell of, and note what they read."""
     for step in steps:
-        if step.kind == "memory_write" and step.status == "ok":
-            _note_write(connection, step, body)
-        elif step.kind == "memory_read" and step.ended_ns is not None:
-            rows = list(_reads(step))
-            connection.executemany("INSERT OR REPLACE INTO memory_reads VALUES (?,?,?,?,?,?,?,?)", rows)
+        _note_write(connection, step, body)
+        rows = memory_log.reads_of(step)
+        connection.executemany("INSERT OR REPLACE INTO memory_reads VALUES (?,?,?,?,?,?,?,?)", rows)
 
 
 def events_of(
@@ -159,19 +132,8 @@ def broken_link(connection: sqlite3.Connection, memory: str, body: Find) -> str 
     """Return which event of a memory is not what was appended, in words; None: all of them are."""
     query = """SELECT memory, key, version, operation, of, seq, at_ns, chain_id, step_id, agent, digest, reason,
         salt, commitment, hash FROM memory_events WHERE memory = ? ORDER BY event_no"""
-    former = b""
-    versions: dict[str, int] = {}
-    for *said, salt, commitment, hashed in connection.execute(query, (row.encodable(memory),)):
-        name = f"{said[0]}/{said[1]}@{said[2]}"
-        if said[2] != versions.get(said[1], 0) + 1:
-            return f"{name}: the event before it is missing"
-        versions[said[1]] = said[2]
-        if _hash(former, tuple(said), commitment) != hashed:
-            return f"{name}: the event, or the one before it, is not what was written"
-        if salt is not None and _commitment(salt, said[10], body) != commitment:
-            return f"{name}: the content is not what was written"
-        former = hashed
-    return None
+    found = connection.execute(query, (row.encodable(memory),))
+    return memory_log.broken_link((memory_log.Entry(r[:12], *r[12:]) for r in found), body)
 
 
 def content_digests(connection: sqlite3.Connection, memory: str, key: str) -> list[bytes]:
@@ -189,21 +151,6 @@ def erase(connection: sqlite3.Connection, memory: str, key: str, digests: Iterab
         "UPDATE memory_events SET salt = NULL WHERE memory = ? AND key = ?",
         (row.encodable(memory), row.encodable(key)),
     )
-
-
-def parts_below(digest: bytes, body: Find) -> Iterator[bytes]:
-    """Yield a content's digest and those of all its parts, each once, depth first."""
-    seen: dict[bytes, None] = {}
-    waiting = [digest]
-    while waiting:
-        one = waiting.pop()
-        if one in seen:
-            continue
-        seen[one] = None
-        yield one
-        found = body(one)
-        if found is not None:
-            waiting.extend(reversed(canonical.part_digests(found)))
 
 
 # Inside
@@ -224,79 +171,14 @@ def _highest_seq(connection: sqlite3.Connection, memory: str) -> int:
     return seq
 
 
-def _hash(former: bytes, said: tuple[Any, ...], commitment: bytes | None) -> bytes:
-    """Return an event's hash: over the former hash, and over what it says as JSON."""
-    plain = [item.hex() if isinstance(item, bytes) else item for item in (*said, commitment)]
-    return hashlib.sha256(former + json.dumps(plain, separators=(",", ":")).encode()).digest()
-
-
-def _commitment(salt: bytes, digest: bytes, body: Find) -> bytes | None:
-    """Return the commitment to a content; None where its bytes are not kept."""
-    whole = hashlib.sha256(salt)
-    for part in parts_below(digest, body):
-        found = body(part)
-        if found is None:
-            return None
-        whole.update(len(found).to_bytes(8, "big") + found)
-    return whole.digest()
-
-
 def _note_write(connection: sqlite3.Connection, step: OpenStep, body: Find) -> None:
-    said = step.attributes
-    memory, key = said.get(semconv.MEMORY_STORE), said.get(semconv.MEMORY_RECORD)
-    if not isinstance(memory, str) or not isinstance(key, str) or semconv.MEMORY_VERSION not in said:
-        return  # a write that is no key's, such as a checkpoint
-    if semconv.MEMORY_EVENT in said:
-        return  # its event was appended by whoever wrote it
+    event = memory_log.event_of(step)
+    if event is None:
+        return
     known = connection.execute(
         "SELECT 1 FROM memory_events WHERE step_id = ? AND memory = ? AND key = ?",
-        (row.number_of(step.id), row.encodable(memory), row.encodable(key)),
+        (row.number_of(step.id), row.encodable(event.memory), row.encodable(event.key)),
     )
     if known.fetchone() is not None:  # a batch that is tried again
         return
-    content = (
-        step.received if step.produced is None else step.produced
-    )  # of a reducer: what it made of the writes
-    event = NewEvent(
-        memory,
-        key,
-        "delete" if content is None else "write",
-        step.seq,
-        step.ended_ns or step.started_ns,
-        content,
-        chain_id=step.chain_id,
-        step_id=step.id,
-        agent=step.agent,
-    )
     append(connection, event, body, after_all=False)
-
-
-def _reads(step: OpenStep) -> Iterator[tuple[object, ...]]:
-    said: Mapping[str, object] = step.attributes
-    memory = said.get(semconv.MEMORY_STORE)
-    if not isinstance(memory, str):
-        return
-    key, seen = said.get(semconv.MEMORY_RECORD), said.get(semconv.MEMORY_SEEN)
-    # What a search found is told as `key@version`.
-    keys = [one.rpartition("@")[0] for one in seen] if isinstance(seen, tuple) else []
-    keys += [key] if isinstance(key, str) and key not in keys else []
-    exact = said.get(semconv.MEMORY_VERSION) if semconv.MEMORY_EVENT in said else None
-    for one in keys:
-        source = next(
-            (
-                cause.source_id
-                for cause in step.causes
-                if cause.kind == "memory" and (len(keys) == 1 or cause.evidence.startswith(f"memory {one}@"))
-            ),
-            None,
-        )
-        yield (
-            row.encodable(memory),
-            row.encodable(one),
-            step.chain_id,
-            row.number_of(step.id),
-            step.agent and row.encodable(step.agent),
-            step.seq,
-            exact,
-            None if source is None else row.number_of(source),
-        )

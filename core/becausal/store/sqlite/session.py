@@ -6,17 +6,14 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 
+from becausal.store.bodycache import BodyCache
 from becausal.store.sqlite import file
 from becausal.store.sqlite.write import Writer
 
 __all__ = ["Session", "is_open_here", "of_the_parent"]
-
-CACHED_BYTES = 16 << 20
-"""How many bytes of bodies are kept at hand."""
 
 
 class Session:
@@ -24,7 +21,7 @@ class Session:
 
     def __init__(self, path: Path | None) -> None:
         self.pid = os.getpid()
-        self.bodies = _BodyCache()
+        self.bodies = BodyCache()
         self.write_lock = threading.RLock()
         # In memory both are the same connection, so both are the same lock.
         self.read_lock = self.write_lock if path is None else threading.RLock()
@@ -71,35 +68,6 @@ class Session:
                     self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._writing.close()
             self._is_closed = True
-
-
-class _BodyCache:
-    """The bodies that were last asked for, up to a number of bytes."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._bodies: OrderedDict[bytes, bytes] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, digest: bytes) -> bytes | None:
-        with self._lock:
-            body = self._bodies.get(digest)
-            if body is not None:
-                self._bodies.move_to_end(digest)
-            return body
-
-    def clear(self) -> None:
-        with self._lock:
-            self._bodies.clear()
-            self._bytes = 0
-
-    def put(self, digest: bytes, body: bytes) -> None:
-        with self._lock:
-            if digest not in self._bodies:
-                self._bodies[digest] = body
-                self._bytes += len(body)
-            while self._bytes > CACHED_BYTES:
-                self._bytes -= len(self._bodies.popitem(last=False)[1])
 
 
 # Sessions of parents, kept from the garbage collector: closing their connections here would touch locks

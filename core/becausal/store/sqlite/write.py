@@ -22,6 +22,7 @@ from becausal import canonical
 from becausal.memory_event import NewEvent
 from becausal.payload import Payload
 from becausal.step import OpenStep
+from becausal.store.memory_log import Find, parts_below
 from becausal.store.sqlite import file, memory, row
 
 __all__ = ["Writer"]
@@ -59,8 +60,6 @@ WRITE_BLOB = """INSERT INTO blobs VALUES (?,?,?,?,?,?,?,?,?)
 WRITE_ANCHOR = "INSERT OR REPLACE INTO anchors VALUES (?,?,?)"
 
 WRITE_CAUSE = "INSERT OR REPLACE INTO causes VALUES (?,?,?,?,?,?,?)"
-
-Find = memory.Find
 
 Packed = tuple[int, int, bytes]
 """A body as it is stored: size, codec, data."""
@@ -124,7 +123,7 @@ class Writer:
         """Forget every content that a key of a memory ever had."""
         with self._transaction():
             roots = memory.content_digests(self._connection, store_name, key)
-            digests = {part for root in roots for part in memory.parts_below(root, body)}
+            digests = {part for root in roots for part in parts_below(root, body)}
             memory.erase(self._connection, store_name, key, digests)
             self._blobs.clear()  # what was known to be kept is not any more
 

@@ -1,0 +1,147 @@
+"""What every store of ours writes the same way: ids, texts, JSON and bodies, to and fro; pure, and without a database.
+
+Ids of 16 hexadecimal digits become signed 64-bit integers. Attributes and choices are JSON, which a database's shell
+can read too; None when there are none.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+import zstandard
+
+from becausal import canonical
+from becausal.payload import Bodies, Payload
+from becausal.step import Attribute, Cause, Choice
+
+__all__ = [
+    "PLAIN",
+    "ZSTD",
+    "attributes_of",
+    "cause_of",
+    "choices_of",
+    "choices_text",
+    "encodable",
+    "json_text",
+    "number_of",
+    "pack",
+    "payload_of",
+    "signed",
+    "step_id_of",
+    "unpack",
+]
+
+PLAIN = 0
+"""Codec: the bytes as they are."""
+ZSTD = 1
+"""Codec: one zstandard frame."""
+
+# Below this, a frame's own 13 bytes and the call cost more than they save.
+WORTH_COMPRESSING = 200
+
+# Attributes should be of the types in `Attribute`. One that is not becomes its text, rather than costing
+# the batch that it is in. ASCII, so that lone surrogates and NUL pass. No NaN: that is Python's own word, and
+# what joins two processes' words on a step reads the JSON of everybody else.
+_strict = json.JSONEncoder(separators=(",", ":"), default=str, allow_nan=False).encode
+
+
+def json_text(value: object) -> str:
+    """Return data as JSON; what JSON has no word for becomes its text."""
+    try:
+        return _strict(value)
+    except ValueError:
+        return _strict(_finite(value))
+
+
+def _finite(value: object) -> object:
+    """Return data in which a number that is none (`nan`, `inf`) is its text."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def number_of(step_id: str) -> int:
+    """Return a step id as a signed 64-bit integer."""
+    return signed(int(step_id, 16))
+
+
+def step_id_of(number: int) -> str:
+    """Return the step id that a signed 64-bit integer stands for."""
+    return f"{number & 0xFFFF_FFFF_FFFF_FFFF:016x}"
+
+
+def encodable(text: str) -> str:
+    """Return a text with its lone surrogates escaped; a database's texts are UTF-8, which has none."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def pack(body: bytes, compressor: zstandard.ZstdCompressor) -> tuple[int, int, bytes]:
+    """Return a body's size, codec and data."""
+    if len(body) >= WORTH_COMPRESSING:
+        packed = compressor.compress(body)
+        if len(packed) < len(body):
+            return len(body), ZSTD, packed
+    return len(body), PLAIN, body
+
+
+def unpack(codec: int, data: bytes) -> bytes:
+    """Return the body.
+
+    Raises:
+        zstandard.ZstdError: the data is damaged.
+    """
+    return zstandard.ZstdDecompressor().decompress(data) if codec == ZSTD else data
+
+
+def cause_of(source: int, kind: str, grade: str, evidence: str) -> Cause:
+    """Return the cause of a row of the table `causes`."""
+    return Cause(step_id_of(source), kind, grade, evidence)  # type: ignore[arg-type]
+
+
+def payload_of(
+    digest: bytes, belief: bytes | None, size: int, type_name: str, lossy: str | None, bodies: Bodies
+) -> Payload:
+    """Return the payload of a row of the table `blobs`."""
+    return Payload(
+        digest=canonical.digest_text(digest),
+        belief=canonical.digest_text(belief or digest),
+        size=size,
+        type_name=type_name,
+        lossy=tuple((path, why) for path, why in json.loads(lossy)) if lossy else (),
+        bodies=bodies,
+    )
+
+
+def attributes_of(text: str | None) -> dict[str, Attribute]:
+    """Return attributes as they were written: JSON's lists were tuples."""
+    if text is None:
+        return {}
+    return {
+        key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(text).items()
+    }
+
+
+def choices_of(text: str | None) -> tuple[Choice, ...]:
+    """Return choices as they were written."""
+    if text is None:
+        return ()
+    return tuple(
+        Choice(conclusion, tuple(premises), reason, score, method)
+        for conclusion, premises, reason, score, method in json.loads(text)
+    )
+
+
+def choices_text(choices: Sequence[Choice]) -> str | None:
+    """Return choices as they are written; None where there are none."""
+    if not choices:
+        return None
+    return json_text([(c.conclusion, c.premises, c.reason, c.score, c.method) for c in choices])
+
+
+def signed(number: int) -> int:
+    """Return an unsigned 64-bit integer as the signed one of the same bits."""
+    return number - (1 << 64) if number >> 63 else number

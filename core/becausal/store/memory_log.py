@@ -1,0 +1,189 @@
+"""How the events of a memory hold together: what is said of each, its hash, and the commitment to its content.
+
+The hash covers what an event says and a commitment to its content: SHA-256 over a random salt and the content's
+bytes. So an event that was changed, taken out or put in shows, and so does a content that was exchanged. Erasing a
+content removes its bytes and its salt: the chain still verifies, and what is left tells nothing of what was there.
+
+Pure, and the same for every store: a log that is copied from one kind of store to another verifies there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from becausal import canonical, semconv
+from becausal.memory_event import NewEvent
+from becausal.payload import Payload
+from becausal.step import OpenStep
+from becausal.store.encoding import encodable, number_of
+
+__all__ = [
+    "Entry",
+    "Find",
+    "broken_link",
+    "commitment",
+    "committed",
+    "event_of",
+    "hash_of",
+    "parts_below",
+    "reads_of",
+    "said",
+]
+
+Find = Callable[[bytes], bytes | None]
+"""Gives a body by its digest."""
+
+Said = tuple[Any, ...]
+"""What an event says, as it is hashed: memory, key, version, operation, of, seq, at_ns, chain id, step id as a number,
+agent, digest, reason."""
+
+
+class Entry(NamedTuple):
+    """An event as it stands in a log."""
+
+    said: Said
+    salt: bytes | None
+    """None where there is no content, or it was erased."""
+    commitment: bytes | None
+    hash: bytes
+
+
+def said(event: NewEvent, version: int, seq: int) -> Said:
+    """Return what an event says, with the version and seq that the log gave it."""
+    return (
+        encodable(event.memory),
+        encodable(event.key),
+        version,
+        event.operation,
+        event.of,
+        seq,
+        event.at_ns,
+        event.chain_id and encodable(event.chain_id),
+        None if event.step_id is None else number_of(event.step_id),
+        event.agent and encodable(event.agent),
+        None if event.payload is None else canonical.parse_digest(event.payload.digest),
+        event.reason and encodable(event.reason),
+    )
+
+
+def hash_of(former: bytes, said: Said, commitment: bytes | None) -> bytes:
+    """Return an event's hash: over the hash of the event before it, and over what it says as JSON."""
+    plain = [item.hex() if isinstance(item, bytes) else item for item in (*said, commitment)]
+    return hashlib.sha256(former + json.dumps(plain, separators=(",", ":")).encode()).digest()
+
+
+def committed(payload: Payload | None, body: Find) -> tuple[bytes | None, bytes | None]:
+    """Return a new salt and the commitment to a content under it; None and None where there is no content."""
+    if payload is None:
+        return None, None
+    salt = os.urandom(16)
+    return salt, commitment(salt, canonical.parse_digest(payload.digest), body)
+
+
+def commitment(salt: bytes, digest: bytes, body: Find) -> bytes | None:
+    """Return the commitment to a content; None where its bytes are not kept."""
+    whole = hashlib.sha256(salt)
+    for part in parts_below(digest, body):
+        found = body(part)
+        if found is None:
+            return None
+        whole.update(len(found).to_bytes(8, "big") + found)
+    return whole.digest()
+
+
+def broken_link(log: Iterable[Entry], body: Find) -> str | None:
+    """Return which event of one memory's log is not what was appended, in words; None: all of them are."""
+    former = b""
+    versions: dict[str, int] = {}
+    for entry in log:
+        memory, key, version = entry.said[:3]
+        name = f"{memory}/{key}@{version}"
+        if version != versions.get(key, 0) + 1:
+            return f"{name}: the event before it is missing"
+        versions[key] = version
+        if hash_of(former, entry.said, entry.commitment) != entry.hash:
+            return f"{name}: the event, or the one before it, is not what was written"
+        if entry.salt is not None and commitment(entry.salt, entry.said[10], body) != entry.commitment:
+            return f"{name}: the content is not what was written"
+        former = entry.hash
+    return None
+
+
+def parts_below(digest: bytes, body: Find) -> Iterator[bytes]:
+    """Yield a content's digest and those of all its parts, each once, depth first."""
+    seen: dict[bytes, None] = {}
+    waiting = [digest]
+    while waiting:
+        one = waiting.pop()
+        if one in seen:
+            continue
+        seen[one] = None
+        yield one
+        found = body(one)
+        if found is not None:
+            waiting.extend(reversed(canonical.part_digests(found)))
+
+
+def event_of(step: OpenStep) -> NewEvent | None:
+    """Return the event that a step of an adapter tells of; None where it tells of none."""
+    if step.kind != "memory_write" or step.status != "ok":
+        return None
+    told = step.attributes
+    memory, key = told.get(semconv.MEMORY_STORE), told.get(semconv.MEMORY_RECORD)
+    if not isinstance(memory, str) or not isinstance(key, str) or semconv.MEMORY_VERSION not in told:
+        return None  # a write that is no key's, such as a checkpoint
+    if semconv.MEMORY_EVENT in told:
+        return None  # its event was appended by whoever wrote it
+    # Of a reducer: what it made of the writes.
+    content = step.received if step.produced is None else step.produced
+    return NewEvent(
+        memory,
+        key,
+        "delete" if content is None else "write",
+        step.seq,
+        step.ended_ns or step.started_ns,
+        content,
+        chain_id=step.chain_id,
+        step_id=step.id,
+        agent=step.agent,
+    )
+
+
+def reads_of(step: OpenStep) -> Iterator[tuple[object, ...]]:
+    """Yield what a step read of memories.
+
+    Each as memory, key, chain id, step id as a number, agent, seq, the version if it is known, else the id of the step
+    that wrote it as a number.
+    """
+    told: Mapping[str, object] = step.attributes
+    memory = told.get(semconv.MEMORY_STORE)
+    if step.kind != "memory_read" or step.ended_ns is None or not isinstance(memory, str):
+        return
+    key, seen = told.get(semconv.MEMORY_RECORD), told.get(semconv.MEMORY_SEEN)
+    # What a search found is told as `key@version`.
+    keys = [one.rpartition("@")[0] for one in seen] if isinstance(seen, tuple) else []
+    keys += [key] if isinstance(key, str) and key not in keys else []
+    exact = told.get(semconv.MEMORY_VERSION) if semconv.MEMORY_EVENT in told else None
+    for one in keys:
+        source = next(
+            (
+                cause.source_id
+                for cause in step.causes
+                if cause.kind == "memory" and (len(keys) == 1 or cause.evidence.startswith(f"memory {one}@"))
+            ),
+            None,
+        )
+        yield (
+            encodable(memory),
+            encodable(one),
+            encodable(step.chain_id),
+            number_of(step.id),
+            step.agent and encodable(step.agent),
+            step.seq,
+            exact,
+            None if source is None else number_of(source),
+        )
