@@ -33,7 +33,9 @@ from becausal.store.outline import Outline
 from becausal.store.sqlite import file, memory, row
 from becausal.store.sqlite.links import SQLiteLinks
 from becausal.store.sqlite.session import Session, is_open_here, of_the_parent
+from becausal.store.sqlite.upkeep import SQLiteUpkeep
 from becausal.store.sqlite.write import Writer
+from becausal.store.upkeep import Upkeep
 
 __all__ = ["SQLiteStore"]
 
@@ -167,6 +169,10 @@ class SQLiteStore:
     def links(self) -> Links:
         """Return what answers about more than one chain."""
         return SQLiteLinks(self._reading, self._path)
+
+    def upkeep(self) -> Upkeep:
+        """Return what keeps the file within bounds."""
+        return SQLiteUpkeep(self._reading, self._writing, self._path)
 
     def close(self) -> None:
         """Fold the WAL into the file and let go of it. Closing twice is harmless."""

@@ -12,11 +12,12 @@ Source: sqlite.org/fileformat2.html, section 1.3; sqlite.org/wal.html.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
@@ -31,13 +32,14 @@ __all__ = [
     "check",
     "damaged",
     "in_memory",
+    "list_of",
     "open_reader",
     "open_writer",
     "prepare",
     "told",
 ]
 
-FORMAT = 3
+FORMAT = 4
 """The number of the schema below. A file with a higher one is refused; a lower one is upgraded by its first writer."""
 
 APPLICATION_ID = 0x62636175
@@ -45,11 +47,23 @@ APPLICATION_ID = 0x62636175
 
 BUSY_SECONDS = 30.0
 
+WAL_BYTES = 128 << 20
+"""What the WAL is cut down to once it has been folded in."""
+
 # By which a later process finds the step that it goes on from: an interrupted run by its checkpoint.
 ANCHORS = """CREATE TABLE anchors(
     name TEXT PRIMARY KEY, chain_no INTEGER NOT NULL, step_id INTEGER NOT NULL) STRICT, WITHOUT ROWID"""
 
-UPGRADES = {1: (ANCHORS, *memory.SCHEMA), 2: (memory.ORDER,)}
+# What is said of a run beside its steps (see `becausal.store.upkeep.Mark`), and what was ever erased.
+UPKEEP = (
+    """CREATE TABLE marks(
+        chain_id TEXT NOT NULL, mark TEXT NOT NULL, PRIMARY KEY(chain_id, mark)) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE erasures(
+        erasure_no INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, reason TEXT NOT NULL, places TEXT NOT NULL,
+        chain_ids TEXT NOT NULL) STRICT""",
+)
+
+UPGRADES = {1: (ANCHORS, *memory.SCHEMA), 2: (memory.ORDER,), 3: UPKEEP}
 """What makes a file of a format one of the next."""
 
 SCHEMA = (
@@ -87,6 +101,7 @@ SCHEMA = (
     ANCHORS,
     *memory.SCHEMA,
     memory.ORDER,
+    *UPKEEP,
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
 
@@ -157,6 +172,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA synchronous = FULL")
             # Fewer, larger checkpoints: nearly twice the steps per second of the default 1000.
             connection.execute("PRAGMA wal_autocheckpoint = 20000")
+            # After a burst, or a reader that was in the way of a checkpoint, the WAL shrinks again.
+            connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
             connection.execute("PRAGMA cache_size = -32000")
         except BaseException:
             connection.close()
@@ -212,6 +229,11 @@ def damaged(path: Path | None, doing: str, failure: Exception) -> StoreFormatErr
     )
 
 
+def list_of(values: Iterable[object]) -> str:
+    """Return values as the JSON that `json_each(?)` makes rows of: one parameter for as many as there are."""
+    return json.dumps([value for value in values if value is not None])
+
+
 def _connect(uri: str) -> sqlite3.Connection:
     if sqlite3.sqlite_version_info < (3, 37):
         raise StoreError(
@@ -240,6 +262,8 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
 def _make_schema(connection: sqlite3.Connection) -> None:
     if not _is_empty(connection):
         return
+    # Before the first table, or it takes a VACUUM: so that the file shrinks when runs are forgotten.
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     begin(connection)
     try:
         if _is_empty(connection):  # no other process was faster

@@ -30,6 +30,9 @@ __all__ = ["Writer"]
 REMEMBERED = 32_768
 """How many names, chains and digests are remembered, each."""
 
+SWEPT = "part swept while in use"
+"""The gap of a part that a process had handed out before it was swept, and then referred to once more."""
+
 CHUNK = 500
 """How many values one query asks for; old builds of SQLite allow 999."""
 
@@ -59,6 +62,8 @@ WRITE_BLOB = """INSERT INTO blobs VALUES (?,?,?,?,?,?,?,?,?)
 
 WRITE_ANCHOR = "INSERT OR REPLACE INTO anchors VALUES (?,?,?)"
 
+ADD_GAP = "INSERT INTO gaps VALUES (?, ?) ON CONFLICT(reason) DO UPDATE SET count = count + excluded.count"
+
 WRITE_CAUSE = "INSERT OR REPLACE INTO causes VALUES (?,?,?,?,?,?,?)"
 
 Packed = tuple[int, int, bytes]
@@ -83,18 +88,23 @@ class Writer:
     """Writes through one connection; its owner lets one thread in at a time."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._compressor = zstandard.ZstdCompressor(level=3)
         self._names: dict[str, int] = {}
         self._chains: dict[str, _Chain] = {}
         self._blobs: dict[bytes, _Blob] = {}
+        self.generation = self._generation()
+        """How often chains or bodies were deleted by now, in whatever process: see `upkeep`."""
 
     def write(self, steps: Sequence[OpenStep], *, notes_memory: bool = True) -> None:
         """Write steps and their bodies, all or none."""
         # Compressing is most of the work: it is done before the lock is taken that others wait for.
-        bodies = self._packed(steps)
+        bodies, known = self._packed(steps), self.generation
         roots = _roots(steps)
-        with self._transaction():
+        with self.transaction():
+            if self.generation != known:  # what was known to be there may be there no more
+                bodies = self._packed(steps)
+                self._count_swept(steps)
             self._number_names(steps, roots)
             self._number_chains(steps)
             self._write_blobs(roots, bodies)
@@ -103,7 +113,7 @@ class Writer:
             self._write_anchors(steps)
             if notes_memory and any(step.kind in ("memory_write", "memory_read") for step in steps):
                 fresh = {digest: body for step in steps for digest, body in step.bodies}
-                memory.note_steps(self._connection, steps, self._finding(fresh))
+                memory.note_steps(self.connection, steps, self._finding(fresh))
 
     def append(
         self, event: NewEvent, bodies: Mapping[bytes, bytes], expected: int | None
@@ -111,48 +121,69 @@ class Writer:
         """Append an event of a memory; returns its version and seq, or None where the key is not at `expected`."""
         packed = {digest: row.pack(body, self._compressor) for digest, body in bodies.items()}
         roots = {} if event.payload is None else {canonical.parse_digest(event.payload.digest): event.payload}
-        with self._transaction():
-            version = memory.latest_version(self._connection, event.memory, event.key)
+        with self.transaction():
+            version = memory.latest_version(self.connection, event.memory, event.key)
             if expected is not None and expected != version:
                 return None
             self._number_texts({payload.type_name for payload in roots.values()})
             self._write_blobs(roots, packed)
-            return memory.append(self._connection, event, self._finding(bodies), after_all=True)
+            return memory.append(self.connection, event, self._finding(bodies), after_all=True)
 
     def erase(self, store_name: str, key: str, body: Find) -> None:
         """Forget every content that a key of a memory ever had."""
-        with self._transaction():
-            roots = memory.content_digests(self._connection, store_name, key)
+        with self.transaction():
+            roots = memory.content_digests(self.connection, store_name, key)
             digests = {part for root in roots for part in parts_below(root, body)}
-            memory.erase(self._connection, store_name, key, digests)
+            memory.erase(self.connection, store_name, key, digests)
             self._blobs.clear()  # what was known to be kept is not any more
 
     def add_gaps(self, gaps: Mapping[str, int]) -> None:
         """Add to the counts of what could not be recorded."""
         rows = [(row.encodable(reason), count) for reason, count in gaps.items()]
-        with self._transaction():
-            self._connection.executemany(
-                """INSERT INTO gaps VALUES (?, ?)
-                ON CONFLICT(reason) DO UPDATE SET count = count + excluded.count""",
-                rows,
-            )
+        with self.transaction():
+            self.connection.executemany(ADD_GAP, rows)
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        file.begin(self._connection)
+    def transaction(self) -> Iterator[None]:
+        """Make what is done within it one transaction, all or nothing."""
+        file.begin(self.connection)
         try:
+            self._mind_deletions()
             yield
-            self._connection.execute("COMMIT")
+            self.connection.execute("COMMIT")
         except BaseException:
-            self._names.clear()
-            self._chains.clear()
-            self._blobs.clear()
+            self._forget()
             with suppress(sqlite3.Error):  # some errors have rolled back already
-                self._connection.execute("ROLLBACK")
+                self.connection.execute("ROLLBACK")
             raise
         _forget_oldest(self._names)
         _forget_oldest(self._chains)
         _forget_oldest(self._blobs)
+
+    def _mind_deletions(self) -> None:
+        """Forget the numbers of what others have deleted since."""
+        found = self._generation()
+        if found != self.generation:
+            self.generation = found
+            self._forget()
+
+    def _generation(self) -> int:
+        found = self.connection.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
+        return 0 if found is None else int(found[0])
+
+    def _forget(self) -> None:
+        self._names.clear()
+        self._chains.clear()
+        self._blobs.clear()
+
+    def _count_swept(self, steps: Sequence[OpenStep]) -> None:
+        """Count the parts that these bodies refer to, handed out before and swept out since."""
+        fresh = {digest: body for step in steps for digest, body in step.bodies}
+        parts = {part for body in fresh.values() for part in canonical.part_digests(body)} - fresh.keys()
+        query = "SELECT digest FROM blobs WHERE codec IS NOT NULL AND digest IN"
+        gone = len(parts) - len(self._select(query, parts))
+        if gone:
+            self.connection.execute(ADD_GAP, (SWEPT, gone))
 
     def _packed(self, steps: Sequence[OpenStep]) -> dict[bytes, Packed]:
         packed: dict[bytes, Packed] = {}
@@ -179,7 +210,7 @@ class Writer:
         texts = set(missing.values())
         found: dict[str, int] = dict(self._select("SELECT name, name_no FROM names WHERE name IN", texts))
         new = list(enumerate(texts - found.keys(), self._last("name_no", "names") + 1))
-        self._connection.executemany("INSERT INTO names VALUES (?, ?)", new)
+        self.connection.executemany("INSERT INTO names VALUES (?, ?)", new)
         found.update((text, number) for number, text in new)
         known.update((name, found[text]) for name, text in missing.items())
 
@@ -197,14 +228,14 @@ class Writer:
             new = {text: started[chain_id] for chain_id, text in missing.items() if text not in found}
             next_no = self._last("chain_no", "chains") + 1
             rows = [(number, *chain) for number, chain in enumerate(new.items(), next_no)]
-            self._connection.executemany("INSERT INTO chains VALUES (?, ?, ?)", rows)
+            self.connection.executemany("INSERT INTO chains VALUES (?, ?, ?)", rows)
             found.update((text, _Chain(number, earliest)) for number, text, earliest in rows)
             known.update((chain_id, found[text]) for chain_id, text in missing.items())
         # A root ends, and so comes here, after the steps within it: the chain began earlier than it seemed.
         for chain_id, earliest_ns in started.items():
             chain = known[chain_id]
             if earliest_ns < chain.started_ns:
-                self._connection.execute(
+                self.connection.execute(
                     "UPDATE chains SET started_ns = min(started_ns, ?) WHERE chain_no = ?",
                     (earliest_ns, chain.number),
                 )
@@ -239,7 +270,7 @@ class Writer:
                 blob.number, blob.has_body or body is not None, digest in roots or blob.is_root
             )
         rows.sort(key=itemgetter(0))
-        self._connection.executemany(WRITE_BLOB, rows)
+        self.connection.executemany(WRITE_BLOB, rows)
 
     def _write_steps(self, steps: Sequence[OpenStep]) -> None:
         rows = [
@@ -255,7 +286,7 @@ class Writer:
         # In the order of the key, neighbours land on one page. Sorting is stable: an open step stays ahead
         # of the same step ended.
         rows.sort(key=itemgetter(0, 1))
-        self._connection.executemany(WRITE_STEP, rows)
+        self.connection.executemany(WRITE_STEP, rows)
 
     def _write_causes(self, steps: Sequence[OpenStep]) -> None:
         names = self._names
@@ -273,7 +304,7 @@ class Writer:
             for nth, cause in enumerate(step.causes)
         ]
         if rows:
-            self._connection.executemany(WRITE_CAUSE, rows)
+            self.connection.executemany(WRITE_CAUSE, rows)
 
     def _write_anchors(self, steps: Sequence[OpenStep]) -> None:
         rows = [
@@ -282,7 +313,7 @@ class Writer:
             for name in step.anchors
         ]
         if rows:
-            self._connection.executemany(WRITE_ANCHOR, rows)
+            self.connection.executemany(WRITE_ANCHOR, rows)
 
     def _finding(self, fresh: Mapping[bytes, bytes]) -> Find:
         """Return what finds a body: among those on their way to the store, else in it."""
@@ -291,7 +322,7 @@ class Writer:
         def find(digest: bytes) -> bytes | None:
             if digest in fresh:
                 return fresh[digest]
-            found = self._connection.execute(query, (digest,)).fetchone()
+            found = self.connection.execute(query, (digest,)).fetchone()
             return None if found is None else row.unpack(*found)
 
         return find
@@ -300,14 +331,14 @@ class Writer:
         return None if payload is None else self._blobs[canonical.parse_digest(payload.digest)].number
 
     def _last(self, column: str, table: str) -> int:
-        found: int = self._connection.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").fetchone()[0]
+        found: int = self.connection.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").fetchone()[0]
         return found
 
     def _select(self, query: str, values: Iterable[str] | Iterable[bytes]) -> list[tuple[Any, ...]]:
         left = iter(values)
         rows: list[tuple[Any, ...]] = []
         while chunk := tuple(islice(left, CHUNK)):
-            rows += self._connection.execute(f"{query} ({','.join('?' * len(chunk))})", chunk)
+            rows += self.connection.execute(f"{query} ({','.join('?' * len(chunk))})", chunk)
         return rows
 
 

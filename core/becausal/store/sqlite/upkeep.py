@@ -1,0 +1,290 @@
+"""Forgetting chains, sweeping out bodies, giving space back: what keeps a file within bounds.
+
+Everything that takes long is done without the write lock, or in transactions so small that nobody who writes waits
+for them. Whoever writes remembers numbers of chains and bodies, and an encoder remembers which parts it handed out;
+so each deletion counts `meta.generation` up, which every writer looks at as it begins (see `write.Writer`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+
+from becausal import canonical, semconv
+from becausal.errors import StoreError
+from becausal.store.sqlite import file, row
+from becausal.store.sqlite.write import Writer
+from becausal.store.upkeep import ChainAge, Erased, Erasure, Mark, Progress
+
+__all__ = ["SQLiteUpkeep"]
+
+Reading = Callable[[], AbstractContextManager[sqlite3.Connection]]
+Writing = Callable[[], AbstractContextManager[Writer]]
+
+CHAINS_AT_ONCE = 16
+"""How many chains one transaction deletes."""
+
+BODIES_AT_ONCE = 500
+
+PAGES_AT_ONCE = 2_000
+"""How many free pages one transaction gives back: 8 MB."""
+
+PATIENCE_S = 10.0
+"""How long readers are waited for who still look at a former state."""
+
+SAYS_WRONG = (semconv.CHECKS, semconv.CONTRACT_BREACHES, semconv.MUTATED)
+"""Attributes that are there when something was recorded as wrong."""
+
+_AGES = f"""SELECT chain_id, max(max(steps.started_ns), coalesce(max(ended_ns), 0)) AS touched, count(*),
+        max(ended_ns IS NULL),
+        max(status IS (SELECT name_no FROM names WHERE name = 'error')
+            {"".join(f" OR instr(attributes, '{chr(34)}{name}{chr(34)}:') > 0" for name in SAYS_WRONG)})
+            OR EXISTS (SELECT 1 FROM marks WHERE marks.chain_id = chains.chain_id AND mark = 'found'),
+        EXISTS (SELECT 1 FROM marks WHERE marks.chain_id = chains.chain_id AND mark = 'pinned')
+    FROM chains JOIN steps USING (chain_no) GROUP BY chain_no ORDER BY touched, chain_no"""
+
+# Causes outside their own chain, of the chains that are asked about; few, and then one look through all steps.
+_FAR = """SELECT source_id, chain_id FROM causes JOIN chains USING (chain_no)
+    WHERE chain_id IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
+        SELECT 1 FROM steps WHERE steps.chain_no = causes.chain_no AND steps.step_id = causes.source_id)"""
+
+_OWNERS = """SELECT step_id, chain_id FROM steps JOIN chains USING (chain_no)
+    WHERE step_id IN (SELECT value FROM json_each(?))"""
+
+_READ = """SELECT DISTINCT r.chain_id, e.chain_id FROM memory_reads AS r JOIN memory_events AS e
+        ON e.memory = r.memory AND e.key = r.key AND (e.version = r.version OR e.step_id = r.source_id)
+    WHERE r.chain_id IN (SELECT value FROM json_each(?)) AND e.chain_id IS NOT NULL AND e.chain_id != r.chain_id"""
+
+_FORGET = (
+    "DELETE FROM causes WHERE chain_no = ?1",
+    "DELETE FROM anchors WHERE chain_no = ?1",
+    "DELETE FROM memory_reads WHERE chain_id = (SELECT chain_id FROM chains WHERE chain_no = ?1)",
+    "DELETE FROM marks WHERE chain_id = (SELECT chain_id FROM chains WHERE chain_no = ?1)",
+    "DELETE FROM chains WHERE chain_no = ?1",
+)
+
+_ROOTS = (
+    "SELECT received FROM steps WHERE received IS NOT NULL",
+    "SELECT produced FROM steps WHERE produced IS NOT NULL",
+    "SELECT blob_no FROM memory_events JOIN blobs USING (digest)",
+)
+
+# What a replay needs of a step is named in its attributes alone.
+_KEPT = f"""SELECT value FROM steps, json_each(attributes)
+    WHERE instr(attributes, '"{semconv.KEPT}') > 0 AND json_each.key >= '{semconv.KEPT}'
+        AND substr(json_each.key, 1, {len(semconv.KEPT)}) = '{semconv.KEPT}' AND json_each.type = 'text'"""
+
+
+class SQLiteUpkeep:
+    """The `becausal.store.upkeep.Upkeep` of one file."""
+
+    def __init__(self, reading: Reading, writing: Writing, path: Path | None) -> None:
+        self._reading, self._writing, self._path = reading, writing, path
+
+    @property
+    def generation(self) -> int:
+        """How often something was deleted, as far as the last write saw it."""
+        with self._writing() as writer:
+            return writer.generation
+
+    def size(self) -> int:
+        """Return how many bytes the file takes, without its free pages."""
+        query = """SELECT (page_count - freelist_count) * page_size
+            FROM pragma_page_count, pragma_freelist_count, pragma_page_size"""
+        with self._reading() as reader, file.told(self._path, "measuring it"):
+            found: int = reader.execute(query).fetchone()[0]
+        return found
+
+    def ages(self) -> list[ChainAge]:
+        """Return all chains, those that were touched longest ago first."""
+        with self._reading() as reader, file.told(self._path, "looking at the age of its runs"):
+            found = reader.execute(_AGES).fetchall()
+            kept_long = [chain_id for chain_id, *_, troubled, pinned in found if troubled or pinned]
+            sources = _sources(reader, kept_long)
+        return [
+            ChainAge(
+                chain_id,
+                touched,
+                steps,
+                bool(is_open),
+                bool(troubled),
+                bool(pinned),
+                tuple(sorted(sources.get(chain_id, ()))),
+            )
+            for chain_id, touched, steps, is_open, troubled, pinned in found
+        ]
+
+    def mark(self, chain_id: str, mark: Mark, *, remove: bool = False) -> None:
+        """Give a chain a mark, or take it away."""
+        query = (
+            "DELETE FROM marks WHERE chain_id = ? AND mark = ?"
+            if remove
+            else "INSERT OR IGNORE INTO marks VALUES (?, ?)"
+        )
+        with self._changing(f"marking {chain_id}") as connection:
+            connection.execute(query, (row.encodable(chain_id), mark))
+
+    def forget(self, chain_ids: Sequence[str]) -> int:
+        """Delete chains in small transactions; returns how many steps."""
+        steps = 0
+        for start in range(0, len(chain_ids), CHAINS_AT_ONCE):
+            chunk = [row.encodable(chain_id) for chain_id in chain_ids[start : start + CHAINS_AT_ONCE]]
+            with self._changing(f"forgetting {len(chunk)} runs", counts=True) as connection:
+                found = connection.execute(
+                    "SELECT chain_no FROM chains WHERE chain_id IN (SELECT value FROM json_each(?))",
+                    (file.list_of(chunk),),
+                ).fetchall()
+                for number in found:
+                    steps += connection.execute("DELETE FROM steps WHERE chain_no = ?1", number).rowcount
+                    for statement in _FORGET:
+                        connection.execute(statement, number)
+        return steps
+
+    def sweep(self, told: Progress | None = None) -> int:
+        """Delete every body that nothing refers to any more; returns how many."""
+        # First of all: whoever writes from now on hands out again what this may delete.
+        with self._changing("announcing a sweep", counts=True) as connection:
+            (last,) = connection.execute("SELECT coalesce(max(blob_no), 0) FROM blobs").fetchone()
+        dead = self._unmarked(last, told or _silent)
+        for start in range(0, len(dead), BODIES_AT_ONCE):
+            chunk = dead[start : start + BODIES_AT_ONCE]
+            with self._changing("sweeping bodies", counts=True) as connection:
+                # What a step has come to refer to since the marking stays.
+                connection.execute(
+                    """DELETE FROM blobs WHERE blob_no IN (SELECT value FROM json_each(?))
+                    AND NOT EXISTS (SELECT 1 FROM steps WHERE received = blob_no)
+                    AND NOT EXISTS (SELECT 1 FROM steps WHERE produced = blob_no)""",
+                    (file.list_of(chunk),),
+                )
+            (told or _silent)("sweeping", min(start + BODIES_AT_ONCE, len(dead)), len(dead))
+        return len(dead)
+
+    def release(self, *, whole: bool = False) -> None:
+        """Give free pages back to the disk; `whole`: rewrite the file, so that nothing deleted is left in it."""
+        if self._path is None:
+            return
+        if whole:
+            with self._writing() as writer, file.told(self._path, "rewriting it"):
+                writer.connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+                writer.connection.execute("VACUUM")
+                self._fold_in(writer.connection)
+            return
+        while self._free_pages():
+            with self._writing() as writer, file.told(self._path, "giving space back"):
+                # Each page given back is a row of this statement, which has to be read to its end.
+                writer.connection.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+                writer.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def erase(self, what: Erasure, *, dry_run: bool = False, told: Progress | None = None) -> Erased:
+        """Erase contents for good, in every place where they stand."""
+        raise NotImplementedError
+
+    def erasures(self) -> list[Erased]:
+        """Return what was ever erased, oldest first."""
+        raise NotImplementedError
+
+    # Inside
+
+    @contextmanager
+    def _changing(self, doing: str, *, counts: bool = False) -> Iterator[sqlite3.Connection]:
+        """Give the connection within a transaction; `counts`: writers elsewhere must forget what they remember."""
+        with self._writing() as writer, file.told(self._path, doing), writer.transaction():
+            if counts:
+                connection = writer.connection
+                connection.execute(
+                    """INSERT INTO meta VALUES ('generation', '1')
+                    ON CONFLICT(key) DO UPDATE SET value = CAST(value AS INTEGER) + 1"""
+                )
+            yield writer.connection
+
+    def _unmarked(self, last: int, told: Progress) -> list[int]:
+        """Return the numbers up to `last` of the bodies that nothing live refers to."""
+        alive = bytearray(last + 1)
+        waiting: list[int] = []
+        with self._reading() as reader, file.told(self._path, "marking what is in use"):
+            total = reader.execute("SELECT count(*) FROM blobs").fetchone()[0]
+            for number in _roots(reader):
+                if number <= last and not alive[number]:
+                    alive[number] = 1
+                    waiting.append(number)
+            done = 0
+            while waiting:
+                number = waiting.pop()
+                done += 1
+                if done % 1_000 == 0:
+                    told("marking what is in use", done, total)
+                for part in _parts(reader, number):
+                    if part <= last and not alive[part]:
+                        alive[part] = 1
+                        waiting.append(part)
+            there = reader.execute("SELECT blob_no FROM blobs WHERE blob_no <= ?", (last,))
+            return [number for (number,) in there if not alive[number]]
+
+    def _free_pages(self) -> int:
+        query = """SELECT freelist_count * (auto_vacuum = 2) FROM pragma_freelist_count, pragma_auto_vacuum"""
+        with self._reading() as reader, file.told(self._path, "measuring it"):
+            found: int = reader.execute(query).fetchone()[0]
+        return found
+
+    def _fold_in(self, connection: sqlite3.Connection) -> None:
+        """Fold the WAL in and empty it; it holds former states of pages."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            with suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if not is_busy:
+                    return
+            if time.monotonic() > deadline:
+                raise StoreError(
+                    f"{self._path}: somebody still reads a former state of it, which its -wal file holds; "
+                    "close who reads it (a notebook, becausal ui), and do this again"
+                )
+            time.sleep(0.05)
+
+
+def _silent(doing: str, done: int, total: int) -> None:
+    pass
+
+
+def _roots(reader: sqlite3.Connection) -> Iterator[int]:
+    for query in _ROOTS:
+        for (number,) in reader.execute(query):
+            yield number
+    for (digest,) in reader.execute(_KEPT):
+        with suppress(ValueError):
+            yield from _numbers(reader, [canonical.parse_digest(digest)])
+
+
+def _parts(reader: sqlite3.Connection, number: int) -> Iterator[int]:
+    found = reader.execute(
+        "SELECT codec, data FROM blobs WHERE blob_no = ? AND codec IS NOT NULL", (number,)
+    ).fetchone()
+    if found is not None:
+        yield from _numbers(reader, canonical.part_digests(row.unpack(*found)))
+
+
+def _numbers(reader: sqlite3.Connection, digests: Iterable[bytes]) -> Iterator[int]:
+    for digest in digests:
+        found = reader.execute("SELECT blob_no FROM blobs WHERE digest = ?", (digest,)).fetchone()
+        if found is not None:
+            yield found[0]
+
+
+def _sources(reader: sqlite3.Connection, chain_ids: list[str]) -> dict[str, set[str]]:
+    """Return which other chains these depend on, by their causes and by what they read from memories."""
+    asked = (file.list_of(chain_ids),)
+    found: dict[str, set[str]] = {}
+    far = reader.execute(_FAR, asked).fetchall()
+    owners: dict[int, set[str]] = {}
+    if far:
+        for step_id, chain_id in reader.execute(_OWNERS, (file.list_of({one for one, _ in far}),)):
+            owners.setdefault(step_id, set()).add(chain_id)
+    for source_id, chain_id in far:
+        found.setdefault(chain_id, set()).update(owners.get(source_id, set()) - {chain_id})
+    for chain_id, writer in reader.execute(_READ, asked):
+        found.setdefault(chain_id, set()).add(writer)
+    return found
