@@ -437,7 +437,7 @@ def test_it_describes_itself(store: Store) -> None:
 
     about = store.describe()
 
-    assert (about.url, about.format, about.chains, about.steps, about.bodies) == (store.url, 3, 2, 2, 0)
+    assert (about.url, about.format, about.chains, about.steps, about.bodies) == (store.url, 4, 2, 2, 0)
     assert about.bytes_on_disk > 0
 
 

@@ -324,6 +324,7 @@ def test_a_file_of_the_first_format_is_upgraded_and_keeps_what_it_has(
     with sqlite3.connect(path) as connection:  # as the first release made it
         connection.executescript(
             """DROP TABLE anchors; DROP TABLE memory_events; DROP TABLE memory_reads;
+            DROP TABLE marks; DROP TABLE erasures;
             UPDATE meta SET value = '1' WHERE key = 'format'"""
         )
     connection.close()
@@ -347,7 +348,8 @@ def test_a_file_of_the_second_format_gains_the_order_of_its_memories_and_keeps_t
     memory.write("budget", 500)
     memory.close()
     with sqlite3.connect(path) as connection:  # as the second release made it
-        connection.executescript("DROP INDEX memory_order; UPDATE meta SET value = '2' WHERE key = 'format'")
+        connection.executescript("""DROP INDEX memory_order; DROP TABLE marks; DROP TABLE erasures;
+            UPDATE meta SET value = '2' WHERE key = 'format'""")
     connection.close()
 
     assert [event.version for event in opened(path, read_only=True).memory_events("plan", "budget")] == [1]
