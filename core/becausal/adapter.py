@@ -6,14 +6,11 @@ Adapters are found by the entry-point group `becausal.adapters`; nothing of a fr
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import sys
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
-
-from packaging.specifiers import SpecifierSet
 
 from becausal.errors import BecausalWarning
 from becausal.recorder import Recorder
@@ -83,10 +80,10 @@ def adapters() -> dict[str, Adapter]:
 
     One that cannot be loaded is warned of and left out.
     """
+    from importlib import metadata
+
     found: dict[str, Adapter] = {}
-    for point in sorted(
-        importlib.metadata.entry_points(group="becausal.adapters"), key=lambda point: point.name
-    ):
+    for point in sorted(metadata.entry_points(group="becausal.adapters"), key=lambda point: point.name):
         try:
             found[point.name] = point.load()()
         except Exception as failure:  # whatever a package of somebody else's does on import
@@ -100,11 +97,13 @@ def adapters() -> dict[str, Adapter]:
 
 def packages(watching: Iterable[Adapter]) -> tuple[str, ...]:
     """Return the versions of Python, of becausal and of what adapters watch, as `name==version`."""
+    from importlib import metadata
+
     names = ["becausal", *sorted({adapter.watches for adapter in watching if adapter.watches is not None})]
     found = ["python==" + ".".join(map(str, sys.version_info[:3]))]
     for name in names:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # becausal, run from its source
-            found.append(f"{name}=={importlib.metadata.version(name)}")
+        with contextlib.suppress(metadata.PackageNotFoundError):  # becausal, run from its source
+            found.append(f"{name}=={metadata.version(name)}")
     return tuple(found)
 
 
@@ -112,12 +111,16 @@ def version_of(adapter: Adapter) -> str | None:
     """Return the version of what an adapter watches: empty for the standard library, None where it is not installed."""
     if adapter.watches is None:
         return ""
+    from importlib import metadata
+
     try:
-        return importlib.metadata.version(adapter.watches)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(adapter.watches)
+    except metadata.PackageNotFoundError:
         return None
 
 
 def in_range(version: str, supports: str) -> bool:
     """Return whether an adapter was checked with a version."""
+    from packaging.specifiers import SpecifierSet
+
     return not version or SpecifierSet(supports).contains(version, prereleases=True)

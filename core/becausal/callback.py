@@ -12,7 +12,6 @@ the framework the handler is silent, and a call is recorded once.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 from typing import Any, Final
 
@@ -64,7 +63,9 @@ def callback(
         StoreError: the store that `store` names cannot be used.
         SettingsError: a capture that does not exist.
     """
-    found = {point.name: point for point in importlib.metadata.entry_points(group="becausal.callbacks")}
+    from importlib import metadata
+
+    found = {point.name: point for point in metadata.entry_points(group="becausal.callbacks")}
     if framework not in found:
         there = ", ".join(sorted(found)) or "none: is becausal itself installed?"
         raise AdapterError(f"no callback handler for {framework!r}; there are: {there}")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from becausal import semconv
 from becausal.canonical.belief import BOOKKEEPING
-from becausal.delta import Change, Delta, delta
 from becausal.payload import Payload
 from becausal.step import Step
+
+if TYPE_CHECKING:
+    from becausal.delta import Change, Delta
 
 __all__ = ["Handoff", "Verdict"]
 
@@ -48,6 +50,9 @@ class Handoff:
     @cached_property
     def delta(self) -> Delta:
         """What differs between the two, by path; empty where a body was not kept."""
+        # An app that records imports this module for its name alone (`becausal.handoff`), and compares nothing.
+        from becausal.delta import Delta, delta
+
         sent, received = self.sent, self.received
         if sent is None or received is None or sent.digest == received.digest:
             return Delta(())
@@ -58,6 +63,8 @@ class Handoff:
     @property
     def told(self) -> Delta:
         """The delta without the ids, times and counters that a framework gave a message on its way."""
+        from becausal.delta import Delta
+
         return Delta(tuple(change for change in self.delta if not _is_bookkeeping(change)))
 
     @property

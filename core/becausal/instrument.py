@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import atexit
 import importlib
-import importlib.metadata
 import os
 import threading
 import warnings
@@ -19,7 +18,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import wrapt
 from opentelemetry.trace import TracerProvider
 
 from becausal.adapter import Adapter, AdapterReport, Hooks, adapters, in_range, packages, version_of
@@ -342,6 +340,8 @@ def _flush_in_pool_workers() -> None:
     global _watches_pools
     if not _watches_pools:
         _watches_pools = True
+        import wrapt  # here: it brings asyncio, which `import becausal` need not wait for
+
         wrapt.register_post_import_hook(when_loaded, "multiprocessing.util")
 
 

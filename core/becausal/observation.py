@@ -17,7 +17,7 @@ from becausal.payload import Payload
 from becausal.step import Attribute, Cause, Grade, OpenStep, Status, Step, StepKind, StepRef
 from becausal.store import Store
 
-__all__ = ["NOTHING", "Answer", "Observation", "Opening", "Replaying", "Sealed", "new_step"]
+__all__ = ["NOTHING", "Answer", "Observation", "Opening", "Replaying", "Sealed", "new_step", "status_of"]
 
 
 class _Nothing:
@@ -174,3 +174,11 @@ def new_step(opening: Opening, parent: StepRef | None) -> OpenStep:
         grade: Grade = handoff.causes[0].grade if handoff.causes else "declared"
         step.causes.append(Cause(handoff.id, "transfer", grade, "received", handoff.span_context))
     return step
+
+
+def status_of(error: BaseException) -> Status:
+    """Return how a piece of work ended that this passed through."""
+    if isinstance(error, GeneratorExit):
+        return "closed"
+    # By name, so that asyncio and concurrent.futures need not be told apart.
+    return "cancelled" if type(error).__name__ == "CancelledError" else "error"

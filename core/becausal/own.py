@@ -17,7 +17,6 @@ from becausal.instrument import active_recorder
 from becausal.observation import Answer
 from becausal.payload import text_of
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
-from becausal.standin import FunctionStandIn
 from becausal.step import Choice, OpenStep
 from becausal.validators import validator
 
@@ -117,6 +116,8 @@ def tool(
 
 def tool_named(function: F, name: str | None, validate: Iterable[Check] = ()) -> F:
     """Return a function that records its calls under a tool name."""
+    from becausal.standin import FunctionStandIn  # here: `import becausal` need not wait for wrapt
+
     seam = _seam_for(function)
     called = str(name or getattr(function, "__name__", type(function).__name__))
     for check in validate:

@@ -23,7 +23,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from opentelemetry import context as otel_context
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.propagators import textmap
 
@@ -85,7 +85,7 @@ def inject(carrier: MutableMapping[str, str] | list[tuple[str, bytes]]) -> None:
         carrier[:] = [pair for pair in carrier if _text(pair[0]) not in changed]
         carrier += [(name, value.encode()) for name, value in changed.items()]
         return
-    propagate.inject(carrier)
+    _app_s().inject(carrier)
     step = current()
     if step is None:
         return
@@ -105,7 +105,7 @@ def extract(carrier: Carrier) -> RemoteContext:
     Use it as `with becausal.extract(headers): …`, or attach it with `opentelemetry.context.attach`.
     """
     headers = _headers(carrier)
-    context = propagate.extract(headers)
+    context = _app_s().extract(headers)
     # The propagator of ours may have found a place already: that of a header, which is the same.
     remote = _read_from(headers)
     if remote is None:
@@ -195,11 +195,18 @@ def _wants_baggage() -> bool:
     return os.environ.get("BECAUSAL_BAGGAGE", "") not in ("", "0", "false", "no")
 
 
+def _app_s() -> textmap.TextMapPropagator:
+    """Return the propagator that the app has set; loaded here, as whoever carries nothing need not wait for it."""
+    from opentelemetry import propagate
+
+    return propagate.get_global_textmap()
+
+
 # What is read
 
 
 def _read_from(headers: Mapping[str, str]) -> RemoteStep | None:
-    span = trace.get_current_span(propagate.extract(headers, Context())).get_span_context()
+    span = trace.get_current_span(_app_s().extract(headers, Context())).get_span_context()
     member = _member(headers.get("tracestate", ""))
     for said in (headers.get(semconv.HEADER, ""), member):
         if (remote := _read(said, span)) is not None:

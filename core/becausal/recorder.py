@@ -21,10 +21,9 @@ from becausal import clock, semconv
 from becausal.context import Scope, span_parent, step_of, with_step
 from becausal.guard import guarded
 from becausal.keeping import Keeping
-from becausal.observation import NOTHING, Observation, Opening, Replaying, Sealed, new_step
+from becausal.observation import NOTHING, Observation, Opening, Replaying, Sealed, new_step, status_of
 from becausal.settings import Capture, Level
 from becausal.step import Attribute, Cause, Choice, OpenStep, Status, StepKind, StepRef
-from becausal.streams import AsyncStream, SyncStream, status_of
 from becausal.telemetry import Telemetry
 from becausal.telling import StreamTelling
 from becausal.writer import Writer
@@ -122,6 +121,8 @@ class Recorder(Keeping):
         """Return a generator's stand-in; its step begins with the first item and ends with the last."""
         if not self.active:
             return function(*args, **kwargs)
+        from becausal.streams import SyncStream  # here: `import becausal` need not wait for wrapt
+
         if self.replaying is not None:
             function = self.replaying.stream(seen, function)
         return SyncStream(function(*args, **kwargs), StreamTelling(self, seen, args, kwargs))
@@ -137,6 +138,8 @@ class Recorder(Keeping):
         """Return an async generator's stand-in; its step begins with the first item and ends with the last."""
         if not self.active:
             return function(*args, **kwargs)
+        from becausal.streams import AsyncStream
+
         if self.replaying is not None:
             function = self.replaying.astream(seen, function)
         return AsyncStream(function(*args, **kwargs), StreamTelling(self, seen, args, kwargs))

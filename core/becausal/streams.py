@@ -18,9 +18,10 @@ import wrapt
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
+from becausal.observation import status_of
 from becausal.step import Status
 
-__all__ = ["AsyncStream", "Pieces", "SyncStream", "Telling", "status_of"]
+__all__ = ["AsyncStream", "Pieces", "SyncStream", "Telling"]
 
 
 class Telling(Protocol):
@@ -190,11 +191,3 @@ class Pieces(AsyncStream):
         result = await self._run(function, *args)
         self._self_telling.end("closed")
         return result
-
-
-def status_of(error: BaseException) -> Status:
-    """Return how a piece of work ended that this passed through."""
-    if isinstance(error, GeneratorExit):
-        return "closed"
-    # By name, so that asyncio and concurrent.futures need not be told apart.
-    return "cancelled" if type(error).__name__ == "CancelledError" else "error"

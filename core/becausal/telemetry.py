@@ -13,7 +13,6 @@ decision concluded, and what went in and out.
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterable
 
 from opentelemetry import context as otel_context
@@ -231,7 +230,10 @@ def _link_attributes(cause: Cause) -> dict[str, Attribute]:
 
 
 def _version() -> str:
+    # Here, as everywhere: it brings zipfile, email and socket, which `import becausal` need not wait for.
+    from importlib import metadata
+
     try:
-        return importlib.metadata.version("becausal")
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version("becausal")
+    except metadata.PackageNotFoundError:
         return "0"

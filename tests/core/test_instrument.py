@@ -12,6 +12,7 @@ import threading
 import types
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def test_an_adapter_that_cannot_be_loaded_is_warned_of_and_left_out(
         def load(self) -> None:
             raise AttributeError("no Adapter in broken")
 
-    monkeypatch.setattr(module.importlib.metadata, "entry_points", lambda group: [Point()])
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [Point()])
     with pytest.warns(BecausalWarning, match=r"'broken' \(broken:Adapter\) cannot be loaded") as warned:
         becausal.instrument(store=store)
 
