@@ -1,8 +1,9 @@
 """How the events of a memory hold together: what is said of each, its hash, and the commitment to its content.
 
 The hash covers what an event says and a commitment to its content: SHA-256 over a random salt and the content's
-bytes. So an event that was changed, taken out or put in shows, and so does a content that was exchanged. Erasing a
-content removes its bytes and its salt: the chain still verifies, and what is left tells nothing of what was there.
+bytes. So an event that was changed, taken out or put in shows, and so does a content that was exchanged. Erasing
+removes bytes, digest, salt and commitment: the chain still verifies, and what is left tells nothing of what was there.
+What such an event still says is held by a link that the erasure made.
 
 Pure, and the same for every store: a log that is copied from one kind of store to another verifies there.
 """
@@ -22,6 +23,7 @@ from becausal.step import OpenStep
 from becausal.store.encoding import encodable, number_of
 
 __all__ = [
+    "ERASED",
     "Entry",
     "Find",
     "broken_link",
@@ -29,10 +31,15 @@ __all__ = [
     "committed",
     "event_of",
     "hash_of",
+    "link_of",
     "parts_below",
     "reads_of",
     "said",
 ]
+
+ERASED = b""
+"""The salt of an event of which something was erased. Its hash covers what is no longer there, and cannot be computed
+any more, nor can anybody guess from it what it covered, for want of the salt; see `link_of`."""
 
 Find = Callable[[bytes], bytes | None]
 """Gives a body by its digest."""
@@ -47,7 +54,8 @@ class Entry(NamedTuple):
 
     said: Said
     salt: bytes | None
-    """None where there is no content, or it was erased."""
+    """`ERASED` once something of the event was erased. None in logs of before: where there was no content, or it was
+    erased and nothing beside it."""
     commitment: bytes | None
     hash: bytes
 
@@ -77,17 +85,15 @@ def hash_of(former: bytes, said: Said, commitment: bytes | None) -> bytes:
 
 
 def committed(payload: Payload | None, body: Find) -> tuple[bytes | None, bytes | None]:
-    """Return a new salt and the commitment to a content under it; None and None where there is no content."""
-    if payload is None:
-        return None, None
+    """Return a new salt and the commitment to a content under it; also where there is none, so that a hash hides it."""
     salt = os.urandom(16)
-    return salt, commitment(salt, canonical.parse_digest(payload.digest), body)
+    return salt, commitment(salt, None if payload is None else canonical.parse_digest(payload.digest), body)
 
 
-def commitment(salt: bytes, digest: bytes, body: Find) -> bytes | None:
-    """Return the commitment to a content; None where its bytes are not kept."""
+def commitment(salt: bytes, digest: bytes | None, body: Find) -> bytes | None:
+    """Return the commitment to a content, to nothing if there is none; None where its bytes are not kept."""
     whole = hashlib.sha256(salt)
-    for part in parts_below(digest, body):
+    for part in parts_below(digest, body) if digest is not None else ():
         found = body(part)
         if found is None:
             return None
@@ -105,12 +111,26 @@ def broken_link(log: Iterable[Entry], body: Find) -> str | None:
         if version != versions.get(key, 0) + 1:
             return f"{name}: the event before it is missing"
         versions[key] = version
-        if hash_of(former, entry.said, entry.commitment) != entry.hash:
+        if not _holds(former, entry):
             return f"{name}: the event, or the one before it, is not what was written"
-        if entry.salt is not None and commitment(entry.salt, entry.said[10], body) != entry.commitment:
+        if entry.salt and commitment(entry.salt, entry.said[10], body) != entry.commitment:
             return f"{name}: the content is not what was written"
         former = entry.hash
     return None
+
+
+def link_of(former: bytes, said: Said, hash: bytes) -> bytes:
+    """Return what stands for the commitment of an event of which something was erased.
+
+    It holds what the event still says, and its hash, to the event before it.
+    """
+    return hash_of(former, said, hash)
+
+
+def _holds(former: bytes, entry: Entry) -> bool:
+    if entry.salt == ERASED:
+        return link_of(former, entry.said, entry.hash) == entry.commitment
+    return hash_of(former, entry.said, entry.commitment) == entry.hash
 
 
 def parts_below(digest: bytes, body: Find) -> Iterator[bytes]:

@@ -35,7 +35,7 @@ from becausal.store.sqlite.links import SQLiteLinks
 from becausal.store.sqlite.session import Session, is_open_here, of_the_parent
 from becausal.store.sqlite.upkeep import SQLiteUpkeep
 from becausal.store.sqlite.write import Writer
-from becausal.store.upkeep import Upkeep
+from becausal.store.upkeep import Erasure, Upkeep
 
 __all__ = ["SQLiteStore"]
 
@@ -150,9 +150,7 @@ class SQLiteStore:
 
     def erase(self, memory_name: str, key: str) -> None:
         """Forget every content that a key ever had, wherever else it was kept; its events stay."""
-        with self._writing() as writer, file.told(self._path, f"erasing {memory_name}/{key}"):
-            writer.erase(memory_name, key, self.body)
-        self._own_session().bodies.clear()
+        self.upkeep().erase(Erasure(memory=(memory_name, key)))
 
     def describe(self) -> StoreInfo:
         """Return what the store is and how much is in it."""
@@ -172,7 +170,9 @@ class SQLiteStore:
 
     def upkeep(self) -> Upkeep:
         """Return what keeps the file within bounds."""
-        return SQLiteUpkeep(self._reading, self._writing, self._path)
+        return SQLiteUpkeep(
+            self._reading, self._writing, self._path, lambda: self._own_session().bodies.clear()
+        )
 
     def close(self) -> None:
         """Fold the WAL into the file and let go of it. Closing twice is harmless."""

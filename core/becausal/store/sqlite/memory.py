@@ -7,7 +7,7 @@ of `becausal.Memory` at once; `seq`, the logical clock, is the causal order acro
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
@@ -22,9 +22,9 @@ __all__ = [
     "append",
     "broken_link",
     "content_digests",
-    "erase",
     "events_of",
     "latest_version",
+    "mark_erased",
     "note_steps",
     "reads_of",
 ]
@@ -142,14 +142,21 @@ def content_digests(connection: sqlite3.Connection, memory: str, key: str) -> li
     return [digest for (digest,) in connection.execute(query, (row.encodable(memory), row.encodable(key)))]
 
 
-def erase(connection: sqlite3.Connection, memory: str, key: str, digests: Iterable[bytes]) -> None:
-    """Forget contents for good: their bytes, and the salts without which the commitments tell nothing."""
-    connection.executemany(
-        "UPDATE blobs SET codec = NULL, data = NULL, size = NULL WHERE digest = ?", [(d,) for d in digests]
-    )
+def mark_erased(connection: sqlite3.Connection, event_no: int) -> None:
+    """Hold an event of which something was erased to the one before it, as it stands now; its hash stays."""
+    *said, hashed = connection.execute(
+        """SELECT memory, key, version, operation, of, seq, at_ns, chain_id, step_id, agent, digest, reason, hash
+        FROM memory_events WHERE event_no = ?""",
+        (event_no,),
+    ).fetchone()
+    former = connection.execute(
+        "SELECT hash FROM memory_events WHERE memory = ? AND event_no < ? ORDER BY event_no DESC LIMIT 1",
+        (said[0], event_no),
+    ).fetchone()
+    link = memory_log.link_of(b"" if former is None else former[0], tuple(said), hashed)
     connection.execute(
-        "UPDATE memory_events SET salt = NULL WHERE memory = ? AND key = ?",
-        (row.encodable(memory), row.encodable(key)),
+        "UPDATE memory_events SET salt = ?, commitment = ? WHERE event_no = ?",
+        (memory_log.ERASED, link, event_no),
     )
 
 

@@ -7,6 +7,7 @@ so each deletion counts `meta.generation` up, which every writer looks at as it 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from becausal import canonical, semconv
 from becausal.errors import StoreError
 from becausal.store.sqlite import file, row
+from becausal.store.sqlite.erase import Erasing
 from becausal.store.sqlite.write import Writer
 from becausal.store.upkeep import ChainAge, Erased, Erasure, Mark, Progress
 
@@ -81,8 +83,11 @@ _KEPT = f"""SELECT value FROM steps, json_each(attributes)
 class SQLiteUpkeep:
     """The `becausal.store.upkeep.Upkeep` of one file."""
 
-    def __init__(self, reading: Reading, writing: Writing, path: Path | None) -> None:
+    def __init__(
+        self, reading: Reading, writing: Writing, path: Path | None, forget_bodies: Callable[[], object]
+    ) -> None:
         self._reading, self._writing, self._path = reading, writing, path
+        self._forget_bodies = forget_bodies
 
     @property
     def generation(self) -> int:
@@ -180,11 +185,35 @@ class SQLiteUpkeep:
 
     def erase(self, what: Erasure, *, dry_run: bool = False, told: Progress | None = None) -> Erased:
         """Erase contents for good, in every place where they stand."""
-        raise NotImplementedError
+        at_ns, erased = time.time_ns(), Erased()
+        with suppress(_DryRun), self._changing("erasing", counts=True) as connection:
+            # What is taken out must not stay in free pages until they are used again.
+            connection.execute("PRAGMA secure_delete = ON")
+            erasing = Erasing(connection, what, told or _silent)
+            chain_ids = erasing.carry_out()
+            places = {sort: count for sort, count in sorted(erasing.places.items()) if count}
+            erased = Erased(places, tuple(chain_ids), at_ns, what.reason)
+            if dry_run or not places:
+                raise _DryRun  # nothing of it stays
+            connection.execute(
+                "INSERT INTO erasures VALUES (NULL, ?, ?, ?, ?)",
+                (at_ns, row.encodable(what.reason), json.dumps(places), json.dumps(chain_ids)),
+            )
+        if not dry_run and erased.places:
+            self._forget_bodies()
+            if what.chain_id is not None:
+                self.sweep(told)  # what only this run had
+            self.release(whole=True)
+        return erased
 
     def erasures(self) -> list[Erased]:
         """Return what was ever erased, oldest first."""
-        raise NotImplementedError
+        query = "SELECT places, chain_ids, at_ns, reason FROM erasures ORDER BY erasure_no"
+        with self._reading() as reader, file.told(self._path, "looking for erasures"):
+            return [
+                Erased(json.loads(places), tuple(json.loads(chain_ids)), at_ns, reason)
+                for places, chain_ids, at_ns, reason in reader.execute(query)
+            ]
 
     # Inside
 
@@ -244,6 +273,10 @@ class SQLiteUpkeep:
                     "close who reads it (a notebook, becausal ui), and do this again"
                 )
             time.sleep(0.05)
+
+
+class _DryRun(Exception):
+    pass
 
 
 def _silent(doing: str, done: int, total: int) -> None:

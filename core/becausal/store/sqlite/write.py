@@ -22,7 +22,7 @@ from becausal import canonical
 from becausal.memory_event import NewEvent
 from becausal.payload import Payload
 from becausal.step import OpenStep
-from becausal.store.memory_log import Find, parts_below
+from becausal.store.memory_log import Find
 from becausal.store.sqlite import file, memory, row
 
 __all__ = ["Writer"]
@@ -128,14 +128,6 @@ class Writer:
             self._number_texts({payload.type_name for payload in roots.values()})
             self._write_blobs(roots, packed)
             return memory.append(self.connection, event, self._finding(bodies), after_all=True)
-
-    def erase(self, store_name: str, key: str, body: Find) -> None:
-        """Forget every content that a key of a memory ever had."""
-        with self.transaction():
-            roots = memory.content_digests(self.connection, store_name, key)
-            digests = {part for root in roots for part in parts_below(root, body)}
-            memory.erase(self.connection, store_name, key, digests)
-            self._blobs.clear()  # what was known to be kept is not any more
 
     def add_gaps(self, gaps: Mapping[str, int]) -> None:
         """Add to the counts of what could not be recorded."""

@@ -1,0 +1,435 @@
+"""Erasing from a file: each content that held something becomes another one, and every reference follows.
+
+Contents refer to their parts by digest, so what a part becomes changes all that it is part of, inside out. A content
+that goes as a whole gets random bytes for a digest; one whose text was taken out, the digest of what is left. The map
+from former digests to new ones is held in memory while this runs, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import zstandard
+
+from becausal import canonical, semconv
+from becausal.canonical.wire import digest_of
+from becausal.logline import COUNT
+from becausal.store import memory_log
+from becausal.store.encoding import json_text, pack, unpack
+from becausal.store.sqlite import file, memory, row
+from becausal.store.upkeep import Erasure, Progress
+from becausal.store.wording import ERASED, Rewriting, Wording, named_in
+
+__all__ = ["Erasing"]
+
+STRUCTURE = (
+    *("gen_ai.operation.name", "gen_ai.agent.name", "gen_ai.workflow.name", "gen_ai.provider.name"),
+    *("gen_ai.request.model", "gen_ai.response.model", "gen_ai.tool.name", "gen_ai.memory.store.id"),
+    *("gen_ai.transfer.", "becausal.", "replay.", "place.", semconv.KEPT, COUNT),
+)
+"""How attributes begin that stay when a run's contents go: they say what happened, not what was said."""
+
+NOT_STRUCTURE = (semconv.CHECKS, semconv.CONTRACT_BREACHES, semconv.MEMORY_SEEN, semconv.CONTEXT_SEEN)
+
+
+class Erasing:
+    """One erasure, within one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, what: Erasure, told: Progress) -> None:
+        self.places: Counter[str] = Counter()
+        """How many places of each sort held it."""
+        self._connection, self._what, self._told = connection, what, told
+        self._compressor = zstandard.ZstdCompressor(level=3)
+        self._digests: dict[bytes, bytes] = {}  # of contents that have become others, by the former ones
+        self._wording = Wording(what.texts)
+        self._rewriting = Rewriting(self._wording, self._digests)
+        self._chains: set[int] = set()
+        self._renamed: dict[str, dict[str, str]] = {}
+
+    def carry_out(self) -> list[str]:
+        """Erase; returns the ids of the chains that held it."""
+        if self._what.chain_id is not None:
+            self._empty(self._what.chain_id)
+        self._rewrite_contents()
+        self._rewrite_names()
+        self._rewrite_steps()
+        self._rewrite_memories()
+        self._rewrite_rest()
+        found = self._connection.execute(
+            "SELECT chain_id FROM chains WHERE chain_no IN (SELECT value FROM json_each(?)) ORDER BY started_ns",
+            (file.list_of(self._chains),),
+        )
+        return [chain_id for (chain_id,) in found]
+
+    # -- contents
+
+    def _rewrite_contents(self) -> None:
+        gone = set(self._of_the_key())
+        hits, wholes = self._look_through(gone)
+        waiting = [*hits, *gone]
+        touched: dict[int, None] = dict.fromkeys(hits.values())
+        while waiting:  # all that has a part which becomes another one
+            for number, digest in wholes.get(waiting.pop(), ()):
+                if number not in touched:
+                    touched[number] = None
+                    waiting.append(digest)
+        for digest in gone:
+            self._digests[digest] = os.urandom(16)
+        beliefs: dict[bytes, bytes] = {}
+        done: set[int] = set()
+        for nth, number in enumerate(touched):
+            self._told("rewriting contents", nth + 1, len(touched))
+            self._rewrite(number, touched, done, beliefs)
+        for digest in gone:
+            self._take_out(digest)
+
+    def _of_the_key(self) -> Iterator[bytes]:
+        """Yield the digests of all that a memory's key ever held, parts included."""
+        if self._what.memory is not None:
+            for root in memory.content_digests(self._connection, *self._what.memory):
+                yield from memory_log.parts_below(root, self._body)
+
+    def _look_through(
+        self, gone: set[bytes]
+    ) -> tuple[dict[bytes, int], dict[bytes, list[tuple[int, bytes]]]]:
+        """Return which contents hold a text, by digest, and which refer to which; adds to what goes as a whole."""
+        hits: dict[bytes, int] = {}
+        wholes: dict[bytes, list[tuple[int, bytes]]] = {}
+        (total,) = self._connection.execute("SELECT count(*) FROM blobs").fetchone()
+        query = "SELECT blob_no, digest, codec, data FROM blobs WHERE codec IS NOT NULL"
+        for nth, (number, digest, codec, data) in enumerate(self._connection.execute(query)):
+            if nth % 1_000 == 0:
+                self._told("looking through contents", nth, total)
+            body = unpack(codec, data)
+            for part in _named(body):
+                wholes.setdefault(part, []).append((number, digest))
+            if self._what.texts and self._wording.is_in(body):
+                self.places["contents"] += 1
+                if self._what.whole:
+                    gone.add(digest)
+                else:
+                    hits[digest] = number
+        if self._what.memory is not None:
+            self.places["contents"] += len(gone)
+        return hits, wholes
+
+    def _rewrite(
+        self, number: int, touched: dict[int, None], done: set[int], beliefs: dict[bytes, bytes]
+    ) -> None:
+        """Rewrite a content, after all of its parts that become others."""
+        waiting = [number]
+        while waiting:
+            at = waiting[-1]
+            body = self._body_numbered(at)
+            inner = [] if at in done or body is None else [*self._numbers(_named(body))]
+            left = [part for part in inner if part in touched and part not in done and part not in waiting]
+            if left:
+                waiting += left
+                continue
+            waiting.pop()
+            if at not in done and body is not None:
+                done.add(at)
+                self._replace(at, body, beliefs)
+
+    def _replace(self, number: int, body: bytes, beliefs: dict[bytes, bytes]) -> None:
+        made = self._rewriting.body(body)
+        if made == body:
+            return
+        former, belief, lossy = self._connection.execute(
+            "SELECT digest, belief, iif(type IS NULL, NULL, coalesce(lossy, '[]')) FROM blobs WHERE blob_no = ?",
+            (number,),
+        ).fetchone()
+        if former in self._digests:  # it goes as a whole
+            return
+        digest = self._digests[former] = digest_of(made)
+        self._note_chains(number)
+        same = self._connection.execute(
+            "SELECT blob_no FROM blobs WHERE digest = ? AND blob_no != ?", (digest, number)
+        ).fetchone()
+        if same is not None:  # two contents that differed in what is gone
+            self._redirect(number, same[0])
+            return
+        if belief is not None:
+            belief = beliefs.setdefault(belief, self._digests.get(belief) or os.urandom(16))
+        self._connection.execute(
+            """UPDATE blobs SET digest = ?, belief = ?, size = ?, codec = ?, data = ?, lossy = ?
+            WHERE blob_no = ?""",
+            (digest, belief, *pack(made, self._compressor), _lost(lossy, f"text {ERASED}"), number),
+        )
+
+    def _take_out(self, digest: bytes) -> None:
+        """Take a content's bytes away, as a whole."""
+        found = self._connection.execute(
+            "SELECT blob_no, iif(type IS NULL, NULL, coalesce(lossy, '[]')) FROM blobs WHERE digest = ?",
+            (digest,),
+        ).fetchone()
+        if found is not None:
+            self._note_chains(found[0])
+            self._connection.execute(
+                """UPDATE blobs SET digest = ?, belief = NULL, size = NULL, codec = NULL, data = NULL, lossy = ?
+                WHERE blob_no = ?""",
+                (self._digests[digest], _lost(found[1], ERASED), found[0]),
+            )
+
+    def _redirect(self, number: int, other: int) -> None:
+        for side in ("received", "produced"):
+            self._connection.execute(f"UPDATE steps SET {side} = ? WHERE {side} = ?", (other, number))
+        self._connection.execute(
+            """UPDATE blobs SET (belief, total_size, type, lossy) =
+                (SELECT belief, total_size, type, lossy FROM blobs WHERE blob_no = ?1)
+            WHERE blob_no = ?2 AND type IS NULL""",
+            (number, other),
+        )
+        self._connection.execute("DELETE FROM blobs WHERE blob_no = ?", (number,))
+
+    def _note_chains(self, number: int) -> None:
+        query = "SELECT chain_no FROM steps WHERE received = ?1 UNION SELECT chain_no FROM steps WHERE produced = ?1"
+        self._chains.update(chain for (chain,) in self._connection.execute(query, (number,)))
+
+    # -- a run
+
+    def _empty(self, chain_id: str) -> None:
+        """Take everything out of a run that says more than what happened."""
+        found = self._connection.execute(
+            "SELECT chain_no FROM chains WHERE chain_id = ?", (row.encodable(chain_id),)
+        ).fetchone()
+        if found is None:
+            return
+        self._chains.add(found[0])
+        rows = self._connection.execute(
+            "SELECT step_id, received, produced, error, attributes FROM steps WHERE chain_no = ?", found
+        ).fetchall()
+        emptied: dict[int, int] = {}
+        for step_id, received, produced, error, attributes in rows:
+            sides = [None if side is None else self._emptied(side, emptied) for side in (received, produced)]
+            self._connection.execute(
+                """UPDATE steps SET received = ?, produced = ?, error = ?, attributes = ?, choices = NULL
+                WHERE chain_no = ? AND step_id = ?""",
+                (*sides, None if error is None else ERASED, _structure(attributes), found[0], step_id),
+            )
+        self._connection.execute("UPDATE causes SET evidence = '' WHERE chain_no = ?", found)
+        self._empty_events(chain_id, emptied)
+        self.places["contents"] += len(emptied)
+        self.places["steps"] += len(rows)
+
+    def _emptied(self, number: int, emptied: dict[int, int]) -> int:
+        """Return the number of what stands for a content in a run whose contents are gone."""
+        if number not in emptied:
+            digest = os.urandom(16)
+            self._connection.execute(
+                """INSERT INTO blobs SELECT (SELECT max(blob_no) + 1 FROM blobs), ?, NULL, total_size, type, ?,
+                    NULL, NULL, NULL FROM blobs WHERE blob_no = ?""",
+                (digest, _lost("[]", ERASED), number),
+            )
+            (emptied[number],) = self._connection.execute("SELECT max(blob_no) FROM blobs").fetchone()
+        return emptied[number]
+
+    def _empty_events(self, chain_id: str, emptied: dict[int, int]) -> None:
+        events = self._connection.execute(
+            """SELECT event_no, blob_no FROM memory_events JOIN blobs USING (digest) WHERE chain_id = ?""",
+            (row.encodable(chain_id),),
+        ).fetchall()
+        for event, number in events:
+            self._connection.execute(
+                "UPDATE memory_events SET digest = (SELECT digest FROM blobs WHERE blob_no = ?) WHERE event_no = ?",
+                (self._emptied(number, emptied), event),
+            )
+        self._mark_erased([event for event, _ in events])
+
+    # -- texts beside the contents
+
+    def _rewrite_names(self) -> None:
+        changed = []
+        for number, name in self._connection.execute("SELECT name_no, name FROM names").fetchall():
+            new = self._rename("names", name)
+            if new != name:
+                changed.append(number)
+                self._connection.execute("UPDATE names SET name = ? WHERE name_no = ?", (new, number))
+        if changed:
+            query = """SELECT DISTINCT chain_no FROM steps WHERE name IN (SELECT value FROM json_each(?1))
+                OR agent IN (SELECT value FROM json_each(?1))"""
+            found = self._connection.execute(query, (file.list_of(changed),))
+            self._chains.update(chain for (chain,) in found)
+        for number, chain_id in self._connection.execute("SELECT chain_no, chain_id FROM chains").fetchall():
+            new = self._rename("runs", chain_id)
+            if new != chain_id:
+                self._chains.add(number)
+                self._connection.execute("UPDATE chains SET chain_id = ? WHERE chain_no = ?", (new, number))
+                for table in ("marks", "memory_reads"):
+                    self._connection.execute(
+                        f"UPDATE {table} SET chain_id = ? WHERE chain_id = ?", (new, chain_id)
+                    )
+
+    def _rewrite_steps(self) -> None:
+        (total,) = self._connection.execute("SELECT count(*) FROM steps").fetchone()
+        query = "SELECT chain_no, step_id, error, attributes, choices FROM steps"
+        changed = []
+        for nth, (chain, step, error, attributes, choices) in enumerate(self._connection.execute(query)):
+            if nth % 10_000 == 0:
+                self._told("looking through steps", nth, total)
+            said = (error, attributes, choices)
+            new = (
+                self._clean("errors", error),
+                *map(self._clean_json, ("attributes", "decisions"), said[1:]),
+            )
+            if new != said:
+                changed.append((*new, chain, step))
+        self._chains.update(chain for *_, chain, _ in changed)
+        self._connection.executemany(
+            "UPDATE steps SET error = ?, attributes = ?, choices = ? WHERE chain_no = ? AND step_id = ?",
+            changed,
+        )
+        self._rewrite_texts("causes", "evidence", ("chain_no", "step_id", "nth"), "evidence")
+
+    def _rewrite_memories(self) -> None:
+        query = "SELECT event_no, memory, key, chain_id, agent, digest, reason FROM memory_events ORDER BY event_no"
+        changed = []
+        for number, *said in self._connection.execute(query).fetchall():
+            store, key, chain_id, agent, digest, reason = said
+            new = [
+                self._rename("memories", store),
+                self._rename("keys", key),
+                None if chain_id is None else self._rename("runs", chain_id),
+                *(
+                    self._clean("memory", agent),
+                    self._digests.get(digest, digest),
+                    self._clean("memory", reason),
+                ),
+            ]
+            if new != said:
+                changed.append(number)
+                self._connection.execute(
+                    """UPDATE memory_events SET memory = ?, key = ?, chain_id = ?, agent = ?, digest = ?, reason = ?
+                    WHERE event_no = ?""",
+                    (*new, number),
+                )
+        self.places["memory"] += len(changed)
+        self._mark_erased(changed)
+        if self._what.memory is not None:
+            query = "SELECT event_no FROM memory_events WHERE memory = ? AND key = ?"
+            found = self._connection.execute(query, tuple(map(row.encodable, self._what.memory)))
+            self._mark_erased([number for (number,) in found])
+        reads = self._connection.execute(
+            "SELECT memory, key, agent, chain_id, step_id FROM memory_reads"
+        ).fetchall()
+        for store, key, agent, chain_id, step in reads:
+            new_read = (
+                self._rename("memories", store),
+                self._rename("keys", key),
+                self._clean("memory", agent),
+                self._rename("runs", chain_id),
+            )
+            if new_read != (store, key, agent, chain_id):
+                self._connection.execute(
+                    """UPDATE OR REPLACE memory_reads SET memory = ?, key = ?, agent = ?, chain_id = ?
+                    WHERE memory = ? AND key = ? AND chain_id = ? AND step_id = ?""",
+                    (*new_read, store, key, chain_id, step),
+                )
+
+    def _mark_erased(self, events: Iterable[int]) -> None:
+        for number in events:
+            memory.mark_erased(self._connection, number)
+
+    def _rewrite_rest(self) -> None:
+        self._rewrite_texts("anchors", "name", ("name",), "anchors")
+        self._rewrite_texts("gaps", "reason", ("reason",), "gaps")
+        self._rewrite_texts("marks", "chain_id", ("chain_id", "mark"), "runs")
+        self._rewrite_texts("erasures", "reason", ("erasure_no",), "erasures")
+        self._rewrite_texts("erasures", "chain_ids", ("erasure_no",), "erasures")
+        for number, lossy in self._connection.execute(
+            "SELECT blob_no, lossy FROM blobs WHERE lossy IS NOT NULL"
+        ).fetchall():
+            new = self._clean_json("losses", lossy)
+            if new != lossy:
+                self._connection.execute("UPDATE blobs SET lossy = ? WHERE blob_no = ?", (new, number))
+
+    def _rewrite_texts(self, table: str, column: str, key: Sequence[str], sort: str) -> None:
+        found = self._connection.execute(f"SELECT {column}, {', '.join(key)} FROM {table}").fetchall()
+        where = " AND ".join(f"{name} = ?" for name in key)
+        for text, *at in found:
+            new = self._clean(sort, text)
+            if new != text:
+                self._connection.execute(
+                    f"UPDATE OR REPLACE {table} SET {column} = ? WHERE {where}", (new, *at)
+                )
+
+    def _clean(self, sort: str, text: str | None) -> str | None:
+        if text is None or not self._may_hold(text):
+            return text
+        new = self._rewriting.text(text)
+        self.places[sort] += new != text
+        return new
+
+    def _clean_json(self, sort: str, text: str | None) -> str | None:
+        if text is None or not self._may_hold(text):
+            return text
+        said = json.loads(text)
+        new = self._rewriting.plain(said)
+        if new == said:
+            return text
+        self.places[sort] += 1
+        return json_text(new)
+
+    def _may_hold(self, text: str) -> bool:
+        return "bc1-xxh3:" in text or bool(self._what.texts)
+
+    def _rename(self, sort: str, name: str) -> str:
+        """Return a name without the texts; two names that would become the same stay two."""
+        known = self._renamed.setdefault(sort, {})
+        if name not in known:
+            new = self._clean(sort, name) or name
+            others = set(known.values())
+            known[name] = new if new == name or new not in others else f"{new} #{len(others)}"
+        return known[name]
+
+    # -- bodies
+
+    def _body(self, digest: bytes) -> bytes | None:
+        found = self._connection.execute(
+            "SELECT codec, data FROM blobs WHERE digest = ? AND codec IS NOT NULL", (digest,)
+        ).fetchone()
+        return None if found is None else unpack(*found)
+
+    def _body_numbered(self, number: int) -> bytes | None:
+        found = self._connection.execute(
+            "SELECT codec, data FROM blobs WHERE blob_no = ? AND codec IS NOT NULL", (number,)
+        ).fetchone()
+        return None if found is None else unpack(*found)
+
+    def _numbers(self, digests: Iterable[bytes]) -> Iterator[int]:
+        for digest in digests:
+            found = self._connection.execute(
+                "SELECT blob_no FROM blobs WHERE digest = ?", (digest,)
+            ).fetchone()
+            if found is not None:
+                yield found[0]
+
+
+def _named(body: bytes) -> set[bytes]:
+    """Return the digests that a body names, as its parts or in its texts."""
+    return {*canonical.part_digests(body), *named_in(body)}
+
+
+def _lost(lossy: str | None, why: str) -> str | None:
+    """Return what a payload has lost, with one loss more; None of what is a part alone."""
+    if lossy is None:
+        return None
+    losses = [one for one in json.loads(lossy) if one != ["$", why]]
+    return json_text([*losses, ["$", why]])
+
+
+def _structure(attributes: str | None) -> str | None:
+    if attributes is None:
+        return None
+    said: dict[str, Any] = json.loads(attributes)
+    kept = {
+        name: value
+        for name, value in said.items()
+        if name.startswith(STRUCTURE) and name not in NOT_STRUCTURE and not name.startswith(semconv.KEPT)
+    }
+    return json_text(kept) if kept else None
