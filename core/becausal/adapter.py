@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -57,6 +57,8 @@ class Adapter(Protocol):
     """The versions that it was checked with, as a PEP 440 specifier."""
     requires: tuple[str, ...]
     """Other adapters that it stands on."""
+    arrives_with: tuple[str, ...]
+    """Top-level packages: it is installed before the first of them is imported; none: at once."""
 
     def install(self, recorder: Recorder, hooks: Hooks) -> None:
         """Hook every place, each noted in `hooks` with what undoes it."""
@@ -95,16 +97,14 @@ def adapters() -> dict[str, Adapter]:
     return found
 
 
-def packages(watching: Iterable[Adapter]) -> tuple[str, ...]:
+def packages(watched: Mapping[str | None, str | None]) -> tuple[str, ...]:
     """Return the versions of Python, of becausal and of what adapters watch, as `name==version`."""
     from importlib import metadata
 
-    names = ["becausal", *sorted({adapter.watches for adapter in watching if adapter.watches is not None})]
     found = ["python==" + ".".join(map(str, sys.version_info[:3]))]
-    for name in names:
-        with contextlib.suppress(metadata.PackageNotFoundError):  # becausal, run from its source
-            found.append(f"{name}=={metadata.version(name)}")
-    return tuple(found)
+    with contextlib.suppress(metadata.PackageNotFoundError):  # becausal, run from its source
+        found.append(f"becausal=={metadata.version('becausal')}")
+    return (*found, *sorted(f"{name}=={version}" for name, version in watched.items() if name and version))
 
 
 def version_of(adapter: Adapter) -> str | None:

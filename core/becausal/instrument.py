@@ -10,6 +10,7 @@ Asked for by name, a framework that cannot be hooked is an error. Found by itsel
 from __future__ import annotations
 
 import atexit
+import functools
 import importlib
 import os
 import threading
@@ -21,6 +22,7 @@ from typing import Any, Protocol
 from opentelemetry.trace import TracerProvider
 
 from becausal.adapter import Adapter, AdapterReport, Hooks, adapters, in_range, packages, version_of
+from becausal.arrival import before_import
 from becausal.contracts import Contract, declare
 from becausal.errors import AdapterError, BecausalWarning, StoreError
 from becausal.guard import note_failure
@@ -120,19 +122,20 @@ def instrument(
     with _lock:
         known = adapters()
         asked = [_called(name.lower(), known) for name in frameworks]
-        chosen = _chosen(asked, known)
+        versions = {name: version_of(adapter) for name, adapter in known.items()}
+        chosen = _chosen(asked, known, versions)
         settings = Settings.read(store=store, level=level, capture=capture, dialects=dialects, watch=watch)
         given = {"store": store, "level": level, "capture": capture, "dialects": dialects, "watch": watch}
         active, is_first = _start(settings, tracer_provider, given)
         try:
             for name in chosen:
                 if name not in active.hooks:
-                    _install(name, known[name], active, was_named=name in asked)
+                    _install(name, known[name], versions[name], active, was_named=name in asked)
         except BaseException:
             if is_first:  # nothing, rather than a half
                 uninstrument()
             raise
-        active.recorder.packages = packages(known[name] for name in active.hooks)
+        active.recorder.packages = packages({known[name].watches: versions[name] for name in active.hooks})
 
 
 def listen(
@@ -233,18 +236,20 @@ def _called(name: str, known: dict[str, Adapter]) -> str:
     return name if name in known else name.replace("-", "_")
 
 
-def _chosen(frameworks: Sequence[str], known: dict[str, Adapter]) -> list[str]:
+def _chosen(
+    frameworks: Sequence[str], known: dict[str, Adapter], versions: Mapping[str, str | None]
+) -> list[str]:
     """Return the adapters to install, each after those that it stands on."""
     for name in frameworks:
         if name not in known:
             there = ", ".join(sorted(known)) or "none: is becausal itself installed?"
             raise AdapterError(f"no adapter is called {name!r}; there are: {there}")
-        if version_of(known[name]) is None:
+        if versions[name] is None:
             raise AdapterError(
                 f"{known[name].watches} is not installed, so {name!r} cannot be instrumented: "
                 f"pip install 'becausal[{name}]'"
             )
-    everything = [name for name, adapter in known.items() if version_of(adapter) is not None]
+    everything = [name for name in known if versions[name] is not None]
     standing = [name for name, adapter in known.items() if adapter.watches is None]
     order: dict[str, None] = {}
 
@@ -269,8 +274,7 @@ def _differs(
     return any(getattr(settings, name) != getattr(active.settings, name) for name in named)
 
 
-def _install(name: str, adapter: Adapter, active: _Active, *, was_named: bool) -> None:
-    version = version_of(adapter)
+def _install(name: str, adapter: Adapter, version: str | None, active: _Active, *, was_named: bool) -> None:
     if version is not None and not in_range(version, adapter.supports):
         done = (
             "what still fits is recorded" if was_named else f"it is left alone, unless it is named: {name!r}"
@@ -284,6 +288,15 @@ def _install(name: str, adapter: Adapter, active: _Active, *, was_named: bool) -
         if not was_named:  # a hook in a place that has another meaning now could harm the app
             return
     hooks = active.hooks[name] = Hooks()
+    if was_named or not adapter.arrives_with:
+        _put_in(name, adapter, active, was_named=was_named)
+    else:
+        put_in = functools.partial(_put_in, name, adapter, active, was_named=False)
+        hooks.undos.append(before_import(adapter.arrives_with, put_in))
+
+
+def _put_in(name: str, adapter: Adapter, active: _Active, *, was_named: bool) -> None:
+    hooks = active.hooks[name]
     try:
         adapter.install(active.recorder, hooks)
     except BaseException as failure:

@@ -42,6 +42,7 @@ class CeleryAdapter:
     watches: str | None = "celery"
     supports = ">=5.3,<6"
     requires: tuple[str, ...] = ()
+    arrives_with: tuple[str, ...] = ("celery",)
 
     def install(self, recorder: Recorder, hooks: Hooks) -> None:
         """Connect to the signals, once they are there."""

@@ -25,6 +25,7 @@ class LoggingAdapter:
     watches: str | None = None
     supports = ""
     requires: tuple[str, ...] = ()
+    arrives_with: tuple[str, ...] = ()
 
     def install(self, recorder: Recorder, hooks: Hooks) -> None:
         """Hook the record factory."""

@@ -38,6 +38,7 @@ class ThreadsAdapter:
     watches: str | None = None
     supports = ""
     requires: tuple[str, ...] = ()
+    arrives_with: tuple[str, ...] = ()
 
     def install(self, recorder: Recorder, hooks: Hooks) -> None:
         """Hook both doors."""

@@ -6,6 +6,7 @@ import io
 import json
 import sys
 import types
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from rich.console import Console
 from tests.core.builders import research_team
 
 import becausal
+from becausal import guard
 from becausal.adapter import AdapterReport, Hook
 from becausal.cli import main
 from becausal.doctor import (
@@ -238,7 +240,10 @@ def test_every_line_that_is_not_well_says_what_to_do(tmp_path: Path) -> None:
     assert all(bool(line.do) == (line.grade != "well") for line in lines)
 
 
-def test_its_exit_status_is_that_of_trouble(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_exit_status_is_that_of_trouble(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "failures", Counter())  # those that other tests have made
     url = f"sqlite:///{tmp_path / 'runs.db'}"
     research_team().write(url)
     assert main(["doctor", "--store", url]) == 0

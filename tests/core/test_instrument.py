@@ -44,6 +44,7 @@ class Fake:
         error: Exception | None = None,
     ) -> None:
         self.watches, self.supports, self.requires, self.error = watches, supports, requires, error
+        self.arrives_with: tuple[str, ...] = ()
         self.installed = 0
 
     def install(self, recorder: Recorder, hooks: Hooks) -> None:

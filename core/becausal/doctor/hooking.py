@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from becausal.adapter import AdapterReport
+from becausal.adapter import AdapterReport, adapters
 from becausal.callback import MISSES
 from becausal.doctor.check import Line, advice, trouble, well
 from becausal.errors import BecausalError, BecausalWarning
@@ -32,8 +32,10 @@ def hooked() -> list[AdapterReport]:
         warnings.simplefilter("ignore")
         try:
             instrument(store="sqlite:///:memory:")
+            for adapter in adapters().values():
+                _import_all(adapter.arrives_with)
             for report in hooks_report():
-                _import_places(report)
+                _import_all(hook.place.partition(":")[0] for hook in report.hooks)
             return hooks_report()
         except (BecausalError, BecausalWarning):
             return hooks_report()
@@ -68,11 +70,14 @@ def _adapter(report: AdapterReport) -> Iterator[Line]:
         yield well(f"{name}: {watched} is not installed", adapter=name, version=None)
         return
     counts = {state: sum(hook.state == state for hook in report.hooks) for state in ("hooked", "waiting")}
-    places = ", ".join(f"{count} places {state}" for state, count in counts.items() if count)
+    told = (
+        f"{count} {'place' if count == 1 else 'places'} {state}" for state, count in counts.items() if count
+    )
+    places = ", ".join(told) or "its hooks wait for the framework to be imported"
     says = f"{name}: {watched} {report.version}".rstrip()
     if report.is_supported:
         inside = f" inside {report.supports}" if report.supports else ""
-        yield well(f"{says}{inside}{places and '; '}{places}", adapter=name, version=report.version, **counts)
+        yield well(f"{says}{inside}; {places}", adapter=name, version=report.version, **counts)
     else:
         left = "what still fits is recorded" if report.hooks else "it is left alone"
         yield trouble(
@@ -91,9 +96,9 @@ def _adapter(report: AdapterReport) -> Iterator[Line]:
             )
 
 
-def _import_places(report: AdapterReport) -> None:
-    for hook in report.hooks:
+def _import_all(modules: Iterable[str]) -> None:
+    for module in modules:
         try:
-            importlib.import_module(hook.place.partition(":")[0])
+            importlib.import_module(module)
         except Exception:
-            continue  # an optional part of the framework that is not installed: it stays `waiting`
+            continue  # an optional part of the framework that is not installed: its places stay `waiting`

@@ -46,26 +46,11 @@ from typing import TYPE_CHECKING
 
 from becausal.adapter import Hooks
 from becausal.recorder import Recorder
-from becausal_integrations.autogen import doors
-from becausal_integrations.autogen.chat import Chat
-from becausal_integrations.autogen.contexts import Contexts
-from becausal_integrations.autogen.ledger import Ledger
-from becausal_integrations.autogen.memories import Memories
-from becausal_integrations.autogen.models import Models
-from becausal_integrations.autogen.orchestrator import Orchestrator
-from becausal_integrations.autogen.selection import Selection
-from becausal_integrations.autogen.state import States
-from becausal_integrations.autogen.teams import Teams
-from becausal_integrations.autogen.tools import Tools
 
 if TYPE_CHECKING:
     from becausal_integrations.autogen.replay import AutoGenReplay
 
 __all__ = ["AutoGenAdapter"]
-
-
-_at_work: list[Ledger] = []
-"""The ledger of the hooks that are in: what replays run again is told by these."""
 
 
 class AutoGenAdapter:
@@ -74,25 +59,18 @@ class AutoGenAdapter:
     watches: str | None = "autogen-core"
     supports = ">=0.7,<0.8"
     requires: tuple[str, ...] = ()
+    arrives_with: tuple[str, ...] = ("autogen_core", "autogen_agentchat", "autogen_ext", "mcp")
 
     def install(self, recorder: Recorder, hooks: Hooks) -> None:
         """Hook every place, each noted in `hooks` with what undoes it."""
-        ledger = Ledger(recorder)
-        _at_work.append(ledger)
-        hooks.undos.append(_at_work.clear)
-        states = States(recorder)
-        doors.install(recorder, hooks, ledger, states)
-        teams = Teams(recorder, ledger, states)
-        selection = Selection(recorder, ledger, teams)
-        teams.hook(hooks)
-        selection.hook(hooks)
-        Orchestrator(recorder, ledger, teams, selection).hook(hooks)
-        Chat(recorder, ledger, states).hook(hooks)
-        for part in (Models, Contexts, Tools, Memories):
-            part(recorder, ledger).hook(hooks)
+        # Here: a framework that is installed and not imported costs an app nothing.
+        from becausal_integrations.autogen.wiring import hook_all
+
+        hook_all(recorder, hooks)
 
     def replaying(self) -> AutoGenReplay:
         """Return what replays need; loaded by the first of them."""
         from becausal_integrations.autogen.replay import AutoGenReplay
+        from becausal_integrations.autogen.wiring import ledger_at_work
 
-        return AutoGenReplay(_at_work[0] if _at_work else None)
+        return AutoGenReplay(ledger_at_work())

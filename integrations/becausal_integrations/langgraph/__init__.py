@@ -45,29 +45,15 @@ Checked against langgraph 0.6.11 to 1.2.22 (source: `pregel/_loop.py`, `pregel/_
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from becausal.adapter import Hooks
-from becausal.recorder import Observation, Recorder
-from becausal_integrations.langgraph import checkpoints, injected, kept, remote, stores
-from becausal_integrations.langgraph.attempts import Attempts
-from becausal_integrations.langgraph.graphs import Graphs
-from becausal_integrations.langgraph.nodes import Nodes
-from becausal_integrations.langgraph.register import Register
-from becausal_integrations.langgraph.resume import Resumptions
-from becausal_integrations.langgraph.routes import Routes
-from becausal_integrations.langgraph.state import States
-from becausal_integrations.patch import Notice, notice, noticing, observing, replace
+from becausal.recorder import Recorder
 
 if TYPE_CHECKING:
     from becausal_integrations.langgraph.replay import LangGraphReplay
 
 __all__ = ["LangGraphAdapter"]
-
-LOOP = "langgraph.pregel._loop"
-RUNNER = "langgraph.pregel._runner"
 
 
 class LangGraphAdapter:
@@ -76,61 +62,17 @@ class LangGraphAdapter:
     watches: str | None = "langgraph"
     supports = ">=0.6.11,<1.3"
     requires: tuple[str, ...] = ("langchain",)
+    arrives_with: tuple[str, ...] = ("langgraph", "langgraph_sdk")
 
     def install(self, recorder: Recorder, hooks: Hooks) -> None:
         """Hook the loop, its tasks, and what they write."""
-        register, states = Register(), States(recorder)
-        routes, resumptions = Routes(recorder, register), Resumptions(recorder, register)
-        graphs = Graphs(recorder, register, states, resumptions)
-        nodes, attempts = Nodes(recorder, register, states, routes), Attempts(recorder, register, routes)
-        put = functools.partial(notice, recorder, hooks)
+        # Here: a framework that is installed and not imported costs an app nothing.
+        from becausal_integrations.langgraph.wiring import hook_all
 
-        enter, leave = Notice(graphs.entering, graphs.entered), Notice(graphs.leaving, graphs.left)
-        put(f"{LOOP}:SyncPregelLoop.__enter__", enter)
-        put(f"{LOOP}:AsyncPregelLoop.__aenter__", enter)
-        put(f"{LOOP}:SyncPregelLoop.__exit__", leave)
-        put(f"{LOOP}:AsyncPregelLoop.__aexit__", leave)
-        put(f"{LOOP}:PregelLoop.tick", Notice(graphs.ticking, graphs.ticked))
-        put(f"{LOOP}:PregelLoop.after_tick", Notice(graphs.applying, graphs.applied))
-
-        push, match = Notice(nodes.pushing, nodes.pushed), Notice(nodes.matching, nodes.matched)
-        put(f"{LOOP}:SyncPregelLoop.accept_push", push)
-        put(f"{LOOP}:AsyncPregelLoop.aaccept_push", push)
-        put(f"{LOOP}:SyncPregelLoop.match_cached_writes", match)
-        put(f"{LOOP}:AsyncPregelLoop.amatch_cached_writes", match)
-        # Since langgraph 1.2.
-        handle = Notice(nodes.failing, nodes.handled)
-        for place in ("SyncPregelLoop.schedule_error_handler", "AsyncPregelLoop.aschedule_error_handler"):
-            make = functools.partial(_noticing, recorder, handle)
-            replace(hooks, f"{LOOP}:{place}", make, optional=True)
-
-        run = functools.partial(_running, recorder, nodes)
-        replace(hooks, f"{RUNNER}:run_with_retry", run)
-        replace(hooks, f"{RUNNER}:arun_with_retry", run)
-        put("langgraph.pregel._write:ChannelWrite.do_write", Notice(nodes.writing))
-        put("langgraph.pregel._retry:_should_retry_on", Notice(attempts.asking, attempts.asked))
-        put("langgraph.pregel._algo:local_read", Notice(routes.reading, routes.read))
-        put("langgraph.graph._branch:BranchSpec._finish", Notice(routes.routing))
-        for door in ("bulk_update_state", "abulk_update_state"):
-            put(f"langgraph.pregel.main:Pregel.{door}", Notice(resumptions.editing, resumptions.edited))
-        checkpoints.install(recorder, hooks, register)
-        injected.install(recorder, hooks, register)
-        kept.install(recorder, hooks, register)
-        remote.install(recorder, hooks)
-        stores.install(recorder, hooks)
+        hook_all(recorder, hooks)
 
     def replaying(self) -> LangGraphReplay:
         """Return what replays need; loaded by the first of them."""
         from becausal_integrations.langgraph.replay import LangGraphReplay
 
         return LangGraphReplay()
-
-
-def _noticing(recorder: Recorder, noticed: Notice, original: Callable[..., Any]) -> Callable[..., Any]:
-    return noticing(recorder, original, noticed)
-
-
-def _running(recorder: Recorder, nodes: Nodes, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the hook of a task: a step around it and, inside that step's scope, a note of which step it is."""
-    inside = noticing(recorder, original, Notice(nodes.begun, scope=nodes.scope))
-    return observing(recorder, inside, Observation(nodes.opened, nodes.closed, nodes.failed))

@@ -6,7 +6,10 @@ import json
 import subprocess
 import sys
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
+
+import pytest
 
 FOR_LATER = (
     *("argparse", "asyncio", "concurrent.futures", "email", "http", "importlib.metadata", "logging.config"),
@@ -45,6 +48,17 @@ FRAMEWORKS = (
     *("langchain", "langchain_core", "langgraph"),
     *("autogen_core", "autogen_agentchat", "agent_framework", "celery"),
 )
+
+MODULES = {
+    "langchain": "langchain_core.tools.base, langchain_core.language_models.chat_models",
+    "langgraph": "langgraph.graph, langgraph.prebuilt",
+    "autogen": "autogen_core, autogen_agentchat.teams",
+    "agent_framework": "agent_framework._agents",
+    "celery": "celery.signals",
+}
+"""What apps import, by adapter."""
+
+HOOK = "import sys, becausal; becausal.instrument(store='sqlite:///:memory:')"
 
 MOST_OF_OURS = 48
 """Modules; 43 in November 2026. The whole library has four hundred."""
@@ -87,7 +101,50 @@ def test_importing_it_brings_few_packages_of_others() -> None:
     assert len([name for name in new if name.startswith("becausal")]) <= MOST_OF_OURS
 
 
-def test_hooking_everything_imports_no_framework() -> None:
-    loaded = loaded_by("import becausal; becausal.instrument(store='sqlite:///:memory:')")
+def test_hooking_everything_imports_no_framework_and_no_adapter_s_parts() -> None:
+    loaded = loaded_by(HOOK)
 
     assert of(FRAMEWORKS, loaded) == []
+    assert [name for name in loaded if name.endswith(".wiring")] == []
+
+
+def test_frameworks_that_come_later_are_hooked_in_the_same_places() -> None:
+    there = [imports for name, imports in MODULES.items() if find_spec(imports.partition(".")[0])]
+    imported = "\n".join(f"import {imports}" for imports in there)
+    told = """
+from becausal.instrument import hooks_report
+told = [[report.name, sorted((hook.place, hook.state) for hook in report.hooks)] for report in hooks_report()]"""
+
+    later, before = run(f"{HOOK}\n{imported}{told}"), run(f"{imported}\n{HOOK}{told}")
+
+    assert later == before
+    hooked = {name for name, hooks in later if "hooked" in {state for _, state in hooks}}
+    assert {name for name, imports in MODULES.items() if imports in there} <= hooked
+
+
+@pytest.mark.parametrize(("framework", "imports"), MODULES.items())
+def test_hooks_are_in_their_places_before_the_framework_s_first_line(framework: str, imports: str) -> None:
+    first = imports.partition(".")[0].partition(",")[0]
+    pytest.importorskip(first)
+    code = f"""
+{HOOK}
+from becausal.instrument import hooks_report
+import importlib.util
+importlib.util.find_spec({first!r})
+(report,) = (report for report in hooks_report() if report.name == {framework!r})
+told = [sorted({{hook.state for hook in report.hooks}}), {first!r} in sys.modules]"""
+
+    assert run(code) == [["waiting"], False]
+
+
+def test_what_is_taken_out_before_its_framework_came_is_never_put_in() -> None:
+    pytest.importorskip("langchain_core")
+    finders = "len(sys.meta_path)"
+
+    told = run(
+        f"{HOOK}\nbecausal.uninstrument()\nn = {finders}\nimport langchain_core.tools\ntold = n - {finders}"
+    )
+
+    assert told == 0
+    loaded = loaded_by(f"{HOOK}\nbecausal.uninstrument()\nimport langchain_core.tools")
+    assert "becausal_integrations.langchain.wiring" not in loaded
