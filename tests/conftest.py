@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 os.environ["BECAUSAL_STRICT"] = "1"
+
+from tests.postgres import Server, serving, why_not
 
 import becausal
 from becausal.recorder import Recorder
@@ -66,3 +69,21 @@ def recording_to(kept: Store) -> Iterator[Recorder]:
     yield made
     made.active = False
     assert made.flush(5)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL of the tests' own. Where none can be had they are skipped; in CI that is a failure."""
+    reason = why_not()
+    if reason is not None and os.environ.get("BECAUSAL_TEST_POSTGRES") == "required":
+        pytest.fail(reason)
+    if reason is not None:
+        pytest.skip(reason)
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Server) -> str:
+    """The URL of a store of this test's own in a PostgreSQL."""
+    return postgres.url(schema=f"test {uuid.uuid4().hex[:12]}")

@@ -239,7 +239,7 @@ def test_an_empty_file_is_as_good_as_none(tmp_path: Path, opened: Callable[..., 
 @pytest.mark.parametrize(
     ("url", "advice"),
     [
-        ("postgresql://host/db", "no store for postgresql:// yet; use sqlite:///PATH"),
+        ("mysql://host/db", "no store for mysql:// yet; use sqlite:///PATH or postgresql://HOST/DATABASE"),
         ("sqlite://runs.db", "three slashes"),
         ("sqlite:///", "names no file"),
     ],

@@ -134,7 +134,7 @@ class Store(Protocol):
 
 
 def open_store(url: str, *, read_only: bool = False, create: bool = True) -> Store:
-    """Open the store at a URL (`sqlite:///PATH`, `sqlite:///:memory:`) or at a plain path.
+    """Open the store at a URL (`sqlite:///PATH`, `sqlite:///:memory:`, `postgresql://…`) or at a plain path.
 
     Args:
         read_only: change nothing, and make nothing.
@@ -145,15 +145,31 @@ def open_store(url: str, *, read_only: bool = False, create: bool = True) -> Sto
         StoreFormatError: what is there is damaged, no store of ours, or of a newer format.
     """
     # Imported here, so that a program pays for one kind of store alone.
-    from becausal.store.sqlite import SQLiteStore
-
     url = settings.store_url(url)
     scheme, _, place = url.partition("://")
+    if scheme in ("postgresql", "postgres"):
+        return _open_postgres(url, read_only=read_only, create=create)
+    from becausal.store.sqlite import SQLiteStore
+
     if scheme != "sqlite":
-        raise StoreError(f"there is no store for {scheme}:// yet; use sqlite:///PATH")
+        raise StoreError(
+            f"there is no store for {scheme}:// yet; use sqlite:///PATH or postgresql://HOST/DATABASE"
+        )
     if not place.startswith("/") or place == "/":
         raise StoreError(
             f"{url} names no file; write sqlite:///PATH with three slashes, "
             "or four before an absolute path: sqlite:////home/me/runs.db"
         )
     return SQLiteStore(url, place[1:], read_only=read_only, create=create)
+
+
+def _open_postgres(url: str, *, read_only: bool, create: bool) -> Store:
+    try:
+        from becausal.store.postgres import PostgresStore
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.partition(".")[0] not in ("psycopg", "psycopg_binary"):
+            raise
+        raise StoreError(
+            f"{settings.shown_url(url)} needs the driver of PostgreSQL: pip install 'becausal[postgres]'"
+        ) from missing
+    return PostgresStore(url, read_only=read_only, create=create)
