@@ -8,22 +8,18 @@ conversation. Each size is written to a store of its own and answered in a proce
 lines of a table give the exponents of growth between the first and the last size, and between the last two.
 """
 
-# ruff: noqa: T201 - a command prints
-
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from benchmarks.timing import exponent, in_own_process, peak_mib
 
 import becausal
 from becausal import canonical, semconv
@@ -220,7 +216,7 @@ def _message(kind: str, content: str) -> dict[str, object]:
 def answered(url: str, *, findings: bool) -> dict[str, float]:
     """Load the run and answer; return CPU seconds for each, and the peak memory in MiB."""
     took: dict[str, float] = {}
-    before = _peak()
+    before = peak_mib()
 
     def timed(name: str, ask: Callable[[], object]) -> object:
         started = time.process_time()
@@ -238,12 +234,8 @@ def answered(url: str, *, findings: bool) -> dict[str, float]:
         timed("findings", lambda: run.findings)
     took["all"] = sum(took.values())
     took["segments"] = len(blamed.segments)  # type: ignore[attr-defined]
-    took["steps"], took["MiB"] = len(run.steps), _peak() - before
+    took["steps"], took["MiB"] = len(run.steps), peak_mib() - before
     return took
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def measured(shape: str, steps: int, folder: Path, *, findings: bool) -> dict[str, float]:
@@ -254,17 +246,7 @@ def measured(shape: str, steps: int, folder: Path, *, findings: bool) -> dict[st
     SHAPES[shape](writer, steps)
     writer.flush()
     store.close()
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.answers",
-        "--answer",
-        url,
-        *(["--findings"] if findings else []),
-    ]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(printed.stdout)
-    return found
+    return in_own_process("benchmarks.answers", "--answer", url, *(["--findings"] if findings else []))
 
 
 def main() -> None:
@@ -288,9 +270,9 @@ def main() -> None:
         for row in rows:
             print("".join(f"{value:>10.2f}" if value % 1 else f"{value:>10.0f}" for value in row.values()))
         for first, last in ((rows[0], rows[-1]), (rows[-2], rows[-1])) if len(rows) > 1 else ():
-            grown = math.log(last["steps"] / first["steps"])
+            sizes = (first["steps"], last["steps"])
             told = (
-                f"{name} {math.log(last[name] / first[name]) / grown:.2f}" for name in TIMED if name in first
+                f"{name} {exponent(sizes, (first[name], last[name])):.2f}" for name in TIMED if name in first
             )
             print(f"exponents from {first['steps']:.0f} to {last['steps']:.0f} steps: {', '.join(told)}")
 

@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from benchmarks.timing import median
+
 import becausal
 from becausal import contracts, validators
 from becausal.facts import facts
@@ -75,16 +77,6 @@ def checked(is_on: bool) -> None:
             "planner", "writer", must_carry=["order_id", "money:*"], check=lambda got: "report" in got
         )
         becausal.validator("look_up")(lambda answer: len(answer["report"]) > 0)
-
-
-def median(rounds: int, work: Callable[[], object]) -> float:
-    """Return the median of this thread's processor time for some work, in milliseconds."""
-    taken = []
-    for _ in range(rounds):
-        began = time.thread_time()
-        work()
-        taken.append((time.thread_time() - began) * 1e3)
-    return statistics.median(taken)
 
 
 def side_by_side(rounds: int, sent: dict[str, Any]) -> tuple[float, float]:

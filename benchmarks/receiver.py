@@ -12,8 +12,6 @@ acknowledged, or if fewer than were asked for could be sent.
 The rate is what the senders keep to; a machine that does other work as well shows less than it could.
 """
 
-# ruff: noqa: T201 - a command prints
-
 from __future__ import annotations
 
 import argparse

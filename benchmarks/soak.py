@@ -9,40 +9,32 @@ counted without being named here. Ends with status 1 if a container grew between
 by more than 5 %.
 """
 
-# ruff: noqa: T201 - a command prints
-
 from __future__ import annotations
 
 import argparse
 import gc
-import os
 import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.timing import resident_mib
 from tests.integrations.growth import a_graph, containers, run_once
 
 import becausal
 from becausal.instrument import active_recorder
 
 
-def resident_mb() -> float:
-    """Return the memory that this process has, in megabytes."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
 def look(done: int, started: float) -> tuple[float, Counter[str]]:
     """Print how things stand after so many runs."""
     becausal.flush(120)
     gc.collect()
-    memory, held, recorder = resident_mb(), containers(), active_recorder()
+    memory, held, recorder = resident_mib(), containers(), active_recorder()
     is_open = 0 if recorder is None else len(recorder._open)
     seconds = time.perf_counter() - started
     print(
-        f"{done:7} runs {seconds:7.1f} s  memory {memory:7.1f} MB  open steps {is_open}  "
+        f"{done:7} runs {seconds:7.1f} s  memory {memory:7.1f} MiB  open steps {is_open}  "
         f"entries {sum(held.values())}  objects {len(gc.get_objects())}",
         flush=True,
     )
@@ -73,7 +65,7 @@ def main() -> int:
     grown = {name: (held[name], length) for name, length in last_held.items() if length > held[name]}
     for name, (before, after) in sorted(grown.items()):
         print(f"grew: {name} {before} -> {after}")
-    print(f"memory from the middle to the end: {memory:.1f} -> {last_memory:.1f} MB")
+    print(f"memory from the middle to the end: {memory:.1f} -> {last_memory:.1f} MiB")
     return 1 if grown or last_memory > 1.05 * memory else 0
 
 

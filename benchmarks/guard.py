@@ -1,0 +1,215 @@
+"""Whether a step has become dearer, by counting: the same on a slow machine, a busy one and a quick one.
+
+    python -m benchmarks.guard            # count, and hold it against benchmarks/guard.json; status 1 if it is dearer
+    python -m benchmarks.guard --write    # after a step became cheaper, or dearer for a good reason
+
+Counted is what one operation costs the app's threads, for each workload: `calls`, every call of a Python function or of
+a C function, in whatever module, that is made with becausal and is not made without it; and `instructions`, the byte
+code that runs in becausal's own modules. Work on becausal's own threads is not counted, nor what a C function does
+inside. The first shows what we have others do (spans, encoders), the second loops that call nothing.
+
+More than a tenth above what is written down fails, and so does a growing conversation of which 200 steps cost more than
+a tenth beyond four times what 50 do. The counts belong to a version of Python, and move with those of the frameworks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from benchmarks.instrumentors import INSTRUMENTORS, Instrumentor
+from benchmarks.workloads import WORKLOADS, Cell, Workload
+
+__all__ = ["calls", "dearer", "instructions", "measured"]
+
+Counts = Mapping[str, Mapping[str, float]]
+"""Of each cell: `calls` and `instructions` of an operation."""
+
+LIMITS = Path(__file__).with_name("guard.json")
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+TOLERANCE = 0.10
+"""What threads do differs by less than a hundredth between two counts."""
+
+ROUNDS = 2
+"""The least of them counts: now and then a thread has to wake another."""
+
+OURS = ("becausal.", "becausal_integrations.")
+ASIDE = ("becausal", "Otel")
+"""How the names of threads begin that are not the app's."""
+
+SHORT, LONG = Cell("growing", 1024, 50), Cell("growing", 1024, 200)
+CELLS = (
+    Cell("linear", 1024, 0),
+    Cell("linear", 32 * 1024, 0),
+    Cell("linear-async", 1024, 0),
+    Cell("tool-loop", 1024, 0),
+    Cell("fan-out", 1024, 0),
+    SHORT,
+    LONG,
+    Cell("autogen", 1024, 30),
+)
+
+
+@dataclass(slots=True)
+class Counter:
+    """Counts, from several threads."""
+
+    count: int = 0
+
+
+@contextmanager
+def on_all_threads(hook: Any, setting: str) -> Any:
+    """Have a hook of `sys.setprofile` or `sys.settrace` on this thread and on those that start inside."""
+
+    def unless_aside(frame: FrameType, event: str, argument: object) -> Any:
+        if not threading.current_thread().name.startswith(ASIDE):
+            return hook(frame, event, argument)
+        return None
+
+    gc.collect()
+    gc.disable()  # what a collection runs is not what a step costs
+    getattr(threading, setting)(unless_aside)
+    getattr(sys, setting)(hook)
+    try:
+        yield
+    finally:
+        getattr(sys, setting)(None)
+        getattr(threading, setting)(None)
+        gc.enable()
+
+
+def calls(work: Callable[[], object]) -> int:
+    """Return how many calls some work makes on the app's threads."""
+    counter = Counter()
+
+    def called(frame: FrameType, event: str, argument: object) -> None:
+        if event in ("call", "c_call"):
+            counter.count += 1
+
+    with on_all_threads(called, "setprofile"):
+        work()
+    return counter.count
+
+
+def instructions(work: Callable[[], object]) -> int:
+    """Return how many byte code instructions of ours some work runs on the app's threads."""
+    counter = Counter()
+
+    def within(frame: FrameType, event: str, argument: object) -> Any:
+        if event == "opcode":
+            counter.count += 1
+        return within
+
+    def entered(frame: FrameType, event: str, argument: object) -> Any:
+        if not str(frame.f_globals.get("__name__", "")).startswith(OURS):
+            return None
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        return within
+
+    with on_all_threads(entered, "settrace"):
+        work()
+    return counter.count
+
+
+def measured(cells: Iterable[Cell] = CELLS) -> dict[str, dict[str, float]]:
+    """Count what becausal adds to an operation of each cell. It is instrumented here, for good."""
+    cells = tuple(cells)
+    alone = {cell: counted(warm(cell), calls) for cell in cells}
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        ours: Instrumentor = INSTRUMENTORS["becausal"]("", folder)
+        ours.start()
+        found = {}
+        for cell in cells:
+            workload = warm(cell)
+            added = counted(workload, calls) - alone[cell]
+            own = counted(workload, instructions)
+            each = workload.operations
+            found[cell.title] = {"calls": round(added / each, 1), "instructions": round(own / each, 1)}
+        ours.flush()
+    return found
+
+
+def warm(cell: Cell) -> Workload:
+    """Return a workload that has run: imports and caches are done."""
+    workload = WORKLOADS[cell.workload](cell.payload, cell.steps, {})
+    workload.build()
+    for _ in range(2):
+        workload.run(workload.prepare())
+    return workload
+
+
+def counted(workload: Workload, count: Callable[[Callable[[], object]], int]) -> int:
+    """Return what one run counts."""
+    rounds = 1 if workload.steps >= LONG.steps else ROUNDS
+    given = [workload.prepare() for _ in range(rounds)]
+    return min(count(lambda one=one: workload.run(one)) for one in given)  # type: ignore[misc]
+
+
+def dearer(found: Counts, limits: Counts) -> list[str]:
+    """Return what became dearer than was written down, in words."""
+    told = []
+    for cell, counts in found.items():
+        for what, count in counts.items():
+            limit = limits.get(cell, {}).get(what)
+            if limit is None:
+                told.append(f"{cell}: nothing is written down for its {what}")
+            elif count > limit * (1 + TOLERANCE):
+                more = count / limit - 1
+                told.append(
+                    f"{cell}: {count:,.0f} {what} an operation, {more:.0%} more than the {limit:,.0f} before"
+                )
+    return told + superlinear(found)
+
+
+def superlinear(found: Counts) -> list[str]:
+    """Return what of the growing conversation costs a step more the longer it is, in words."""
+    if SHORT.title not in found or LONG.title not in found:
+        return []
+    early, late = found[SHORT.title], found[LONG.title]
+    return [
+        f"growing: {late[what]:,.0f} {what} a step in {LONG.steps} steps, {early[what]:,.0f} in {SHORT.steps}"
+        for what in early
+        if late[what] > early[what] * (1 + TOLERANCE)
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Count, and say what became dearer."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
+    parser.add_argument("--write", action="store_true", help="write the counts down as the new limits")
+    options = parser.parse_args(arguments)
+    everything = json.loads(LIMITS.read_text()) if LIMITS.exists() else {}
+    limits, found = everything.get(VERSION, {}), measured()
+    for cell, counts in found.items():
+        before = limits.get(cell, {})
+        shown = (
+            f"{count:>10,.0f} {what} ({before.get(what, 0):,.0f} written down)"
+            for what, count in counts.items()
+        )
+        print(f"{cell:22}{''.join(shown)}")
+    if options.write:
+        LIMITS.write_text(json.dumps({**everything, VERSION: found}, indent=1, sort_keys=True) + "\n")
+        told = superlinear(found)
+    elif limits:
+        told = dearer(found, limits)
+    else:
+        told = [f"nothing is written down for Python {VERSION}; python -m benchmarks.guard --write does"]
+    for line in told:
+        print(line, file=sys.stderr)
+    return 1 if told else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

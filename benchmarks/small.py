@@ -1,0 +1,245 @@
+"""What is behind the ratios: one handoff, the start, memory, and 10,000 spans a second.
+
+    python -m benchmarks.small
+    python -m benchmarks.small --quick
+
+One handoff: processor time on the app's thread of opening it with what was sent, ending it with what was received, and
+queueing it for the store; both are sealed, no payload was seen before, the best of many. Without a tracer provider, as
+in the target, and with one. The start, and memory: each in processes of their own, the best of several. Spans a second:
+calls of a tool on one thread, kept to that rate, with a store and a tracer provider, and how many of them are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from benchmarks.targets import HANDOFF_US, MEMORY_MIB, SPANS_A_SECOND, START_MS, Target
+from benchmarks.timing import best, in_own_process, resident_mib
+from benchmarks.workloads.base import records, text
+from opentelemetry.sdk.trace import TracerProvider
+
+__all__ = ["measured"]
+
+ROUNDS = 60
+STARTS = 5
+SECONDS = 5
+
+
+def measured(*, quick: bool = False) -> list[Target]:
+    """Return every figure beside its target."""
+    rounds, starts, seconds = (10, 2, 1) if quick else (ROUNDS, STARTS, SECONDS)
+    return [
+        *handoffs(rounds),
+        *started(starts),
+        memory(starts),
+        *rate(seconds),
+    ]
+
+
+# One handoff.
+
+
+def handoffs(rounds: int) -> list[Target]:
+    """Return what a handoff takes, by size and by what is handed over."""
+    found = []
+    for size, limit in HANDOFF_US.items():
+        told = f"{size >> 20} MB" if size >= 1 << 20 else f"{size >> 10} KB"
+        for spans in ("without", "with"):
+            took = in_own_process(
+                "benchmarks.small", "--child", "handoff", "--size", size, "--rounds", rounds, "--as", spans
+            )
+            for payload, us in took.items():
+                what = f"one handoff, {told} {payload}" + (", and its spans" if spans == "with" else "")
+                found.append(Target(what, "µs", us, limit if spans == "without" else None))
+    return found
+
+
+def handoff(size: int, rounds: int, with_spans: bool) -> dict[str, float]:
+    """Measure it in this process; microseconds by what is handed over."""
+    import becausal
+    from becausal.instrument import active_recorder
+    from becausal.observation import Opening
+
+    provider = TracerProvider() if with_spans else None
+    becausal.instrument("threads", store=_store(), tracer_provider=provider)
+    recorder = active_recorder()
+    assert recorder is not None
+    planner = recorder.begin(Opening("agent", "planner", agent="planner"))
+
+    def passes(values: Iterator[object]) -> None:
+        value = next(values)
+        step = recorder.handoff("planner", "writer", value, sent_by=planner)
+        assert step is not None
+        recorder.produce(step, value)
+        recorder.end(step)
+
+    def timed(make: Callable[[int, int], object]) -> float:
+        values = iter([make(size, number) for number in range(rounds + 3)])
+        for _ in range(3):
+            passes(values)
+        becausal.flush(60)
+        return best(rounds, lambda: passes(values))
+
+    return {name: timed(make) for name, make in PAYLOADS.items()}
+
+
+def messages(size: int, seed: int) -> dict[str, Any]:
+    """Return a state of messages of a kilobyte each."""
+    each = min(size, 1024)
+    return {
+        "messages": [
+            {"type": "ai", "content": text(each - 40, seed + i / 1e6), "id": f"m{i}"}
+            for i in range(size // each)
+        ]
+    }
+
+
+def strings(size: int, seed: int) -> dict[str, Any]:
+    """Return four long texts."""
+    return {f"part {i}": text(size // 4, seed * 4 + i) for i in range(4)}
+
+
+PAYLOADS: dict[str, Callable[[int, int], dict[str, Any]]] = {
+    "of records": records,
+    "of messages": messages,
+    "of texts": strings,
+}
+
+
+# The start, and memory.
+
+
+def started(times: int) -> list[Target]:
+    """Return what importing and instrumenting take, in milliseconds of processor time."""
+    took = [in_own_process("benchmarks.small", "--child", "start") for _ in range(times)]
+    return [Target(what, "ms", min(one[what] for one in took), limit) for what, limit in START_MS.items()]
+
+
+def start() -> dict[str, float]:
+    """Start in this process, as an app does that has imported its frameworks."""
+    began = time.process_time()
+    import becausal
+
+    imported = time.process_time() - began
+    import benchmarks.workloads
+
+    del benchmarks
+    store = _store()
+    began = time.process_time()
+    becausal.instrument(store=store)
+    instrumented = time.process_time() - began
+    return {"import becausal": imported * 1e3, "becausal.instrument()": instrumented * 1e3}
+
+
+def memory(times: int) -> Target:
+    """Return how much more memory the process has after 200 runs of ten nodes than without us."""
+    alone, ours = (
+        min(
+            in_own_process("benchmarks.small", "--child", "memory", "--as", how)["MiB"]
+            for _ in range(min(times, 3))
+        )
+        for how in ("without", "with")
+    )
+    return Target("memory after 200 runs of ten nodes, more than without us", "MiB", ours - alone, MEMORY_MIB)
+
+
+def grown(with_us: bool) -> dict[str, float]:
+    """Run in this process; return the memory that it has then."""
+    from benchmarks.workloads import WORKLOADS
+
+    if with_us:
+        import becausal
+
+        becausal.instrument(store=_store())
+    workload = WORKLOADS["linear"](1024, 0, {})
+    workload.build()
+    for _ in range(200):
+        workload.run(workload.prepare())
+    if with_us:
+        becausal.flush(60)
+    return {"MiB": resident_mib()}
+
+
+# Spans a second.
+
+
+def rate(seconds: int) -> list[Target]:
+    """Return how many spans a second were made, and how many of them were lost and not counted."""
+    found = in_own_process("benchmarks.small", "--child", "rate", "--seconds", seconds)
+    return [
+        Target("spans a second, asked for 10,000", "", found["rate"], 0.99 * SPANS_A_SECOND, at_least=True),
+        Target("the same: lost, of which nothing is told", "", found["lost"], 0),
+        Target("the same: lost and counted as gaps", "", found["gaps"], 0),
+    ]
+
+
+def spans_a_second(seconds: int) -> dict[str, float]:
+    """Make spans in this process, a hundred at a time."""
+    from benchmarks.instrumentors import INSTRUMENTORS
+
+    import becausal
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        ours = INSTRUMENTORS["becausal"]("", folder)
+        ours.start()
+
+        @becausal.tool(name="lookup")
+        def lookup(question: str) -> str:
+            return question
+
+        wanted, began = SPANS_A_SECOND * seconds, time.perf_counter()
+        for burst in range(0, wanted, 100):
+            time.sleep(max(0.0, began + burst / SPANS_A_SECOND - time.perf_counter()))
+            with becausal.chain("many questions"):
+                for number in range(99):
+                    lookup(f"question {burst + number} of a few words, as they come")
+        took = time.perf_counter() - began
+        ours.flush()
+        with becausal.open() as runs:
+            kept, gaps = runs.store.describe().steps, sum(runs.gaps().values())
+    return {"rate": wanted / took, "gaps": gaps, "lost": wanted - kept - gaps}
+
+
+_folders: list[tempfile.TemporaryDirectory[str]] = []  # gone with the process
+
+
+def _store() -> str:
+    _folders.append(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+    return f"sqlite:///{_folders[-1].name}/becausal.db"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the figures; status 1 if a target is not met."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--child", choices=["handoff", "start", "memory", "rate"], help=argparse.SUPPRESS)
+    parser.add_argument("--size", type=int, default=1024, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=int, default=SECONDS, help=argparse.SUPPRESS)
+    parser.add_argument("--as", dest="how", default="with", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.child is None:
+        from benchmarks.tables import aligned, target_table
+
+        found = measured(quick=options.quick)
+        print(aligned(target_table(found)))
+        return 0 if all(one.is_met for one in found) else 1
+    children: dict[str, Callable[[], dict[str, float]]] = {
+        "handoff": lambda: handoff(options.size, options.rounds, options.how == "with"),
+        "start": start,
+        "memory": lambda: grown(options.how == "with"),
+        "rate": lambda: spans_a_second(options.seconds),
+    }
+    print(json.dumps(children[options.child]()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

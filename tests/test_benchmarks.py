@@ -1,0 +1,142 @@
+"""The benchmarks run, count exactly, and hold what a step may cost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from benchmarks import guard, tables
+from benchmarks.overhead import Row, fill
+from benchmarks.targets import CELLS, Target
+from benchmarks.workloads import Cell
+
+ROOT = Path(__file__).parent.parent
+
+
+def command(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a benchmark as one does by hand: strict is for tests alone."""
+    environment = {name: value for name, value in os.environ.items() if name != "BECAUSAL_STRICT"}
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=environment,
+    )
+
+
+@pytest.mark.skipif(
+    guard.VERSION != "3.11", reason="the counts of benchmarks/guard.json belong to Python 3.11"
+)
+def test_no_step_costs_more_than_is_written_down() -> None:
+    ended = command("benchmarks.guard")
+
+    assert ended.returncode == 0, (
+        f"{ended.stderr}\nif that is for a good reason: python -m benchmarks.guard --write"
+    )
+
+
+def test_a_call_and_an_instruction_more_are_counted() -> None:
+    def work(times: int) -> None:
+        for _ in range(times):
+            len("")
+
+    assert guard.calls(lambda: work(101)) - guard.calls(lambda: work(100)) == 1
+    assert guard.instructions(lambda: work(100)) == 0, "this is no code of becausal's"
+
+
+def test_work_in_threads_of_the_app_counts_and_work_aside_does_not() -> None:
+    def run(name: str, times: int) -> int:
+        def work() -> None:
+            for _ in range(times):
+                len("")
+
+        def start() -> None:
+            thread = threading.Thread(target=work, name=name)
+            thread.start()
+            thread.join()
+
+        return guard.calls(start)
+
+    # Starting a thread is a few calls, and how many it takes to wait for it varies.
+    assert run("worker", 5_000) > 5_000
+    assert run("becausal-writer", 5_000) < 500
+
+
+def test_what_became_dearer_is_named_and_what_became_cheaper_passes() -> None:
+    limits = {"linear 1 KB": {"calls": 100.0, "instructions": 1000.0}}
+
+    assert guard.dearer({"linear 1 KB": {"calls": 109.0, "instructions": 500.0}}, limits) == []
+    (told,) = guard.dearer({"linear 1 KB": {"calls": 115.0, "instructions": 1000.0}}, limits)
+    assert "linear 1 KB: 115 calls" in told
+    assert "15%" in told
+
+
+def test_a_step_that_costs_more_the_longer_the_conversation_is_fails() -> None:
+    counts = {
+        guard.SHORT.title: {"calls": 100.0},
+        guard.LONG.title: {"calls": 120.0},
+    }
+
+    assert guard.superlinear(counts)
+    assert not guard.superlinear({**counts, guard.LONG.title: {"calls": 105.0}})
+
+
+def test_a_ratio_is_over_the_app_alone_in_the_same_turn() -> None:
+    def turn(cpu: float, wall: float) -> dict[str, float]:
+        return {"cpu_us": cpu, "wall_us": wall, "best_wall_us": wall, "peak_mib": 10.0, "flush_s": 0.0}
+
+    row = Row(CELLS[0], "becausal")
+    plain = [turn(100, 100), turn(200, 400), turn(100, 100)]
+    mine = [turn(120, 110), turn(260, 480), turn(150, 130)]
+    fill(row, {"operations": 10}, mine, plain)
+
+    assert row.ratios == [1.2, 1.3, 1.5]
+    assert (row.cpu, row.cpu_best) == (1.3, 1.2)
+    assert (row.wall, row.wall_best) == (1.2, 1.1)
+    assert row.added_us == 5.0
+
+
+def test_figures_are_written_between_their_markers_and_nowhere_else(tmp_path: Path) -> None:
+    place = tmp_path / "page.md"
+    place.write_text("before\n<!-- figures: one -->\nold\n<!-- end of figures -->\nafter\n")
+
+    for text in (r"\1 new", "newer"):
+        tables.write(place, {"one": text})
+        assert place.read_text() == f"before\n<!-- figures: one -->\n{text}\n<!-- end of figures -->\nafter\n"
+    with pytest.raises(ValueError, match="figures: two"):
+        tables.write(place, {"two": ""})
+
+
+def test_the_page_has_a_place_for_every_table() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text()
+
+    for name in ("machine", "targets", "overhead", "growth"):
+        assert f"<!-- figures: {name} -->" in page
+
+
+def test_a_target_stands_beside_its_figure() -> None:
+    told = tables.target_table(
+        [Target("quick", "µs", 3, 12), Target("slow", "µs", 30, 12), Target("rate", "", 3, 2, at_least=True)]
+    )
+
+    assert [line[-1] for line in told] == ["met", "yes", "**no**", "yes"]
+
+
+def test_a_run_measures_what_is_asked_for_and_says_what_is_left_out(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    ended = command(
+        "benchmarks", "--quick", "--only", "control", "becausal", "--cells", "linear", "--payloads", "1024",
+        "--seconds", "0.05", "--json", str(figures),
+    )  # fmt: skip
+
+    assert ended.returncode == 0, ended.stderr
+    assert "becausal" in ended.stdout
+    assert "OpenInference" not in ended.stdout
+    assert '"linear"' in figures.read_text()
+    assert Cell("linear", 1024, 0).title in ended.stdout
