@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,44 +49,6 @@ def opened() -> Iterator[Callable[..., Store]]:
     yield open_and_note
     for store in stores:
         store.close()
-
-
-def python(code: str, *arguments: object) -> subprocess.Popen[str]:
-    """Start another process that runs this code, with our path."""
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
-
-
-WRITE_BATCHES = """
-    import sys
-    from becausal.payload import Payload
-    from becausal.step import OpenStep
-    from becausal.store import open_store
-
-    url, who, batches = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    print("ready", flush=True)
-    sys.stdin.readline()
-    store = open_store(url)
-    for batch in range(batches):
-        steps = []
-        for nth in range(10):
-            number = who * 1_000_000 + batch * 10 + nth
-            step = OpenStep(id=f"{number:016x}", chain_id=f"c{batch % 7}", kind="tool", name=f"n{batch}",
-                            agent=f"a{who}", parent_id=None, hop=0, seq=number, started_ns=number)
-            step.ended_ns, step.status = number, "ok"
-            digest = f"{batch:032x}"
-            step.received = Payload("bc1-xxh3:" + digest, "bc1-xxh3:" + digest, 4, "t")
-            step.bodies = [(bytes.fromhex(digest), b"body of %d" % batch)]
-            steps.append(step)
-        store.write(steps)
-        print(batch, flush=True)
-    store.close()
-"""
 
 
 # The file.
@@ -445,36 +404,6 @@ def test_a_store_on_a_medium_that_cannot_be_written_can_be_read(
 # Other processes, and crashes.
 
 
-def test_processes_write_to_one_file_while_another_reads(
-    tmp_path: Path, opened: Callable[..., Store]
-) -> None:
-    path = tmp_path / "runs.db"
-    writers = [python(WRITE_BATCHES, f"sqlite:///{path}", who, 40) for who in range(1, 4)]
-    for writer in writers:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == "ready\n"
-
-    # All at once, so that they race to make the file too.
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    reader = opened(path)
-    while any(writer.poll() is None for writer in writers):
-        for info in reader.chains():
-            assert len(reader.load(info.chain_id)) % 10 == 0
-
-    assert [writer.communicate()[0].count("\n") for writer in writers] == [40, 40, 40]
-    assert [writer.returncode for writer in writers] == [0, 0, 0]
-    about = reader.describe()
-    assert (about.chains, about.steps, about.bodies) == (7, 1200, 40)
-    assert all(
-        s.received is not None and reader.body(canonical.parse_digest(s.received.digest)) == b"body of 3"
-        for s in reader.load("c3")
-        if s.name == "n3"
-    )
-
-
 def test_two_processes_that_make_the_file_at_once_make_it_once(
     tmp_path: Path, opened: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -489,63 +418,6 @@ def test_two_processes_that_make_the_file_at_once_make_it_once(
     late = opened(tmp_path / "runs.db")
 
     assert len(late.load("c1")) == 1
-
-
-@posix
-def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(
-    tmp_path: Path, opened: Callable[..., Store]
-) -> None:
-    path = tmp_path / "runs.db"
-    writer = python(WRITE_BATCHES, f"sqlite:///{path}", 1, 1_000_000)
-    assert writer.stdin is not None
-    assert writer.stdout is not None
-    writer.stdin.write("go\n")
-    writer.stdin.flush()
-    for line in writer.stdout:
-        if line == "50\n":
-            break
-
-    writer.kill()
-    acknowledged = 50
-    for line in writer.communicate()[0].splitlines(keepends=True):
-        if line.endswith("\n"):
-            acknowledged = int(line)
-
-    store = opened(path)
-    steps = [s for info in store.chains() for s in store.load(info.chain_id)]
-    numbers = sorted(int(s.id, 16) - 1_000_000 for s in steps)
-    assert len(numbers) >= (acknowledged + 1) * 10
-    assert numbers == list(range(len(numbers)))
-    assert len(numbers) % 10 == 0
-    store.write([step(7, chain="after")])
-    assert len(store.load("after")) == 1
-
-
-@posix
-def test_a_forked_child_writes_through_a_connection_of_its_own(
-    tmp_path: Path, opened: Callable[..., Store]
-) -> None:
-    store = opened(tmp_path / "runs.db")
-    written = step(1)
-    written.name = "known to the parent"
-    store.write([written])
-    store.load("c1")
-
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            for number in range(2, 50):
-                store.write([step(number)])
-            status = 0 if len(store.load("c1")) >= 49 else 2
-            store.close()
-        finally:
-            os._exit(status)
-    for number in range(50, 100):
-        store.write([step(number)])
-
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert [s.seq for s in store.load("c1")] == list(range(1, 100))
 
 
 @posix
