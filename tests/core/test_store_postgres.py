@@ -340,7 +340,9 @@ def test_the_steps_of_a_day_lie_in_tables_of_their_own(
     store.write([today, ancient])
     store.write([child])
 
-    where = dict(owner.execute("SELECT step_id, tableoid::regclass::text FROM steps").fetchall())
+    where: dict[int, str] = dict(
+        owner.execute("SELECT step_id, tableoid::regclass::text FROM steps").fetchall()
+    )
     name = f"steps_{time.strftime('%Y%m%d', time.gmtime(now // 10**9))}"
     assert where == {1: name, 2: "steps_other", 3: name}
     assert [each.id for each in store.load("today")] == [today.id, child.id]
