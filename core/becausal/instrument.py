@@ -23,6 +23,7 @@ from opentelemetry.trace import TracerProvider
 
 from becausal.adapter import Adapter, AdapterReport, Hooks, adapters, in_range, packages, version_of
 from becausal.arrival import before_import
+from becausal.bounds import Retention
 from becausal.contracts import Contract, declare
 from becausal.errors import AdapterError, BecausalWarning, StoreError
 from becausal.guard import note_failure
@@ -94,6 +95,9 @@ def instrument(
     contracts: Iterable[Contract] = (),
     dialects: Iterable[str] | None = None,
     watch: bool | None = None,
+    retention: str | Retention | None = None,
+    max_payload_bytes: str | int | None = None,
+    max_run_bytes: str | int | None = None,
 ) -> None:
     """Hook frameworks, and record what they do from now on. Calling it again adds what is not hooked yet.
 
@@ -109,6 +113,12 @@ def instrument(
             `langsmith`, `mlflow`; else `BECAUSAL_DIALECTS`. See `becausal.dialects`.
         watch: judge each run when it has ended, and tell what is found as a span, as events and as metrics; else
             `BECAUSAL_WATCH`. See `becausal.watching`.
+        retention: which runs the store keeps, such as `"30d, 5GB, last 1000"`; else `BECAUSAL_RETENTION`, else all.
+            See `becausal.store.retention`.
+        max_payload_bytes: of a larger payload its beginning and end are kept (`"8MiB"` by default; `"none"` for no
+            bound); else `BECAUSAL_MAX_PAYLOAD_BYTES`.
+        max_run_bytes: once a run's contents are so large, further steps are kept without theirs (`"1GiB"` by default);
+            else `BECAUSAL_MAX_RUN_BYTES`.
 
     Raises:
         AdapterError: a framework asked for by name is unknown, or not installed.
@@ -124,8 +134,17 @@ def instrument(
         asked = [_called(name.lower(), known) for name in frameworks]
         versions = {name: version_of(adapter) for name, adapter in known.items()}
         chosen = _chosen(asked, known, versions)
-        settings = Settings.read(store=store, level=level, capture=capture, dialects=dialects, watch=watch)
-        given = {"store": store, "level": level, "capture": capture, "dialects": dialects, "watch": watch}
+        given: dict[str, Any] = {
+            "store": store,
+            "level": level,
+            "capture": capture,
+            "dialects": dialects,
+            "watch": watch,
+            "retention": retention,
+            "max_payload_bytes": max_payload_bytes,
+            "max_run_bytes": max_run_bytes,
+        }
+        settings = Settings.read(**given)
         active, is_first = _start(settings, tracer_provider, given)
         try:
             for name in chosen:
@@ -332,6 +351,10 @@ def _recorder(settings: Settings, tracer_provider: TracerProvider | None) -> Rec
     else:
         _last_store = settings.store
         writer = Writer(store)
+        if settings.retention is not None and ":memory:" not in settings.store:
+            # Only who asks for it pays for its import.
+            retaining = importlib.import_module("becausal.retaining")
+            writer.on_batch = retaining.Retaining(settings.store, settings.retention).occasion
     recorder = Recorder(
         Telemetry(tracer_provider, settings.dialects),
         writer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Iterator
 from itertools import islice
@@ -21,6 +22,9 @@ from becausal.settings import store_url
 from becausal.step import Step
 from becausal.store import ChainInfo, Store, open_store
 from becausal.store.links import links_of
+from becausal.store.retention import Pruned
+from becausal.store.upkeep import Erased, Progress
+from becausal.tending import bounds_of, erase_from, pin_in, prune_from
 
 __all__ = ["Runs", "last_run", "open"]
 
@@ -110,6 +114,77 @@ class Runs:
             limit: so many of the newest chains are looked at.
         """
         return tuple(orphans_in(self.store, limit=limit))
+
+    def prune(
+        self,
+        older_than: str | dt.timedelta | None = None,
+        *,
+        max_size: str | int | None = None,
+        keep_last: int | None = None,
+        dry_run: bool = False,
+        told: Progress | None = None,
+    ) -> Pruned:
+        """Let go the oldest runs, until the store is within bounds; see `becausal.store.retention` for the order.
+
+        Args:
+            older_than: runs older than `"30d"`; those with something wrong are kept four times as long.
+            max_size: of the store: `"5GB"`, or a number of bytes.
+            keep_last: how many runs.
+            dry_run: only say what would go.
+            told: told how far it is: what is being done, how much of how much.
+
+        Raises:
+            SettingsError: no bound, or one that means nothing.
+            StoreError: the store cannot be written.
+        """
+        bounds = bounds_of(older_than, max_size, keep_last)
+        return prune_from(self.store, bounds, dry_run=dry_run, told=told)
+
+    def pin(self, chain_id: str, *, keep: bool = True) -> None:
+        """Keep a run, and what it depends on, whatever is pruned; with `keep=False` no longer."""
+        pin_in(self.store, self.get(chain_id).chain_id, keep=keep)
+
+    def erase(
+        self,
+        *texts: str,
+        memory: tuple[str, str] | None = None,
+        run: str | None = None,
+        whole: bool = False,
+        reason: str = "",
+        dry_run: bool = False,
+        told: Progress | None = None,
+    ) -> Erased:
+        """Erase data for good: from contents, names, errors, logs, decisions and memories, and from the disk.
+
+            runs.erase("Jane Doe", "jane.doe@example.org", reason="ticket 4711")
+
+        In its place stands `[erased 1a2b3c4d]`; a content that is gone as a whole is told as erased. The runs keep
+        their shape and answer as before, and the memories' logs verify.
+
+        Args:
+            texts: what is to go, however it is written (see `becausal.store.wording`).
+            memory: a memory's name and a key: every content that it ever had, wherever that stands.
+            run: a chain id or the beginning of one: all that was said in it.
+            whole: every content that holds one of the texts, not the text alone.
+            reason: is kept with the time and the counts; it should name nobody.
+            dry_run: only count.
+            told: told how far it is.
+
+        Raises:
+            SettingsError: nothing was named.
+            StoreError: a text is too short; the store cannot be written, or not be rewritten.
+        """
+        chain_id = None if run is None else self.get(run).chain_id
+        return erase_from(
+            self.store,
+            texts,
+            memory=memory,
+            chain_id=chain_id,
+            whole=whole,
+            reason=reason,
+            dry_run=dry_run,
+            told=told,
+        )
 
     def gaps(self) -> dict[str, int]:
         """Return how much could not be recorded, by reason."""

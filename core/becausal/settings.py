@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from becausal.bounds import MAX_PAYLOAD_BYTES, MAX_RUN_BYTES, Retention, byte_count
 from becausal.errors import BecausalWarning, SettingsError
 
 __all__ = ["DEFAULT_STORE", "Capture", "Level", "Settings", "content_on_spans", "is_strict", "shown_url"]
@@ -25,6 +26,9 @@ Capture = Literal["full", "digest"]
 
 DIALECTS = ("genai", "openinference", "langfuse", "langsmith", "mlflow")
 """What spans may speak. `genai` is always spoken; see `becausal.dialects` for the others."""
+
+NO_BOUND = ("none", "off", "no")
+"""How one says that there is to be no bound."""
 
 DEFAULT_STORE = "sqlite:///.becausal/becausal.db"
 
@@ -39,6 +43,9 @@ class Settings:
     capture: Capture = "full"
     dialects: tuple[str, ...] = ("openinference",)
     watch: bool = False
+    retention: Retention | None = None
+    max_payload_bytes: int | None = MAX_PAYLOAD_BYTES
+    max_run_bytes: int | None = MAX_RUN_BYTES
 
     @classmethod
     def read(
@@ -49,6 +56,9 @@ class Settings:
         capture: str | None = None,
         dialects: Iterable[str] | None = None,
         watch: bool | None = None,
+        retention: str | Retention | None = None,
+        max_payload_bytes: str | int | None = None,
+        max_run_bytes: str | int | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> Settings:
         """Return the settings that these arguments and the environment amount to.
@@ -68,6 +78,11 @@ class Settings:
             capture=_chosen("capture", capture, environ, get_args(Capture), unless="digest"),
             dialects=_dialects(dialects, environ),
             watch=_is_on(environ.get("BECAUSAL_WATCH", "")) if watch is None else watch,
+            retention=_bound("retention", retention, environ, _retention, None),
+            max_payload_bytes=_bound(
+                "max_payload_bytes", max_payload_bytes, environ, _cap, MAX_PAYLOAD_BYTES
+            ),
+            max_run_bytes=_bound("max_run_bytes", max_run_bytes, environ, _cap, MAX_RUN_BYTES),
         )
 
 
@@ -111,6 +126,33 @@ def content_on_spans(environ: Mapping[str, str] = os.environ) -> bool:
 
 def _is_on(value: str) -> bool:
     return value.lower() not in ("", "0", "false", "no", "off")
+
+
+def _bound(
+    what: str, argument: Any, environ: Mapping[str, str], read: Callable[[Any], Any], default: Any
+) -> Any:
+    """Return what an argument, else a variable, says of a bound; the default for one that means nothing."""
+    if argument is not None:
+        return read(argument)
+    variable = f"BECAUSAL_{what.upper()}"
+    value = environ.get(variable)
+    if not value:
+        return default
+    try:
+        return read(value)
+    except SettingsError as flaw:
+        warnings.warn(f"{variable}: {flaw}; until then {default} is taken", BecausalWarning, stacklevel=4)
+        return default
+
+
+def _retention(said: str | Retention) -> Retention | None:
+    if isinstance(said, Retention):
+        return said
+    return None if said.lower() in NO_BOUND else Retention.read(said)
+
+
+def _cap(said: str | int) -> int | None:
+    return None if isinstance(said, str) and said.lower() in NO_BOUND else byte_count(said)
 
 
 def _dialects(argument: Iterable[str] | None, environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from becausal.context import Scope
 from becausal.errors import StoreError
 from becausal.step import OpenStep
 from becausal.store import Store
+from becausal.store.upkeep import upkeep_of
 
 __all__ = ["Writer"]
 
@@ -51,7 +52,11 @@ class Writer:
         self.store = store
         self.on_gap: Callable[[], object] = lambda: None
         """Called when steps were lost: payload parts that were handed out with them are needed again."""
+        self.on_batch: Callable[[], object] = lambda: None
+        """Called by the writer's thread when it has written a batch."""
         self.is_closed = False
+        self._upkeep = upkeep_of(store)
+        self._generation: int | None = None
         self._max_steps, self._max_bytes = max_steps, max_bytes
         self._reset()
         _writers.add(self)
@@ -167,6 +172,9 @@ class Writer:
             self._bytes -= sum([size for _, size in taken])
         batch = [step for step, _ in taken]
         lost = self._save(batch)
+        if batch and not lost:
+            self._mind_deletions()
+            self.on_batch()
         with self._lock:
             if lost:
                 self._count("store failed", lost)
@@ -192,6 +200,14 @@ class Writer:
             return len(batch)
         middle = len(batch) // 2
         return self._save(batch[:middle]) + self._save(batch[middle:])
+
+    def _mind_deletions(self) -> None:
+        """Have parts handed out again once anybody has deleted something from the store."""
+        with contextlib.suppress(StoreError):
+            found = None if self._upkeep is None else self._upkeep.generation
+            if found != self._generation and self._generation is not None:
+                self.on_gap()
+            self._generation = found
 
     def _attempt(self, what: str, write: Callable[[], None]) -> bool:
         self._is_down = False

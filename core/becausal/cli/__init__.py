@@ -26,6 +26,7 @@ from becausal.cli import (
     serving,
     spreading,
     supposing,
+    tending,
 )
 from becausal.cli.command import FINE, WRONG_USE, Answer, Commands
 from becausal.errors import BecausalError
@@ -42,6 +43,7 @@ GROUPS: Final[tuple[Callable[[Commands], None], ...]] = (
     replaying.add_to,
     supposing.add_to,
     serving.add_to,
+    tending.add_to,
 )
 """What adds the commands, in the order in which `becausal --help` lists them."""
 

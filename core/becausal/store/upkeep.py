@@ -36,8 +36,8 @@ class ChainAge:
     handed-over value that was changed, or the mark `found`. Findings that nobody asked for yet are not known."""
     is_pinned: bool
     sources: tuple[str, ...] = ()
-    """Of a chain that is troubled or pinned: the other chains that a step of it names as its cause, or that wrote
-    what it read from a memory."""
+    """Of a chain that is troubled or pinned, and of its sources in turn: the other chains that a step of it names as
+    its cause, or that wrote what it read from a memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,9 @@ class Upkeep(Protocol):
             whole: rewrite the store, so that nothing of what was deleted is left in it anywhere; others who write
                 wait meanwhile. Otherwise a little at a time, as far as the store can do that.
         """
+
+    def take_turn(self, every_ns: int) -> bool:
+        """Return whether it is this caller's turn to prune: True to one of all processes, once in so long."""
 
     def erase(self, what: Erasure, *, dry_run: bool = False, told: Progress | None = None) -> Erased:
         """Erase contents for good, in every place where they stand, and in what the disk still holds of them.

@@ -108,7 +108,10 @@ class SQLiteUpkeep:
         with self._reading() as reader, file.told(self._path, "looking at the age of its runs"):
             found = reader.execute(_AGES).fetchall()
             kept_long = [chain_id for chain_id, *_, troubled, pinned in found if troubled or pinned]
-            sources = _sources(reader, kept_long)
+            sources: dict[str, set[str]] = {}
+            while kept_long:  # what these depend on, and what that depends on
+                sources |= (found_next := _sources(reader, kept_long))
+                kept_long = [one for ones in found_next.values() for one in ones if one not in sources]
         return [
             ChainAge(
                 chain_id,
@@ -182,6 +185,17 @@ class SQLiteUpkeep:
                 # Each page given back is a row of this statement, which has to be read to its end.
                 writer.connection.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
                 writer.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def take_turn(self, every_ns: int) -> bool:
+        """Return whether it is this caller's turn to prune."""
+        now = time.time_ns()
+        with self._changing("taking a turn to prune") as connection:
+            found = connection.execute("SELECT value FROM meta WHERE key = 'pruned_at'").fetchone()
+            # A clock that was set back must not put it off for ever.
+            if found is not None and 0 <= now - int(found[0]) < every_ns:
+                return False
+            connection.execute("INSERT OR REPLACE INTO meta VALUES ('pruned_at', ?)", (str(now),))
+        return True
 
     def erase(self, what: Erasure, *, dry_run: bool = False, told: Progress | None = None) -> Erased:
         """Erase contents for good, in every place where they stand."""

@@ -1,0 +1,101 @@
+"""How much is kept: for how long, of how many runs, in how many bytes; and how that is written."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from becausal.errors import SettingsError
+
+__all__ = ["MAX_PAYLOAD_BYTES", "MAX_RUN_BYTES", "Caps", "Retention", "age_ns", "byte_count"]
+
+MAX_PAYLOAD_BYTES: Final = 8 << 20
+MAX_RUN_BYTES: Final = 1 << 30
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+_BYTES = {
+    **{"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12},
+    **{"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Which runs are kept: those that are within each of these bounds."""
+
+    max_age_ns: int | None = None
+    max_bytes: int | None = None
+    """Of the whole store, without the space that it holds free for later."""
+    keep_last: int | None = None
+    """How many runs."""
+
+    @classmethod
+    def read(cls, text: str) -> Retention:
+        """Return what a text says: `30d`, `5GB`, `last 1000`, or several of them with commas between.
+
+        Raises:
+            SettingsError: it says something else.
+        """
+        said: dict[str, int] = {}
+        for piece in filter(None, (one.strip() for one in text.split(","))):
+            last = re.fullmatch(r"(?i)last\s+(\d+)", piece)
+            if last:
+                said["keep_last"] = int(last[1])
+            elif re.fullmatch(r"(?i)[\d.]+\s*[smhdw]", piece):
+                said["max_age_ns"] = age_ns(piece)
+            else:
+                said["max_bytes"] = byte_count(piece)
+        if not said:
+            raise SettingsError(f"retention={text!r} says nothing; write for instance '30d, 5GB, last 1000'")
+        return cls(**said)
+
+    def __str__(self) -> str:
+        said = []
+        if self.max_age_ns is not None:
+            said.append(f"{self.max_age_ns / 86_400e9:g}d")
+        if self.max_bytes is not None:
+            said.append(f"{self.max_bytes / 1e6:g}MB")
+        if self.keep_last is not None:
+            said.append(f"last {self.keep_last}")
+        return ", ".join(said)
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How much of one payload, and of one run, is kept."""
+
+    payload_bytes: int | None = MAX_PAYLOAD_BYTES
+    """Of a larger payload its beginning and its end are kept; None: no bound."""
+    run_bytes: int | None = MAX_RUN_BYTES
+    """Once a run's bodies have come to so many bytes, its further steps are kept without theirs; None: no bound."""
+
+
+def age_ns(age: str | dt.timedelta) -> int:
+    """Return an age in nanoseconds: `30d`, `12h`, `90m`, `2w`, or a `timedelta`.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    if isinstance(age, dt.timedelta):
+        return int(age.total_seconds() * 1e9)
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", age.lower())
+    if found is None:
+        raise SettingsError(f"{age!r} is no age; write for instance 30d, 12h or 2w")
+    return int(float(found[1]) * _SECONDS[found[2]] * 1e9)
+
+
+def byte_count(size: str | int) -> int:
+    """Return a size in bytes: `5GB` (10^9 each), `512MiB` (2^20 each), or a number.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    if isinstance(size, int):
+        return size
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?b?)\s*", size.lower())
+    unit = None if found is None else _BYTES.get(found[2])
+    if found is None or unit is None:
+        raise SettingsError(f"{size!r} is no size; write for instance 5GB or 512MiB")
+    return int(float(found[1]) * unit)

@@ -1,0 +1,186 @@
+"""The commands that keep a store within bounds: `prune`, `erase`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from becausal.bounds import Retention
+from becausal.cli.command import Answer, Commands, add_command, runs_of
+from becausal.errors import SettingsError
+from becausal.store.retention import Pruned
+from becausal.store.upkeep import Erased
+from becausal.tending import bounds_of, erase_from, pin_in, prune_from, release_of
+
+__all__ = ["add_to"]
+
+MOST_NAMED = 10
+"""Runs that are named; all are in the JSON."""
+
+
+def add_to(commands: Commands) -> None:
+    """Add these commands."""
+    pruned = add_command(
+        commands,
+        "prune",
+        _prune,
+        "let the oldest runs go, those with something wrong in them last, and give the space back",
+        takes_run=False,
+    )
+    pruned.add_argument("--older-than", metavar="AGE", help="runs older than this: 30d, 12h, 2w")
+    pruned.add_argument("--max-size", metavar="SIZE", help="until the store is no larger: 5GB, 512MiB")
+    pruned.add_argument("--keep-last", type=int, metavar="N", help="all but so many runs")
+    pruned.add_argument("--dry-run", action="store_true", help="only say what would go")
+    pruned.add_argument(
+        "--pin", action="append", default=[], metavar="RUN", help="keep this run, whatever is pruned"
+    )
+    pruned.add_argument("--unpin", action="append", default=[], metavar="RUN", help="no longer keep it so")
+    pruned.add_argument(
+        "--compact",
+        action="store_true",
+        help="rewrite the whole file, too; those who write to it wait, and it takes as much room again",
+    )
+    erased = add_command(
+        commands,
+        "erase",
+        _erase,
+        "erase a person's or a key's data from every place of the store, for good; "
+        "without --yes it only says what would be erased",
+        takes_run=False,
+    )
+    erased.add_argument(
+        "--text", action="append", default=[], metavar="TEXT", help="a text, however it is written"
+    )
+    erased.add_argument(
+        "--whole", action="store_true", help="every content that holds such a text, not the text alone"
+    )
+    erased.add_argument(
+        "--memory", nargs=2, metavar=("NAME", "KEY"), help="every content that a memory's key ever had"
+    )
+    erased.add_argument("--run", metavar="RUN", help="all that was said in a run")
+    erased.add_argument(
+        "--reason", default="", metavar="WORDS", help="why; is kept, so it should name nobody"
+    )
+    erased.add_argument("--yes", action="store_true", help="erase it; nothing brings it back")
+
+
+def _prune(options: argparse.Namespace) -> Answer:
+    runs = runs_of(options)
+    marked = [(name, True) for name in options.pin] + [(name, False) for name in options.unpin]
+    for name, keep in marked:
+        pin_in(runs.store, runs.get(name).chain_id, keep=keep)
+    asked = (options.older_than, options.max_size, options.keep_last)
+    bounds = _bounds(asked, is_needed=not marked and not options.compact)
+    if bounds is None:
+        if options.compact and not options.dry_run:
+            release_of(runs.store)
+        said = "compacted" if options.compact else f"{len(options.pin)} pinned, {len(options.unpin)} unpinned"
+        return Answer(lambda: Text(said), lambda: {"pinned": options.pin, "unpinned": options.unpin})
+    with _told(quiet=options.json) as told:
+        done = prune_from(runs.store, bounds, dry_run=options.dry_run, whole=options.compact, told=told)
+    return Answer(
+        lambda: Text(_pruned(done, bounds, dry_run=options.dry_run)),
+        lambda: {"dry_run": options.dry_run, "bounds": str(bounds), **dataclasses.asdict(done)},
+    )
+
+
+def _erase(options: argparse.Namespace) -> Answer:
+    runs = runs_of(options)
+    chain_id = None if options.run is None else runs.get(options.run).chain_id
+    with _told(quiet=options.json) as told:
+        done = erase_from(
+            runs.store,
+            options.text,
+            memory=None if options.memory is None else (options.memory[0], options.memory[1]),
+            chain_id=chain_id,
+            whole=options.whole,
+            reason=options.reason,
+            dry_run=not options.yes,
+            told=told,
+        )
+    return Answer(
+        lambda: Text(_erased(done, is_done=options.yes)),
+        lambda: {"erased": options.yes, "places": dict(done.places), "runs": list(done.chain_ids)},
+    )
+
+
+# Inside
+
+
+def _bounds(asked: tuple[str | None, str | None, int | None], *, is_needed: bool) -> Retention | None:
+    said = os.environ.get("BECAUSAL_RETENTION")
+    if any(bound is not None for bound in asked):
+        return bounds_of(*asked)
+    if said:
+        return Retention.read(said)
+    if is_needed:
+        raise SettingsError(
+            "say what is to go: --older-than 30d, --max-size 5GB, --keep-last N, or several of them "
+            "(or set BECAUSAL_RETENTION)"
+        )
+    return None
+
+
+def _pruned(done: Pruned, bounds: Retention, *, dry_run: bool) -> str:
+    lines = [
+        f"{len(done.chain_ids)} runs {'would go' if dry_run else 'gone'}, {done.steps} steps; {done.kept} kept"
+    ]
+    lines += [f"  {chain_id}" for chain_id in done.chain_ids[:MOST_NAMED]]
+    if len(done.chain_ids) > MOST_NAMED:
+        lines.append(f"  and {len(done.chain_ids) - MOST_NAMED} more")
+    if not dry_run:
+        lines.append(f"{done.bytes_before / 1e6:.1f} MB before, {done.bytes_after / 1e6:.1f} MB now")
+    if done.kept_longer:
+        lines.append(
+            f"{done.kept_longer} are kept longer: pinned, under way, or something is wrong with them"
+        )
+    if not done.is_within:
+        lines.append(f"the store is still beyond its bounds ({bounds}): what is left may not go")
+    return "\n".join(lines)
+
+
+def _erased(done: Erased, *, is_done: bool) -> str:
+    if not done.total:
+        return "nothing of it is in the store"
+    lines = [f"{'erased' if is_done else 'would be erased'} in {len(done.chain_ids)} runs:"]
+    lines += [f"  {count:>7,}  {sort}" for sort, count in done.places.items()]
+    lines += [f"  {chain_id}" for chain_id in done.chain_ids[:MOST_NAMED]]
+    if len(done.chain_ids) > MOST_NAMED:
+        lines.append(f"  and {len(done.chain_ids) - MOST_NAMED} more runs")
+    if is_done:
+        lines.append(
+            "Cassettes, reports, backups and spans that were sent elsewhere are not reached from here."
+        )
+    else:
+        lines.append("Add --yes to erase it; nothing brings it back.")
+    return "\n".join(lines)
+
+
+@contextmanager
+def _told(*, quiet: bool) -> Iterator[Callable[[str, int, int], object]]:
+    """Give what shows how far it is, on a terminal."""
+    shown = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
+        console=Console(file=sys.stderr),
+        transient=True,
+        disable=quiet or not sys.stderr.isatty(),
+    )
+    tasks: dict[str, TaskID] = {}
+
+    def told(doing: str, done: int, total: int) -> None:
+        if doing not in tasks:
+            tasks[doing] = shown.add_task(doing, total=total)
+        shown.update(tasks[doing], completed=done, total=total)
+
+    with shown:
+        yield told

@@ -1,0 +1,71 @@
+"""Keeping a store within its bounds while the app runs: now and then, on a thread of its own.
+
+The writer gives the occasion, after a batch; nothing is done on the app's threads, nor on the writer's, which has a
+queue to empty. Of all processes that write to a store one takes the turn, once an hour.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from typing import Final
+
+from opentelemetry.context import Context
+
+from becausal.bounds import Retention
+from becausal.context import Scope
+from becausal.errors import StoreError
+from becausal.store import open_store
+from becausal.store.retention import prune
+from becausal.store.upkeep import upkeep_of
+
+__all__ = ["Retaining"]
+
+log: logging.Logger = logging.getLogger("becausal")
+
+EVERY_S: Final = 3_600.0
+"""Between two turns, of all processes together."""
+
+ASKS_S: Final = 300.0
+"""Between two questions of one process whether it is its turn."""
+
+SPARED_S: Final = 3_600.0
+"""What was touched so recently is left alone: a step of it may be on its way."""
+
+
+class Retaining:
+    """Lets old runs go from one store."""
+
+    def __init__(self, url: str, retention: Retention) -> None:
+        self._url, self._retention = url, retention
+        self._asks_again = 0.0
+        self._thread: threading.Thread | None = None
+
+    def occasion(self) -> None:
+        """Take the turn if it is ours; returns at once."""
+        now = time.monotonic()
+        if now < self._asks_again or (self._thread is not None and self._thread.is_alive()):
+            return
+        self._asks_again = now + ASKS_S
+        thread = threading.Thread(target=self._prune, name="becausal-retention", daemon=True)
+        with Scope(Context()), contextlib.suppress(RuntimeError):  # at exit no thread is started any more
+            thread.start()
+            self._thread = thread
+
+    def wait(self, timeout: float) -> None:
+        """Wait until what is being let go is gone."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _prune(self) -> None:
+        # A connection of its own: what the app asks of the store in the middle of a run must not wait for this.
+        try:
+            with contextlib.closing(open_store(self._url, create=False)) as store:
+                upkeep = upkeep_of(store)
+                if upkeep is not None and upkeep.take_turn(int(EVERY_S * 1e9)):
+                    prune(store, self._retention, spare_ns=int(SPARED_S * 1e9))
+        except StoreError as failure:
+            with contextlib.suppress(Exception):  # a filter of the app's may fail too
+                log.warning("becausal could not let old runs go: %s", failure)

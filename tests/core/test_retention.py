@@ -1,0 +1,506 @@
+"""What a store keeps within bounds: the oldest runs go, what matters stays, bodies in use stay, the file shrinks."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import random
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from tests.core.builders import Record
+
+import becausal
+from becausal import semconv
+from becausal.bounds import Retention, age_ns, byte_count
+from becausal.cli import main
+from becausal.errors import BecausalWarning, SettingsError, StoreError
+from becausal.retaining import Retaining
+from becausal.settings import Settings
+from becausal.step import Cause
+from becausal.store import Store, open_store
+from becausal.store.retention import prune
+from becausal.store.upkeep import Upkeep, upkeep_of
+from becausal.writer import Writer
+
+DAY = 86_400 * 10**9
+NOW = 1_700_000_000 * 10**9
+
+
+@pytest.fixture
+def path(store: str) -> Path:
+    return Path(store.removeprefix("sqlite:///"))
+
+
+def named(name: str, started_ns: int) -> Record:
+    """Return a record for a chain of any name; ids are hexadecimal digits."""
+    record = Record(hashlib.sha256(name.encode()).hexdigest(), started_ns=started_ns)
+    record.name = name  # type: ignore[attr-defined]
+    return record
+
+
+def write(store: Store, record: Record) -> None:
+    for step in record.made:
+        step.chain_id = record.name  # type: ignore[attr-defined]
+    store.write(record.made)
+
+
+def recorded(
+    store: Store,
+    name: str,
+    days_ago: float,
+    *,
+    said: object = "hello",
+    change: Callable[[Record], object] = lambda record: None,
+) -> Record:
+    """Write a run that went on so long ago; `change` is done to it before."""
+    record = named(name, NOW - int(days_ago * DAY))
+    with record.step("workflow", "team", received="question", produced="answer"):
+        record.did("tool", "search", {"q": name}, said)
+    change(record)
+    write(store, record)
+    return record
+
+
+def left(store: Store) -> list[str]:
+    return sorted(info.chain_id for info in store.chains())
+
+
+def tended(store: Store) -> Upkeep:
+    upkeep = upkeep_of(store)
+    assert upkeep is not None
+    return upkeep
+
+
+def failed(record: Record) -> None:
+    record.made[-1].status = "error"
+
+
+def checked(record: Record) -> None:
+    record.made[-1].attributes[semconv.CHECKS] = ("no rows",)
+
+
+def still_open(record: Record) -> None:
+    record.made[0].ended_ns = None
+
+
+@pytest.fixture(params=["file", "memory"])
+def some(request: pytest.FixtureRequest, store: str, kept: Store) -> Store:
+    return open_store(store) if request.param == "file" else kept
+
+
+def test_runs_go_by_age_the_oldest_first(some: Store) -> None:
+    for number, days in enumerate((50, 40, 10, 1)):
+        recorded(some, f"run{number}", days)
+
+    done = prune(some, Retention(max_age_ns=30 * DAY), now_ns=NOW)
+
+    assert done.chain_ids == ("run0", "run1")
+    assert (done.steps, done.kept, done.is_within) == (4, 2, True)
+    assert left(some) == ["run2", "run3"]
+
+
+def test_runs_go_by_count(some: Store) -> None:
+    for number in range(6):
+        recorded(some, f"run{number}", 10 - number)
+
+    prune(some, Retention(keep_last=2), now_ns=NOW)
+
+    assert left(some) == ["run4", "run5"]
+
+
+@pytest.mark.parametrize("wrong", [failed, checked])
+def test_a_run_with_something_wrong_is_kept_four_times_as_long(
+    some: Store, wrong: Callable[[Record], object]
+) -> None:
+    recorded(some, "good", 40)
+    recorded(some, "bad", 100, change=wrong)
+    recorded(some, "bad-and-old", 121, change=wrong)
+
+    done = prune(some, Retention(max_age_ns=30 * DAY), now_ns=NOW)
+
+    assert left(some) == ["bad"]
+    assert done.kept_longer == 1
+
+
+def test_what_a_kept_run_depends_on_is_kept_as_long(some: Store) -> None:
+    source = recorded(some, "source", 110)
+    recorded(some, "other", 110)
+    middle = recorded(
+        some,
+        "middle",
+        105,
+        change=lambda r: r.made[-1].causes.append(Cause(source.made[1].id, "resume", "declared")),
+    )
+
+    def depends(record: Record) -> None:
+        failed(record)
+        record.made[-1].causes.append(Cause(middle.made[1].id, "data", "observed"))
+
+    recorded(some, "bad", 100, change=depends)
+
+    prune(some, Retention(max_age_ns=30 * DAY), now_ns=NOW)
+
+    assert left(some) == ["bad", "middle", "source"]
+
+
+def test_who_wrote_what_a_bad_run_read_is_kept_as_long(store: str) -> None:
+    becausal.instrument(store=store)
+    memory = becausal.Memory("plan")
+    with becausal.chain("writes", id="writes"):
+        memory.write("budget", 500)
+    with becausal.chain("unread", id="unread"):
+        memory.write("other", 500)
+    with suppress(ZeroDivisionError), becausal.chain("reads", id="reads"):
+        memory.read("budget")
+        raise ZeroDivisionError
+    memory.close()
+    becausal.uninstrument()
+    opened = open_store(store)
+    later = max(age.touched_ns for age in tended(opened).ages()) + 40 * DAY
+
+    prune(opened, Retention(max_age_ns=30 * DAY), now_ns=later)
+
+    assert left(opened) == ["reads", "writes"]
+    memory = becausal.Memory("plan", store=store)
+    assert (memory.read("budget"), memory.read("other"), memory.verify()) == (500, 500, None)
+    memory.close()
+    opened.close()
+
+
+def test_pinned_runs_and_those_under_way_stay(some: Store) -> None:
+    recorded(some, "pinned", 400)
+    recorded(some, "under way", 0.5, change=still_open)
+    recorded(some, "killed", 40, change=still_open)
+    tended(some).mark("pinned", "pinned")
+
+    done = prune(some, Retention(max_age_ns=DAY // 4, keep_last=0), now_ns=NOW)
+
+    assert left(some) == ["pinned", "under way"]
+    assert not done.is_within
+    tended(some).mark("pinned", "pinned", remove=True)
+    prune(some, Retention(keep_last=0), now_ns=NOW)
+    assert left(some) == ["under way"]
+
+
+def test_the_size_is_kept_and_the_file_shrinks(store: str, path: Path) -> None:
+    opened = open_store(store)
+    for number in range(60):
+        recorded(opened, f"run{number:02}", 60 - number, said=random.Random(number).randbytes(20_000))
+    opened.close()
+    before = path.stat().st_size
+    opened = open_store(store)
+
+    done = prune(opened, Retention(max_bytes=before // 3), now_ns=NOW)
+
+    assert done.is_within
+    assert done.bytes_after <= before // 3
+    assert done.bodies > 0
+    kept = left(opened)
+    assert kept == [f"run{number:02}" for number in range(60 - len(kept), 60)]
+    assert len(kept) > 8  # no more went than had to
+    opened.close()
+    assert path.stat().st_size <= before // 2
+
+
+def test_a_file_of_before_shrinks_once_it_is_rewritten(store: str, path: Path) -> None:
+    opened = open_store(store)
+    recorded(opened, "run", 60, said=random.Random(1).randbytes(300_000))
+    opened.close()
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA auto_vacuum = NONE")
+        connection.execute("VACUUM")
+    connection.close()
+    before = path.stat().st_size
+    opened = open_store(store)
+    prune(opened, Retention(keep_last=0), now_ns=NOW)
+    tended(opened).release(whole=True)
+    opened.close()
+
+    assert path.stat().st_size < before / 2
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+    connection.close()
+
+
+def test_a_body_that_a_kept_run_uses_stays_however_it_is_referred_to(store: str) -> None:
+    opened = open_store(store)
+    shared = {"role": "system", "content": "You are one of us. " * 40, "type": "system"}
+    deep = {"a": {"b": [shared] * 2, "filler": "x" * 700}}
+    recorded(opened, "old", 60, said=[shared, deep])
+    recorded(opened, "new", 1, said={"messages": [shared], "deep": deep})
+    answer = named("kept answer", NOW - DAY)
+    with answer.step("workflow", "team"):
+        model = answer.did("model", "m", "in", "out")
+    kept_digest = answer.seal(model.step, {"only": "here " * 200}).digest
+    model.step.attributes[semconv.KEPT + "answer"] = kept_digest
+    write(opened, answer)
+    whole = [opened.load(name)[1].produced.value() for name in ("new",)]  # type: ignore[union-attr]
+
+    done = prune(opened, Retention(max_age_ns=30 * DAY), now_ns=NOW)
+
+    assert done.chain_ids == ("old",)
+    assert done.bodies > 0
+    opened.close()
+    opened = open_store(store)
+    assert [opened.load(name)[1].produced.value() for name in ("new",)] == whole  # type: ignore[union-attr]
+    from becausal import canonical
+
+    assert opened.body(canonical.parse_digest(kept_digest)) is not None
+    opened.close()
+
+
+def test_events_of_memories_are_never_let_go(store: str) -> None:
+    memory = becausal.Memory("plan", store=store)
+    memory.write("budget", {"long": "enough to be a body of its own " * 50})
+    opened = open_store(store)
+    recorded(opened, "run", 60)
+
+    prune(opened, Retention(keep_last=0), now_ns=NOW)
+
+    assert left(opened) == []
+    assert memory.verify() is None
+    assert len(memory.read("budget")["long"]) > 1_000
+    memory.close()
+    opened.close()
+
+
+def test_a_dry_run_names_what_would_go_and_lets_nothing_go(some: Store) -> None:
+    for number in range(4):
+        recorded(some, f"run{number}", 40 - number)
+
+    foreseen = prune(some, Retention(keep_last=1), now_ns=NOW, dry_run=True)
+
+    assert len(left(some)) == 4
+    assert foreseen.chain_ids == prune(some, Retention(keep_last=1), now_ns=NOW).chain_ids
+
+
+def test_who_writes_meanwhile_waits_for_no_more_than_a_small_transaction(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted, not timed: between any two transactions of a prune somebody else gets his turn."""
+    opened, other = open_store(store), open_store(store)
+    for number in range(100):
+        recorded(opened, f"run{number}", 60)
+    written: list[str] = []
+
+    def told(doing: str, done: int, total: int) -> None:
+        recorded(other, f"{doing} {done}", 0)
+        written.append(doing)
+
+    monkeypatch.setattr("becausal.store.retention.AT_ONCE", 10)
+    prune(opened, Retention(max_age_ns=30 * DAY), now_ns=NOW, told=told)
+
+    assert written.count("letting runs go") == 10
+    assert len(left(opened)) == len(set(written)) + 9 if len(set(written)) == 1 else len(left(opened)) >= 10
+    assert all(step.received is None or step.received.is_kept for step in opened.load("letting runs go 10"))
+    opened.close()
+    other.close()
+
+
+def test_a_process_that_wrote_before_a_sweep_writes_whole_contents_after_it(store: str) -> None:
+    """It remembers which parts it handed out; those are swept, and it hands them out again."""
+    becausal.instrument(store=store)
+    prompt = {"role": "system", "content": "You are one of us. " * 60}
+    with becausal.chain("first", id="first"), becausal.agent("a", received=[prompt]):
+        pass
+    assert becausal.flush()
+    opened = open_store(store)
+    done = prune(opened, Retention(keep_last=0))
+    assert (done.chain_ids, left(opened)) == (("first",), [])
+
+    for name in ("second", "third"):
+        with becausal.chain(name, id=name), becausal.agent("a", received="nothing of note"):
+            pass
+        assert becausal.flush()
+    with becausal.chain("fourth", id="fourth"), becausal.agent("a", received=[prompt]):
+        pass
+    becausal.uninstrument()
+
+    [step] = [one for one in opened.load("fourth") if one.kind == "agent"]
+    assert step.received is not None
+    assert step.received.value() == [prompt]
+    opened.close()
+
+
+def test_a_part_that_was_swept_while_it_was_in_use_is_counted(store: str) -> None:
+    becausal.instrument(store=store)
+    prompt = {"role": "system", "content": "You are one of us. " * 60}
+    with becausal.chain("first", id="first"), becausal.agent("a", received=[prompt]):
+        pass
+    assert becausal.flush()
+    opened = open_store(store)
+    prune(opened, Retention(keep_last=0))
+
+    with becausal.chain("second", id="second"), becausal.agent("a", received=[prompt]):
+        pass
+    becausal.uninstrument()
+
+    assert opened.gaps() == {"part swept while in use": 1}
+    opened.close()
+
+
+# While an app runs
+
+
+def test_an_app_lets_old_runs_go_on_a_thread_of_its_own_and_one_process_at_a_time(store: str) -> None:
+    opened = open_store(store)
+    recorded(opened, "old", 60)
+    retaining = Retaining(store, Retention(max_age_ns=30 * DAY))
+    threads: list[str] = []
+    writer = Writer(open_store(store))
+
+    def occasion() -> None:
+        threads.append(threading.current_thread().name)
+        retaining.occasion()
+
+    writer.on_batch = occasion
+    record = named("new", 2_100_000_000 * 10**9)
+    record.did("tool", "t", 1, 2)
+    record.made[0].chain_id = "new"
+    writer.put(record.made[0])
+    assert writer.flush(5)
+    retaining.wait(30)
+
+    assert left(opened) == ["new"]
+    assert set(threads) == {"becausal-writer"}
+    assert not tended(opened).take_turn(3600 * 10**9)  # taken, by whatever process
+    assert tended(opened).take_turn(0)
+    writer.close(5)
+    opened.close()
+
+
+def test_what_was_touched_within_the_hour_is_left_alone_by_an_app(store: str) -> None:
+    becausal.instrument(store=store, retention="last 0")
+    with becausal.chain("new", id="new"):
+        pass
+    assert becausal.flush()
+    for thread in threading.enumerate():
+        if thread.name == "becausal-retention":
+            thread.join(30)
+    becausal.uninstrument()
+
+    opened = open_store(store)
+    assert left(opened) == ["new"]
+    assert not tended(opened).take_turn(3600 * 10**9)
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("30d", Retention(max_age_ns=30 * DAY)),
+        ("12h, 5GB", Retention(DAY // 2, 5 * 10**9)),
+        ("last 7,512MiB", Retention(None, 512 << 20, 7)),
+    ],
+)
+def test_a_retention_is_read(said: str, meant: Retention) -> None:
+    assert Retention.read(said) == meant
+    assert Settings.read(environ={"BECAUSAL_RETENTION": said}).retention == meant
+
+
+@pytest.mark.parametrize("said", ["thirty days", "30y", ",", "last", "5 XB"])
+def test_a_retention_that_means_nothing_is_refused_or_warned_of(said: str) -> None:
+    with pytest.raises(SettingsError, match="write for instance"):
+        Settings.read(retention=said)
+    with pytest.warns(BecausalWarning, match="BECAUSAL_RETENTION"):
+        assert Settings.read(environ={"BECAUSAL_RETENTION": said}).retention is None
+
+
+def test_ages_and_sizes_are_read() -> None:
+    assert age_ns(dt.timedelta(days=1)) == age_ns("24h") == age_ns("1d") == DAY
+    assert (byte_count(5), byte_count("5"), byte_count("1.5 kB"), byte_count("2GiB")) == (5, 5, 1500, 2 << 30)
+
+
+# The commands
+
+
+def test_the_command_prunes_and_says_what_it_did(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    opened = open_store(store)
+    for number in range(3):
+        recorded(opened, f"run{number}", 400 + number)
+    opened.close()
+
+    assert main(["prune", "--store", store, "--keep-last", "2", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["chain_ids"] == ["run2"]
+    assert main(["prune", "--store", store, "--pin", "run2"]) == 0
+    assert main(["prune", "--store", store, "--keep-last", "1", "--compact"]) == 0
+    assert "2 runs gone" in capsys.readouterr().out
+    assert [info.chain_id for info in becausal.open(store).list()] == ["run2"]
+    assert main(["prune", "--store", store, "--unpin", "run2"]) == 0
+    assert main(["prune", "--store", store, "--older-than", "30d"]) == 0
+    assert becausal.open(store).list() == []
+
+
+def test_the_command_takes_the_bounds_of_the_environment(
+    store: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_store(store)
+    recorded(opened, "run", 400)
+    opened.close()
+    monkeypatch.delenv("BECAUSAL_RETENTION", raising=False)
+
+    assert main(["prune", "--store", store]) == 2
+    assert "--older-than 30d" in capsys.readouterr().err
+    assert main(["prune", "--store", store, "--older-than", "soon"]) == 2
+    assert "write for instance 30d" in capsys.readouterr().err
+    monkeypatch.setenv("BECAUSAL_RETENTION", "last 0")
+    assert main(["prune", "--store", store]) == 0
+    assert "1 runs gone" in capsys.readouterr().out
+
+
+def test_the_command_erases_only_what_it_was_told_to_twice(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = open_store(store)
+    recorded(opened, "run", 1, said="Jane Doe called")
+    opened.close()
+
+    assert main(["erase", "--store", store, "--text", "jane doe"]) == 0
+    assert "Add --yes" in capsys.readouterr().out
+    assert "Jane" in becausal.open(store).last().steps[1].produced.text()  # type: ignore[union-attr]
+    assert main(["erase", "--store", store, "--text", "jane doe", "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"erased": True, "places": {"contents": 1}, "runs": ["run"]}
+    assert "Jane" not in becausal.open(store).last().steps[1].produced.text()  # type: ignore[union-attr]
+    assert main(["erase", "--store", store, "--text", "jane doe", "--yes"]) == 0
+    assert "nothing of it" in capsys.readouterr().out
+    assert main(["erase", "--store", store]) == 2
+    assert main(["erase", "--store", store, "--text", "J"]) == 2
+    assert "too short" in capsys.readouterr().err
+
+
+def test_runs_are_pruned_pinned_and_erased_in_python(store: str) -> None:
+    opened = open_store(store)
+    recorded(opened, "one", 400, said="Jane Doe called")
+    recorded(opened, "two", 300)
+    opened.close()
+    runs = becausal.open(store)
+
+    runs.pin("one")
+    assert runs.prune("30d").chain_ids == ("two",)
+    assert runs.erase("Jane Doe", dry_run=True).total == 1
+    assert runs.erase(run="on", reason="asked for").chain_ids == ("one",)
+    assert not runs.get("one").steps[1].produced.is_kept  # type: ignore[union-attr]
+    with pytest.raises(SettingsError, match="say what is to go"):
+        runs.prune()
+    with pytest.raises(SettingsError, match="say what is to be erased"):
+        runs.erase()
+    runs.close()
+
+
+def test_a_cassette_is_never_changed(store: str, tmp_path: Path) -> None:
+    opened = open_store(store)
+    recorded(opened, "one", 400)
+    opened.close()
+    file = becausal.open(store).last().export(tmp_path / "one.becausal")
+
+    with pytest.raises(StoreError, match="cassette"):
+        becausal.open(file).prune("1d")
+    with pytest.raises(StoreError, match="cannot be changed"):
+        becausal.open(file).erase("Jane Doe")
