@@ -114,16 +114,16 @@ class Overlay:
     def __init__(self, names: Iterable[str]) -> None:
         self._spoken = [DIALECTS[name] for name in names if name in DIALECTS]
         self._sessions = [spoken.session for spoken in self._spoken]
+        self.chains: list[str] = [spoken.chain for spoken in self._spoken if spoken.chain is not None]
+        """Where the chain id is looked for, beside our own attribute."""
 
-    def opening(self, kind: StepKind, agent: str | None, chain_id: str) -> dict[str, Attribute]:
+    def opening(self, kind: StepKind, agent: str | None) -> dict[str, Attribute]:
         """Return what a step is called when it begins."""
         said: dict[str, Attribute] = {}
         for spoken in self._spoken:
             said[spoken.kind] = spoken.kinds.get(kind, spoken.other)
             if spoken.agent is not None and agent is not None:
                 said[spoken.agent] = agent
-            if spoken.chain is not None:
-                said[spoken.chain] = chain_id
         return said
 
     def closing(self, step: OpenStep) -> dict[str, Attribute]:
@@ -134,9 +134,7 @@ class Overlay:
     def findings(self, root: OpenStep) -> dict[str, Attribute]:
         """Return what the span that follows a run is called, which says what is wrong in it."""
         said: dict[str, Attribute] = {spoken.kind: spoken.check or spoken.other for spoken in self._spoken}
-        for spoken in self._spoken:
-            if spoken.chain is not None:
-                said[spoken.chain] = root.chain_id
+        said.update(dict.fromkeys(self.chains, root.chain_id))
         return said | self.closing(root)
 
     def content(self, received: str | None, produced: str | None) -> dict[str, Attribute]:

@@ -12,13 +12,22 @@ from becausal.step import Attribute
 
 __all__ = ["MOST_ITEMS", "fit", "fit_text", "fitting", "short"]
 
+LONGEST = semconv.MAX_ATTRIBUTE_BYTES
+
 MOST_ITEMS = 32
 """Items of an array that is long."""
 
 
 def fitting(said: dict[str, Attribute]) -> dict[str, Attribute]:
     """Return attributes as every backend takes them, without those that none does."""
-    return {key: fits for key, value in said.items() if (fits := fit(value)) is not None}
+    fits: dict[str, Attribute] = {}
+    for key, value in said.items():
+        kind = type(value)
+        if kind is bool or (kind is str and len(value) <= LONGEST and value.isascii()):  # what most are
+            fits[key] = value
+        elif (other := fit(value)) is not None:
+            fits[key] = other
+    return fits
 
 
 def fit(value: Attribute) -> Attribute | None:
@@ -39,9 +48,9 @@ def fit(value: Attribute) -> Attribute | None:
 def fit_text(text: str) -> str:
     """Return a text that is as long as it may be."""
     # What most texts are: short, and ASCII.
-    if len(text) <= semconv.MAX_ATTRIBUTE_BYTES and text.isascii():
+    if len(text) <= LONGEST and text.isascii():
         return text
-    return short(text, semconv.MAX_ATTRIBUTE_BYTES)
+    return short(text, LONGEST)
 
 
 def short(text: str, most: int) -> str:

@@ -14,6 +14,7 @@ decision concluded, and what went in and out.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -33,6 +34,9 @@ MAX_LINKS = 32
 
 CROWDED = 30
 """From so many attributes on, those that were set at the start are set again: an SDK may evict them from 128 on."""
+
+MOST_NAMES = 1024
+"""Names of steps of which it is remembered what spans say for them."""
 
 OPERATIONS: dict[StepKind, str] = {
     "workflow": "invoke_workflow",
@@ -77,6 +81,8 @@ class Telemetry:
         )
         self._provider = tracer_provider
         self._overlay = Overlay(dialects)
+        # An app's names are few and come again with every run.
+        self._named = lru_cache(MOST_NAMES)(self._name)
         self.wants_content = content_on_spans()
         """Whether spans are to tell what went in and out: then payloads need their bodies until they have ended."""
 
@@ -92,28 +98,15 @@ class Telemetry:
         """
         if _is_suppressed(parent):
             return
-        kind, name = step.kind, fit_text(step.name)
-        operation = _operation(step)
-        attributes: dict[str, Attribute] = {
-            semconv.CHAIN_ID: fit_text(step.chain_id),
-            semconv.NODE_ID: step.id,
-            semconv.STEP_KIND: kind,
-        }
-        if operation is not None:
-            attributes[semconv.OPERATION_NAME] = operation
-            attributes[NAMES.get(kind, semconv.AGENT_NAME)] = name
-        agent = None if step.agent is None else fit_text(step.agent)
-        if agent is not None:
-            attributes[semconv.AGENT_NAME] = agent
-        attributes.update(self._overlay.opening(kind, agent, fit_text(step.chain_id)))
-        if kind == "request":  # its name is what somebody asked
-            title = kind if not self.wants_content else f"{kind} {short(name, 128)}"
-        else:
-            title = f"{operation or kind} {name}"
+        title, named = self._named(step.kind, step.name, step.agent, _operation(step))
+        chain_id = fit_text(step.chain_id)
+        attributes: dict[str, Attribute] = {semconv.CHAIN_ID: chain_id, semconv.NODE_ID: step.id, **named}
+        for key in self._overlay.chains:
+            attributes[key] = chain_id
         span = self._tracer.start_span(
             title,
             parent,
-            SPAN_KINDS.get(kind, SpanKind.INTERNAL),
+            SPAN_KINDS.get(step.kind, SpanKind.INTERNAL),
             attributes,
             _links(step.causes) if step.causes else None,
             step.started_ns,
@@ -123,6 +116,22 @@ class Telemetry:
         is_own = span.is_recording() or context != trace.get_current_span(parent).get_span_context()
         if is_own and context.is_valid:
             step.span, step.span_context = span, context
+
+    def _name(
+        self, kind: StepKind, name: str, agent: str | None, operation: str | None
+    ) -> tuple[str, dict[str, Attribute]]:
+        """Return a span's name, and the attributes that follow from what a step is called."""
+        name, agent = fit_text(name), None if agent is None else fit_text(agent)
+        attributes: dict[str, Attribute] = {semconv.STEP_KIND: kind}
+        if operation is not None:
+            attributes[semconv.OPERATION_NAME] = operation
+            attributes[NAMES.get(kind, semconv.AGENT_NAME)] = name
+        if agent is not None:
+            attributes[semconv.AGENT_NAME] = agent
+        attributes.update(self._overlay.opening(kind, agent))
+        if kind == "request":  # its name is what somebody asked
+            return kind if not self.wants_content else f"{kind} {short(name, 128)}", attributes
+        return f"{operation or kind} {name}", attributes
 
     def of_findings(self, root: OpenStep) -> dict[str, Attribute]:
         """Return what the span says of itself that tells a run's findings: which chain, which conversation."""
@@ -163,7 +172,7 @@ class Telemetry:
 
 def _is_suppressed(context: Context | None) -> bool:
     here = otel_context.get_current() if context is None else context
-    return bool(here) and any(here.get(key) for key in SUPPRESSING)
+    return bool(here) and bool(here.get(SUPPRESSING[0]) or here.get(SUPPRESSING[1]))
 
 
 def _operation(step: OpenStep) -> str | None:
@@ -173,17 +182,17 @@ def _operation(step: OpenStep) -> str | None:
 
 def _outcome(step: OpenStep) -> dict[str, Attribute]:
     # A framework's own (`langgraph.task_id`) are kept in the store: each attribute costs the app's thread.
-    kept = {key: value for key, value in step.attributes.items() if key.startswith(ON_SPANS)}
-    if step.conversation is not None:
-        kept.setdefault(semconv.CONVERSATION_ID, step.conversation)
-    attributes = fitting(kept)
+    attributes = fitting({key: value for key, value in step.attributes.items() if key.startswith(ON_SPANS)})
+    if step.conversation is not None and semconv.CONVERSATION_ID not in attributes:
+        attributes.update(fitting({semconv.CONVERSATION_ID: step.conversation}))
     if step.choices and (score := step.choices[-1].score) is not None:
         attributes[semconv.CONFIDENCE_SCORE] = score
         attributes[semconv.CONFIDENCE_METHOD] = step.choices[-1].method or "declared"
     if step.causes:
         # 32 ids of 16 digits: well under the bound, quotes and commas included.
-        attributes[semconv.CAUSE_IDS] = tuple([cause.source_id for cause in step.causes[:MAX_LINKS]])
-        attributes[semconv.CAUSE_TYPES] = tuple([cause.kind for cause in step.causes[:MAX_LINKS]])
+        causes = step.causes[:MAX_LINKS]
+        attributes[semconv.CAUSE_IDS] = tuple([cause.source_id for cause in causes])
+        attributes[semconv.CAUSE_TYPES] = tuple([cause.kind for cause in causes])
     if step.produced is not None:
         attributes[semconv.OUTPUT_DIGEST] = step.produced.digest
         attributes[semconv.OUTPUT_SIZE] = step.produced.size
@@ -218,11 +227,8 @@ def _content(step: OpenStep) -> dict[str, Attribute]:
 
 
 def _links(causes: Iterable[Cause]) -> list[Link]:
-    return [
-        Link(cause.span_context, _link_attributes(cause))
-        for cause in causes
-        if cause.span_context is not None
-    ][:MAX_LINKS]
+    linked = [cause for cause in causes if cause.span_context is not None]
+    return [Link(cause.span_context, _link_attributes(cause)) for cause in linked[:MAX_LINKS]]
 
 
 def _link_attributes(cause: Cause) -> dict[str, Attribute]:
