@@ -22,8 +22,7 @@ def fitting(said: dict[str, Attribute]) -> dict[str, Attribute]:
     """Return attributes as every backend takes them, without those that none does."""
     fits: dict[str, Attribute] = {}
     for key, value in said.items():
-        kind = type(value)
-        if kind is bool or (kind is str and len(value) <= LONGEST and value.isascii()):  # what most are
+        if type(value) is str and len(value) <= LONGEST and value.isascii():  # what most are
             fits[key] = value
         elif (other := fit(value)) is not None:
             fits[key] = other

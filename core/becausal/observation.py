@@ -6,7 +6,7 @@ one. Everything else (spans, clocks, the store, sync and async) is the recorder'
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,7 +17,17 @@ from becausal.payload import Payload
 from becausal.step import Attribute, Cause, Grade, OpenStep, Status, Step, StepKind, StepRef
 from becausal.store import Store
 
-__all__ = ["NOTHING", "Answer", "Observation", "Opening", "Replaying", "Sealed", "new_step", "status_of"]
+__all__ = [
+    "NOTHING",
+    "Answer",
+    "Observation",
+    "Opening",
+    "Passing",
+    "Replaying",
+    "Sealed",
+    "new_step",
+    "status_of",
+]
 
 
 class _Nothing:
@@ -38,6 +48,45 @@ class Sealed:
 
 
 @dataclass(slots=True)
+class Passing:
+    """A handoff that begins and ends where it is received: what came from whom, known to the receiver's side alone."""
+
+    sender: str | None
+    receiver: str | None
+    sent: object
+    """The value sent, or a `Sealed`; `NOTHING` where it is not known."""
+    sent_by: StepRef | None
+    parent: StepRef | None = None
+    """Where the handoff stands; None: the sender's step."""
+    cause: Cause | None = None
+    """Why it is known; None: the sender's step has declared it."""
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+    def opening(self) -> Opening:
+        """Return what the handoff's step opens with."""
+        cause, sent_by, receiver = self.cause, self.sent_by, self.receiver or ""
+        if cause is None and sent_by is not None:
+            cause = Cause(sent_by.id, "transfer", "declared", span_context=sent_by.span_context)
+        attributes: dict[str, Attribute] = {
+            semconv.TRANSFER_SOURCE: self.sender or "",
+            semconv.TRANSFER_TARGET_OWN: receiver,
+            semconv.TRANSFER_TARGET: receiver,
+            **self.attributes,
+        }
+        if sent_by is not None:
+            attributes[semconv.TRANSFER_SENT_BY] = sent_by.id
+        return Opening(
+            "handoff",
+            f"{self.sender or '?'} to {self.receiver or '?'}",
+            agent=self.sender,
+            received=self.sent,
+            parent=self.parent or sent_by,
+            causes=() if cause is None else (cause,),
+            attributes=attributes,
+        )
+
+
+@dataclass(slots=True)
 class Opening:
     """What an adapter says of a step that is about to begin."""
 
@@ -50,8 +99,8 @@ class Opening:
     parent: StepRef | None = None
     """None: the step that is current; else a parent that the framework's own bookkeeping names."""
     causes: Sequence[Cause] = ()
-    arrivals: Sequence[OpenStep] = ()
-    """Open handoffs that end in this step: they take over what it received."""
+    arrivals: Sequence[OpenStep | Passing] = ()
+    """Handoffs that end in this step, open already or told now: they take over what it received."""
     attributes: dict[str, Attribute] = field(default_factory=dict)
     chain_id: str | None = None
     """Of a chain that starts here; None: the parent's, or a new one."""
@@ -146,8 +195,24 @@ class Observation:
     edited: Callable[[Callable[[Any], Any], Any], Any] | None = None
 
 
-def new_step(opening: Opening, parent: StepRef | None) -> OpenStep:
-    """Return the step that an opening tells of, under its parent; it begins now."""
+def grade_of(handoff: OpenStep) -> Grade:
+    """Return how a handoff is known."""
+    return handoff.causes[0].grade if handoff.causes else "declared"
+
+
+def hop_of(handoff: OpenStep, sent_by: StepRef | None) -> int:
+    """Return how many handoffs lie between a request and what this one brings."""
+    return (handoff.hop if sent_by is None else sent_by.hop) + 1
+
+
+def new_step(opening: Opening, parent: StepRef | None, arrivals: Sequence[OpenStep] = ()) -> OpenStep:
+    """Return the step that an opening tells of, under its parent; it begins now.
+
+    Args:
+        opening: what the adapter says of it.
+        parent: the step around it.
+        arrivals: the handoffs that end in it.
+    """
     if parent is not None and opening.chain_id not in (None, parent.chain_id):
         parent = None  # a chain of its own begins here
     hop = 0 if parent is None else parent.hop
@@ -169,10 +234,9 @@ def new_step(opening: Opening, parent: StepRef | None) -> OpenStep:
     if isinstance(parent, OpenStep):
         step.conversation = parent.attributes.get(semconv.CONVERSATION_ID, parent.conversation)
     step.causes = list(opening.causes)
-    for handoff in opening.arrivals:
+    for handoff in arrivals:
         step.hop = max(step.hop, handoff.hop)
-        grade: Grade = handoff.causes[0].grade if handoff.causes else "declared"
-        step.causes.append(Cause(handoff.id, "transfer", grade, "received", handoff.span_context))
+        step.causes.append(Cause(handoff.id, "transfer", grade_of(handoff), "received", handoff.span_context))
     return step
 
 

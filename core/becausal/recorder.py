@@ -16,19 +16,31 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequ
 from typing import Any
 
 from opentelemetry import context as otel_context
+from opentelemetry.context import Context
 
 from becausal import clock, semconv
 from becausal.context import Scope, span_parent, step_of, with_step
 from becausal.guard import guarded
 from becausal.keeping import Keeping
-from becausal.observation import NOTHING, Observation, Opening, Replaying, Sealed, new_step, status_of
+from becausal.observation import (
+    NOTHING,
+    Observation,
+    Opening,
+    Passing,
+    Replaying,
+    Sealed,
+    grade_of,
+    hop_of,
+    new_step,
+    status_of,
+)
 from becausal.settings import Capture, Level
 from becausal.step import Attribute, Cause, Choice, OpenStep, Status, StepKind, StepRef
 from becausal.telemetry import Telemetry
 from becausal.telling import StreamTelling
 from becausal.writer import Writer
 
-__all__ = ["NOTHING", "Observation", "Opening", "Recorder", "Sealed"]
+__all__ = ["NOTHING", "Observation", "Opening", "Passing", "Recorder", "Sealed"]
 
 BOUNDARY_KINDS: frozenset[StepKind] = frozenset({"request", "workflow", "agent", "handoff"})
 """What `level="boundaries"` records: handoffs, and the agents at their ends."""
@@ -72,7 +84,7 @@ class Recorder(Keeping):
         self._open_lock = threading.RLock()
         # Spans are the app's provider's: where that fails, the step is kept all the same.
         self._open_span, self._close_span = guarded(telemetry.open), guarded(telemetry.close)
-        self._link_span = guarded(telemetry.link)
+        self._link_span, self._whole_span = guarded(telemetry.link), guarded(telemetry.whole)
 
     # -- the seam: what is the app's may have any name, so ours are given by position alone
 
@@ -152,27 +164,16 @@ class Recorder(Keeping):
             return None
         base = otel_context.get_current() if opening.base is None else opening.base
         here = step_of(base)
-        parent = opening.parent if opening.parent is not None else here
-        if parent is None and opening.chain_id is None and opening.kind in MEMORY_KINDS:
-            opening.chain_id = self._outside
-        if self.replaying is not None:
-            self.replaying.opening(opening, parent)
-        step = new_step(opening, parent)
-        if parent is None and self.level != "full":
-            step.attributes[semconv.LEVEL] = self.level
-        if parent is None and self.packages:
-            step.attributes[semconv.PACKAGES] = self.packages
-        if self._withholds and opening.kind == "request":
-            step.name = "request"  # its name is what somebody asked
-        if opening.received is not NOTHING:
-            self.receive(step, opening.received)
-        if self.replaying is not None:
-            self.replaying.begun(step)
+        arrivals = [self._taken(one, here) if isinstance(one, Passing) else one for one in opening.arrivals]
+        step = self._made(opening, here, arrivals)
         self._open_span(step, span_parent(opening.parent, here, base))
         with self._open_lock:
             self._open[step.id] = step
-        for handoff in opening.arrivals:
-            self._arrive(handoff, step)
+        for told, handoff in zip(opening.arrivals, arrivals, strict=True):
+            if isinstance(told, Passing):
+                self._pass(handoff, step, span_parent(told.parent or told.sent_by, here, base))
+            else:
+                self._arrive(handoff, step)
         while len(self._open) > MAX_OPEN:
             self._give_up_oldest()
         return step
@@ -223,32 +224,13 @@ class Recorder(Keeping):
     ) -> OpenStep | None:
         """Open a handoff: `sent` goes from one agent to another.
 
-        It ends in the step whose `Opening` names it among its `arrivals`, or by `end` where nobody received it.
-        `sent` is a value or a `Sealed`. `parent` is where the handoff stands; None: the sender's step.
+        It ends in the step whose `Opening` names it among its `arrivals`, or by `end` where nobody received it; where
+        it is told only when it is received, its `Passing` stands there itself. The arguments are those of a `Passing`.
         """
-        causes = [cause] if cause is not None else []
-        if sent_by is not None and cause is None:
-            causes.append(Cause(sent_by.id, "transfer", "declared", span_context=sent_by.span_context))
-        step = self.begin(
-            Opening(
-                "handoff",
-                f"{sender or '?'} to {receiver or '?'}",
-                agent=sender,
-                received=sent,
-                parent=parent or sent_by,
-                causes=causes,
-                attributes={
-                    semconv.TRANSFER_SOURCE: sender or "",
-                    semconv.TRANSFER_TARGET_OWN: receiver or "",
-                    semconv.TRANSFER_TARGET: receiver or "",
-                    **(attributes or {}),
-                },
-            )
-        )
+        passing = Passing(sender, receiver, sent, sent_by, parent, cause, attributes or {})
+        step = self.begin(passing.opening())
         if step is not None:
-            if sent_by is not None:
-                step.attributes[semconv.TRANSFER_SENT_BY] = sent_by.id
-            step.hop = (sent_by.hop if sent_by is not None else step.hop) + 1
+            step.hop = hop_of(step, sent_by)
         return step
 
     def take_up(self, handoff: OpenStep) -> OpenStep | None:
@@ -359,18 +341,63 @@ class Recorder(Keeping):
         if oldest is not None:
             self.end(oldest, status="unfinished")
 
+    def _made(self, opening: Opening, here: StepRef | None, arrivals: Sequence[OpenStep]) -> OpenStep:
+        """Return the step of an opening, with what it received and without a span."""
+        parent = opening.parent if opening.parent is not None else here
+        if parent is None and opening.chain_id is None and opening.kind in MEMORY_KINDS:
+            opening.chain_id = self._outside
+        if self.replaying is not None:
+            self.replaying.opening(opening, parent)
+        step = new_step(opening, parent, arrivals)
+        if parent is None and self.level != "full":
+            step.attributes[semconv.LEVEL] = self.level
+        if parent is None and self.packages:
+            step.attributes[semconv.PACKAGES] = self.packages
+        if self._withholds and opening.kind == "request":
+            step.name = "request"  # its name is what somebody asked
+        if opening.received is not NOTHING:
+            self.receive(step, opening.received)
+        if self.replaying is not None:
+            self.replaying.begun(step)
+        return step
+
+    def _taken(self, passing: Passing, here: StepRef | None) -> OpenStep:
+        """Return the step of a handoff that is told as it is received."""
+        handoff = self._made(passing.opening(), here, ())
+        handoff.hop = hop_of(handoff, passing.sent_by)
+        return handoff
+
     @guarded
     def _arrive(self, handoff: OpenStep, receiver: OpenStep) -> None:
         """End a handoff in the step that received it; its payload received is what that step received."""
-        handoff.produced = receiver.received
-        if handoff.received is not None and handoff.produced is not None:
-            handoff.attributes[semconv.TRANSFER_EQUAL] = handoff.received.digest == handoff.produced.digest
-        handoff.attributes[semconv.TRANSFER_RECEIVED_BY] = receiver.id
+        _received_by(handoff, receiver)
         # The receiver is an effect, not a cause: linked for readers of spans, not recorded as an edge.
-        self._link_span(
-            handoff, Cause(receiver.id, "transfer", "declared", span_context=receiver.span_context)
-        )
+        self._link_span(handoff, _arrival(receiver))
         self.end(handoff)
+
+    @guarded
+    def _pass(self, handoff: OpenStep, receiver: OpenStep, parent: Context) -> None:
+        """Tell a handoff that begins and ends here: its span is made in one go, linked to both of its ends."""
+        _received_by(handoff, receiver)
+        handoff.ended_ns, handoff.status = clock.now_ns(), "ok"
+        try:
+            self._whole_span(handoff, parent, _arrival(receiver))
+            self._link_span(
+                receiver, Cause(handoff.id, "transfer", grade_of(handoff), "", handoff.span_context)
+            )
+        finally:
+            self.write(handoff)
+
+
+def _received_by(handoff: OpenStep, receiver: OpenStep) -> None:
+    handoff.produced = receiver.received
+    if handoff.received is not None and handoff.produced is not None:
+        handoff.attributes[semconv.TRANSFER_EQUAL] = handoff.received.digest == handoff.produced.digest
+    handoff.attributes[semconv.TRANSFER_RECEIVED_BY] = receiver.id
+
+
+def _arrival(receiver: OpenStep) -> Cause:
+    return Cause(receiver.id, "transfer", "declared", span_context=receiver.span_context)
 
 
 def _text_of(error: BaseException) -> str:

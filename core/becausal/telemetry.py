@@ -19,7 +19,7 @@ from functools import lru_cache
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, SpanKind, Status, StatusCode, TracerProvider
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, TracerProvider
 
 from becausal import messages, semconv
 from becausal.dialects import Overlay
@@ -98,19 +98,48 @@ class Telemetry:
         """
         if _is_suppressed(parent):
             return
+        title, attributes = self._opening(step)
+        links = _links(step.causes) if step.causes else None
+        kind = SPAN_KINDS.get(step.kind, SpanKind.INTERNAL)
+        self._own(
+            step, self._tracer.start_span(title, parent, kind, attributes, links, step.started_ns), parent
+        )
+
+    def whole(self, step: OpenStep, parent: Context, effect: Cause) -> None:
+        """Make the span of a step that is over already, linked to an effect of it as well."""
+        if _is_suppressed(parent):
+            return
+        title, attributes = self._opening(step)
+        attributes.update(self._closing(step))
+        kind, links = SPAN_KINDS.get(step.kind, SpanKind.INTERNAL), _links([*step.causes, effect])
+        span = self._tracer.start_span(title, parent, kind, attributes, links, step.started_ns)
+        self._own(step, span, parent)
+        step.span = None
+        span.end(step.ended_ns)
+
+    def _opening(self, step: OpenStep) -> tuple[str, dict[str, Attribute]]:
+        """Return a span's name, and what it says from the start."""
         title, named = self._named(step.kind, step.name, step.agent, _operation(step))
         chain_id = fit_text(step.chain_id)
         attributes: dict[str, Attribute] = {semconv.CHAIN_ID: chain_id, semconv.NODE_ID: step.id, **named}
         for key in self._overlay.chains:
             attributes[key] = chain_id
-        span = self._tracer.start_span(
-            title,
-            parent,
-            SPAN_KINDS.get(step.kind, SpanKind.INTERNAL),
-            attributes,
-            _links(step.causes) if step.causes else None,
-            step.started_ns,
-        )
+        return title, attributes
+
+    def _closing(self, step: OpenStep) -> dict[str, Attribute]:
+        """Return what a span says of what its step has become; what is ours comes last."""
+        outcome = fitting(self._overlay.closing(step))
+        if self.wants_content:
+            outcome.update(_content(step))
+            sides = (step.received, step.produced)
+            received, produced = (None if side is None else fit_text(side.text()) for side in sides)
+            outcome.update(self._overlay.content(received, produced))
+        outcome.update(_outcome(step))
+        return outcome
+
+    @staticmethod
+    def _own(step: OpenStep, span: Span, parent: Context | None) -> None:
+        """Give a step its span, if it is one of its own."""
         context = span.get_span_context()
         # Without a provider a span is its parent over again, which may be another process's.
         is_own = span.is_recording() or context != trace.get_current_span(parent).get_span_context()
@@ -152,14 +181,7 @@ class Telemetry:
         if span is None:
             return
         if span.is_recording():
-            # What is ours comes last: at its limit the SDK evicts the oldest.
-            outcome = fitting(self._overlay.closing(step))
-            if self.wants_content:
-                outcome.update(_content(step))
-                sides = (step.received, step.produced)
-                received, produced = (None if side is None else fit_text(side.text()) for side in sides)
-                outcome.update(self._overlay.content(received, produced))
-            outcome.update(_outcome(step))
+            outcome = self._closing(step)  # last: at its limit the SDK evicts the oldest
             if len(getattr(span, "attributes", None) or outcome) + len(outcome) > CROWDED:
                 outcome[semconv.NODE_ID], outcome[semconv.CHAIN_ID] = step.id, fit_text(step.chain_id)
             span.set_attributes(outcome)
@@ -227,8 +249,12 @@ def _content(step: OpenStep) -> dict[str, Attribute]:
 
 
 def _links(causes: Iterable[Cause]) -> list[Link]:
-    linked = [cause for cause in causes if cause.span_context is not None]
-    return [Link(cause.span_context, _link_attributes(cause)) for cause in linked[:MAX_LINKS]]
+    links = [
+        Link(cause.span_context, _link_attributes(cause))
+        for cause in causes
+        if cause.span_context is not None
+    ]
+    return links[:MAX_LINKS]
 
 
 def _link_attributes(cause: Cause) -> dict[str, Attribute]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
 from becausal.context import current
-from becausal.recorder import Opening, Recorder, Sealed
+from becausal.recorder import Opening, Passing, Recorder, Sealed
 from becausal.step import Cause, OpenStep, StepRef
 from becausal_integrations.langgraph.channels import next_version, sends_of, versioned
 from becausal_integrations.langgraph.describe import (
@@ -63,10 +63,7 @@ class Graphs:
         if calling is not None:
             evidence = f"call of {calling.name}"
             cause = Cause(calling.id, "transfer", "observed", evidence, calling.span_context)
-            handoff = self._recorder.handoff(
-                calling.agent, agent, received, sent_by=calling, parent=calling, cause=cause
-            )
-            opening.arrivals = [handoff] if handoff is not None else []
+            opening.arrivals = [Passing(calling.agent, agent, received, calling, calling, cause)]
         workflow = self._recorder.begin(opening)
         if workflow is None:
             return

@@ -10,7 +10,7 @@ from opentelemetry.context import Context
 
 from becausal import semconv
 from becausal.context import current, with_step
-from becausal.recorder import NOTHING, Opening, Recorder, Sealed
+from becausal.recorder import NOTHING, Opening, Passing, Recorder, Sealed
 from becausal.step import Cause, OpenStep, Status
 from becausal_integrations.langchain.describe import outcome
 from becausal_integrations.langgraph.decisions import GOTO, decision, destinations, is_told_before, premises
@@ -65,8 +65,7 @@ class Nodes:
             opening.agent = record.agent
             opening.parent = record.caller or record.graph.workflow
             opening.causes = record.causes
-            handoffs = (self._handed_over(arrival, record) for arrival in record.arrivals)
-            opening.arrivals = [handoff for handoff in handoffs if handoff is not None]
+            opening.arrivals = [_handed_over(arrival, record) for arrival in record.arrivals]
             if record.seen:
                 opening.attributes[semconv.STATE_READ] = record.seen
         return opening
@@ -123,19 +122,6 @@ class Nodes:
             self._register.steps.pop(step.id, None)
             self._recorder.end(step, error=error, status=status)
         return status
-
-    def _handed_over(self, arrival: Arrival, receiver: TaskRecord) -> OpenStep | None:
-        sender = arrival.sender
-        produced = getattr(sender, "produced", None)  # of a step of another process it is not at hand
-        sent = arrival.sent or (NOTHING if produced is None else Sealed(produced))
-        return self._recorder.handoff(
-            sender.agent,
-            receiver.agent,
-            sent,
-            sent_by=sender,
-            parent=receiver.graph.workflow,
-            cause=Cause(sender.id, "transfer", "observed", arrival.evidence, sender.span_context),
-        )
 
     # -- what it writes
 
@@ -219,3 +205,11 @@ class Nodes:
             if record.step is not None:
                 self._states.written(record, task, record.step)
                 self._recorder.end(record.step, update_of(task.writes))
+
+
+def _handed_over(arrival: Arrival, receiver: TaskRecord) -> Passing:
+    sender = arrival.sender
+    produced = getattr(sender, "produced", None)  # of a step of another process it is not at hand
+    sent = arrival.sent or (NOTHING if produced is None else Sealed(produced))
+    cause = Cause(sender.id, "transfer", "observed", arrival.evidence, sender.span_context)
+    return Passing(sender.agent, receiver.agent, sent, sender, receiver.graph.workflow, cause)
