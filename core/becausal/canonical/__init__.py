@@ -34,8 +34,7 @@ Departs from RFC 8785 (canonical JSON): not JSON, since JSON cannot tell most of
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ormsgpack import Ext, packb
 
@@ -66,8 +65,7 @@ PREFIX = "bc1-xxh3:"
 """The canonical form and the hash, in front of a digest's text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """A value's canonical form."""
 
     digest: bytes

@@ -19,6 +19,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from ormsgpack import Ext
+
 from becausal.canonical.leaves import (
     BASICSIZE,
     BODY,
@@ -49,18 +51,35 @@ DEEP_FOR_PLAIN_OBJECTS = 16
 class Reader:
     """How the values of one type are read."""
 
-    __slots__ = ("cost", "extra", "fields", "is_leaf", "name", "read", "slots", "type")
+    __slots__ = ("cost", "extra", "fields", "is_leaf", "mark", "name", "read", "slots", "type")
 
     def __init__(self, kind: type, read: Read, cost: int = 1) -> None:
         self.type = kind  # held, so that the id under which the reader is kept stays taken
         self.read = read
         self.cost = cost
         self.name = name_of(kind)
+        self.mark = Ext(Code.TYPE, self.name.encode())
+        """What says the type among its fields."""
         self.is_leaf = id(kind) in LEAVES
         self.slots: tuple[object, object] = (None, None)
         # Set if an instance is its `__dict__` and, with a model, its extra fields: nothing else to be read.
         self.fields: Callable[[Any], dict[str, Any]] | None = None
         self.extra: Callable[[Any], Any] | None = None
+
+    def state(self, value: Any) -> dict[str, Any] | None:
+        """Return a copy of all fields of an instance of such a type; None where they are not a plain dict."""
+        assert self.fields is not None
+        fields = self.fields(value)
+        if type(fields) is not dict:
+            return None
+        if self.extra is not None:
+            try:
+                more = self.extra(value)
+            except AttributeError:  # made by `__new__` alone
+                more = None
+            if type(more) is dict and more:
+                return {**fields, **more}
+        return fields.copy()
 
 
 _readers: dict[int, Reader] = {}

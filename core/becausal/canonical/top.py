@@ -18,17 +18,35 @@ A message-like object or dict is never split inside: it has one digest, alone an
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import repeat
+from itertools import chain
 from operator import is_
-from typing import Any
+from typing import Any, NamedTuple
 
-from ormsgpack import Ext, packb
+from ormsgpack import Ext, Fragment, packb
 
-from becausal.canonical.belief import is_message, meaning, speaks
+from becausal.canonical.belief import is_message, meaning
 from becausal.canonical.leaves import WRAP
-from becausal.canonical.readers import DEEP_FOR_PLAIN_OBJECTS, reader_of
-from becausal.canonical.walk import SCALARS, Known, Pair, Path, Walk, plain_keys, step
+from becausal.canonical.looks import (
+    SHORTEST_RUN,
+    holds_messages,
+    is_message_list,
+    is_typed_list,
+    may_split,
+    shape_of,
+)
+from becausal.canonical.readers import DEEP_FOR_PLAIN_OBJECTS, Reader, reader_of
+from becausal.canonical.walk import (
+    MOST_LEVELS,
+    SCALARS,
+    Known,
+    Pair,
+    Path,
+    Seen,
+    UnfitError,
+    Walk,
+    plain_keys,
+    step,
+)
 from becausal.canonical.wire import (
     INLINE_BELOW,
     OPTIONS,
@@ -39,26 +57,22 @@ from becausal.canonical.wire import (
     digest_of,
     entry,
     mapping,
+    odd_nan,
 )
 
 __all__ = ["Run", "TopWalk"]
 
 MOST_SPLIT = 256
-MOST_SEARCHED = 64
-"""A dict of more entries is not searched for message lists in it."""
-
-SHORTEST_RUN = 3
-"""Two messages are written faster than they are compared with what is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """A list of messages as last seen: what its fields were, and what was written for them."""
 
     types: list[type]
-    sizes: tuple[int, int]
-    """Bytes of the packed fields and of the packed extra fields."""
-    digests: tuple[bytes, bytes]
+    size: int
+    """Bytes of the packed fields."""
+    digest: bytes
+    """Of these bytes."""
     pair: Pair
     """Without the head of the list, which says how long it is."""
     below: int
@@ -104,27 +118,79 @@ class TopWalk(Walk):
             body = lean = packb(body)
         return body, lean
 
-    def hold(self, value: object, write: Callable[[], Pair]) -> Pair:
-        """Write a plain container that what is inside may refer back to."""
+    def hold(self, value: Any, path: Path, write: Callable[[Any, Path], Pair]) -> Pair:
+        """Write a copy of a plain container that what is inside may refer back to."""
         key = id(value)
         if key in self.active:  # a cycle: the slow path says where to
             return self.pack(value, ())
         self.active[key] = len(self.active)
         try:
-            return write()
+            return write(value.copy(), path)
         finally:
             del self.active[key]
+
+    def typed(self, value: object, reader: Reader) -> Seen:
+        """Return what stands for a typed object that is its fields: messages above all, so in one go where it is one.
+
+        The same as `see`, for what the C packer meets. Whatever is odd is left to the slow path.
+        """
+        key = id(value)
+        found = self.seen.get(key)
+        if found is not None and self.level + found[3] <= MOST_LEVELS:
+            return self.see(value, None)
+        fields = reader.state(value)
+        if fields is None or key in self.active or self.level + reader.cost > MOST_LEVELS or "\0" in fields:
+            raise UnfitError
+        fields["\0"] = reader.mark
+        shape = shape_of(reader.name, fields)
+        if shape is None or not shape[1]:
+            return self.see(value, None)
+        level, reach, below, differs = self.level, self.reach, self.below, self.differs
+        self.active[key] = len(self.active)
+        self.level = self.reach = level + reader.cost
+        self.below = 0
+        try:
+            body = packb(fields, self.hook, OPTIONS)
+            if b"\xcb" in body and odd_nan(body):
+                raise UnfitError
+            stand, belief = self.told(body, fields)
+            height, size = self.reach - level, self.below
+        finally:
+            del self.active[key]
+            self.level, self.below, self.differs = level, below, differs
+            if reach > self.reach:
+                self.reach = reach
+        self.below += size
+        seen = self.seen[key] = value, stand, belief, height, size
+        return seen
+
+    def told(self, body: bytes, fields: dict[str, Any]) -> tuple[Any, Any]:
+        """Return what stands for a message of these bytes, and what does in the belief."""
+        if len(body) < INLINE_BELOW:
+            lean = self.leans.get(body)
+            if lean is None:
+                lean = self.leans[body] = packb(meaning(fields), self.lean_hook, OPTIONS)
+            fragment = Fragment(body)
+            return fragment, fragment if lean == body else Fragment(lean)
+        digest = digest_of(body)
+        info = self.known.get(digest) or self.fresh.get(digest)
+        if info is None:
+            lean = packb(meaning(fields), self.lean_hook, OPTIONS)
+            belief = digest if lean == body else digest_of(lean)
+            info = self.fresh[digest] = belief, len(body) + self.below
+            self.parts.append((digest, body))
+        self.below = info[1]
+        stand = Ext(Code.PART, digest)
+        return stand, stand if info[0] == digest else Ext(Code.PART, info[0])
 
     def fields(self, name: str, fields: dict[str, Any], path: Path) -> Pair:
         """Write a typed object: a message whole, anything else with its big fields split off."""
         if "\0" in fields:  # a field of the object is called NUL itself
             return self.write(WRAP, Code.SUBCLASS, [name, fields], path)
         fields["\0"] = Ext(Code.TYPE, name.encode())
-        shape = _shapes.get(name)
-        if shape is None or len(shape[0]) != len(fields) or not all(map(is_, shape[0], fields)):
-            shape = _shape(name, fields)
-            if shape is None:
-                return self.pack(fields, path, held=True)
+        shape = shape_of(name, fields)
+        if shape is None:
+            return self.pack(fields, path, held=True)
         return self.mapping(fields, path, message=shape[1])
 
     def mapping(self, fields: dict[str, Any], path: Path, *, message: bool) -> Pair:
@@ -135,7 +201,7 @@ class TopWalk(Walk):
             return self.pack(fields, path, held=True)
         # Nothing in it that could be split below the top: packing it whole gives the same bytes,
         # unless it is big enough to hold a big value.
-        if not any(map(_may_split, fields.values())):
+        if not any(map(may_split, fields.values())):
             pair = self.pack(fields, path, held=True)
             if len(pair[0]) < SPLIT_FROM:
                 return pair
@@ -158,10 +224,9 @@ class TopWalk(Walk):
     def compose(self, fields: dict[str, Any], path: Path, *, top: bool) -> Pair:
         """Put a map together from its packed values."""
         exact = [mapping(len(fields))]
-        lean = [exact[0]]
+        lean = exact.copy()
         for key in sorted(fields):
-            name = _KEYS.get(key) or _name(key)
-            value = fields[key]
+            name, value = _KEYS.get(key) or _name(key), fields[key]
             kind = type(value)
             if (
                 kind is int
@@ -180,15 +245,21 @@ class TopWalk(Walk):
         """Write a value that stands in a map, looking for message lists."""
         kind = type(value)
         below, self.below = self.below, 0
-        if kind is list and (is_message_list(value) or (self.runs is not None and is_typed_list(value))):
-            body, lean = self.hold(value, lambda: self.items(value.copy(), path))
-        elif kind is dict and value and plain_keys(value) and is_message(value):
-            body, lean = self.hold(value, lambda: self.message(value.copy(), path))
-        elif kind is dict and top and holds_messages(value):
-            body, lean = self.hold(value, lambda: self.compose(value.copy(), path, top=False))
-        else:
-            body, lean = self.pack(value, path)
+        write: Callable[[Any, Path], Pair] | None = None
+        if kind is list:
+            if is_message_list(value) or (self.runs is not None and is_typed_list(value)):
+                write = self.items
+        elif kind is dict and value and plain_keys(value):
+            if is_message(value):
+                write = self.message
+            elif top and holds_messages(value):
+                write = self.inner
+        body, lean = self.pack(value, path) if write is None else self.hold(value, path, write)
         return self.place(body, lean, below, SPLIT_FROM if top else len(body) + 1)
+
+    def inner(self, fields: dict[str, Any], path: Path) -> Pair:
+        """Put a map together that stands in the top map."""
+        return self.compose(fields, path, top=False)
 
     def place(self, body: bytes, lean: bytes, below: int, limit: int) -> Pair:
         """Split a packed piece off if it is big."""
@@ -240,7 +311,7 @@ class TopWalk(Walk):
             return self.pack(item, path)
         below, self.below = self.below, 0
         if plain_keys(item) and is_message(item):
-            body, lean = self.hold(item, lambda: self.message(item.copy(), path))
+            body, lean = self.hold(item, path, self.message)
         else:
             body, lean = self.pack(item, path)
         return self.place(body, lean, below, INLINE_BELOW)
@@ -252,30 +323,27 @@ class TopWalk(Walk):
         what was written for them holds. A change in place, however deep, changes the bytes.
         """
         types = [*map(type, items)]
-        columns = self.columns(items, types)
-        if columns is None or self.runs is None:
+        column = self.column(items, types)
+        if column is None or self.runs is None:
             return None
         known = self.runs.get(id(items[0]))
-        if known is None or not _starts_with(types, columns, known):
+        if known is None or not _starts_with(types, column, known):
             known = _NO_RUN
-        done = len(known.types)
-        split = is_message_list(items)
-        before, self.below = self.below, known.below
-        rest = [self.item(item, step(path, n), split) for n, item in enumerate(items[done:], done)]
-        pair = _joined(
-            [known.pair[0], *(body for body, _ in rest)], [known.pair[1], *(lean for _, lean in rest)]
-        )
-        if rest:
-            sizes = len(columns[0]), len(columns[1])
-            digests = digest_of(columns[0]), digest_of(columns[1])
-            self.new_runs[id(items[0])] = Run(types, sizes, digests, pair, self.below)
-        self.below += before
-        head = array(len(items))
+        head, pair, done = array(len(items)), known.pair, len(known.types)
+        if done == len(items):
+            self.below += known.below
+        else:
+            split = is_message_list(items)
+            before, self.below = self.below, known.below
+            rest = [self.item(item, step(path, n), split) for n, item in enumerate(items[done:], done)]
+            pair = _joined([pair[0], *[body for body, _ in rest]], [pair[1], *[lean for _, lean in rest]])
+            self.new_runs[id(items[0])] = Run(types, len(column), digest_of(column), pair, self.below)
+            self.below += before
         body = head + pair[0]
         return body, body if pair[0] is pair[1] else head + pair[1]
 
-    def columns(self, items: list[Any], types: list[type]) -> Columns | None:
-        """Return the packed fields of the items, one after the other, and their extra ones.
+    def column(self, items: list[Any], types: list[type]) -> memoryview | None:
+        """Return the packed fields of the items, one after the other, each followed by its extra ones.
 
         None if the items are not of one kind, dicts or typed objects read from their `__dict__` alone.
         """
@@ -286,15 +354,18 @@ class TopWalk(Walk):
         # Nothing may be cut here that is not cut where it stands.
         self.level += DEEP_FOR_PLAIN_OBJECTS
         try:
-            if first.type is dict:
-                every = all(map(is_, types, repeat(dict)))
-                return (_packed(items, self.hook), memoryview(b"")) if every else None
             # By identity: a metaclass may define `__hash__`.
-            kinds = dict(zip(map(id, types), types, strict=True)).values()
-            if first.fields is None or any(reader_of(kind).slots != first.slots for kind in kinds):
+            kinds = set(map(id, types))
+            if first.type is dict:
+                return _packed(items, self.hook) if len(kinds) == 1 else None
+            if first.fields is None or (len(kinds) > 1 and any(_is_other(first, kind) for kind in types)):
                 return None
-            extra: list[Any] = [] if first.extra is None else [*map(first.extra, items)]
-            return _packed([*map(first.fields, items)], self.hook), _packed(extra, self.hook)
+            fields = map(first.fields, items)
+            if first.extra is None:
+                return _packed([*fields], self.hook)
+            return _packed(
+                [*chain.from_iterable(zip(fields, map(first.extra, items), strict=True))], self.hook
+            )
         except Exception:
             return None
         finally:
@@ -302,24 +373,24 @@ class TopWalk(Walk):
             self.below, self.differs = below, differs
 
 
-Columns = tuple[memoryview, memoryview]
+_NO_RUN = Run([], 0, digest_of(b""), (b"", b""), 0)
 
-_NO_RUN = Run([], (0, 0), (digest_of(b""), digest_of(b"")), (b"", b""), 0)
+
+def _is_other(first: Reader, kind: type) -> bool:
+    """Return whether instances of a type are read otherwise than those of the first one."""
+    return reader_of(kind).slots != first.slots
 
 
 def _packed(items: list[Any], hook: Callable[[object], Any]) -> memoryview:
     return memoryview(packb(items, hook, UNSORTED))[len(array(len(items))) :]
 
 
-def _starts_with(types: list[type], columns: Columns, known: Run) -> bool:
+def _starts_with(types: list[type], column: memoryview, known: Run) -> bool:
     if len(types) < len(known.types) or not all(map(is_, types, known.types)):
         return False
-    starts = (column[:size] for column, size in zip(columns, known.sizes, strict=True))
-    return all(digest_of(start) == digest for start, digest in zip(starts, known.digests, strict=True))
+    return digest_of(column[: known.size]) == known.digest
 
 
-# By identity: a metaclass may define `__hash__`.
-_COMMON = frozenset(map(id, (str, int, float, bool, bytes, type(None), dict, list, tuple)))
 _REF = packb(Ext(Code.PART, bytes(16)))[:2]
 
 _KEYS: dict[str, bytes] = {}
@@ -335,48 +406,6 @@ def _name(key: str) -> bytes:
     return body
 
 
-_shapes: dict[str, tuple[tuple[str, ...], bool]] = {}
-"""By type name: the keys last seen, all plain, and whether they are those of a message."""
-
-
-def _shape(name: str, fields: dict[str, Any]) -> tuple[tuple[str, ...], bool] | None:
-    if not plain_keys(fields):
-        return None
-    if len(_shapes) >= _MOST_KEYS:
-        _shapes.clear()
-    shape = _shapes[name] = tuple(fields), speaks(fields)
-    return shape
-
-
 def _joined(exact: Sequence[bytes], lean: Sequence[bytes]) -> Pair:
-    body, belief = b"".join(exact), b"".join(lean)
-    return body, body if belief == body else belief
-
-
-def _may_split(value: Any) -> bool:
-    kind = type(value)
-    if kind is str or kind is bytes:
-        return len(value) >= SPLIT_FROM // 4  # a character takes four bytes at most
-    return (kind is dict or kind is list) and len(value) > 0
-
-
-def is_message_list(value: list[Any]) -> bool:
-    """Say whether a list's first item is a dict that looks like a message."""
-    return bool(value) and type(value[0]) is dict and plain_keys(value[0]) and is_message(value[0])
-
-
-def is_typed_list(value: list[Any]) -> bool:
-    """Say whether a list may be a conversation of typed messages, long enough to be remembered."""
-    return len(value) >= SHORTEST_RUN and id(type(value[0])) not in _COMMON
-
-
-def holds_messages(value: dict[Any, Any]) -> bool:
-    """Say whether a dict, one level down, has a message or a message list among its values."""
-    if not 0 < len(value) <= MOST_SEARCHED or not plain_keys(value):
-        return False
-    for inner in value.values():
-        if type(inner) is list and is_message_list(inner):
-            return True
-        if type(inner) is dict and plain_keys(inner) and is_message(inner):
-            return True
-    return False
+    body = b"".join(exact)
+    return body, body if exact == lean else b"".join(lean)

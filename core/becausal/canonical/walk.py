@@ -19,7 +19,7 @@ from typing import Any
 from ormsgpack import Ext, Fragment, packb
 
 from becausal.canonical.leaves import FIELDS, ITEMS, LEAF, UNORDERED, Sight, name_of
-from becausal.canonical.readers import reader_of
+from becausal.canonical.readers import Reader, reader_of
 from becausal.canonical.wire import INLINE_BELOW, OPTIONS, Code, array, digest_of, entry, mapping, odd_nan
 
 __all__ = [
@@ -133,7 +133,7 @@ class Walk(ABC):
             if why:
                 raise UnfitError
             return Ext(code, content)
-        seen = self.see(value, None)
+        seen = self.see(value, None) if reader.fields is None else self.typed(value, reader)
         if seen[1] is not seen[2]:
             self.differs = True
         return seen[1]
@@ -252,6 +252,10 @@ class Walk(ABC):
     @abstractmethod
     def fields(self, name: str, fields: dict[str, Any], path: Path) -> Pair:
         """Write a typed object, whose fields are ours to change."""
+
+    @abstractmethod
+    def typed(self, value: object, reader: Reader) -> Seen:
+        """Return what stands for a typed object that is its fields, on the fast path."""
 
     def cycle(self, value: object, path: Path) -> Seen:
         """Refer to a container that is still being written, by how many containers up it is."""
