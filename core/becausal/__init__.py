@@ -40,6 +40,7 @@ from becausal.validators import validator
 
 if TYPE_CHECKING:
     from becausal.memory import Memory
+    from becausal.redaction import Redaction
     from becausal.replay.edit import edit
     from becausal.runs import last_run, open
 
@@ -54,6 +55,7 @@ __all__ = [
     "MemoryConflictError",
     "MemoryKeyError",
     "MemoryValueError",
+    "Redaction",
     "ReplayError",
     "RunNotFoundError",
     "SettingsError",
@@ -82,6 +84,7 @@ __all__ = [
 
 _LOOKING = {
     "Memory": "becausal.memory",
+    "Redaction": "becausal.redaction",
     "edit": "becausal.replay.edit",
     "last_run": "becausal.runs",
     "open": "becausal.runs",

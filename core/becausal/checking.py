@@ -34,7 +34,15 @@ FLUSH_S = 60.0
 class Checks:
     """Has tool calls validated and handoffs held to their contracts, once the store has them."""
 
-    def __init__(self, writer: Writer, count_gap: Callable[[str], None], *, keeps_bodies: bool) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        count_gap: Callable[[str], None],
+        clean: Callable[[OpenStep], None],
+        *,
+        keeps_bodies: bool,
+    ) -> None:
+        self._clean = clean
         self._writer, self._keeps_bodies = writer, keeps_bodies
         self._afterwards = Afterwards(self._save, count_gap)
         self._validators = Validators(self._afterwards, count_gap, self._value if keeps_bodies else None)
@@ -74,6 +82,7 @@ class Checks:
                 self._wrong[step.chain_id] = kind
         while len(self._wrong) > MOST_WRONG:
             self._wrong.popitem(last=False)
+        self._clean(step)  # what a check says may quote what it saw
         self._writer.put(step)
 
     def _value(self, payload: Payload) -> object:

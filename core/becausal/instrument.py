@@ -17,7 +17,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.trace import TracerProvider
 
@@ -33,6 +33,9 @@ from becausal.step import OpenStep
 from becausal.store import Store, open_store
 from becausal.telemetry import Telemetry
 from becausal.writer import Writer
+
+if TYPE_CHECKING:
+    from becausal.redaction import Redact, Redactor
 
 __all__ = [
     "active_recorder",
@@ -68,6 +71,7 @@ class _Active:
     settings: Settings
     tracer_provider: TracerProvider | None
     recorder: Recorder
+    redact: Redact = None
     hooks: dict[str, Hooks] = field(default_factory=dict)
     watch: Watching | None = None
     listening: set[str] = field(default_factory=set)  # frameworks that tell by callbacks
@@ -98,6 +102,7 @@ def instrument(
     retention: str | Retention | None = None,
     max_payload_bytes: str | int | None = None,
     max_run_bytes: str | int | None = None,
+    redact: Redact = None,
 ) -> None:
     """Hook frameworks, and record what they do from now on. Calling it again adds what is not hooked yet.
 
@@ -119,12 +124,15 @@ def instrument(
             bound); else `BECAUSAL_MAX_PAYLOAD_BYTES`.
         max_run_bytes: once a run's contents are so large, further steps are kept without theirs (`"1GiB"` by default);
             else `BECAUSAL_MAX_RUN_BYTES`.
+        redact: what is secret, beside what becausal knows by itself: a list of patterns and of functions that take a
+            text and return what may be kept of it, or a `becausal.Redaction`; False: nothing is; else
+            `BECAUSAL_REDACT`, and by default keys, tokens, passwords, cards. See `docs/privacy.md`.
 
     Raises:
         AdapterError: a framework asked for by name is unknown, or not installed.
         StoreError: the store that `store` names cannot be used. One that the environment or the default names is
             warned of instead, and spans alone are made.
-        SettingsError: a level, a capture or a dialect that does not exist.
+        SettingsError: a level, a capture or a dialect that does not exist, or nothing to redact by.
         ContractError: what `contracts` names is none.
     """
     for declared in contracts:
@@ -145,7 +153,7 @@ def instrument(
             "max_run_bytes": max_run_bytes,
         }
         settings = Settings.read(**given)
-        active, is_first = _start(settings, tracer_provider, given)
+        active, is_first = _start(settings, tracer_provider, given, redact)
         try:
             for name in chosen:
                 if name not in active.hooks:
@@ -230,17 +238,25 @@ def hooks_report() -> list[AdapterReport]:
 
 
 def _start(
-    settings: Settings, tracer_provider: TracerProvider | None, given: Mapping[str, object]
+    settings: Settings,
+    tracer_provider: TracerProvider | None,
+    given: Mapping[str, object],
+    redact: Redact = None,
 ) -> tuple[_Active, bool]:
     """Return what is at work, and whether it has only just begun. Called with the lock held."""
     global _active
     if _active is None:
-        _active = _Active(settings, tracer_provider, _recorder(settings, tracer_provider))
+        from becausal.redaction import start  # here: `import becausal` need not wait for it
+
+        redactor = start(redact, settings.store)
+        _active = _Active(settings, tracer_provider, _recorder(settings, tracer_provider, redactor), redact)
         if settings.watch:
             _active.watch = _watch(_active)
         _flush_in_pool_workers()
         return _active, True
-    if _differs(settings, _active, provider=tracer_provider, **given):
+    if (redact is not None and redact != _active.redact) or _differs(
+        settings, _active, provider=tracer_provider, **given
+    ):
         warnings.warn(
             f"becausal records to {shown_url(_active.settings.store)} at level {_active.settings.level!r} already; "
             "call becausal.uninstrument() before you instrument with other settings",
@@ -337,7 +353,9 @@ def _watch(active: _Active) -> Watching:
     return made
 
 
-def _recorder(settings: Settings, tracer_provider: TracerProvider | None) -> Recorder:
+def _recorder(
+    settings: Settings, tracer_provider: TracerProvider | None, redactor: Redactor | None
+) -> Recorder:
     global _last_store
     writer = None
     try:
@@ -345,8 +363,11 @@ def _recorder(settings: Settings, tracer_provider: TracerProvider | None) -> Rec
     except StoreError as refusal:
         if settings.store_was_named:
             raise
+        said = str(refusal) if redactor is None else redactor.text(str(refusal))
         warnings.warn(
-            f"{refusal}. Until then becausal makes spans and keeps no runs.", BecausalWarning, stacklevel=4
+            f"{said}. Until then becausal makes spans and keeps no runs.",
+            BecausalWarning,
+            stacklevel=4,
         )
     else:
         _last_store = settings.store
@@ -360,6 +381,7 @@ def _recorder(settings: Settings, tracer_provider: TracerProvider | None) -> Rec
         writer,
         level=settings.level,
         capture=settings.capture,
+        redact=redactor,
     )
     if writer is not None:
         writer.on_gap = recorder.encoder.forget

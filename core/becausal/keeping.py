@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from becausal import semconv
 from becausal.canonical import Encoder
 from becausal.checking import Checks
+from becausal.cleaning import clean
 from becausal.errors import StoreError
 from becausal.observation import Sealed
 from becausal.sealing import Sealer
@@ -15,31 +18,46 @@ from becausal.step import OpenStep, RemoteStep
 from becausal.store import Store
 from becausal.writer import Writer
 
-__all__ = ["Keeping"]
+if TYPE_CHECKING:  # who records without ever switching on need not wait for it
+    from becausal.redaction.redactor import Redactor
+
+__all__ = ["REDACTED", "Keeping"]
+
+REDACTED: Final = "redacted "
+"""How the counts of what was redacted begin, before the kind: a store keeps them beside those of what was lost."""
 
 
 class Keeping:
     """Seals what steps received and produced, and brings steps to the store."""
 
-    def __init__(self, writer: Writer | None, *, capture: Capture, holds_whole: bool) -> None:
+    def __init__(
+        self, writer: Writer | None, *, capture: Capture, holds_whole: bool, redact: Redactor | None
+    ) -> None:
         """Make one.
 
         Args:
             writer: brings steps to the store; None where there is none.
             capture: what of their contents is kept.
             holds_whole: whether every payload must be readable before it is there.
+            redact: takes the secrets out of all that is kept and told; None: nothing does.
         """
         self.active = True
         """False once uninstrumented: hooks that could not be taken out call through."""
         self._writer = writer
         keeps_bodies = capture == "full" and writer is not None
-        self._sealer = Sealer(keeps_bodies=keeps_bodies, holds_whole=holds_whole)
+        self._sealer = Sealer(keeps_bodies=keeps_bodies, holds_whole=holds_whole, redact=redact)
         self.seal = self._sealer.seal
         """Fixes a value as it is now."""
         self.kept = self._sealer.kept
         """Fixes a value as it is now with its dicts in their order, for `keep`."""
         self._withholds = capture == "digest"  # content, in whatever words
-        self._checks = None if writer is None else Checks(writer, self.count_gap, keeps_bodies=keeps_bodies)
+        self._redact = redact
+        self._checks = None
+        if writer is not None:
+            self._checks = Checks(writer, self.count_gap, self.clean, keeps_bodies=keeps_bodies)
+        if redact is not None:
+            redact.on_failure = self.count_gap
+            redact.on_found = self._note_redacted
 
     # -- payloads
 
@@ -84,6 +102,27 @@ class Keeping:
             step.attributes[semconv.KEPT + name] = kept.payload.digest
             step.bodies.extend(kept.bodies)
 
+    # -- secrets
+
+    @property
+    def redact(self) -> Redactor | None:
+        """What takes the secrets out of all that is kept; None: nothing does."""
+        return self._redact
+
+    def clean(self, step: OpenStep) -> None:
+        """Take the secrets out of what a step says of itself."""
+        if self._redact is not None:
+            clean(step, self._redact)
+
+    def shown(self, text: str) -> str:
+        """Return a text as it may be kept or told."""
+        return text if self._redact is None else self._redact.text(text)
+
+    def _note_redacted(self, kinds: Counter[str]) -> None:
+        if self._writer is not None:
+            for kind, times in kinds.items():
+                self._writer.count_gap(REDACTED + kind, times)
+
     # -- the store
 
     @property
@@ -91,9 +130,15 @@ class Keeping:
         """Where steps go; None where there is no store."""
         return None if self._writer is None else self._writer.store
 
-    def write(self, step: OpenStep) -> None:
-        """Bring a step that has ended to the store; what is there of the same id is completed by it."""
+    def write(self, step: OpenStep, *, is_clean: bool = False) -> None:
+        """Bring a step that has ended to the store; what is there of the same id is completed by it.
+
+        Args:
+            is_clean: whether the secrets have been taken out of what it says.
+        """
         if self._writer is not None and self._checks is not None:
+            if not is_clean:
+                self.clean(step)
             self._writer.put(step)
             self._checks.ended(step)
 
@@ -112,7 +157,19 @@ class Keeping:
     @property
     def gaps(self) -> Mapping[str, int]:
         """What this process could not record, by reason."""
-        return {} if self._writer is None else dict(self._writer.gaps)
+        if self._writer is None:
+            return {}
+        return {
+            reason: count for reason, count in self._writer.gaps.items() if not reason.startswith(REDACTED)
+        }
+
+    @property
+    def redacted(self) -> Mapping[str, int]:
+        """How many values of which kinds this process redacted."""
+        counts = {} if self._writer is None else dict(self._writer.gaps)
+        return {
+            reason[len(REDACTED) :]: count for reason, count in counts.items() if reason.startswith(REDACTED)
+        }
 
     @property
     def waiting(self) -> int:

@@ -113,7 +113,7 @@ def _keep(step: StepRef, level: str, logger: str, text: str) -> None:
     recorder: Recorder | None = active_recorder()
     if recorder is None or not recorder.active or not isinstance(step, OpenStep):
         return
-    kept(step, clock.now_ns(), level, logger, "" if recorder.withholds_content else text)
+    kept(step, clock.now_ns(), level, logger, "" if recorder.withholds_content else recorder.shown(text))
 
 
 def _fields(step: StepRef | None) -> dict[str, str]:

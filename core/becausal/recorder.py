@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -40,6 +40,9 @@ from becausal.telemetry import Telemetry
 from becausal.telling import StreamTelling
 from becausal.writer import Writer
 
+if TYPE_CHECKING:
+    from becausal.redaction.redactor import Redactor
+
 __all__ = ["NOTHING", "Observation", "Opening", "Passing", "Recorder", "Sealed"]
 
 BOUNDARY_KINDS: frozenset[StepKind] = frozenset({"request", "workflow", "agent", "handoff"})
@@ -53,6 +56,9 @@ MEMORY_KINDS: frozenset[StepKind] = frozenset({"memory_read", "memory_write"})
 OUTSIDE = "memory"
 """How the id of the chain begins that a process's memory accesses outside every request belong to: a store that is
 filled before the first request is no hundred runs."""
+
+MAX_ERROR = 2_000
+"""Characters of an exception's text that are kept."""
 
 MAX_OPEN = 20_000
 """Steps that never end (a stream nobody finished) are given up as `unfinished` beyond so many, oldest first."""
@@ -68,8 +74,9 @@ class Recorder(Keeping):
         *,
         level: Level = "full",
         capture: Capture = "full",
+        redact: Redactor | None = None,
     ) -> None:
-        super().__init__(writer, capture=capture, holds_whole=telemetry.wants_content)
+        super().__init__(writer, capture=capture, holds_whole=telemetry.wants_content, redact=redact)
         self.level: Level = level
         self.replaying: Replaying | None = None
         """What answers calls from the record, while runs are replayed in this process."""
@@ -198,16 +205,19 @@ class Recorder(Keeping):
                 step.ended_ns = clock.now_ns()
             step.status = status or ("ok" if error is None else status_of(error))
             if error is not None and step.status in ("error", "cancelled"):
-                step.error = type(error).__qualname__ if self._withholds else _text_of(error)
+                step.error = (
+                    type(error).__qualname__ if self._withholds else self.shown(_text_of(error))[:MAX_ERROR]
+                )
             if error is not None and step.kind in ANSWERING_KINDS and step.status in ("error", "interrupted"):
                 self.keep(step, "error", error)
             if step.parent_id is None and self._checks is not None:
                 step.attributes.update(self._checks.wrong_with(step.chain_id))
+            self.clean(step)
             try:
                 self._close_span(step, error)
             finally:
                 step.span = None  # the span's context is enough for links
-                self.write(step)
+                self.write(step, is_clean=True)
                 if step.parent_id is None and self.on_root_end is not None:
                     self.on_root_end(step)
 
@@ -281,7 +291,9 @@ class Recorder(Keeping):
         with self._open_lock:
             still_open = list(self._open.values())
         for step in still_open:
-            self._writer.put(step.as_it_is())
+            so_far = step.as_it_is()
+            self.clean(so_far)
+            self._writer.put(so_far)
         return self._writer.flush(max(0.0, deadline - time.monotonic()))
 
     def close(self, timeout: float) -> bool:
@@ -355,6 +367,9 @@ class Recorder(Keeping):
             step.attributes[semconv.PACKAGES] = self.packages
         if self._withholds and opening.kind == "request":
             step.name = "request"  # its name is what somebody asked
+        if self._redact is not None:
+            step.name = self._redact.name(step.name)
+            step.agent = None if step.agent is None else self._redact.name(step.agent)
         if opening.received is not NOTHING:
             self.receive(step, opening.received)
         if self.replaying is not None:
@@ -380,13 +395,14 @@ class Recorder(Keeping):
         """Tell a handoff that begins and ends here: its span is made in one go, linked to both of its ends."""
         _received_by(handoff, receiver)
         handoff.ended_ns, handoff.status = clock.now_ns(), "ok"
+        self.clean(handoff)
         try:
             self._whole_span(handoff, parent, _arrival(receiver))
             self._link_span(
                 receiver, Cause(handoff.id, "transfer", grade_of(handoff), "", handoff.span_context)
             )
         finally:
-            self.write(handoff)
+            self.write(handoff, is_clean=True)
 
 
 def _received_by(handoff: OpenStep, receiver: OpenStep) -> None:
@@ -403,4 +419,4 @@ def _arrival(receiver: OpenStep) -> Cause:
 def _text_of(error: BaseException) -> str:
     """Return an exception's type and text without running code of the application's classes."""
     texts = [arg for arg in BaseException.__dict__["args"].__get__(error) if type(arg) is str]
-    return ": ".join([type(error).__qualname__, *texts])[:2000]
+    return ": ".join([type(error).__qualname__, *texts])

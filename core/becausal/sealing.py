@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from becausal.canonical import Encoder, digest_text, encode
+from becausal.canonical import Encoder, Redacting, digest_text, encode
 from becausal.canonical.ordered import in_order
+from becausal.canonical.wire import digest_of
 from becausal.observation import Sealed
 from becausal.payload import Payload
 
@@ -15,14 +16,16 @@ __all__ = ["Sealer"]
 class Sealer:
     """Seals values, and hands out each of their parts once."""
 
-    def __init__(self, *, keeps_bodies: bool, holds_whole: bool) -> None:
+    def __init__(self, *, keeps_bodies: bool, holds_whole: bool, redact: Redacting | None = None) -> None:
         """Make one.
 
         Args:
             keeps_bodies: whether bodies go to a store.
             holds_whole: whether every payload must be readable before it is there.
+            redact: takes out what must not be kept, before anything is digested; None: nothing is.
         """
-        self.encoder = Encoder()
+        self.encoder = Encoder(redact)
+        self._redact = redact
         self._keeps_bodies, self._holds_whole = keeps_bodies, holds_whole
 
     def seal(self, value: object) -> Sealed:
@@ -40,7 +43,7 @@ class Sealer:
         bodies = (*encoded.parts, (encoded.digest, encoded.body)) if self._keeps_bodies else ()
         if self._holds_whole:
             # What the encoder handed out before is not among these parts.
-            whole = encode(value)
+            whole = encode(value, self._redact)
             held = _Held(dict([*whole.parts, (whole.digest, whole.body)]))
             payload = dataclasses.replace(payload, bodies=held)
         return Sealed(payload, bodies)
@@ -58,6 +61,8 @@ class Sealer:
         if written is None:
             return None if unless_sorted else self.seal(value)
         digest, body = written
+        if self._redact is not None and (clean := self._redact.body(body, digest)) is not body:
+            digest, body = digest_of(clean), clean
         text = digest_text(digest)
         return Sealed(Payload(text, text, len(body), ""), ((digest, body),))
 

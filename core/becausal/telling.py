@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -14,6 +14,9 @@ from becausal.context import Scope, current, with_step
 from becausal.guard import guarded
 from becausal.observation import NOTHING, Observation
 from becausal.step import OpenStep, Status
+
+if TYPE_CHECKING:
+    from becausal.redaction.redactor import Redactor
 
 __all__ = ["MAX_ITEMS", "StreamTelling"]
 
@@ -31,6 +34,10 @@ class Steps(Protocol):
 
     def produce(self, step: OpenStep, value: object) -> None:
         """Seal what a step produced."""
+
+    @property
+    def redact(self) -> Redactor | None:
+        """What takes the secrets out of what is kept."""
 
     def keep(self, step: OpenStep, name: str, value: object) -> None:
         """Seal what a replay needs of a step beside what it received and produced."""
@@ -94,7 +101,7 @@ class StreamTelling:
             if produced is not NOTHING:
                 self._recorder.produce(self._step, produced)
             if self._items and self._seen.answers is not None and self._count <= MAX_ITEMS:
-                self._recorder.keep(self._step, "pieces", self._items)
+                self._recorder.keep(self._step, "pieces", self._whole())
             self._has_result = True
             self._items.clear()
             self._step.ended_ns = clock.now_ns()
@@ -116,10 +123,15 @@ class StreamTelling:
             elif self._has_result:
                 status = "ok"  # its result is out; how the reader left does not matter
             if self._seen.keeps is None and (self._items or error is None):
-                produced = self._seen.closed(step, self._items)
+                produced = self._seen.closed(step, self._whole())
                 if self._count > MAX_ITEMS:
                     step.attributes[semconv.STREAM_ITEMS] = self._count
             elif self._items and not self._has_result:
-                produced = self._items
+                produced = self._whole()
         finally:  # it ends, whatever became of its description
             self._recorder.end(step, produced, error=error, status=status)
+
+    def _whole(self) -> list[object]:
+        """Return the items as they may be kept: a secret may lie across several of them."""
+        redact = self._recorder.redact
+        return self._items if redact is None else redact.pieces(self._items)

@@ -42,7 +42,7 @@ from becausal.canonical.decoded import Cycle, Missing, Opaque, Record, decode, p
 from becausal.canonical.leaves import name_of
 from becausal.canonical.readers import reader_of
 from becausal.canonical.top import Run, TopWalk
-from becausal.canonical.walk import Known
+from becausal.canonical.walk import Known, Redacting
 from becausal.canonical.wire import UNSORTED, Code, digest_of, entry
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "Missing",
     "Opaque",
     "Record",
+    "Redacting",
     "decode",
     "digest_text",
     "encode",
@@ -92,15 +93,24 @@ class Encoder:
     MOST_RUNS = 256
     MOST_LEANS = 4096
 
-    def __init__(self) -> None:
+    def __init__(self, redact: Redacting | None = None) -> None:
+        self._redact, self._version = redact, 0
         self._known: Known = {}
         self._runs: dict[int, Run] = {}
         self._leans: dict[bytes, bytes] = {}
 
     def encode(self, value: object) -> Encoded:
         """Return the canonical form of any value. Never raises."""
+        redact = self._redact
+        if redact is not None and redact.version != self._version:
+            self.forget()  # in what was handed out may stand what is known as secret by now
+            self._version = redact.version
         known, runs = self._known, self._runs
-        walk, encoded = _encode(value, known, runs, self._leans)
+        walk, encoded = _encode(value, known, runs, self._leans, redact)
+        if (
+            redact is not None and redact.version != self._version
+        ):  # its later parts told of secrets in earlier ones
+            return self.encode(value)
         # Only now: another thread must not take for handed out what is still in the making.
         if walk.fresh:
             known.update(walk.fresh)
@@ -119,9 +129,9 @@ class Encoder:
         self._known, self._runs, self._leans = {}, {}, {}
 
 
-def encode(value: object) -> Encoded:
-    """Return the canonical form of any value, with all its parts. Never raises."""
-    return _encode(value, {}, None)[1]
+def encode(value: object, redact: Redacting | None = None) -> Encoded:
+    """Return the canonical form of any value, with all its parts, as it may be kept. Never raises."""
+    return _encode(value, {}, None, None, redact)[1]
 
 
 def plain(value: object) -> object:
@@ -167,22 +177,37 @@ def parse_digest(text: str) -> bytes:
 
 
 def _encode(
-    value: object, known: Known, runs: dict[int, Run] | None, leans: dict[bytes, bytes] | None = None
+    value: object,
+    known: Known,
+    runs: dict[int, Run] | None,
+    leans: dict[bytes, bytes] | None,
+    redact: Redacting | None,
 ) -> tuple[TopWalk, Encoded]:
     try:
-        return _walked(value, known, runs, leans)
+        return _walked(value, known, runs, leans, redact)
     except RecursionError:
-        return _on_a_fresh_stack(value, known)
+        return _on_a_fresh_stack(value, known, redact)
     except Exception:
         return _unreadable(value)
 
 
 def _walked(
-    value: object, known: Known, runs: dict[int, Run] | None, leans: dict[bytes, bytes] | None
+    value: object,
+    known: Known,
+    runs: dict[int, Run] | None,
+    leans: dict[bytes, bytes] | None,
+    redact: Redacting | None,
 ) -> tuple[TopWalk, Encoded]:
     walk = TopWalk(known, runs, leans)
+    walk.redact = redact
     body, lean = walk.root(value)
     digest = digest_of(body)
+    lossy = tuple(walk.lossy)
+    if redact is not None:
+        if (kept := redact.body(body, digest)) is not body:
+            body, lean = kept, kept if lean is body else redact.body(lean)
+            digest = digest_of(body)
+        lossy = tuple((redact.text(path), why) for path, why in lossy)
     return walk, Encoded(
         digest,
         digest if lean is body else digest_of(lean),
@@ -190,18 +215,18 @@ def _walked(
         body,
         tuple(walk.parts),
         reader_of(type(value)).name,
-        tuple(walk.lossy),
+        lossy,
     )
 
 
-def _on_a_fresh_stack(value: object, known: Known) -> tuple[TopWalk, Encoded]:
+def _on_a_fresh_stack(value: object, known: Known, redact: Redacting | None) -> tuple[TopWalk, Encoded]:
     """Do it in a thread: the caller stands so deep that there is no room left, and what is written must
     not depend on that."""
     found: list[tuple[TopWalk, Encoded]] = []
 
     def work() -> None:
         try:
-            found.append(_walked(value, known, None, None))
+            found.append(_walked(value, known, None, None, redact))
         except Exception:
             found.append(_unreadable(value))
 

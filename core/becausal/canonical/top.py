@@ -175,13 +175,10 @@ class TopWalk(Walk):
         digest = digest_of(body)
         info = self.known.get(digest) or self.fresh.get(digest)
         if info is None:
-            lean = packb(meaning(fields), self.lean_hook, OPTIONS)
-            belief = digest if lean == body else digest_of(lean)
-            info = self.fresh[digest] = belief, len(body) + self.below
-            self.parts.append((digest, body))
-        self.below = info[1]
-        stand = Ext(Code.PART, digest)
-        return stand, stand if info[0] == digest else Ext(Code.PART, info[0])
+            info = self.hand_out(digest, body, packb(meaning(fields), self.lean_hook, OPTIONS))
+        belief, self.below, handed = info
+        stand = Ext(Code.PART, handed)
+        return stand, stand if belief == handed else Ext(Code.PART, belief)
 
     def fields(self, name: str, fields: dict[str, Any], path: Path) -> Pair:
         """Write a typed object: a message whole, anything else with its big fields split off."""
@@ -236,7 +233,9 @@ class TopWalk(Walk):
             ):
                 body = belief = packb(value, self.hook, OPTIONS)
             else:
-                body, belief = self.piece(value, step(path, key), top=top)
+                # What stands under a secret's name stays where its name is seen.
+                is_secret = self.redact is not None and self.redact.is_secret_key(key)
+                body, belief = self.piece(value, step(path, key), top=top and not is_secret)
             exact += (name, body)
             lean += (name, belief)
         return _joined(exact, lean)

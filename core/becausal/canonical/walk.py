@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from itertools import repeat
 from operator import is_
-from typing import Any
+from typing import Any, Protocol
 
 from ormsgpack import Ext, Fragment, packb
 
@@ -29,6 +29,7 @@ __all__ = [
     "Known",
     "Pair",
     "Path",
+    "Redacting",
     "Seen",
     "UnfitError",
     "Walk",
@@ -47,13 +48,31 @@ Path = tuple[Any, ...] | None
 Pair = tuple[bytes, bytes]
 """Canonical bytes, belief bytes."""
 
-Known = dict[bytes, tuple[bytes, int]]
-"""By a part's digest: its belief digest and its size, parts included."""
+Known = dict[bytes, tuple[bytes, int, bytes]]
+"""By a part's digest: its belief digest, its size, parts included, and the digest under which it was handed out, which
+is another one where something in it was redacted."""
 
 Seen = tuple[object, Any, Any, int, int]
 """(the value, what stands for it, what stands for it in the belief, levels below it, bytes of its parts)."""
 
 NAN = packb(float("nan"))
+
+
+class Redacting(Protocol):
+    """What takes out of a value what must not be kept; see `becausal.redaction`."""
+
+    @property
+    def version(self) -> int:
+        """Grows when something was met that must be taken out elsewhere as well."""
+
+    def body(self, body: bytes, digest: bytes | None = None) -> bytes:
+        """Return canonical bytes as they may be kept; the same object where that is all of them."""
+
+    def text(self, text: str) -> str:
+        """Return a text as it may be kept."""
+
+    def is_secret_key(self, key: str) -> bool:
+        """Return whether a name says that what stands under it is to be taken out."""
 
 
 class UnfitError(Exception):
@@ -72,6 +91,7 @@ class Walk(ABC):
     cycles = 0
     bare = 0
     """The id of the value itself, which is no part."""
+    redact: Redacting | None = None
 
     def __init__(self, known: Known, *, fast: bool = True) -> None:
         self.known = known
@@ -214,7 +234,7 @@ class Walk(ABC):
         return fragment, fragment if lean is body or lean == body else Fragment(lean)
 
     def part(self, body: bytes, lean: bytes, before: int = 0) -> Pair:
-        """Split off a body; return its digest and its belief digest.
+        """Split off a body; return its digest and its belief digest, both of what may be kept of it.
 
         Args:
             body: the canonical bytes.
@@ -224,11 +244,20 @@ class Walk(ABC):
         digest = digest_of(body)
         info = self.known.get(digest) or self.fresh.get(digest)
         if info is None:
-            belief = digest if lean is body or lean == body else digest_of(lean)
-            info = self.fresh[digest] = (belief, len(body) + self.below)
-            self.parts.append((digest, body))
+            info = self.hand_out(digest, body, lean)
         self.below = before + info[1]
-        return digest, info[0]
+        return info[2], info[0]
+
+    def hand_out(self, digest: bytes, body: bytes, lean: bytes) -> tuple[bytes, int, bytes]:
+        """Hand out a part that is not known yet, as it may be kept; return what `Known` says of it."""
+        handed = digest
+        if self.redact is not None and (kept := self.redact.body(body, digest)) is not body:
+            body, lean = kept, kept if lean is body else self.redact.body(lean)
+            handed = digest_of(body)
+        belief = handed if lean is body or lean == body else digest_of(lean)
+        info = self.fresh[digest] = belief, len(body) + self.below, handed
+        self.parts.append((handed, body))
+        return info
 
     def write(self, shape: int, code: Any, content: Any, path: Path) -> Pair:
         """Write the inside of what a reader saw."""

@@ -1,0 +1,62 @@
+"""A step's own words without secrets: its name, its error, its attributes, its choices. Payloads are sealed without."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from becausal.step import Attribute, Choice, OpenStep
+
+if TYPE_CHECKING:
+    from becausal.redaction.redactor import Redactor
+
+__all__ = ["clean"]
+
+
+def clean(step: OpenStep, redact: Redactor) -> None:
+    """Replace every secret in what a step says of itself.
+
+    Ids stay: a chain's, and the names by which a later run finds a step.
+    """
+    if not redact.finds_in(_all_of(step)):
+        return
+    step.name = redact.text(step.name)
+    step.agent = None if step.agent is None else redact.text(step.agent)
+    step.error = None if step.error is None else redact.text(step.error)
+    said = {redact.text(name): _attribute(name, value, redact) for name, value in step.attributes.items()}
+    step.attributes.clear()  # the same dict: whoever opened the step may go on writing to it
+    step.attributes.update(said)
+    step.choices[:] = [_choice(choice, redact) for choice in step.choices]
+    step.causes[:] = [
+        dataclasses.replace(cause, evidence=redact.text(cause.evidence)) if cause.evidence else cause
+        for cause in step.causes
+    ]
+
+
+def _all_of(step: OpenStep) -> str:
+    """Return all that a step says, as one text: to read it once is quicker than piece by piece."""
+    said = [step.name, step.agent or "", step.error or ""]
+    for name, value in step.attributes.items():
+        if type(value) is str:
+            said.append(f"{name}={value}")
+        elif type(value) is tuple:
+            said += (name, *value)
+    for choice in step.choices:
+        said += (choice.conclusion, choice.reason or "", *choice.premises)
+    said += [cause.evidence for cause in step.causes if cause.evidence]
+    return "\n".join(said)
+
+
+def _attribute(name: str, value: Attribute, redact: Redactor) -> Attribute:
+    if isinstance(value, str):
+        return redact.under(name, value)
+    return tuple(map(redact.text, value)) if isinstance(value, tuple) else value
+
+
+def _choice(choice: Choice, redact: Redactor) -> Choice:
+    return dataclasses.replace(
+        choice,
+        conclusion=redact.text(choice.conclusion),
+        premises=tuple(map(redact.text, choice.premises)),
+        reason=None if choice.reason is None else redact.text(choice.reason),
+    )

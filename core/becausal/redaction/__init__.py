@@ -1,0 +1,173 @@
+"""Secrets kept out of all that is recorded: what counts as one, and what is redacted with in this process.
+
+Keys of vendors, tokens, passwords, private keys, credentials in URLs and headers and numbers of cards are replaced by
+markers before anything is digested, stored, exported, logged or shown. The app's own values are never touched. See
+`docs/privacy.md` for what is found and what is not.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from re import Pattern
+from traceback import format_exception
+
+from becausal.errors import SettingsError
+from becausal.redaction.kinds import IBAN, KINDS
+from becausal.redaction.marker import MARKER, markers_in
+from becausal.redaction.redactor import Redactor
+from becausal.settings import DEFAULT_STORE
+
+__all__ = [
+    "MARKER",
+    "Redact",
+    "Redaction",
+    "Redactor",
+    "folder_of",
+    "in_force",
+    "markers_in",
+    "read_redaction",
+    "shown",
+    "start",
+    "use",
+]
+
+
+@dataclass(frozen=True)
+class Redaction:
+    """What is secret, beside or in place of what becausal knows by itself."""
+
+    patterns: Sequence[str | Pattern[str]] = ()
+    """What matches is secret; of a pattern with a group named `secret`, that group alone. A `str` that RE2 can read
+    takes linear time; a compiled pattern takes what `re` takes."""
+    keys: Sequence[str] = ()
+    """Names of fields whose values are secret, such as `patient_id`; case, `-` and `_` do not matter."""
+    callables: Sequence[Callable[[str], str]] = ()
+    """Each takes a text and returns what may be kept of it. It must be quick: it is asked for every text."""
+    builtin: bool = True
+    """Whether the kinds that becausal knows are secret as well."""
+    iban: bool = False
+    """Whether numbers of bank accounts are."""
+
+    def redactor(self, folder: Path | None) -> Redactor:
+        """Return what redacts by this.
+
+        Args:
+            folder: where the key of its markers is kept; None: nowhere.
+
+        Raises:
+            SettingsError: a pattern is none.
+        """
+        kinds = (*(KINDS if self.builtin else ()), *((IBAN,) if self.iban else ()))
+        try:
+            return Redactor(
+                kinds=kinds,
+                own=(*self.patterns, *self.callables),
+                keys=self.keys,
+                builtin_keys=self.builtin,
+                folder=folder,
+            )
+        except ValueError as flaw:
+            raise SettingsError(f"redact: {flaw}") from None
+
+
+Redact = bool | Redaction | Iterable[str | Pattern[str] | Callable[[str], str]] | None
+"""What `becausal.instrument(redact=…)` takes."""
+
+
+def read_redaction(
+    argument: Redact,
+    environ: Mapping[str, str] = os.environ,
+) -> Redaction | None:
+    """Return what an argument, else `BECAUSAL_REDACT`, asks for; None: nothing is redacted.
+
+    Raises:
+        SettingsError: the argument is none of this.
+    """
+    if argument is None:
+        return (
+            None if environ.get("BECAUSAL_REDACT", "").lower() in ("0", "false", "no", "off") else Redaction()
+        )
+    if isinstance(argument, Redaction):
+        return argument
+    if isinstance(argument, bool):
+        return Redaction() if argument else None
+    items = (argument,) if isinstance(argument, str | Pattern) or callable(argument) else tuple(argument)
+    for item in items:
+        if not isinstance(item, str | Pattern) and not callable(item):
+            raise SettingsError(
+                f"redact={item!r}: use False, a becausal.Redaction, or a list of patterns and functions str -> str"
+            )
+    return Redaction(
+        patterns=tuple(item for item in items if isinstance(item, str | Pattern)),
+        callables=tuple(item for item in items if not isinstance(item, str | Pattern)),
+    )
+
+
+def folder_of(store: str) -> Path | None:
+    """Return where the key of a store's markers is kept: beside its file; None where there is no place for one."""
+    scheme, _, place = (store if "://" in store else f"sqlite:///{store}").partition("://")
+    if scheme == "sqlite":
+        return None if place == "/:memory:" else Path(place[1:]).parent
+    return Path(DEFAULT_STORE.partition(":///")[2]).parent
+
+
+_in_force: Redactor | None = None
+_is_set = False
+
+
+def start(argument: Redact, store: str) -> Redactor | None:
+    """Return what redacts what is recorded to a store, and have it redact our own log as well; None: nothing does.
+
+    Raises:
+        SettingsError: the argument means nothing.
+    """
+    asked = read_redaction(argument)
+    redactor = None if asked is None else asked.redactor(folder_of(store))
+    use(redactor)
+    logging.getLogger("becausal").addFilter(_log_filter)
+    return redactor
+
+
+def use(redactor: Redactor | None) -> None:
+    """Make this what redacts whatever no recorder passes on: our own log, what the receiver takes in."""
+    global _in_force, _is_set
+    _in_force, _is_set = redactor, True
+
+
+def in_force() -> Redactor | None:
+    """Return what redacts in this process; None: nothing does."""
+    if not _is_set:
+        asked = read_redaction(None)
+        use(
+            None
+            if asked is None
+            else asked.redactor(folder_of(os.environ.get("BECAUSAL_STORE") or DEFAULT_STORE))
+        )
+    return _in_force
+
+
+def shown(text: str) -> str:
+    """Return a text as it may be logged or shown."""
+    redactor = in_force()
+    return text if redactor is None else redactor.text(text)
+
+
+class _LogFilter(logging.Filter):
+    """Takes the secrets out of what we log ourselves: a failure may quote what it failed on."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = record.getMessage()
+        if (kept := shown(said)) != said:
+            record.msg, record.args = kept, None
+        if record.exc_info and record.exc_info[0] is not None:
+            traceback = "".join(format_exception(record.exc_info[1]))
+            if (kept := shown(traceback)) != traceback:
+                record.exc_text, record.exc_info = kept.rstrip("\n"), None
+        return True
+
+
+_log_filter = _LogFilter()

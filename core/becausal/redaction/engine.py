@@ -1,0 +1,87 @@
+"""The matching of patterns, in time linear in the text.
+
+RE2 builds an automaton of all patterns at once: it reads each byte once whatever it is told to look for, so neither a
+hostile text nor a careless pattern can hold the app up (`re` backtracks, and takes forty times as long on ordinary
+text). Where RE2 cannot be had the same patterns go through `re`; they nest no repetitions, so that stays bounded.
+
+Patterns are ASCII and are matched against bytes: what stands in a store is bytes, and UTF-8 keeps ASCII apart from all
+else.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import re
+from typing import Any, Protocol
+
+__all__ = ["Found", "Pattern", "compiled", "linear"]
+
+MAX_MEMORY = 64 << 20
+"""Bytes that RE2 may take for one automaton; beyond, it begins it anew and grows slower, never wrong."""
+
+
+class Found(Protocol):
+    """One match."""
+
+    @property
+    def lastindex(self) -> int:
+        """The number of the group that matched: each alternative has one."""
+
+    def span(self, group: int = 0, /) -> tuple[int, int]:
+        """Return where a group matched."""
+
+
+class Pattern(Protocol):
+    """A compiled pattern."""
+
+    def search(self, text: bytes, pos: int = 0, /) -> Any:
+        """Return the first match from a place on, a `Found`; None where there is none."""
+
+
+def compiled(pattern: str, *, by_re2: bool = True) -> Pattern:
+    """Return a pattern that is ready to be looked for in bytes.
+
+    Raises:
+        ValueError: neither engine can read it.
+    """
+    made: Pattern
+    re2 = _re2()
+    try:
+        if re2 is not None and by_re2:
+            made = re2.compile(pattern.encode("latin-1"), _options(re2))
+        else:
+            made = re.compile(pattern.encode("latin-1"))
+    except (re.error, ValueError, getattr(re2, "error", re.error)) as flaw:
+        raise ValueError(f"{pattern!r} is no pattern: {flaw}") from None
+    return made
+
+
+def linear(pattern: str) -> Any:
+    """Return a pattern for texts, used like one of `re`, that takes linear time; None where RE2 cannot read it."""
+    re2 = _re2()
+    if re2 is None:
+        return None
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)
+    except re2.error:
+        return None
+
+
+@functools.cache
+def _re2() -> Any:
+    """Return the module, imported when the first pattern is compiled; None on a platform that it is not made for."""
+    try:
+        return importlib.import_module("re2")
+    except ImportError:
+        return None
+
+
+def _options(re2: Any) -> Any:
+    options = re2.Options()
+    options.encoding = options.Encoding.LATIN1
+    options.log_errors = False
+    options.max_mem = MAX_MEMORY
+    return options

@@ -1,0 +1,162 @@
+"""Secrets found in texts and under names, and what stands for each.
+
+A text is read by one automaton of all kinds; what it finds is checked by what the kind knows more of it. What only its
+surroundings gave away is remembered, so that a bare copy of it is found later on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from becausal.redaction.engine import compiled
+from becausal.redaction.keys import (
+    WORDS,
+    is_placeholder,
+    kind_of_key,
+    looks_secret,
+    worth_remembering,
+)
+from becausal.redaction.kinds import Kind
+from becausal.redaction.known import Known
+from becausal.redaction.marker import MARKER, Marking
+from becausal.redaction.own import Own, replacing
+
+__all__ = ["Finder", "sieve"]
+
+BEFORE = 48
+"""Bytes in front of what is found that tell what it is."""
+
+_OURS = re.compile(rb"\[redacted:[a-z_]*:?$")
+"""How a place begins that lies within a marker."""
+
+
+class Finder:
+    """Replaces secrets in texts. What users added may raise; nothing else does."""
+
+    def __init__(
+        self,
+        kinds: Sequence[Kind],
+        *,
+        own: Sequence[Own],
+        keys: Sequence[str],
+        builtin_keys: bool,
+        folder: Path | None,
+        by_re2: bool,
+    ) -> None:
+        self.known = Known()
+        self.own = [replacing(one, self.replace) for one in own]
+        self._kinds = tuple(kinds)
+        self._keys = frozenset(map(_plain, keys))
+        self._kind_of_key = kind_of_key if builtin_keys else _of_no_kind
+        self._all = compiled("|".join(kind.pattern for kind in kinds), by_re2=by_re2) if kinds else None
+        self._marking = Marking(folder)
+
+    def text(self, text: str) -> str:
+        """Return a text without secrets; the same object where there are none."""
+        for own in self.own:
+            text = own(text)
+        data = text.encode("utf-8", "surrogatepass")
+        kept = self.raw(data)
+        return text if kept is data else kept.decode("utf-8", "surrogatepass")
+
+    def raw(self, content: bytes) -> bytes:
+        """Return bytes without secrets; the same object where there are none."""
+        if self._all is not None and self._all.search(content) is not None:
+            content = self._by_kinds(content)
+        return self.known.replaced(content) if self.known.stands_in(content) else content
+
+    def finds_in(self, content: bytes) -> bool:
+        """Return whether bytes may hold a secret, what users added apart."""
+        return (self._all is not None and self._all.search(content) is not None) or self.known.stands_in(
+            content
+        )
+
+    def is_secret_key(self, key: str) -> bool:
+        """Return whether what stands under a name may be secret."""
+        return self._kind_of_key(key) is not None or (bool(self._keys) and _plain(key) in self._keys)
+
+    def under(self, key: str, value: str | bytes | int) -> str | bytes | int:
+        """Return what may be kept of a value that stands under a name which says that it may be secret."""
+        kind, strong = self._kind_of_key(key) or ("secret", True)
+        if isinstance(value, int):
+            return self.replace(kind, str(value)) if strong else value
+        text = value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+        kept = self._under(kind, strong, text)
+        return kept if isinstance(value, str) else kept.encode("utf-8", "surrogateescape")
+
+    def replace(self, kind: str, secret: str) -> str:
+        """Return the marker of a secret, and remember it."""
+        data = secret.encode("utf-8", "surrogatepass")
+        kind = self._own_kind(data) or kind
+        marker = self.known.marker(data) or self._marking.marker(kind, data)
+        if worth_remembering(secret):
+            self.known.add(secret, marker)
+        return marker
+
+    def _under(self, kind: str, strong: bool, text: str) -> str:
+        if is_placeholder(text) or MARKER.fullmatch(text) or (not strong and not looks_secret(text)):
+            return self.text(text)
+        scheme, space, rest = text.partition(" ")
+        if kind == "authorization" and space and scheme.isalpha() and rest and " " not in rest:
+            return f"{scheme} {rest if MARKER.fullmatch(rest) else self.replace(kind, rest)}"
+        return self.replace(kind, text)
+
+    def _by_kinds(self, data: bytes) -> bytes:
+        assert self._all is not None
+        pieces: list[bytes] = []
+        at = copied = 0
+        while (found := self._all.search(data, at)) is not None:
+            kind = self._kinds[found.lastindex - 1]
+            start, end = found.span(found.lastindex)
+            before = data[max(copied, start - BEFORE) : start]
+            is_ours = _OURS.search(before) is not None or data.startswith(b"[redacted:", start)
+            inside = None if is_ours else kind.check(before, data[start:end])
+            if inside is None:
+                # What follows a name may be secret by its own form.
+                at = start if start > found.span()[0] else max(end, at + 1)
+                continue
+            at = start + inside[1]
+            pieces.append(data[copied : start + inside[0]])
+            pieces.append(self._marked(kind, before, data[start + inside[0] : at]))
+            copied = at
+        return b"".join([*pieces, data[copied:]]) if pieces else data
+
+    def _marked(self, kind: Kind, before: bytes, secret: bytes) -> bytes:
+        name = kind.name if kind.kind_of is None else kind.kind_of(before)
+        if kind.remembered:
+            return self.replace(name, secret.decode("utf-8", "surrogateescape")).encode()
+        if kind.name == "card":
+            secret = secret.replace(b" ", b"").replace(b"-", b"")
+        return self._marking.marker(name, secret).encode()
+
+    def _own_kind(self, secret: bytes) -> str | None:
+        """Return the kind that a secret is of by its own form, whatever it stands under."""
+        found = None if self._all is None else self._all.search(secret)
+        if found is None or found.span(found.lastindex) != (0, len(secret)):
+            return None
+        kind = self._kinds[found.lastindex - 1]
+        return None if kind.remembered or kind.check(b"", secret) != (0, len(secret)) else kind.name
+
+
+def sieve(kinds: Sequence[Kind], keys: Sequence[str], *, builtin_keys: bool) -> str:
+    """Return what finds every body that may hold a secret: a kind's form, or a name and then a value's head."""
+    names = [*([WORDS] if builtin_keys else []), *map(_loose, keys)]
+    heads = r"[\xa1-\xbf\x91-\x9f\xc4-\xc9\xcc-\xd3\xd8-\xdd]"
+    by_name = [rf"(?i:{'|'.join(names)}){heads}"] if names else []
+    # A number of a card, kept as a number.
+    return "|".join([*(kind.sieve for kind in kinds), *by_name, r"\xcf\x00[\x00-\x23]"])
+
+
+def _of_no_kind(_: str) -> tuple[str, bool] | None:
+    return None
+
+
+def _loose(key: str) -> str:
+    """Return a pattern for a name, however its words are joined."""
+    return "[ _.-]?".join(re.findall("[A-Za-z0-9]+", key)) or re.escape(key.encode().decode("latin-1"))
+
+
+def _plain(key: str) -> str:
+    return "".join(filter(str.isalnum, key.lower()))

@@ -1,0 +1,77 @@
+"""What stands in a secret's place: `[redacted:api_key:9f3a61c2]`.
+
+The eight digits are of an HMAC-SHA256 under a key of this installation: one secret has one marker, so that content can
+be followed without it, and nobody without the key can try guesses against it. The key is `BECAUSAL_REDACTION_KEY`, else
+a file beside the store that its owner alone can read, made when the first secret is met.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+__all__ = ["KEY_FILE", "MARKER", "Marking", "markers_in"]
+
+KEY_FILE: Final = "redaction.key"
+MARKER: Final = re.compile(r"\[redacted:([a-z_]+):([0-9a-f]{8})\]")
+
+
+class Marking:
+    """Makes markers."""
+
+    def __init__(self, folder: Path | None, environ: Mapping[str, str] = os.environ) -> None:
+        """Make one.
+
+        Args:
+            folder: where the key's file is or will be; None: a key of this process's own.
+        """
+        self._folder = folder
+        given = environ.get("BECAUSAL_REDACTION_KEY")
+        self._key = given.encode("utf-8", "surrogateescape") if given else None
+
+    def marker(self, kind: str, secret: bytes) -> str:
+        """Return what stands for a secret."""
+        # A key of several lines is the same in JSON, where its ends of lines are written out.
+        said = secret.replace(b"\\n", b"\n").replace(b"\\r", b"").replace(b"\r", b"")
+        return f"[redacted:{kind}:{hmac.new(self.key, said, hashlib.sha256).hexdigest()[:8]}]"
+
+    @property
+    def key(self) -> bytes:
+        """The key, made if there is none yet."""
+        if self._key is None:
+            self._key = secrets.token_bytes(32) if self._folder is None else _kept_key(self._folder)
+        return self._key
+
+
+def markers_in(text: str) -> list[str]:
+    """Return the markers in a text, in its order, each as often as it stands there."""
+    return [found.group() for found in MARKER.finditer(text)]
+
+
+def _kept_key(folder: Path) -> bytes:
+    """Return the key of an installation; where no file can be made or read, one of this process's own."""
+    fresh = secrets.token_bytes(32)
+    path = folder / KEY_FILE
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        # Written whole under a name of its own, then linked: whoever reads the file sees all of a key.
+        made = folder / f".{KEY_FILE}.{secrets.token_hex(8)}"
+        try:
+            with open(os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+                file.write(fresh.hex().encode())
+            with contextlib.suppress(FileExistsError):
+                os.link(made, path)
+        finally:
+            made.unlink(missing_ok=True)
+    with contextlib.suppress(OSError, ValueError):
+        found = bytes.fromhex(path.read_text("ascii"))
+        if len(found) == 32:
+            return found
+    return fresh

@@ -1,0 +1,192 @@
+"""What redacts: values as they are encoded, and texts.
+
+An encoded body is read once by one automaton of all kinds; only where that finds something is the body taken apart and
+its texts rewritten. A body that was read before is known by its digest.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import ormsgpack
+
+from becausal import settings
+from becausal.canonical.wire import digest_of
+from becausal.redaction.chunks import whole
+from becausal.redaction.engine import compiled
+from becausal.redaction.finder import Finder, sieve
+from becausal.redaction.kinds import KINDS, Kind
+from becausal.redaction.marker import MARKER
+from becausal.redaction.own import Own
+from becausal.redaction.wire import rewritten
+
+__all__ = ["FAILED", "WITHHELD", "Redactor"]
+
+log: logging.Logger = logging.getLogger("becausal")
+
+WITHHELD: Final = "[redacted:withheld]"
+"""What stands for content that could not be looked through."""
+
+FAILED: Final = "redaction failed"
+"""The reason under which such content is counted as a gap."""
+
+MOST_NAMES = 1024
+
+MOST_DONE = 8192
+"""Bodies of which it is remembered what became of them."""
+
+
+class Redactor:
+    """Replaces secrets. Safe to be used by several threads; never raises."""
+
+    def __init__(
+        self,
+        *,
+        kinds: Sequence[Kind] = KINDS,
+        own: Sequence[Own] = (),
+        keys: Sequence[str] = (),
+        builtin_keys: bool = True,
+        folder: Path | None = None,
+        by_re2: bool = True,
+    ) -> None:
+        """Make one.
+
+        Args:
+            kinds: what is secret by its form.
+            own: what users add.
+            keys: names of fields whose values are secret.
+            builtin_keys: whether the names that becausal knows are such, too.
+            folder: where the key of the markers is kept; None: nowhere.
+            by_re2: whether RE2 is used where it is there.
+
+        Raises:
+            ValueError: a pattern is none.
+        """
+        self.on_found: Callable[[Counter[str]], object] = lambda kinds: None
+        """Told how many values of which kinds were replaced."""
+        self.on_failure: Callable[[str], object] = lambda reason: None
+        """Told the reason when content was withheld."""
+        self._finder = Finder(
+            kinds, own=own, keys=keys, builtin_keys=builtin_keys, folder=folder, by_re2=by_re2
+        )
+        self._sieve = compiled(sieve(kinds, keys, builtin_keys=builtin_keys), by_re2=by_re2)
+        self._done: dict[bytes, bytes | None] = {}
+        self._done_at = 0
+        self._names: dict[str, str] = {}
+        self._names_at = 0
+        self._has_failed = False
+
+    @property
+    def version(self) -> int:
+        """Grows when a secret was met that has to be looked for elsewhere as well."""
+        return self._finder.known.version
+
+    def is_secret_key(self, key: str) -> bool:
+        """Return whether what stands under a name may be secret."""
+        return self._finder.is_secret_key(key)
+
+    def body(self, body: bytes, digest: bytes | None = None) -> bytes:
+        """Return a canonical body without secrets; the same object where there are none.
+
+        Args:
+            digest: its digest, if the caller has it.
+        """
+        if self._finder.known.version != self._done_at:  # what was clean may hold what is known by now
+            self._done, self._done_at = {}, self._finder.known.version
+        key = digest_of(body) if digest is None else digest
+        done = self._done.get(key, body)
+        if done is not body:
+            return body if done is None else done
+        kept = self._rewritten(body) if self._finder.own or self._may_hold(body) else body
+        if len(self._done) >= MOST_DONE:
+            self._done = {}
+        self._done[key] = None if kept is body else kept
+        return kept
+
+    def text(self, text: str) -> str:
+        """Return a text without secrets; the same object where there are none."""
+        try:
+            kept = self._finder.text(text)
+        except Exception as failure:
+            kept = self._withheld(failure)
+        if kept is not text:
+            self._tell(text.encode("utf-8", "replace"), kept.encode("utf-8", "replace"))
+        return kept
+
+    def under(self, name: str, text: str) -> str:
+        """Return what may be kept of a text that stands under a name."""
+        if not self.is_secret_key(name):
+            return self.text(text)
+        kept = str(self._finder.under(name, text))
+        if kept is not text:
+            self._tell(text.encode("utf-8", "replace"), kept.encode("utf-8", "replace"))
+        return kept
+
+    def name(self, name: str) -> str:
+        """Return a name without secrets; for names that come again and again."""
+        if self.version != self._names_at or len(self._names) > MOST_NAMES:
+            self._names, self._names_at = {}, self.version
+        kept = self._names.get(name)
+        if kept is None:
+            kept = self.text(name)
+            self._names[name] = kept
+        return kept
+
+    def finds_in(self, text: str) -> bool:
+        """Return whether a text may hold a secret; True where only `text` can tell."""
+        return bool(self._finder.own) or self._finder.finds_in(text.encode("utf-8", "surrogatepass"))
+
+    def joined(self, pieces: Sequence[str]) -> str | None:
+        """Return what may be kept of a text that came in pieces, if a secret lies across their borders; else None."""
+        whole = "".join(pieces)
+        if not self.finds_in(whole):
+            return None
+        kept = self.text(whole)
+        return None if kept == "".join(map(self.text, pieces)) else kept
+
+    def pieces(self, items: list[object]) -> list[object]:
+        """Return a stream's pieces without the secrets that lie across them; see `becausal.redaction.chunks`."""
+        return whole(items, self)
+
+    def _may_hold(self, body: bytes) -> bool:
+        return self._sieve.search(body) is not None or self._finder.known.stands_in(body)
+
+    def _rewritten(self, body: bytes) -> bytes:
+        try:
+            before = self.version
+            kept = rewritten(body, self._finder)
+            if self.version != before:  # its later texts told of secrets in its earlier ones
+                kept = rewritten(kept, self._finder)
+        except Exception as failure:
+            kept = ormsgpack.packb(self._withheld(failure))
+        if kept == body:
+            return body
+        self._tell(body, kept)
+        return kept
+
+    def _tell(self, given: bytes, kept: bytes) -> None:
+        found = _kinds_in(kept)
+        found.subtract(_kinds_in(given))
+        if some := +found:
+            self.on_found(some)
+
+    def _withheld(self, failure: Exception) -> str:
+        if settings.is_strict() and not self._finder.own:
+            raise failure
+        if not self._has_failed:
+            self._has_failed = True
+            # Not what it says: it may quote what it failed on.
+            log.error(
+                "becausal withholds what it could not look through for secrets: %s",
+                type(failure).__qualname__,
+            )
+        self.on_failure(FAILED)
+        return WITHHELD
+
+
+def _kinds_in(data: bytes) -> Counter[str]:
+    return Counter(found[1] for found in MARKER.finditer(data.decode("latin-1")))

@@ -1,0 +1,133 @@
+"""What is secret is found, whatever stands around it; what only looks like it stays."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.redaction.secrets import HARMLESS, IN_CONTEXT, PEM, SECRETS
+
+from becausal.canonical import decode, encode
+from becausal.redaction.cards import is_card
+from becausal.redaction.kinds import IBAN, KINDS
+from becausal.redaction.marker import MARKER
+from becausal.redaction.redactor import Redactor
+
+BARE = [(kind, secret) for kind, secrets in SECRETS.items() for secret in secrets]
+SAID = [(kind, text, secret) for kind, texts in IN_CONTEXT.items() for text, secret in texts]
+ENGINES = [True, False]
+
+
+def redacted(value: object, redactor: Redactor) -> object:
+    encoded = encode(value, redactor)
+    return decode(encoded.body, dict(encoded.parts).get)
+
+
+@pytest.mark.parametrize("by_re2", ENGINES, ids=["re2", "re"])
+@pytest.mark.parametrize(("kind", "secret"), BARE)
+def test_a_secret_is_found_in_the_middle_of_a_text(kind: str, secret: str, by_re2: bool) -> None:
+    kept = Redactor(by_re2=by_re2).text(f"before {secret} after")
+
+    found = MARKER.search(kept)
+    assert found is not None, kept
+    assert found[1] == kind
+    assert kept == f"before {found[0]} after" or kind == "private_key"
+
+
+@pytest.mark.parametrize("by_re2", ENGINES, ids=["re2", "re"])
+@pytest.mark.parametrize(("kind", "text", "secret"), SAID)
+def test_what_stands_around_a_secret_gives_it_away_and_stays(
+    kind: str, text: str, secret: str, by_re2: bool
+) -> None:
+    kept = Redactor(by_re2=by_re2).text(text.format(secret))
+
+    found = MARKER.search(kept)
+    assert found is not None, kept
+    assert found[1] == kind
+    assert kept == text.format(found[0])
+
+
+@pytest.mark.parametrize("by_re2", ENGINES, ids=["re2", "re"])
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_only_looks_like_a_secret_stays(text: str, by_re2: bool) -> None:
+    redactor = Redactor(by_re2=by_re2)
+
+    assert redactor.text(text) == text
+    assert redacted({"a": [text, {"b": text}]}, redactor) == {"a": [text, {"b": text}]}
+
+
+@pytest.mark.parametrize(("kind", "secret"), BARE)
+def test_a_secret_is_found_wherever_it_stands_in_a_value(kind: str, secret: str) -> None:
+    """Texts of every length: what stands before a text in an encoded body may look like a letter."""
+    for length in (0, 1, 15, 16, 40, 60, 200, 600):
+        value = {
+            "k": [secret + " " + "a" * length],
+            "t": ("x", {"u": secret}),
+            secret: 1,
+            "b": secret.encode(),
+            "n": {secret},
+        }
+        encoded = encode(value, Redactor())
+        every = b"".join([encoded.body, *(body for _, body in encoded.parts)])
+        assert secret.encode() not in every
+        assert b"[redacted:" + kind.encode() in every
+
+
+def test_one_secret_has_one_marker_whatever_gave_it_away() -> None:
+    redactor = Redactor()
+    key = SECRETS["openai_key"][0]
+
+    texts = [f"use {key}", f"api_key={key}", json.dumps({"api_key": key}), f"Authorization: Bearer {key}"]
+    markers = {MARKER.search(redactor.text(text))[0] for text in texts}  # type: ignore[index]
+    value = redacted({"api_key": key, "authorization": f"Bearer {key}"}, redactor)
+
+    assert len(markers) == 1
+    marker = markers.pop()
+    assert value == {"api_key": marker, "authorization": f"Bearer {marker}"}
+
+
+def test_a_private_key_is_one_secret_whether_its_lines_are_written_out_or_not() -> None:
+    redactor = Redactor()
+
+    assert redactor.text(PEM) == redactor.text(PEM.replace("\n", "\\n"))
+
+
+def test_what_is_redacted_stays_as_it_is_when_it_is_redacted_again() -> None:
+    redactor = Redactor()
+    value = {
+        "password": "Tr0ub4dor-3",
+        "note": "password=Tr0ub4dor-3, api_key: k-83hd72hs, Bearer mF_9.B5f-4.1JqM",
+        "headers": [("authorization", "Bearer abcdef99-1")],
+    }
+
+    once = redacted(value, redactor)
+
+    assert redacted(once, redactor) == once
+    assert redacted(once, Redactor()) == once
+    assert redactor.text(str(once)) == str(once)
+
+
+def test_a_card_is_found_as_a_number_too() -> None:
+    assert is_card("4111111111111111")
+    value = redacted(
+        {"card": int("4111" + "1" * 12), "order": 4111111111111112, "ns": 1732282800000000000}, Redactor()
+    )
+
+    assert isinstance(value, dict)
+    assert MARKER.fullmatch(value.pop("card"))
+    assert value == {"order": 4111111111111112, "ns": 1732282800000000000}
+
+
+def test_an_account_is_redacted_only_where_that_was_asked_for() -> None:
+    account = "DE89 3704 0044 0532 0130 00"
+
+    assert Redactor().text(account) == account
+    assert MARKER.fullmatch(Redactor(kinds=(*KINDS, IBAN)).text(account))
+    assert Redactor(kinds=(*KINDS, IBAN)).text("DE89 3704 0044 0532 0130 01") == "DE89 3704 0044 0532 0130 01"
+
+
+def test_every_kind_has_an_example_and_a_source() -> None:
+    shown = {*SECRETS, *IN_CONTEXT, "quoted", "assigned", "told", "url_password"}
+
+    assert {kind.name for kind in KINDS} <= shown
+    assert all(kind.source for kind in KINDS)
