@@ -112,7 +112,8 @@ def _judged(key: str) -> tuple[str, bool] | None:
 
 _PLACEHOLDER = re.compile(
     r"(?i)(?:none|null|nil|true|false|str|string|secretstr|text|example|changeme|hidden|required|optional|redacted|masked"
-    r"|[*•x.\-_ ]*|<[^>]*>|\$?\{[^}]*\}|\$[A-Za-z_]+|%\(?[a-z_]*\)?s?|your[ _-].*|\*+|\[redacted:.*|~?(?:/[a-z][a-z0-9_.-]*)+/?"
+    r"|[*•x.\-_ ]*|<[^>]*>|\$?\{[^}]*\}|\$[A-Za-z_]+|%\(?[a-z_]*\)?s?|your[ _-].*|\*+|\[redacted:.*"
+    r"|~?(?:/[a-z][a-z0-9_.-]*)+/?"
     r"|.*\*\*\*\*.*)"
 )
 
