@@ -5,7 +5,10 @@
     run.blame("20 million").segments[0].origin
 
 A run is read whole when it is got, and its payloads' bodies when somebody asks for them; so the store that
-it came from stays open for as long as the run is used.
+it came from stays open for as long as the run is used. Of a chain of a million steps a part is enough:
+
+    run = runs.last(last=10_000)       # the last ten thousand steps; `run.part` says what is loaded
+    run.why("4f1c…")                   # what led to a step is loaded when it is asked about
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ from becausal.findings.departures import departures
 from becausal.findings.scene import Scene
 from becausal.graph import Graph
 from becausal.graph.edge import Edge
+from becausal.graph.part import Part
 from becausal.handoff import Handoff
 from becausal.logline import LogLine, lines_of
 from becausal.memory_view import Held, MemoryView
@@ -61,16 +65,29 @@ Asked = Step | Handoff | ToolCall | Decision | str
 class Run:
     """One recorded chain."""
 
-    def __init__(self, chain_id: str, steps: list[Step], *, store: Store | None = None) -> None:
+    def __init__(
+        self, chain_id: str, steps: Iterable[Step], *, store: Store | None = None, part: Part | None = None
+    ) -> None:
         self.chain_id = chain_id
         self.store = store
         """Where it came from, and its payloads' bodies are; None of a run that was put together from steps."""
-        self.graph = Graph(steps)
+        self.graph = Graph(steps, part)
         """The causal graph; `graph.to_networkx()` gives it to networkx."""
+        self._reached: tuple[str, Run] | None = None
+
+    @classmethod
+    def of_part(cls, part: Part) -> Run:
+        """Return the run that a part of a chain makes."""
+        return cls(part.chain_id, part.steps, store=part.store, part=part)
+
+    @property
+    def part(self) -> Part | None:
+        """Which part of the chain is loaded; None: all of it."""
+        return self.graph.part
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Every step, in `seq` order."""
+        """Every step that is loaded, in `seq` order."""
         return self.graph.nodes
 
     @property
@@ -142,7 +159,8 @@ class Run:
     @cached_property
     def orphans(self) -> tuple[Orphan, ...]:
         """Work that belongs to this run without a living link to it: lost threads, callbacks, messages nobody read."""
-        return orphaned.orphans_of(self.chain_id, self.graph, self.store)
+        # Who has an orphan's content is told from all that a run has.
+        return () if self.part is not None else orphaned.orphans_of(self.chain_id, self.graph, self.store)
 
     def joined(self) -> Run:
         """Return this run with its orphans in it, so that `blame`, `why` and `impact` see them too."""
@@ -173,8 +191,14 @@ class Run:
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """What is wrong, in the order in which it entered."""
+        """What is wrong, in the order in which it entered.
+
+        Of a part of a run: what is shown by what is loaded. That something was lost, or that nobody had said it, is
+        known of a whole run alone.
+        """
         found = finding_out.find(self.graph, self.handoffs)
+        if self.part is not None:
+            return found
         lost = orphaned.findings_of(self.orphans)
         strayed = departures(self.graph, self.store)
         return tuple(sorted((*found, *lost, *strayed), key=finding_out.place)) if lost or strayed else found
@@ -183,6 +207,21 @@ class Run:
     def health(self) -> Health:
         """One verdict on the run as a whole, with its reasons: `assert becausal.last_run().health.ok`."""
         return judge_health(self)
+
+    def _reaching(self, of: Step | Handoff | str | None) -> Run:
+        """Return this run with what led to a step; that is loaded where only a part of the chain was."""
+        if self.part is None:
+            return self
+        if isinstance(of, str) and of not in self.graph and self.part.has_beginning(of):
+            step_id = of
+        else:
+            step = self.graph.output_step if of is None else self.graph.step(of)
+            if step is None:
+                return self
+            step_id = step.id
+        if self._reached is None or self._reached[0] != step_id:
+            self._reached = step_id, Run.of_part(self.part.reaching(step_id))
+        return self._reached[1]
 
     def step(self, id: str) -> Step:
         """Return a step by its id or by the beginning of it.
@@ -198,7 +237,8 @@ class Run:
         Raises:
             StepNotFoundError: there is no such step, or no output.
         """
-        return lineage.why(self.graph, _named_step(of))
+        named = _named_step(of)
+        return lineage.why(self._reaching(named).graph, named)
 
     def impact(self, of: Asked) -> Lineage:
         """Return everything downstream of a step or of a handoff.
@@ -218,7 +258,8 @@ class Run:
         Raises:
             StepNotFoundError: there is no such step.
         """
-        return blaming.blame(self.graph, None if text is None else str(text), of=_named_step(of))
+        named = _named_step(of)
+        return blaming.blame(self._reaching(named).graph, None if text is None else str(text), of=named)
 
     def root_cause(self, of: Asked | None = None, *, text: str | int | float | None = None) -> list[Suspect]:
         """Return who may have caused what is wrong, the likeliest first; empty where nothing speaks against anybody.
@@ -247,6 +288,7 @@ class Run:
             BecausalError: `model` needs model2vec, which is not installed; or `embed` returned no vectors.
         """
         chosen = embed if model is None else embedder(model)
+        self._must_be_whole("what became of a request is told from beginning to end")
         scene = Scene(self.graph, self.handoffs)
         return drift(self.graph, self.handoffs, scene.stated, (scene.answer_facts, scene.answer), chosen)
 
@@ -269,6 +311,7 @@ class Run:
             CassetteError: it cannot be written, or there is something that is no cassette.
             StoreError: the store cannot be read.
         """
+        self._must_be_whole("a cassette has a run whole")
         known = self.store
         events = () if known is None else known.memory_events()
         reads = () if known is None else known.memory_reads()
@@ -303,6 +346,7 @@ class Run:
         Raises:
             ReplayError: it cannot be replayed so; says why. Nothing has run.
         """
+        self._must_be_whole("a replay runs from beginning to end")
         return replay(
             self,
             lambda chain_id, store: Run(chain_id, store.load(chain_id), store=store),
@@ -373,8 +417,13 @@ class Run:
             self.replay, app, edit, live, standin=standin, network=network, timeout=timeout
         )
 
+    def _must_be_whole(self, why: str) -> None:
+        if self.part is not None:
+            raise BecausalError(f"{why}, and only a part of this run is loaded: load all, runs.get(chain_id)")
+
     def __repr__(self) -> str:
-        return f"<Run {self.chain_id[:8]} {self.name!r}: {len(self.steps)} steps, {self.status}>"
+        of_all = "" if self.part is None else f" of {self.part.of_all}"
+        return f"<Run {self.chain_id[:8]} {self.name!r}: {len(self.steps)}{of_all} steps, {self.status}>"
 
 
 @overload

@@ -14,6 +14,7 @@ from becausal.cassette import is_cassette
 from becausal.cassette.store import CassetteStore
 from becausal.errors import RunNotFoundError
 from becausal.finding import Finding
+from becausal.graph.part import Part, Window
 from becausal.instrument import active_store, flush, store_url_in_use
 from becausal.memory_view import Held
 from becausal.replay.session import REPLAYS
@@ -40,27 +41,68 @@ class Runs:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    def last(self) -> Run:
+    def last(
+        self,
+        *,
+        last: int | None = None,
+        around: str | None = None,
+        since: dt.datetime | None = None,
+        until: dt.datetime | None = None,
+    ) -> Run:
         """Return the newest run; of work that lost its link while another run was under way, that run.
+
+        With one of the arguments, a part of it, as `get` does.
 
         Raises:
             RunNotFoundError: there is none yet.
         """
-        infos = [*islice(self._newest(but=ASIDE), MOST_NAMED)]
-        if not infos:
-            raise RunNotFoundError(self._nothing_yet())
-        return self._load(self._not_within_another(infos))
+        return self._load(self.info(), Window(last, around, since, until))
 
-    def get(self, chain_id: str) -> Run:
-        """Return a run by its chain id or by the beginning of it.
+    def get(
+        self,
+        chain_id: str,
+        *,
+        last: int | None = None,
+        around: str | None = None,
+        since: dt.datetime | None = None,
+        until: dt.datetime | None = None,
+    ) -> Run:
+        """Return a run by its chain id or by the beginning of it; with one of the arguments, a part of it.
+
+        A part has what encloses its steps, too, and what the run put out. What led to a step is loaded when it is asked
+        about (`why`, `blame`), and `run.part` says what is loaded. A run no longer than that is loaded whole.
+
+        Args:
+            chain_id: its id, or the beginning of it.
+            last: at most so many steps, the last ones; with `around`, so many around that one, most of them before it.
+            around: a step's id, or the beginning of it.
+            since: only what started then or later.
+            until: only what started then or earlier.
+
+        Raises:
+            RunNotFoundError: no run, or more than one, answers to it.
+            StepNotFoundError: there is no step to load around.
+        """
+        return self._load(self.info(chain_id), Window(last, around, since, until))
+
+    def info(self, chain_id: str | None = None) -> ChainInfo:
+        """Return what there is of a run, by its chain id or by the beginning of it, without loading it.
+
+        Args:
+            chain_id: None for the newest run.
 
         Raises:
             RunNotFoundError: no run, or more than one, answers to it.
         """
+        if chain_id is None:
+            infos = [*islice(self._newest(but=ASIDE), MOST_NAMED)]
+            if not infos:
+                raise RunNotFoundError(self._nothing_yet())
+            return self._not_within_another(infos)
         found = self.store.chains(prefix=chain_id, limit=MOST_NAMED + 1) if chain_id else []
         exact = [info for info in found if info.chain_id == chain_id]
         if len(exact or found) == 1:
-            return self._load((exact or found)[0])
+            return (exact or found)[0]
         if found:
             raise RunNotFoundError(
                 f"{chain_id!r} is the beginning of several chain ids; write more of it: {_named(found)}"
@@ -228,8 +270,13 @@ class Runs:
         holding = {one.chain_id: one.kind for one in links.under_way(newest.started_ns, limit=MOST_CHAINS)}
         return next((info for info in infos[1:] if holding.get(info.chain_id) in ON_ITS_OWN), newest)
 
-    def _load(self, info: ChainInfo) -> Run:
-        return Run(info.chain_id, self.store.load(info.chain_id), store=self.store)
+    def _load(self, info: ChainInfo, window: Window) -> Run:
+        is_whole = window == Window() or (
+            window == Window(last=window.last) and info.steps <= (window.last or 0)
+        )
+        if is_whole:
+            return Run(info.chain_id, self.store.load(info.chain_id), store=self.store)
+        return Run.of_part(Part.of(self.store, info.chain_id, window))
 
     def _nothing_yet(self) -> str:
         return (

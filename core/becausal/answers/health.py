@@ -145,6 +145,8 @@ def _unended(run: Recorded) -> Iterator[str]:
 
 def _unknown(run: Recorded) -> Iterator[str]:
     """Yield why not everything could be judged."""
+    if run.graph.part is not None:
+        yield f"{run.graph.part}; what lies outside was not judged."
     earlier = {cause.source_id for step in run.steps for cause in step.causes if cause.kind in GO_ON}
     lost = [name for name in run.graph.missing if name not in earlier]
     if lost:

@@ -38,6 +38,8 @@ class Lineage:
     dominators: tuple[Step, ...] = ()
     """The steps that every way passes, cause first: upstream, from what the run was given to `of`; downstream, from
     `of` to the run's output. Empty where there are ways around each of them."""
+    goes_on: tuple[Step, ...] = ()
+    """Of a run that is loaded in part: the steps whose way goes on in what is not loaded, in `seq` order."""
 
     @cached_property
     def grades(self) -> Mapping[str, Grade]:
@@ -81,9 +83,13 @@ def why(graph: Graph, of: Step | Handoff | str | None = None) -> Lineage:
     steps = graph.upstream(target)
     members = {step.id for step in steps} | {target.id}
     edges = [edge for step in (target, *steps) for edge in graph.in_edges(step) if edge.source.id in members]
-    return Lineage(
-        target, tuple(steps), _nearest_first(edges, target, steps), tuple(passed_by_all(graph, None, target))
+    part = graph.part
+    cut = (
+        () if part is None else tuple(sorted(filter(part.is_cut, (target, *steps)), key=lambda one: one.seq))
     )
+    # What is passed by all that is loaded need not be passed by all there is.
+    passed = () if cut else tuple(passed_by_all(graph, None, target))
+    return Lineage(target, tuple(steps), _nearest_first(edges, target, steps), passed, cut)
 
 
 def impact(graph: Graph, of: Step | Handoff | str) -> Lineage:
@@ -98,7 +104,8 @@ def impact(graph: Graph, of: Step | Handoff | str) -> Lineage:
     edges = [edge for step in (origin, *steps) for edge in graph.out_edges(step) if edge.target.id in members]
     output = graph.output_step
     passed = [] if output is None or output.id == origin.id else passed_by_all(graph, origin, output)
-    return Lineage(origin, tuple(steps), _nearest_first(edges, origin, steps), tuple(passed))
+    goes_on = () if graph.part is None else (origin,)  # nothing tells what later steps took from it
+    return Lineage(origin, tuple(steps), _nearest_first(edges, origin, steps), tuple(passed), goes_on)
 
 
 def passed_by_all(graph: Graph, origin: Step | None, goal: Step) -> list[Step]:

@@ -214,6 +214,7 @@ class Asking:
             list(arrival.candidates),
             arrival.in_transit,
             changes=changes,
+            goes_on=arrival.goes_on,
         )
 
 

@@ -29,6 +29,7 @@ MOST_MAKERS: Final = 64
 """So many earlier steps that produced a text are compared by what stands beside it there."""
 
 SIDES: Final[tuple[Side, ...]] = ("produced", "received")
+UNKNOWN: Final[Source] = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Arrival:
     """Where it came in: in what the origin produced, or in what it received."""
     candidates: tuple[Step, ...] = ()
     """Steps that may as well have brought it in: they produced the same, and nothing says whose was used."""
+    goes_on: bool = False
+    """Whether its way goes on before what is loaded of the chain: the origin is only where it comes in from there."""
 
 
 class Flow:
@@ -112,7 +115,8 @@ class Flow:
             came_from[place] = None if next_place is None else (next_place, grade)
             sources = list(self._sources(place))
             if not sources or (place.side == "received" and self._graph.parent(self._step(place)) is None):
-                ends.append((place, self._grade_of_way(place, came_from)))
+                surely = self._grade_of_way(place, came_from)
+                ends.append((place, "inferred" if not sources and self._goes_on(place) else surely))
             stack.extend((source, place, grade) for source, grade in reversed(sources) if source not in done)
         end, grade = min(ends, key=self._by_likeness if hints and len(ends) > 1 else _by_order(self._step))
         candidates = self._candidates(end, [place for place, known in ends if known != "inferred"])
@@ -331,6 +335,18 @@ class Flow:
         call = maker.attributes.get(semconv.TOOL_CALL_ID) if maker.kind == "tool" else None
         return isinstance(call, str) and self._graph.contents.answers(step.received, call)
 
+    def _goes_on(self, place: Place) -> bool:
+        """Return whether something that is not loaded may have brought the text to where nothing loaded did."""
+        step, part = self._step(place), self._graph.part
+        if part is None:
+            return False
+        if place.side == "produced" and step.kind != "handoff":
+            return step.id in part.torn
+        if part.is_cut(step):
+            return True
+        # What nobody above gave to a run is the user's; what came to a step within it, anybody may have said before.
+        return self._graph.parent(step) is not None and not part.has_all_before(step)
+
     # What is told of it
 
     def _grade_of_way(self, end: Place, came_from: dict[Place, tuple[Place, Grade] | None]) -> Grade:
@@ -344,7 +360,10 @@ class Flow:
         return worst(*grades)
 
     def _told(self, end: Place, grade: Grade, came_from: dict[Place, tuple[Place, Grade] | None]) -> Arrival:
-        origin, source = self._origins.of(self._step(end), end.side)
+        goes_on = grade == "inferred" and self._goes_on(end)
+        origin, source = (
+            (self._step(end), UNKNOWN) if goes_on else self._origins.of(self._step(end), end.side)
+        )
         steps = [origin]
         link: tuple[Place, Grade] | None = (end, grade)
         while link is not None:
@@ -362,8 +381,8 @@ class Flow:
         path = list({step.id: step for step in steps}.values())
         if path[-1].id != steps[-1].id:
             path.append(steps[-1])
-        in_transit = origin.kind == "handoff" and source == "unknown"
-        return Arrival(origin, source, tuple(path), grade, in_transit, end.side)
+        in_transit = origin.kind == "handoff" and source == UNKNOWN and not goes_on
+        return Arrival(origin, source, tuple(path), grade, in_transit, end.side, goes_on=goes_on)
 
 
 def _by_order(step: Callable[[Place], Step]) -> Callable[[tuple[Place, Grade]], tuple[bool, int, int]]:

@@ -64,7 +64,7 @@ class Origins:
 
     def is_continued(self, step: Step, kinds: Container[EdgeKind] = EVERY_KIND) -> bool:
         """Return whether a cause of a step stands in another run, as in a conversation that goes on."""
-        return any(cause.source_id not in self._graph and cause.kind in kinds for cause in step.causes)
+        return any(cause.kind in kinds and self._graph.is_foreign(cause.source_id) for cause in step.causes)
 
     def _going_on_around(self, step: Step) -> Step | None:
         """Return the work, around a step or itself, that goes on from what another run left."""

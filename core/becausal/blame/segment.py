@@ -51,6 +51,9 @@ class Segment:
     """The piece that it is a part of, if that as a whole came in elsewhere."""
     changes: list[Rewording] = field(default_factory=list)
     """What changed of its form on the way, in order."""
+    goes_on: bool = False
+    """Whether its way goes on before what is loaded of the run (`Run.part`): who brought it in is not known, and
+    `origin` is only the first step that is loaded on its way."""
     derived: Derived | None = None
     """How the origin reckoned it, and from what; None where it did not, or nothing shows it."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.text import Text
 
 from becausal.answers.report import FORMATS, incident, report
-from becausal.cli.command import FINE, FOUND, RUN, Answer, Commands, add_command, run_of
+from becausal.cli.command import FINE, FOUND, RUN, Answer, Commands, add_command, add_part, run_of
 from becausal.errors import BecausalError
 from becausal.views import diff
 from becausal.views import health as healths
@@ -19,9 +19,10 @@ __all__ = ["add_to"]
 
 def add_to(commands: Commands) -> None:
     """Add these commands."""
-    add_command(
+    judged = add_command(
         commands, "health", _health, "give a verdict on a run as a whole; exits with 1 unless it is well"
     )
+    add_part(judged)
     parted = add_command(commands, "diff", _diff, "show where two runs part, and what differs after that")
     parted.add_argument("other", metavar="RUN", help=f"the run to compare it with: {RUN}")
     written = add_command(commands, "report", _report, "write an incident report of a run")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -12,6 +14,7 @@ from rich.console import RenderableType
 from becausal import runs as loading
 from becausal.cassette import is_cassette
 from becausal.finding import SEVERITIES
+from becausal.graph.part import USUAL
 from becausal.run import Run
 from becausal.runs import Runs
 from becausal.settings import Settings
@@ -25,6 +28,7 @@ __all__ = [
     "Commands",
     "add_command",
     "add_fail_on",
+    "add_part",
     "by_findings",
     "run_of",
     "runs_of",
@@ -32,6 +36,9 @@ __all__ = [
 ]
 
 FINE, FOUND, WRONG_USE = 0, 1, 2
+
+MOST_WHOLE = 20_000
+"""Steps of a run that is loaded whole where nobody says what to load of it."""
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -71,6 +78,38 @@ def add_command(
     return command
 
 
+def add_part(command: argparse.ArgumentParser, *, usual: int = USUAL) -> None:
+    """Let a command's user say which part of a long run is loaded; a short one is loaded whole unless he says.
+
+    Args:
+        command: takes a run.
+        usual: so many of the last steps of a run of more than `MOST_WHOLE` are loaded where he does not.
+    """
+    part = command.add_argument_group(f"of a run of more than {MOST_WHOLE:,} steps, a part is loaded")
+    part.add_argument("--last", type=_count, metavar="N", help=f"the last N steps (default: {usual:,})")
+    part.add_argument("--around", metavar="STEP", help="the steps around one, most of them before it: its id")
+    for name, which in (("since", "later"), ("until", "earlier")):
+        told = f"what started at a time or {which}: 2026-11-22T14:00"
+        part.add_argument(f"--{name}", type=_moment, metavar="TIME", help=told)
+    part.add_argument("--whole", action="store_true", help="all steps, however many")
+    command.set_defaults(usual=usual)
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text} steps are none")
+    return count
+
+
+def _moment(text: str) -> dt.datetime:
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write it as 2026-11-22T14:00") from None
+    return moment.astimezone()  # without a zone it is this machine's
+
+
 def add_fail_on(command: argparse.ArgumentParser) -> None:
     """Let a command's user say which findings make it fail (see `by_findings`)."""
     command.add_argument(
@@ -103,7 +142,20 @@ def run_of(options: argparse.Namespace) -> Run:
     if is_cassette(options.run):
         return loading.open(options.run).last()
     runs = runs_of(options)
-    return runs.last() if options.run == "last" else runs.get(options.run)
+    info = runs.info(None if options.run == "last" else options.run)
+    asked = {name: getattr(options, name, None) for name in ("last", "around", "since", "until")}
+    is_long = hasattr(options, "usual") and info.steps > MOST_WHOLE
+    if getattr(options, "whole", False) or not (is_long or any(asked.values())):
+        return runs.get(info.chain_id)
+    if not any(asked.values()):
+        asked["last"] = options.usual
+    run = runs.get(info.chain_id, **asked)
+    if run.part is not None:
+        sys.stderr.write(
+            f"becausal: {run.part} (it has {info.errors:,} errors and {info.handoffs:,} handoffs in all); "
+            "--last, --around, --since and --until load others, --whole loads all\n"
+        )
+    return run
 
 
 def runs_of(options: argparse.Namespace) -> Runs:

@@ -15,6 +15,7 @@ from becausal.cli.command import (
     Commands,
     add_command,
     add_fail_on,
+    add_part,
     by_findings,
     run_of,
     runs_of,
@@ -34,6 +35,7 @@ def add_to(commands: Commands) -> None:
     )
     found.add_argument("run", nargs="?", default="last", metavar="RUN", help=f"{RUN} (default)")
     add_fail_on(found)
+    add_part(found)
     contracts = add_command(
         commands,
         "contracts",

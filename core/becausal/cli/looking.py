@@ -8,7 +8,16 @@ from rich.console import Group
 from rich.text import Text
 
 from becausal.blame import Blame
-from becausal.cli.command import Answer, Commands, add_command, add_fail_on, by_findings, run_of, runs_of
+from becausal.cli.command import (
+    Answer,
+    Commands,
+    add_command,
+    add_fail_on,
+    add_part,
+    by_findings,
+    run_of,
+    runs_of,
+)
 from becausal.errors import StepNotFoundError
 from becausal.run import Run
 from becausal.views import blame as blames
@@ -16,6 +25,9 @@ from becausal.views import json as jsons
 from becausal.views import logs, rootcause, text
 
 __all__ = ["add_to"]
+
+SHOWN = 200
+"""Steps of a long run that are shown where nobody says how many."""
 
 
 def add_to(commands: Commands) -> None:
@@ -25,6 +37,7 @@ def add_to(commands: Commands) -> None:
     runs.add_argument("--all", action="store_true", help="replays of runs, too")
     show = add_command(commands, "show", _show, "show a run as a tree, with its handoffs and decisions")
     add_fail_on(show)
+    add_part(show, usual=SHOWN)
     why = add_command(commands, "why", _why, "show everything that led to the output, or to a step")
     why.add_argument(
         "step",
@@ -44,6 +57,8 @@ def add_to(commands: Commands) -> None:
     called.add_argument("--failed", action="store_true", help="those that failed, or that a finding names")
     written = add_command(commands, "logs", _logs, "list what the app logged inside a run's steps")
     written.add_argument("--agent", metavar="NAME", help="only what one agent's steps logged")
+    for command in (why, blame, passed, called, written):
+        add_part(command)
 
 
 def _runs(options: argparse.Namespace) -> Answer:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from becausal.facts import remembering
-from becausal.finding import SEVERITIES, Finding
+from becausal.finding import SEVERITIES, Finding, FindingKind
 from becausal.findings.anomaly import anomalies
 from becausal.findings.confidence import of_confidence
 from becausal.findings.containment import with_containment
@@ -44,18 +44,43 @@ JUDGES: Final[tuple[Callable[[Scene], Iterable[Finding]], ...]] = (
     of_failures,
 )
 
+JUDGES_OF_A_PART: Final[tuple[Callable[[Scene], Iterable[Finding]], ...]] = (
+    of_handoffs,
+    of_contracts,
+    of_tools,
+    of_memory,
+    of_confidence,
+    of_failures,
+)
+"""Those whose evidence is what is there. That something was never said, or came to nobody, takes the whole run."""
+
+OF_THE_WHOLE: Final = frozenset[FindingKind](("handoff.injected", "handoff.lost"))
+
 
 def find(
     graph: Graph, handoffs: Sequence[Handoff], judges: Sequence[Callable[[Scene], Iterable[Finding]]] = JUDGES
 ) -> tuple[Finding, ...]:
     """Return a run's findings, in the order in which they entered; the worst first where they entered at once."""
     scene = Scene(graph, handoffs)
+    if graph.part is not None:
+        return _of_a_part(scene)
     with remembering():
         found = told_once([finding for judge in judges for finding in judge(scene)])
         # One fault of one step, seen by each of its receivers, is told once.
         found += contaminated(scene, found)
         found += anomalies(scene, found)
     found = with_containment(scene, found)
+    return _in_order(found)
+
+
+def _of_a_part(scene: Scene) -> tuple[Finding, ...]:
+    with remembering():
+        found = told_once([finding for judge in JUDGES_OF_A_PART for finding in judge(scene)])
+        found += contaminated(scene, found)
+    return _in_order([finding for finding in found if finding.kind not in OF_THE_WHOLE])
+
+
+def _in_order(found: Sequence[Finding]) -> tuple[Finding, ...]:
     once = {(f.kind, f.step.id, f.key, f.evidence): f for f in reversed(found)}
     return tuple(sorted(once.values(), key=place))
 

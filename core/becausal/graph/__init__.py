@@ -18,6 +18,7 @@ from becausal.graph.dataflow import data_edges
 from becausal.graph.edge import Edge
 from becausal.graph.index import Index
 from becausal.graph.order import Nesting, Order
+from becausal.graph.part import Part
 from becausal.handoff import Handoff
 from becausal.step import Step
 
@@ -42,7 +43,9 @@ class View(tuple[T_co, ...]):
 class Graph:
     """A chain's steps and edges. Wherever a step is asked for, its id or the beginning of it will do."""
 
-    def __init__(self, steps: Iterable[Step]) -> None:
+    def __init__(self, steps: Iterable[Step], part: Part | None = None) -> None:
+        self.part = part
+        """What of the chain is loaded; None: all of it."""
         self._steps = {step.id: step for step in sorted(steps, key=lambda step: (step.seq, step.id))}
         self.contents = Contents()
         """What the payloads say, each read once."""
@@ -92,9 +95,13 @@ class Graph:
             name
             for step in self.nodes
             for name in (step.parent_id, *(cause.source_id for cause in step.causes))
-            if name is not None and name not in self._steps
+            if name is not None and self.is_foreign(name)
         ]
         return tuple(dict.fromkeys(named))
+
+    def is_foreign(self, step_id: str) -> bool:
+        """Return whether an id is that of no step of this chain, loaded or not."""
+        return step_id not in self._steps and (self.part is None or not self.part.leaves_out(step_id))
 
     def step(self, of: Step | Handoff | str) -> Step:
         """Return a step by itself, by its handoff, by its id or the beginning of it, or by a name.
@@ -120,6 +127,11 @@ class Graph:
         if matches:
             raise StepNotFoundError(
                 f"{name!r} is the beginning of {len(matches)} steps: {few}{more}; write more of it"
+            )
+        if self.part is not None and self.part.has_beginning(name):
+            raise StepNotFoundError(
+                f"the step {name} is in this run, and not among the {len(self._steps)} that are loaded: load those "
+                f"around it (runs.get(…, around={name!r}), or --around {name})"
             )
         raise StepNotFoundError(f"this run has no step {name!r}; it has {len(self._steps)}: {few}{more}")
 

@@ -7,7 +7,7 @@ last ones, those of an hour, what is within a step.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
@@ -60,12 +60,16 @@ class Outline:
         return found
 
     def children(self, place: int) -> Iterator[int]:
-        """Yield the places of the steps that a step called."""
+        """Yield the places of the steps that a step called, in their order."""
+        return (self._by_caller[at] for at in self._called_by(place))
+
+    def count_children(self, place: int) -> int:
+        """Return how many steps a step called."""
+        return len(self._called_by(place))
+
+    def _called_by(self, place: int) -> range:
         own = self.ids[place]
-        for at in range(bisect_left(self._callers, own), len(self)):
-            if self._callers[at] != own:
-                return
-            yield self._by_caller[at]
+        return range(bisect_left(self._callers, own), bisect_right(self._callers, own))
 
     def _place(self, number: int) -> int | None:
         at = bisect_left(self._sorted, number)

@@ -25,6 +25,7 @@ from becausal.views.text import GRADE_STYLE, called, decision_line, edges
 __all__ = ["BlameJson", "LineageJson", "json", "text", "why", "why_json"]
 
 MOST_SOURCES: Final = 20
+MOST_BEYOND: Final = 5
 MOST_OPERANDS: Final = 6
 WIDEST: Final = 200
 
@@ -60,6 +61,7 @@ class SegmentJson(TypedDict):
     source: str
     grade: str
     in_transit: bool
+    goes_on: bool
     path: list[StepJson]
     decisions: list[DecisionJson]
     asked_by: list[DecisionJson]
@@ -82,6 +84,7 @@ class LineageJson(TypedDict):
     steps: list[StepJson]
     edges: list[EdgeJson]
     segments: list[SegmentJson]
+    goes_on: list[str]
 
 
 def json(blamed: Blame) -> BlameJson:
@@ -97,6 +100,7 @@ def why_json(lineage: Lineage, blamed: Blame) -> LineageJson:
         steps=[step_json(step) for step in lineage.steps],
         edges=[edge_json(edge) for edge in lineage.edges],
         segments=[_segment_json(segment) for segment in blamed.segments],
+        goes_on=[step.id for step in lineage.goes_on],
     )
 
 
@@ -104,7 +108,17 @@ def why(lineage: Lineage, blamed: Blame) -> RenderableType:
     """Return the edges of a lineage, causes first, and below them where what it led to says came in."""
     if not lineage.edges:
         return styled(f"Nothing led to {called(lineage.of)}: it has no cause in this record.")
-    return Group(edges(lineage), *_sources(blamed))
+    return Group(edges(lineage), *_beyond(lineage), *_sources(blamed))
+
+
+def _beyond(lineage: Lineage) -> Iterator[RenderableType]:
+    """Yield where the way goes on in what is not loaded."""
+    for step in lineage.goes_on[:MOST_BEYOND]:
+        yield styled(
+            f"the way goes on before {called(step)} {step.id}: load more with --around {step.id}", "yellow"
+        )
+    if len(lineage.goes_on) > MOST_BEYOND:
+        yield styled(f"and before {len(lineage.goes_on) - MOST_BEYOND} steps more", "yellow")
 
 
 def text(blamed: Blame, *, asked: str | None) -> RenderableType:
@@ -183,14 +197,21 @@ def _nowhere(of: Step) -> Text:
 
 def _from(segment: Segment) -> Iterator[Text]:
     assert segment.origin is not None
-    came = "came in on the way, between sent and received: "
-    yield styled(came, "bold red") if segment.in_transit else Text(f"from the {segment.source}: ")
+    if segment.goes_on:
+        yield styled("from before what is loaded, by way of: ", "yellow")
+    elif segment.in_transit:
+        yield styled("came in on the way, between sent and received: ", "bold red")
+    else:
+        yield Text(f"from the {segment.source}: ")
     yield styled(called(segment.origin), "bold")
     yield styled(f"  {segment.origin.id[:8]}  ", "dim")
     yield Text(segment.grade, style=GRADE_STYLE[segment.grade])
 
 
 def _notes(segment: Segment) -> Iterator[Text]:
+    if segment.goes_on and segment.origin is not None:
+        own = segment.origin.id
+        yield styled(f"  the way goes on before the step {own}: load more with --around {own}", "yellow")
     if segment.derived is not None:
         yield styled(f"  {_reckoned(segment.derived)}", "italic")
         for operand in segment.derived.operands[:MOST_OPERANDS]:
@@ -228,6 +249,7 @@ def _segment_json(segment: Segment) -> SegmentJson:
         source=segment.source,
         grade=segment.grade,
         in_transit=segment.in_transit,
+        goes_on=segment.goes_on,
         path=[step_json(step) for step in segment.path],
         decisions=[decision_json(decision) for decision in segment.decisions],
         asked_by=[decision_json(decision) for decision in segment.asked_by],
