@@ -1,44 +1,178 @@
-"""Runs of a graph without end in one process: what grows?
+"""A process that never ends: a million steps of graphs, teams and own code are recorded in it. What grows?
 
-    python -m benchmarks.soak --runs 50000
+    PYTHONPATH=. python -m benchmarks.soak --steps 1000000
 
-Each run is a graph with a conditional edge, a fan-out, a model call with a tool call, and an interrupt now and then. At
-intervals it prints the memory that the process has (after a collection), the steps still open, and the length of every
-container that an object of becausal's holds, registries among them, found by walking what is alive: a new registry is
-counted without being named here. Ends with status 1 if a container grew between the middle and the end, or the memory
-by more than 5 %.
+Rounds of real work take turns: LangGraph runs (a conditional edge, a fan-out, a tool call, an interrupt now and then),
+an AutoGen team of three turns, own code with agents, tools, decisions and a handoff. Each round says something new,
+though of the requests of own code, which are names too, there are ten thousand. At intervals, after a flush and a
+collection, it prints the memory that the process has, how much of that is left once the allocator has given back what
+it only keeps (`malloc_trim`), the blocks that Python has allocated, threads, open files, steps still open, and the
+length of all containers that an object of becausal's holds, found by walking what is alive: a new registry is counted
+without being named here. At the end: by how much the memory grows per step in the second half, with the confidence
+interval of that slope, what the store takes per step, and the gaps.
+
+Ends with status 1 if the peak of a container, of the threads or of the open files is higher after the middle than in
+the quarter before it (a cache that forgets its older half is a saw: so peaks, and a tenth more is no growth), if the
+memory surely grew by more than 5 % in the second half, if a step stayed open or if there were gaps.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import ctypes
 import gc
+import math
+import os
+import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.timing import resident_mib
+from tests.golden.own_app import announce
+from tests.integrations.fakes_autogen import speaker
 from tests.integrations.growth import a_graph, containers, run_once
 
 import becausal
-from becausal.instrument import active_recorder
+from becausal.instrument import active_recorder, active_store
+
+LOOKS = 40
+MOST_REQUESTS = 10_000
+SURE = 2.1
+"""Standard errors on either side of a slope that hold it with 95 %: Student's t for some twenty looks."""
 
 
-def look(done: int, started: float) -> tuple[float, Counter[str]]:
-    """Print how things stand after so many runs."""
-    becausal.flush(120)
+@dataclass(frozen=True)
+class Look:
+    """How things stand."""
+
+    steps: int
+    memory: float
+    """MiB that the process has."""
+    trimmed: float
+    """The same after the allocator gave back what it only keeps."""
+    blocks: int
+    threads: int
+    files: int
+    store: int
+    """Bytes on disk."""
+    held: Counter[str] = field(repr=False)
+
+
+def trimmed() -> float:
+    """Return the same after the C library's allocator gave back what is free in it, where it can."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+    return resident_mib()
+
+
+def a_turn(number: int, _: object) -> str:
+    """Say what a model says in a round."""
+    return f"the turn of round {number}, in some forty characters"
+
+
+def rounds() -> Iterator[None]:
+    """Work without end, a round of each sort at a time."""
+    from autogen_agentchat.teams import RoundRobinGroupChat
+
+    compiled: Any = a_graph().compile()
+    with asyncio.Runner() as loop:
+        number = 0
+        while True:
+            number += 1
+            run_once(number, compiled)
+            said = partial(a_turn, number)
+            agents = [speaker(name, said) for name in "abc"]
+            loop.run(RoundRobinGroupChat(list(agents), max_turns=3).run(task=f"go {number}"))
+            announce(f"Announce relaunch {number % MOST_REQUESTS}.")
+            yield
+
+
+def look(done: int) -> Look:
+    """Return how things stand after so many rounds."""
+    becausal.flush(600)
     gc.collect()
-    memory, held, recorder = resident_mib(), containers(), active_recorder()
-    is_open = 0 if recorder is None else len(recorder._open)
-    seconds = time.perf_counter() - started
-    print(
-        f"{done:7} runs {seconds:7.1f} s  memory {memory:7.1f} MiB  open steps {is_open}  "
-        f"entries {sum(held.values())}  objects {len(gc.get_objects())}",
-        flush=True,
+    store = active_store()
+    info = None if store is None else store.describe()
+    before = resident_mib()
+    return Look(
+        done if info is None else info.steps,
+        before,
+        trimmed(),
+        sys.getallocatedblocks(),
+        threading.active_count(),
+        len(os.listdir("/proc/self/fd")),
+        0 if info is None else info.bytes_on_disk,
+        containers(),
     )
-    return memory, held
+
+
+def soak(steps: int, looks: int = LOOKS) -> list[Look]:
+    """Work until so many steps are recorded (rounds done, where nothing records); returns the looks at it."""
+    found: list[Look] = []
+    started, done = time.perf_counter(), 0
+    a_round = 1.0  # steps of one round, as soon as they are known
+    print("    steps  seconds   memory  trimmed MiB    blocks  threads  files  open  entries  store B/step")
+    for _ in rounds():
+        done += 1
+        if done * a_round < steps * (len(found) + 1) / looks and done > 1:
+            continue
+        now = look(done)
+        a_round = now.steps / done
+        if now.steps < steps * (len(found) + 1) / looks:
+            continue
+        found.append(now)
+        recorder = active_recorder()
+        print(
+            f"{now.steps:9} {time.perf_counter() - started:8.0f} {now.memory:8.1f} {now.trimmed:8.1f} "
+            f"{now.blocks:13} {now.threads:8} {now.files:6} {0 if recorder is None else len(recorder._open):5} "
+            f"{now.held.total():8} {now.store / now.steps:13.0f}",
+            flush=True,
+        )
+        if now.steps >= steps:
+            return found
+    raise AssertionError("the rounds have no end")
+
+
+def slope(looks: Sequence[Look], of: str) -> tuple[float, float]:
+    """Return by how much something grows per step, and how far from it the truth may lie (95 %)."""
+    xs, ys = [float(one.steps) for one in looks], [float(getattr(one, of)) for one in looks]
+    if len(xs) < 3:
+        return (ys[-1] - ys[0]) / max(1.0, xs[-1] - xs[0]), math.inf
+    line = statistics.linear_regression(xs, ys)
+    off = sum((y - line.slope * x - line.intercept) ** 2 for x, y in zip(xs, ys, strict=True))
+    spread = sum((x - statistics.fmean(xs)) ** 2 for x in xs)
+    return line.slope, SURE * math.sqrt(off / (len(xs) - 2) / spread)
+
+
+def grown(looks: Sequence[Look]) -> list[str]:
+    """Return what grew between the middle and the end, in words."""
+    half = len(looks) // 2
+    middle, last = looks[half - 1], looks[-1]
+    before, after = looks[half // 2 : half], looks[half:]
+    found = [
+        f"{name}: {peak} -> {later}"
+        for name in sorted(last.held)
+        if (later := max(one.held[name] for one in after))
+        > 1.1 * (peak := max(one.held[name] for one in before)) + 8
+    ]
+    for what in ("threads", "files"):
+        peak, later = (max(getattr(one, what) for one in some) for some in (before, after))
+        if later > peak:
+            found.append(f"{what}: {peak} -> {later}")
+    rate, about = slope(looks[len(looks) // 2 :], "trimmed")
+    if (rate - about) * (last.steps - middle.steps) > 0.05 * middle.trimmed:
+        found.append(f"memory: {rate * 2**20:.2f} ± {about * 2**20:.2f} bytes per step")
+    return found
 
 
 def main() -> int:
@@ -46,27 +180,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=50_000)
-    parser.add_argument("--without", action="store_true", help="without becausal, to compare")
+    parser.add_argument("--steps", type=int, default=1_000_000)
+    parser.add_argument(
+        "--without", action="store_true", help="without becausal, to compare; --steps are then rounds"
+    )
     asked = parser.parse_args()
-    compiled = a_graph().compile()
-    looks = []
     with tempfile.TemporaryDirectory() as folder:
         if not asked.without:
             becausal.instrument(store=Path(folder) / "soak.db")
-        started = time.perf_counter()
-        every = max(1, asked.runs // 10)
-        for number in range(1, asked.runs + 1):
-            run_once(number, compiled)
-            if number % every == 0:
-                looks.append(look(number, started))
+        looks = soak(asked.steps)
+        wrong = grown(looks)
+        store, recorder = active_store(), active_recorder()
+        gaps = {} if store is None else store.gaps()
+        if gaps:
+            wrong.append(f"gaps: {gaps}")
+        if recorder is not None and recorder._open:
+            wrong.append(f"open steps: {len(recorder._open)}")
         becausal.uninstrument()
-    (memory, held), (last_memory, last_held) = looks[len(looks) // 2 - 1], looks[-1]
-    grown = {name: (held[name], length) for name, length in last_held.items() if length > held[name]}
-    for name, (before, after) in sorted(grown.items()):
-        print(f"grew: {name} {before} -> {after}")
-    print(f"memory from the middle to the end: {memory:.1f} -> {last_memory:.1f} MiB")
-    return 1 if grown or last_memory > 1.05 * memory else 0
+    half = looks[len(looks) // 2 :]
+    for name, unit in (("memory", 2**20), ("trimmed", 2**20), ("blocks", 1)):
+        rate, about = (unit * one for one in slope(half, name))
+        print(f"{name} in the second half: {rate:+.3f} ± {about:.3f} {'bytes ' if unit > 1 else ''}per step")
+    print(f"store: {looks[-1].store / looks[-1].steps:.0f} bytes per step; gaps: {sum(gaps.values())}")
+    print("\n".join(f"grew: {what}" for what in wrong))
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
