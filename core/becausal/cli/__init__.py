@@ -11,10 +11,11 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Literal, TextIO
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from becausal.cli import (
     answering,
@@ -30,6 +31,7 @@ from becausal.cli import (
 )
 from becausal.cli.command import FINE, WRONG_USE, Answer, Commands
 from becausal.errors import BecausalError
+from becausal.harmless import harmless
 
 __all__ = ["main"]
 
@@ -64,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print(answered, options)
         return answered.status()
     except BecausalError as refusal:
-        sys.stderr.write(f"becausal: {refusal}\n")
+        said = harmless(str(refusal), keeping="\n\t")  # it may quote what was recorded
+        sys.stderr.write(f"becausal: {said}\n")
         return WRONG_USE
     except BrokenPipeError:
         # Whoever read us has seen enough (`becausal runs | head`); Python would complain once more at exit.
@@ -89,10 +92,19 @@ def _print(answer: Answer, options: argparse.Namespace) -> None:
     if options.json:
         sys.stdout.write(json.dumps(answer.data(), indent=2, ensure_ascii=True, allow_nan=False) + "\n")
     elif isinstance(shown := answer.shown(), str):
-        sys.stdout.write(shown)  # a document, whole: whatever the terminal's width
+        # A document, whole: whatever the terminal's width.
+        sys.stdout.write(harmless(shown, keeping="\n\t"))
     else:
         _console(sys.stdout, plain=options.no_color).print(shown)
     sys.stdout.flush()
+
+
+class _Console(Console):
+    """A console on which only its own escape sequences reach the terminal, whatever a view was made of."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else harmless(text, keeping="\n\t"), style, control)
 
 
 def _console(out: TextIO, *, plain: bool) -> Console:
@@ -101,4 +113,4 @@ def _console(out: TextIO, *, plain: bool) -> Console:
     width = None if out.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_PIPE
     # rich's own reading of NO_COLOR keeps bold; ours prints no escape sequence at all.
     colors: Literal["auto"] | None = None if plain or os.environ.get("NO_COLOR") else "auto"
-    return Console(file=out, color_system=colors, highlight=False, markup=False, emoji=False, width=width)
+    return _Console(file=out, color_system=colors, highlight=False, markup=False, emoji=False, width=width)

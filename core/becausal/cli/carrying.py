@@ -12,6 +12,7 @@ from becausal.cassette import MAX_BYTES, SUFFIX, Cassette, is_cassette, read
 from becausal.cassette.store import take_in
 from becausal.cli.command import Answer, Commands, add_command, run_of, store_of
 from becausal.cli.importing import import_others
+from becausal.harmless import file_name
 from becausal.regression.written import write
 from becausal.settings import store_url
 from becausal.store import open_store
@@ -58,7 +59,7 @@ def add_to(commands: Commands) -> None:
 
 def _export(options: argparse.Namespace) -> Answer:
     run = run_of(options)
-    path = run.export(options.output or f"{run.chain_id[:8]}{SUFFIX}")
+    path = run.export(options.output or f"{file_name(run.chain_id[:8])}{SUFFIX}")
     made = read(path)
     return Answer(
         lambda: Text(_exported(path, made)),

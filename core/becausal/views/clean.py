@@ -1,16 +1,14 @@
 """Text from payloads made fit for a terminal.
 
-What an agent said is untrusted: an escape sequence in it could repaint the terminal, a right-to-left mark
-could swap what is read, and rich's own markup could hide a word. So every text passes here, and is never
-given to rich as markup.
+Control characters go (`becausal.harmless`), and since rich's own markup could hide a word, every text passes here and
+is never given to rich as markup.
 """
 
 from __future__ import annotations
 
-import unicodedata
-
 from rich.text import Text
 
+from becausal.harmless import harmless
 from becausal.payload import text_of
 
 __all__ = ["cut", "head", "line", "styled"]
@@ -18,7 +16,7 @@ __all__ = ["cut", "head", "line", "styled"]
 
 def line(text: str) -> str:
     """Return a text as one line: blanks collapsed, control and format characters gone."""
-    return _harmless(" ".join(text.split()))
+    return harmless(" ".join(text.split()))
 
 
 def cut(text: str, width: int) -> str:
@@ -37,9 +35,4 @@ def head(value: object, width: int) -> str:
 
 def styled(text: str, style: str = "") -> Text:
     """Return a text that rich prints as it stands, cut at the edge of the terminal."""
-    return Text(_harmless(text), style=style, no_wrap=True, overflow="ellipsis")
-
-
-def _harmless(text: str) -> str:
-    # Category C: control and format characters, surrogates, and what Unicode has not assigned.
-    return "".join(char for char in text if unicodedata.category(char)[0] != "C")
+    return Text(harmless(text), style=style, no_wrap=True, overflow="ellipsis")

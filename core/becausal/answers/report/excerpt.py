@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from becausal.facts import facts
 from becausal.facts.fact import Key
+from becausal.harmless import harmless
 from becausal.payload import Payload
 
-__all__ = ["Excerpt", "excerpt", "excerpt_of", "harmless", "one_line"]
+__all__ = ["Excerpt", "excerpt", "excerpt_of", "one_line"]
 
 WIDTH: Final = 600
 """Characters of a payload that a report shows."""
@@ -50,9 +50,9 @@ def excerpt(
 
 def excerpt_of(said: str, words: Sequence[str] = (), keys: frozenset[Key] = frozenset()) -> Excerpt:
     """Return the same of a text."""
-    text = harmless(said)
+    text = _readable(said)
     stated = (fact.text for fact in facts(text) if fact.key in keys) if keys else ()
-    there = tuple(word for word in dict.fromkeys(map(harmless, (*words, *stated))) if word and word in text)
+    there = tuple(word for word in dict.fromkeys(map(_readable, (*words, *stated))) if word and word in text)
     first = min((text.index(word) for word in there), default=0)
     start = 0 if len(text) <= WIDTH else max(0, min(first - WIDTH // 3, len(text) - WIDTH))
     shown = text[start : start + WIDTH]
@@ -68,6 +68,5 @@ def one_line(text: str, width: int = 200) -> str:
     return line if len(line) <= width and len(text) <= 4 * width + 200 else line[: width - 1] + "…"
 
 
-def harmless(text: str) -> str:
-    """Return a text without control and format characters, which could repaint a terminal or turn what is read."""
-    return "".join(char for char in text if char in "\n\t" or unicodedata.category(char)[0] != "C")
+def _readable(text: str) -> str:
+    return harmless(text, keeping="\n\t")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from html import escape
+from html import escape as _escaped
 from typing import Final
 
 from becausal.answers.report.excerpt import Excerpt, one_line
 from becausal.answers.report.incident import Cause, Incident, Leg
+from becausal.harmless import harmless
 
 __all__ = ["html"]
 
@@ -61,10 +62,10 @@ def _body(shown: Incident) -> Iterator[str]:
     verdict = shown.health.verdict
     sort = "ok" if shown.health.ok else "unsure" if verdict in ("unknown", "suspect") else "wrong"
     yield f"<header><h1>Incident report: {escape(shown.name or 'run')}</h1>"
-    yield f'<p><span class="verdict {sort}">{verdict}</span></p>'
+    yield f'<p><span class="verdict {sort}">{escape(verdict)}</span></p>'
     agents = escape(one_line(", ".join(shown.agents), 300)) or "none"
     yield (
-        f'<p class="facts">run <code>{escape(shown.chain_id)}</code><br>{escape(shown.when)}<br>'
+        f'<p class="facts">run <code>{escape(one_line(shown.chain_id))}</code><br>{escape(shown.when)}<br>'
         f"agents: {agents}; {shown.steps} steps</p></header>"
     )
     yield from _section(
@@ -89,8 +90,9 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
     yield f'<section class="cause"><h2>Cause {number}: {escape(cause.kind)}, {escape(one_line(suspect.who, 100))}</h2>'
     yield f"<p>{escape(cause.message)}</p>"
     yield (
-        f'<p class="facts">It entered in {suspect.step.kind} <code>{escape(one_line(suspect.step.name, 80))}</code> '
-        f"(step <code>{suspect.step.id[:8]}</code>{agent}); score {suspect.score:.2f}.</p>"
+        f'<p class="facts">It entered in {escape(suspect.step.kind)} '
+        f"<code>{escape(one_line(suspect.step.name, 80))}</code> "
+        f"(step <code>{escape(suspect.step.id[:8])}</code>{agent}); score {suspect.score:.2f}.</p>"
     )
     yield from (f"<blockquote>{escape(one_line(row, 400))}</blockquote>" for row in cause.evidence)
     yield from _section("What followed from it", cause.followed)
@@ -107,7 +109,7 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
 def _leg(leg: Leg) -> str:
     if leg.step is None:
         return f'<li><span class="id">… {escape(leg.name)} …</span></li>'
-    head = f'<div class="leg">{escape(leg.name)} <span class="id">{leg.step.id[:8]}</span></div>'
+    head = f'<div class="leg">{escape(leg.name)} <span class="id">{escape(leg.step.id[:8])}</span></div>'
     if leg.is_same:
         return f"<li>{head}{_figure('what was sent arrived', leg.after)}</li>"
     first, second = ("sent", "arrived") if leg.step.kind == "handoff" else ("received", "gave")
@@ -136,3 +138,8 @@ def _section(title: str, rows: Iterable[str], level: int = 3) -> Iterator[str]:
 
 def _with_code(text: str) -> str:
     return re.sub(r"`([^`<>]{1,60})`", r"<code>\1</code>", escape(one_line(text, 800)))
+
+
+def escape(text: str) -> str:
+    """Return a text that means nothing to a browser, and turns nothing of what is read."""
+    return _escaped(harmless(text, keeping="\n\t"))

@@ -16,7 +16,7 @@ def markdown(shown: Incident) -> str:
     lines = [
         f"# Incident report: {_plain(shown.name) or 'run'}",
         "",
-        f"- run: `{shown.chain_id}`",
+        f"- run: `{_code(shown.chain_id)}`",
         f"- when: {shown.when}",
         f"- agents: {_plain(', '.join(shown.agents)) or 'none'}; {shown.steps} steps",
         f"- verdict: **{shown.health.verdict}**",
@@ -50,7 +50,7 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
     yield _plain(cause.message)
     is_agents = suspect.step.agent and suspect.step.kind != "handoff"
     agent = f", agent {_plain(suspect.step.agent or '')}" if is_agents else ""
-    where = f"{suspect.step.kind} `{_code(suspect.step.name)}` (step `{suspect.step.id[:8]}`{agent})"
+    where = f"{_plain(suspect.step.kind)} `{_code(suspect.step.name)}` (step `{_code(suspect.step.id[:8])}`{agent})"
     yield f"\nIt entered in {where}; score {suspect.score:.2f}.\n"
     if cause.evidence:
         yield "Evidence:\n"
@@ -69,9 +69,9 @@ def _cause(number: int, cause: Cause) -> Iterator[str]:
 
 def _leg(place: int, leg: Leg) -> Iterator[str]:
     if leg.step is None:
-        yield f"*… {leg.name} …*\n"
+        yield f"*… {_plain(leg.name)} …*\n"
         return
-    yield f"**{place}. {_plain(leg.name)}** (`{leg.step.id[:8]}`)\n"
+    yield f"**{place}. {_plain(leg.name)}** (`{_code(leg.step.id[:8])}`)\n"
     if leg.is_same:
         yield "What was sent arrived:\n"
         yield _fenced(leg.after) + "\n"
