@@ -189,6 +189,9 @@ def uninstrument() -> None:
             hooks.undo()
         _active.close()
         _active = None
+        from becausal.redaction import stop
+
+        stop()
 
 
 def flush(timeout: float = 5.0) -> bool:

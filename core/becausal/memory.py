@@ -10,7 +10,8 @@ version it saw. So a memory can be read as it stood, a wrong belief led to whoev
 
 The values are the app's own data: they are kept whatever `capture` says, and the memory works before
 `becausal.instrument()` as well; then its events have no chain and no agent. Values come back as plain Python data
-(objects as dicts of their fields).
+(objects as dicts of their fields). Only secrets are not kept, here as elsewhere (`becausal.redaction`): a log that
+forgets nothing is no place for them, and what is read is the marker in their place.
 
 Safe for several threads and processes: an event is appended in one transaction. Two writers of one key are told apart
 by `expected`.
@@ -33,6 +34,7 @@ from becausal.instrument import active_recorder, active_store, store_url_in_use
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent, Operation, value_at
 from becausal.memory_step import kept_whole, recorded
 from becausal.observation import NOTHING
+from becausal.redaction import shown
 from becausal.settings import store_url
 from becausal.step import Attribute
 from becausal.store import Store, open_store
@@ -125,7 +127,7 @@ class Memory:
         if recorder is not None:
             recorder.flush(5.0)  # what is on its way to the store is to be forgotten too
             recorder.encoder.forget()
-        self._store.erase(self.name, key)
+        self._store.erase(self.name, shown(key))
 
     # -- reading
 
@@ -161,7 +163,9 @@ class Memory:
 
     def history(self, key: str) -> tuple[MemoryEvent, ...]:
         """Return every event of a key, in causal order; empty for a key that nobody has written."""
-        return tuple(sorted(self._store.memory_events(self.name, key), key=lambda e: (e.seq, e.version)))
+        return tuple(
+            sorted(self._store.memory_events(self.name, shown(key)), key=lambda e: (e.seq, e.version))
+        )
 
     def blame(self, key: str) -> MemoryEvent:
         """Return the event that gave a key its value: who wrote it, in which chain, in which step.
@@ -190,6 +194,7 @@ class Memory:
         recorder = active_recorder()
         if recorder is not None:
             recorder.flush(5.0)
+        key = shown(key)
         told = hidden_name(key)  # by runs that kept no content
         hidden = (replace(read, key=key) for read in self._store.memory_reads(self.name, told))
         reads = sorted((*self._store.memory_reads(self.name, key), *hidden), key=lambda read: read.seq)
@@ -293,6 +298,7 @@ class Memory:
     ) -> MemoryEvent:
         if not isinstance(key, str) or not key:
             raise MemoryValueError(f"a memory's key is a text that is not empty, not {key!r}")
+        key, reason = shown(key), None if reason is None else shown(reason)
         payload, bodies = (None, {}) if value is NOTHING else kept_whole(self.name, key, value)
 
         def append() -> MemoryEvent:

@@ -14,6 +14,7 @@ from becausal.memory_event import MemoryEvent
 from becausal.observation import NOTHING, Observation, Opening
 from becausal.payload import Payload
 from becausal.recorder import Recorder
+from becausal.redaction import in_force
 from becausal.step import Attribute, Cause, OpenStep, StepKind
 
 __all__ = ["kept_whole", "recorded"]
@@ -32,7 +33,7 @@ def kept_whole(name: str, key: str, value: object) -> tuple[Payload, dict[bytes,
     Raises:
         MemoryValueError: it cannot be kept whole.
     """
-    encoded = canonical.encode(value)
+    encoded = canonical.encode(value, in_force())
     if encoded.lossy:
         where, why = encoded.lossy[0]
         raise MemoryValueError(

@@ -16,6 +16,7 @@ from becausal.errors import RunNotFoundError
 from becausal.finding import Finding
 from becausal.graph.part import Part, Window
 from becausal.instrument import active_store, flush, store_url_in_use
+from becausal.keeping import REDACTED
 from becausal.memory_view import Held
 from becausal.replay.session import REPLAYS
 from becausal.run import Asked, Run
@@ -230,7 +231,16 @@ class Runs:
 
     def gaps(self) -> dict[str, int]:
         """Return how much could not be recorded, by reason."""
-        return self.store.gaps()
+        return {
+            reason: count for reason, count in self.store.gaps().items() if not reason.startswith(REDACTED)
+        }
+
+    def redacted(self) -> dict[str, int]:
+        """Return how many values of which kinds were redacted in what the store was given."""
+        counts = self.store.gaps()
+        return {
+            reason[len(REDACTED) :]: count for reason, count in counts.items() if reason.startswith(REDACTED)
+        }
 
     def close(self) -> None:
         """Let go of the store. Bodies of the runs that came from it can no longer be read."""

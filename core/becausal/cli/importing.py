@@ -9,6 +9,7 @@ from rich.text import Text
 
 from becausal import foreign, semconv
 from becausal.cli.command import Answer
+from becausal.redaction import start
 from becausal.step import OpenStep
 from becausal.store import Store
 
@@ -31,6 +32,7 @@ def import_others(path: Path, store: Store) -> Answer:
     Raises:
         ImportFormatError: it is no trace or log that can be read.
     """
+    start(None, store.url)  # whoever recorded it, secrets are not kept
     steps = foreign.load(path)
     store.write(steps)
     runs = _runs(steps)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from becausal.cli.command import Answer, Commands, add_command, store_of
 from becausal.errors import BecausalError, SettingsError
+from becausal.redaction import start
 from becausal.settings import store_url
 from becausal.store import open_store
 
@@ -56,6 +57,8 @@ def _serve(options: argparse.Namespace) -> Answer:
     if wrong := [name for name, equals, _ in pairs if not equals or not name.strip()]:
         raise SettingsError(f"--forward-header {wrong[0]!r} is no NAME=VALUE")
     store = open_store(store_url(store_of(options)))
+
+    start(None, store.url)
 
     def ready(address: str) -> None:
         sys.stderr.write(f"becausal receives OTLP at {address}/v1/traces and writes to {store.url}\n")

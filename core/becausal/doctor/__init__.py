@@ -17,6 +17,7 @@ from becausal.doctor.losing import look_at_failures, look_at_gaps, look_at_queue
 from becausal.doctor.others import Foreign, foreign_instrumentors, look_at_others
 from becausal.doctor.packages import look_at_extras, look_at_versions
 from becausal.doctor.patient import Patient, presented
+from becausal.doctor.redacting import look_at_redaction
 from becausal.doctor.telling import look_at_settings, look_at_spans
 from becausal.instrument import store_url_in_use
 from becausal.settings import store_url
@@ -52,6 +53,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check("losses", look_at_gaps),
     Check("losses", look_at_queue),
     Check("losses", look_at_failures),
+    Check("privacy", look_at_redaction),
 )
 """Every check, in the order of their headlines."""
 

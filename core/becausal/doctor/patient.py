@@ -14,6 +14,7 @@ from becausal.doctor.others import Foreign, others
 from becausal.doctor.packages import EXTRAS, is_there, versions
 from becausal.errors import StoreError
 from becausal.instrument import active_recorder, is_listening
+from becausal.keeping import REDACTED
 from becausal.recorder import Recorder
 from becausal.settings import Settings, shown_url
 from becausal.store import Store, StoreInfo, open_store
@@ -34,6 +35,8 @@ class Patient:
     store_trouble: str | None = None
     """Why the store cannot be read."""
     gaps: Mapping[str, int] = field(default_factory=dict)
+    redacted: Mapping[str, int] = field(default_factory=dict)
+    """How many values were redacted in what the store was given, by kind."""
     """How much could not be recorded, by reason: what the store counted, of every process that wrote to it."""
     recorder: Recorder | None = None
     """The one at work in this process."""
@@ -71,7 +74,12 @@ def presented(url: str) -> Iterator[Patient]:
             store=store if trouble is None else None,
             info=info,
             store_trouble=trouble,
-            gaps=gaps,
+            gaps={reason: count for reason, count in gaps.items() if not reason.startswith(REDACTED)},
+            redacted={
+                reason[len(REDACTED) :]: count
+                for reason, count in gaps.items()
+                if reason.startswith(REDACTED)
+            },
             recorder=recorder,
             adapters=tuple(hooked()),
             foreign=others(),

@@ -23,6 +23,7 @@ from becausal.errors import ImportFormatError
 from becausal.foreign.draft import Drafts, choices_of, note, step_id
 from becausal.foreign.otlp import nanoseconds
 from becausal.foreign.value import MISSING, calls_of, plain, read
+from becausal.redaction import shown
 from becausal.sealing import Sealer
 from becausal.step import Cause, OpenStep, StepKind
 
@@ -100,7 +101,8 @@ def of_conversation(record: object, at_ns: int, sealer: Sealer) -> list[OpenStep
     messages = messages_of(record) or []
     if len(messages) > MOST_TURNS:
         raise ImportFormatError(f"a conversation of {len(messages):,} turns; at most {MOST_TURNS:,} are read")
-    said = json.dumps(messages, sort_keys=True, default=str).encode("utf-8", "replace")
+    # What the run is found by must not give away what is in it.
+    said = shown(json.dumps(messages, sort_keys=True, default=str)).encode("utf-8", "replace")
     drafts = Drafts(hashlib.blake2b(said, digest_size=16).hexdigest(), sealer)
     turns = [_turn(index, message) for index, message in enumerate(messages)]
     return _Log(drafts, record, turns, at_ns).steps()

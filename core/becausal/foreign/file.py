@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import IO
 
 from becausal import semconv
+from becausal.cleaning import clean
 from becausal.errors import ImportFormatError
 from becausal.foreign.conversation import is_message, messages_of, of_conversation
 from becausal.foreign.langsmith import is_run, run_span
 from becausal.foreign.otlp import mlflow_spans, otlp_spans, sdk_span
 from becausal.foreign.span import Span
 from becausal.foreign.spans import of_spans
+from becausal.redaction import in_force
 from becausal.sealing import Sealer
 from becausal.step import OpenStep
 
@@ -100,10 +102,15 @@ class _Found:
                 f"{self.name} holds no trace or log that is known: "
                 + (f"its first record is {what}" if what else "no spans are in it")
             )
-        sealer = Sealer(keeps_bodies=True, holds_whole=False)
+        redact = in_force()
+        sealer = Sealer(keeps_bodies=True, holds_whole=False, redact=redact)
         steps = of_spans(self._spans) if self._spans else []
         for record in self._conversations:
-            steps += of_conversation(record, at_ns, sealer)
+            said = of_conversation(record, at_ns, sealer)
+            if redact is not None:
+                for step in said:
+                    clean(step, redact)
+            steps += said
         return steps
 
     def _add(self, spans: Iterable[Span]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequenc
 from itertools import islice
 
 from becausal import semconv
+from becausal.cleaning import clean
 from becausal.errors import ImportFormatError
 from becausal.foreign import inferred, own
 from becausal.foreign.draft import Drafts, choices_of, note, step_id
@@ -18,6 +19,7 @@ from becausal.foreign.order import Key, callers, chain_of, key, numbered, of_eac
 from becausal.foreign.span import Span
 from becausal.foreign.told import Told, tell
 from becausal.foreign.value import MISSING, calls_of
+from becausal.redaction import in_force
 from becausal.sealing import Sealer
 from becausal.step import Cause, Choice, EdgeKind, OpenStep
 
@@ -41,7 +43,8 @@ def of_spans(spans: Iterable[Span], chains: MutableMapping[str, str] | None = No
     """
     gaps: Counter[str] = Counter()
     by_key = without_twins(spans, gaps)
-    sealer = Sealer(keeps_bodies=True, holds_whole=False)
+    redact = in_force()
+    sealer = Sealer(keeps_bodies=True, holds_whole=False, redact=redact)
     steps: list[OpenStep] = []
     for run in of_each_run(by_key):
         steps += _Run(run, sealer, gaps, {} if chains is None else chains).steps()
@@ -50,6 +53,9 @@ def of_spans(spans: Iterable[Span], chains: MutableMapping[str, str] | None = No
             f"none of the {len(by_key)} spans is an agent's, a model's or a tool's by the names of OpenInference, "
             "OpenLLMetry, the GenAI conventions, Langfuse, LangSmith, MLflow, AutoGen or becausal"
         )
+    if redact is not None:
+        for step in steps:
+            clean(step, redact)
     return steps
 
 

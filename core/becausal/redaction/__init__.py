@@ -32,6 +32,7 @@ __all__ = [
     "read_redaction",
     "shown",
     "start",
+    "stop",
     "use",
 ]
 
@@ -136,6 +137,12 @@ def use(redactor: Redactor | None) -> None:
     """Make this what redacts whatever no recorder passes on: our own log, what the receiver takes in."""
     global _in_force, _is_set
     _in_force, _is_set = redactor, True
+
+
+def stop() -> None:
+    """Go by the environment again."""
+    global _in_force, _is_set
+    _in_force, _is_set = None, False
 
 
 def in_force() -> Redactor | None:

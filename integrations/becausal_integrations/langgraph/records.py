@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from becausal import semconv
 from becausal.canonical import digest_text, encode
 from becausal.recorder import NOTHING, Opening, Sealed
+from becausal.redaction import in_force
 from becausal.step import Attribute, OpenStep, StepKind
 from becausal.versions import Version
 
@@ -149,7 +150,11 @@ def digest_of(value: Any, sealed: Sealed | None = None) -> str:
             bodies for handed out.
     """
     as_json = _as_json(value)
-    return sealed.payload.digest if sealed and as_json is value else digest_text(encode(as_json).digest)
+    return (
+        sealed.payload.digest
+        if sealed and as_json is value
+        else digest_text(encode(as_json, in_force()).digest)
+    )
 
 
 def _as_json(value: Any, depth: int = 0) -> Any:

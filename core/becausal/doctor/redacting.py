@@ -1,0 +1,28 @@
+"""Whether secrets are taken out of what is recorded, and how many were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from becausal.doctor.check import Line, advice, well
+from becausal.redaction import in_force
+
+if TYPE_CHECKING:
+    from becausal.doctor.patient import Patient
+
+__all__ = ["look_at_redaction"]
+
+
+def look_at_redaction(patient: Patient) -> Iterator[Line]:
+    """Say whether secrets are redacted, and how many of which kinds were in what the store was given."""
+    if in_force() is None:
+        yield advice(
+            "secrets are not redacted: what agents say is kept as it is",
+            "leave out redact=False and BECAUSAL_REDACT=off, unless nobody else can read this store",
+            is_on=False,
+        )
+    else:
+        yield well("secrets are redacted before anything is kept", is_on=True)
+    for kind, count in patient.redacted.items():
+        yield well(f"redacted: {count} of the kind {kind}", kind=kind, count=count)
