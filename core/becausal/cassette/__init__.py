@@ -44,7 +44,7 @@ from becausal.memory_event import MemoryEvent, MemoryRead
 from becausal.payload import Payload
 from becausal.step import Step
 
-__all__ = ["MAX_BYTES", "SUFFIX", "Cassette", "is_cassette", "read"]
+__all__ = ["MAX_BYTES", "SUFFIX", "Cassette", "is_cassette", "own_name", "read"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Cassette:
         keeper = next((payload.bodies for payload in known.values() if payload.bodies is not None), None)
         roots = [(digest, payload.bodies) for digest, payload in known.items()]
         bodies = body.below([*roots, *((digest, keeper) for digest in _kept(ordered))])
-        return cls(chain_id, ordered, own_events, own_reads, bodies, _own_name())
+        return cls(chain_id, ordered, own_events, own_reads, bodies, own_name())
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -116,9 +116,12 @@ class Cassette:
             CassetteError: it cannot be written, or there is something that is no cassette.
         """
         file = Path(path).expanduser()
-        packed = container.pack(container.Container(self.chain_id, self.written_by, self._sections()))
-        container.replace(file, packed)
+        container.replace(file, self.packed())
         return file
+
+    def packed(self) -> bytes:
+        """Return the file's bytes."""
+        return container.pack(container.Container(self.chain_id, self.written_by, self._sections()))
 
     def _sections(self) -> dict[str, bytes]:
         return {
@@ -214,7 +217,8 @@ def _kept(steps: Iterable[Step]) -> Iterator[str]:
                 yield digest
 
 
-def _own_name() -> str:
+def own_name() -> str:
+    """Return who writes: `becausal` and its version."""
     try:
         return f"becausal {importlib.metadata.version('becausal')}"
     except importlib.metadata.PackageNotFoundError:  # run from its source, without installing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -140,11 +140,16 @@ class CassetteStore:
         )
 
 
-def take_in(cassette: Cassette, store: Store) -> bool:
+def take_in(cassette: Cassette, store: Store, anchors: Iterable[tuple[str, str]] = ()) -> bool:
     """Write a cassette's run to a store, under its own chain id; False where it is there already.
 
     All of it or nothing. The store's memories stay as they are: what the run wrote to memories is told by its steps,
     and none of it is taken for what this store's own apps wrote.
+
+    Args:
+        cassette: the run.
+        store: where to.
+        anchors: names by which a later run finds its steps, with their ids; a cassette has none.
 
     Raises:
         CassetteError: the store has a run with this chain id and another content.
@@ -164,6 +169,10 @@ def take_in(cassette: Cassette, store: Store) -> bool:
     if steps:
         # On one step: a batch is one transaction. Written though all steps are there: bodies may have been missing.
         steps[0].bodies = list(cassette.bodies.items())
+        by_id = {step.id: step for step in steps}
+        for name, step_id in anchors:
+            if step_id in by_id:
+                by_id[step_id].anchors.append(name)
         store.write(steps, notes_memory=False)
     return is_new
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.text import Text
 
 from becausal.cassette import MAX_BYTES, SUFFIX, Cassette, is_cassette, read
+from becausal.cassette.archive import Moved, is_archive, read_archive, write_archive
 from becausal.cassette.store import take_in
-from becausal.cli.command import Answer, Commands, add_command, run_of, store_of
+from becausal.cli.command import Answer, Commands, add_command, run_of, runs_of, store_of
 from becausal.cli.importing import import_others
+from becausal.errors import BecausalError, CassetteError
 from becausal.harmless import file_name
 from becausal.regression.written import write
 from becausal.settings import store_url
@@ -19,14 +24,23 @@ from becausal.store import open_store
 
 __all__ = ["add_to"]
 
+ARCHIVE = "becausal.tar"
+"""Where a whole store is written, unless its user says."""
+
 
 def add_to(commands: Commands) -> None:
     """Add these commands."""
     export = add_command(
-        commands, "export", _export, "write a run to a cassette: one file, payloads included"
+        commands,
+        "export",
+        _export,
+        "write a run to a cassette: one file, payloads included; or, with `all`, the whole store to an archive",
     )
     export.add_argument(
-        "-o", "--output", metavar="FILE", help=f"the file to write (default: the run's id and {SUFFIX})"
+        "-o",
+        "--output",
+        metavar="FILE",
+        help=f"the file to write (default: the run's id and {SUFFIX}, {ARCHIVE} for `all`); of `all`, - is the output",
     )
     take = add_command(
         commands,
@@ -38,7 +52,8 @@ def add_to(commands: Commands) -> None:
     take.add_argument(
         "file",
         metavar="FILE",
-        help="a cassette; spans (OTLP/JSON, a LangSmith export, an MLflow trace); a log of a conversation",
+        help="a cassette; an archive (- is the input); "
+        "spans (OTLP/JSON, a LangSmith export, an MLflow trace); a log of a conversation",
     )
     take.add_argument(
         "--max-bytes",
@@ -58,6 +73,8 @@ def add_to(commands: Commands) -> None:
 
 
 def _export(options: argparse.Namespace) -> Answer:
+    if options.run == "all":
+        return _export_all(options)
     run = run_of(options)
     path = run.export(options.output or f"{file_name(run.chain_id[:8])}{SUFFIX}")
     made = read(path)
@@ -67,8 +84,46 @@ def _export(options: argparse.Namespace) -> Answer:
     )
 
 
+def _export_all(options: argparse.Namespace) -> Answer:
+    output = options.output or ARCHIVE
+    if output == "-" and options.json:
+        raise CassetteError(
+            "the archive and --json both want the output; write the archive to a file: -o FILE"
+        )
+    with closing(runs_of(options)) as runs:
+        if output == "-":
+            write_archive(runs.store, sys.stdout.buffer)
+            return Answer(lambda: "", lambda: None)  # the archive is all that the output has
+        path = Path(output).expanduser()
+        try:
+            with open(path, "xb", opener=_for_its_owner) as out:
+                moved = write_archive(runs.store, out)
+        except FileExistsError:
+            raise CassetteError(f"{path} is there already; name another file") from None
+        except OSError as failure:
+            if isinstance(failure, BecausalError):
+                raise
+            raise CassetteError(f"cannot write {path}: {failure.strerror}; name another file") from failure
+    return Answer(lambda: Text(f"{path}: {_counted(moved)}"), lambda: {"path": str(path), **asdict(moved)})
+
+
+def _import_all(options: argparse.Namespace, path: Path) -> Answer:
+    with closing(open_store(store_url(store_of(options)))) as store:
+        if options.file == "-":
+            moved = read_archive(sys.stdin.buffer, store, max_bytes=options.max_bytes)
+        else:
+            with path.open("rb") as source:
+                moved = read_archive(source, store, max_bytes=options.max_bytes)
+        url = store.url
+    broken = "".join(f"\n{one}; it was like this before, and came as it stood" for one in moved.broken)
+    told = f"{_counted(moved)} in {url}, {moved.new_runs} of the runs new to it{broken}"
+    return Answer(lambda: Text(told), lambda: {"store": url, **asdict(moved)})
+
+
 def _import(options: argparse.Namespace) -> Answer:
     path = Path(options.file).expanduser()
+    if options.file == "-" or is_archive(path):
+        return _import_all(options, path)
     if path.suffix != SUFFIX and path.is_file() and not is_cassette(path):
         with closing(open_store(store_url(store_of(options)))) as store:
             return import_others(path, store)
@@ -96,6 +151,16 @@ def _test(options: argparse.Namespace) -> Answer:
             "cassette": str(written.cassette),
             "functions": list(written.functions),
         },
+    )
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _counted(moved: Moved) -> str:
+    return (
+        f"{moved.runs} runs, {moved.steps} steps, {moved.memories} memories, {moved.events} events of theirs"
     )
 
 

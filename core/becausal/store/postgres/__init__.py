@@ -24,10 +24,12 @@ from becausal.store import ChainInfo, StoreInfo
 from becausal.store.encoding import cause_of, encodable, number_of, payload_of, step_id_of, unpack
 from becausal.store.links import Links
 from becausal.store.memory_log import Entry, parts_below
+from becausal.store.moving import Moving
 from becausal.store.outline import Outline
 from becausal.store.postgres import memory, write
 from becausal.store.postgres.connecting import Connection, Place
 from becausal.store.postgres.links import PostgresLinks
+from becausal.store.postgres.moving import PostgresMoving
 from becausal.store.postgres.rollup import COLUMNS, Rollup
 from becausal.store.postgres.row import StepRow, step_of
 from becausal.store.postgres.schema import FORMAT, lock_number
@@ -221,6 +223,10 @@ class PostgresStore:
             lambda query, values: self._rows("looking for what chains have in common", query, values)
         )
 
+    def moving(self) -> Moving:
+        """Return what carries the store to another one."""
+        return PostgresMoving(self._rows, self._changing, self._place)
+
     def close(self) -> None:
         """Let go of the connections. Closing twice is harmless."""
         if not self._closed:
@@ -235,6 +241,15 @@ class PostgresStore:
 
     def _rows(self, doing: str, query: str, values: Values = None) -> list[tuple[Any, ...]]:
         return self._read(doing, lambda connection: connection.execute(query, values, binary=True).fetchall())
+
+    def _changing(self, doing: str, work: Callable[[Connection], T]) -> T:
+        """Return what some work gives that is one transaction, and may be done twice."""
+
+        def whole_work(connection: Connection) -> T:
+            with whole(connection):
+                return work(connection)
+
+        return self._writable().writing.run(doing, whole_work)
 
     def _writable(self) -> Session:
         if self._read_only:

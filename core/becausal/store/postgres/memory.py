@@ -19,19 +19,26 @@ from becausal.store.memory_log import Entry, Find
 from becausal.store.postgres.connecting import Connection
 
 __all__ = [
+    "ENTRIES",
     "add",
+    "add_reads",
     "append",
     "broken_link",
     "content_digests",
     "entries",
+    "entries_of",
     "erase",
     "event_of",
     "events_of",
+    "heads_of",
     "note_steps",
     "reads_of",
 ]
 
 SAID = "memory, key, version, operation, of, seq, at_ns, chain_id, step_id, agent, digest, reason"
+
+ENTRIES = f"""SELECT {SAID}, salt, commitment, hash FROM memory_events LEFT JOIN memory_salts USING (memory, nth)
+    WHERE memory = %(memory)s ORDER BY nth"""
 
 EVENT_TYPES = (
     *("text", "text", "int8", "text", "int8", "int8", "int8", "text", "int8", "text", "bytea", "text"),
@@ -48,7 +55,7 @@ class _Head(NamedTuple):
 def append(connection: Connection, event: NewEvent, expected: int | None, body: Find) -> Entry | None:
     """Append an event that its writer saw all others before; None where the key does not stand at `expected`."""
     memory, key = encodable(event.memory), encodable(event.key)
-    heads = _heads(connection, [memory])
+    heads = heads_of(connection, [memory])
     version = _versions(connection, memory, [key]).get(key, 0)
     if expected is not None and expected != version:
         return None
@@ -60,12 +67,12 @@ def append(connection: Connection, event: NewEvent, expected: int | None, body: 
 
 def note_steps(connection: Connection, steps: Sequence[OpenStep], body: Find) -> None:
     """Append the events that steps of adapters tell of, and note what they read."""
-    _note_reads(connection, [row for step in steps for row in memory_log.reads_of(step)])
+    add_reads(connection, [row for step in steps for row in memory_log.reads_of(step)])
     events = [event for event in map(memory_log.event_of, steps) if event is not None]
     if not events:
         return
     memories = sorted({encodable(event.memory) for event in events})
-    heads = _heads(connection, memories)
+    heads = heads_of(connection, memories)
     known = _noted(connection, memories, [event.step_id for event in events if event.step_id is not None])
     versions = {
         memory: _versions(
@@ -92,7 +99,7 @@ def add(connection: Connection, made: Sequence[Entry], heads: dict[str, _Head] |
     """Put entries behind the logs of their memories, as they are."""
     if not made:
         return
-    heads = heads if heads is not None else _heads(connection, sorted({entry.said[0] for entry in made}))
+    heads = heads if heads is not None else heads_of(connection, sorted({entry.said[0] for entry in made}))
     now = dict(heads)
     salts = []
     columns = f"{SAID}, nth, commitment, hash"
@@ -113,12 +120,14 @@ def add(connection: Connection, made: Sequence[Entry], heads: dict[str, _Head] |
         )
 
 
-def entries(connection: Connection, memory: str | None = None) -> list[Entry]:
-    """Return a memory's log; None: those of all memories, one after the other."""
-    query = f"""SELECT {SAID}, salt, commitment, hash FROM memory_events LEFT JOIN memory_salts USING (memory, nth)
-        WHERE %(memory)s::text IS NULL OR memory = %(memory)s ORDER BY memory, nth"""
-    found = connection.execute(query, {"memory": memory and encodable(memory)})
-    return [Entry(r[:12], *r[12:]) for r in found]
+def entries(connection: Connection, memory: str) -> list[Entry]:
+    """Return a memory's log."""
+    return entries_of(connection.execute(ENTRIES, {"memory": encodable(memory)}))
+
+
+def entries_of(rows: Iterable[tuple[Any, ...]]) -> list[Entry]:
+    """Return what a query of `ENTRIES` found."""
+    return [Entry(r[:12], *r[12:]) for r in rows]
 
 
 def events_of(
@@ -201,16 +210,20 @@ def erase(connection: Connection, memory: str, key: str, digests: Iterable[bytes
     )
 
 
-# Inside
+def add_reads(connection: Connection, rows: Sequence[tuple[object, ...]], *, replace: bool = True) -> None:
+    """Note who read what, as `becausal.store.memory_log.reads_of` tells it."""
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        which = "memory = %s AND key = %s AND chain_id = %s AND step_id = %s"
+        if replace:
+            cursor.executemany(f"DELETE FROM memory_reads WHERE {which}", [row[:4] for row in rows])
+        cursor.executemany(
+            "INSERT INTO memory_reads VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING", rows
+        )
 
 
-def _entry(event: NewEvent, version: int, seq: int, former: bytes, body: Find) -> Entry:
-    said = memory_log.said(event, version, seq)
-    salt, commitment = memory_log.committed(event.payload, body)
-    return Entry(said, salt, commitment, memory_log.hash_of(former, said, commitment))
-
-
-def _heads(connection: Connection, memories: Sequence[str]) -> dict[str, _Head]:
+def heads_of(connection: Connection, memories: Sequence[str]) -> dict[str, _Head]:
     """Lock the heads of memories, in the order of their names, and return where they stand."""
     connection.execute(
         """INSERT INTO memory_heads SELECT memory, 0, 0, ''::bytea FROM unnest(%s::text[]) AS memory
@@ -220,6 +233,15 @@ def _heads(connection: Connection, memories: Sequence[str]) -> dict[str, _Head]:
     query = """SELECT memory, nth, seq, hash FROM memory_heads WHERE memory = ANY(%s)
         ORDER BY memory COLLATE "C" FOR UPDATE"""
     return {memory: _Head(*rest) for memory, *rest in connection.execute(query, (list(memories),))}
+
+
+# Inside
+
+
+def _entry(event: NewEvent, version: int, seq: int, former: bytes, body: Find) -> Entry:
+    said = memory_log.said(event, version, seq)
+    salt, commitment = memory_log.committed(event.payload, body)
+    return Entry(said, salt, commitment, memory_log.hash_of(former, said, commitment))
 
 
 def _versions(connection: Connection, memory: str, keys: Iterable[str]) -> dict[str, int]:
@@ -232,14 +254,3 @@ def _noted(
 ) -> set[tuple[int, str, str]]:
     query = "SELECT step_id, memory, key FROM memory_events WHERE memory = ANY(%s) AND step_id = ANY(%s::bigint[])"
     return set(connection.execute(query, (list(memories), [number_of(one) for one in step_ids])).fetchall())
-
-
-def _note_reads(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
-    if not rows:
-        return
-    with connection.cursor() as cursor:
-        which = "memory = %s AND key = %s AND chain_id = %s AND step_id = %s"
-        cursor.executemany(f"DELETE FROM memory_reads WHERE {which}", [row[:4] for row in rows])
-        cursor.executemany(
-            "INSERT INTO memory_reads VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING", rows
-        )

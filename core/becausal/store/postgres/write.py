@@ -10,13 +10,14 @@ Source: postgresql.org/docs/current/explicit-locking.html (deadlocks).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Final, LiteralString
 
 import zstandard
 
 from becausal.memory_event import NewEvent
+from becausal.payload import Payload
 from becausal.step import OpenStep
 from becausal.store.encoding import encodable, number_of, pack, unpack
 from becausal.store.memory_log import Entry, Find
@@ -34,7 +35,7 @@ from becausal.store.postgres.row import (
 )
 from becausal.store.postgres.schema import DAY_NS, lock_number
 
-__all__ = ["Batch", "append", "finding"]
+__all__ = ["Batch", "append", "finding", "keep"]
 
 BODY_TYPES: Final = ("bytea", "int8", "int2", "bytea")
 PAYLOAD_TYPES: Final = ("bytea", "bytea", "int8", "text", "text")
@@ -149,11 +150,16 @@ def append(
 ) -> Entry | None:
     """Append an event of a memory, within a transaction; None where the key does not stand at `expected`."""
     connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (lock_number(place),))
-    compressor = zstandard.ZstdCompressor(level=3)
-    if event.payload is not None:
-        _add_payloads(connection, [payload_row(event.payload)])
-    _add_bodies(connection, [(digest, *pack(body, compressor)) for digest, body in sorted(bodies.items())])
+    keep(connection, [] if event.payload is None else [event.payload], bodies)
     return memory.append(connection, event, expected, finding(connection, bodies))
+
+
+def keep(connection: Connection, payloads: Iterable[Payload], bodies: Mapping[bytes, bytes]) -> None:
+    """Keep contents that no step has, within a transaction."""
+    compressor = zstandard.ZstdCompressor(level=3)
+    roots = {row[0]: row for row in map(payload_row, payloads)}
+    _add_payloads(connection, list(roots.values()))
+    _add_bodies(connection, [(digest, *pack(body, compressor)) for digest, body in sorted(bodies.items())])
 
 
 def finding(connection: Connection, fresh: Mapping[bytes, bytes]) -> Find:

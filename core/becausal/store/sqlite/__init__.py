@@ -29,9 +29,11 @@ from becausal.payload import Payload
 from becausal.step import Cause, OpenStep, RemoteStep, Step
 from becausal.store import ChainInfo, StoreInfo
 from becausal.store.links import Links
+from becausal.store.moving import Moving
 from becausal.store.outline import Outline
 from becausal.store.sqlite import file, memory, row
 from becausal.store.sqlite.links import SQLiteLinks
+from becausal.store.sqlite.moving import SQLiteMoving
 from becausal.store.sqlite.session import Session, is_open_here, of_the_parent
 from becausal.store.sqlite.upkeep import SQLiteUpkeep
 from becausal.store.sqlite.write import Writer
@@ -167,6 +169,10 @@ class SQLiteStore:
     def links(self) -> Links:
         """Return what answers about more than one chain."""
         return SQLiteLinks(self._reading, self._path)
+
+    def moving(self) -> Moving:
+        """Return what carries the store to another one."""
+        return SQLiteMoving(self._reading, self._writing, self._path)
 
     def upkeep(self) -> Upkeep:
         """Return what keeps the file within bounds."""

@@ -119,15 +119,20 @@ class Writer:
         self, event: NewEvent, bodies: Mapping[bytes, bytes], expected: int | None
     ) -> tuple[int, int] | None:
         """Append an event of a memory; returns its version and seq, or None where the key is not at `expected`."""
-        packed = {digest: row.pack(body, self._compressor) for digest, body in bodies.items()}
-        roots = {} if event.payload is None else {canonical.parse_digest(event.payload.digest): event.payload}
         with self.transaction():
             version = memory.latest_version(self.connection, event.memory, event.key)
             if expected is not None and expected != version:
                 return None
-            self._number_texts({payload.type_name for payload in roots.values()})
-            self._write_blobs(roots, packed)
+            self.keep([] if event.payload is None else [event.payload], bodies)
             return memory.append(self.connection, event, self._finding(bodies), after_all=True)
+
+    def keep(self, payloads: Iterable[Payload], bodies: Mapping[bytes, bytes]) -> None:
+        """Keep contents that no step has, within a transaction."""
+        roots = {canonical.parse_digest(payload.digest): payload for payload in payloads}
+        self._number_texts({payload.type_name for payload in roots.values()})
+        self._write_blobs(
+            roots, {digest: row.pack(body, self._compressor) for digest, body in bodies.items()}
+        )
 
     def add_gaps(self, gaps: Mapping[str, int]) -> None:
         """Add to the counts of what could not be recorded."""

@@ -1,0 +1,269 @@
+"""Archives: all of a store in one file or pipe, to be carried to another store, of whatever kind.
+
+    becausal export all -o store.tar
+    becausal export all -o - | becausal import - --store postgresql://host/database
+
+An archive is a tar file, written and read from front to back. Its members, in this order:
+
+`becausal.json`
+    What it is: its format, who wrote it, the counts of gaps.
+`runs/N.becausal`
+    A cassette for each run, the oldest first, without what belongs to memories. `runs/N.anchors.json`, before it:
+    the names by which a later run finds its steps.
+`memories/N.log`
+    A container (see `becausal.cassette.container`) for each memory: its log as it stands (with salts and
+    hashes, so that it verifies wherever it comes to), the payloads and bodies of its events, and who read it.
+`end.json`
+    How many there were. An archive without it was cut off.
+
+Importing twice, or going on after an interruption, changes nothing that is there; a run or a memory that the store
+tells otherwise is refused.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from becausal.cassette import MAX_BYTES, Cassette, body, container, own_name, read, row
+from becausal.cassette.store import take_in
+from becausal.errors import CassetteError
+from becausal.memory_event import MemoryRead
+from becausal.payload import Payload
+from becausal.store import Store, memory_log
+from becausal.store.encoding import number_of, step_id_of
+from becausal.store.memory_log import Entry
+from becausal.store.moving import Moving, moving_of
+
+__all__ = ["Moved", "is_archive", "read_archive", "write_archive"]
+
+FORMAT: Final = 1
+
+ABOUT: Final = "becausal.json"
+END: Final = "end.json"
+
+
+@dataclass
+class Moved:
+    """What was carried."""
+
+    runs: int = 0
+    new_runs: int = 0
+    steps: int = 0
+    memories: int = 0
+    events: int = 0
+    broken: tuple[str, ...] = ()
+    """Which events of which memories are not what was once appended, in words; they were carried as they stand."""
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file begins as an archive does."""
+    try:
+        with path.open("rb") as opened:
+            return opened.read(len(ABOUT) + 1) == ABOUT.encode() + b"\0"
+    except OSError:
+        return False
+
+
+def write_archive(store: Store, out: IO[bytes]) -> Moved:
+    """Write all of a store.
+
+    Raises:
+        StoreError: it cannot be read, or is no whole store.
+    """
+    moving, moved = moving_of(store, store.url), Moved()
+    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+        about = {"format": FORMAT, "written_by": own_name(), "gaps": store.gaps()}
+        _add(tar, ABOUT, json.dumps(about).encode())
+        for nth, info in enumerate(reversed(store.chains()), 1):
+            steps = store.load(info.chain_id)
+            if anchors := moving.anchors(info.chain_id):
+                _add(tar, f"runs/{nth}.anchors.json", json.dumps(anchors).encode())
+            _add(tar, f"runs/{nth}.becausal", Cassette.of(info.chain_id, steps).packed())
+            moved.runs += 1
+            moved.steps += len(steps)
+        for nth, memory in enumerate(moving.memories(), 1):
+            log = moving.log(memory)
+            _add(tar, f"memories/{nth}.log", _packed_log(store, memory, log))
+            moved.memories += 1
+            moved.events += len(log)
+        _add(tar, END, json.dumps({"runs": moved.runs, "memories": moved.memories}).encode())
+    return moved
+
+
+def read_archive(source: IO[bytes], store: Store, *, max_bytes: int = MAX_BYTES) -> Moved:
+    """Take all of an archive into a store; what was taken in before an error stays.
+
+    Args:
+        source: read from front to back.
+        store: where to.
+        max_bytes: what one run, or one memory, may hold when it is unpacked.
+
+    Raises:
+        CassetteError: it is no archive, is damaged or cut off, or has a run that the store tells otherwise.
+        StoreError: the store cannot be written, or has another log of one of its memories.
+    """
+    moving, moved = moving_of(store, store.url), Moved()
+    anchors: list[tuple[str, str]] = []
+    with _told_damage(), tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(fileobj=source, mode="r|") as tar:
+            gaps, is_whole = _gaps_of(tar), False
+            is_new = not store.chains(limit=1) and not store.gaps()
+            while (member := tar.next()) is not None:
+                if is_whole := member.name == END:
+                    break
+                file = _unpacked(tar, member, Path(folder), max_bytes)
+                if member.name.endswith(".anchors.json"):
+                    anchors = [(str(name), str(step_id)) for name, step_id in json.loads(file.read_bytes())]
+                elif member.name.endswith(".becausal"):
+                    made = read(file, max_bytes=max_bytes)
+                    moved.new_runs += take_in(made, store, anchors)
+                    moved.runs, moved.steps, anchors = moved.runs + 1, moved.steps + len(made.steps), []
+                elif member.name.endswith(".log"):
+                    _take_log(container.read(file, max_bytes), store, moving, moved)
+            if not is_whole:
+                raise EOFError("its end is missing")
+        if is_new:  # into a store that has runs of its own they would be counted twice when it is done again
+            store.add_gaps(gaps)
+    return moved
+
+
+# Inside
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), 0o600
+    tar.addfile(member, io.BytesIO(content))
+
+
+def _packed_log(store: Store, memory: str, log: Sequence[Entry]) -> bytes:
+    payloads = {
+        event.payload.digest: event.payload
+        for event in store.memory_events(memory)
+        if event.payload is not None
+    }
+    reads = [{**row.read_line(one), "chain": one.chain_id} for one in store.memory_reads(memory)]
+    sections = {
+        "log": row.lines(map(_entry_line, log)),
+        "payloads": row.lines(map(row.payload_line, payloads.values())),
+        "reads": row.lines(reads),
+        "bodies": body.packed(body.below([(digest, store) for digest in payloads])),
+    }
+    return container.pack(container.Container("", own_name(), sections))
+
+
+def _take_log(found: container.Container, store: Store, moving: Moving, moved: Moved) -> None:
+    bodies = body.unpacked(found.sections["bodies"])
+    held = body.Held(bodies)
+    log = row.records(found.sections["log"], _entry_of)
+    payloads: list[Payload] = row.records(
+        found.sections["payloads"], lambda record: row.payload_of(record, bodies=held)
+    )
+    reads: list[MemoryRead] = row.records(
+        found.sections["reads"], lambda record: row.read_of(record, chain_id=str(record["chain"]))
+    )
+    moved.memories += 1
+    moved.events += moving.take_log(log, payloads, bodies)
+    moving.take_reads(reads)
+    broken = memory_log.broken_link(log, bodies.get)
+    moved.broken += () if broken is None else (broken,)
+
+
+def _entry_line(entry: Entry) -> Mapping[str, object]:
+    memory, key, version, operation, of, seq, at_ns, chain_id, step_id, agent, digest, reason = entry.said
+    return {
+        "memory": memory,
+        "key": key,
+        "version": version,
+        "operation": operation,
+        "of": of,
+        "seq": seq,
+        "at": at_ns,
+        "chain": chain_id,
+        "step": None if step_id is None else step_id_of(step_id),
+        "agent": agent,
+        "digest": None if digest is None else digest.hex(),
+        "reason": reason,
+        "salt": None
+        if entry.salt is None
+        else f"x{entry.salt.hex()}",  # an erased one is empty, and is not none
+        "commitment": None if entry.commitment is None else entry.commitment.hex(),
+        "hash": entry.hash.hex(),
+    }
+
+
+def _entry_of(record: row.Record) -> Entry:
+    said = (
+        str(record.get("memory", "")),
+        str(record.get("key", "")),
+        int(record["version"]),
+        str(record["operation"]),
+        record.get("of"),
+        int(record["seq"]),
+        int(record["at"]),
+        record.get("chain"),
+        None if "step" not in record else number_of(record["step"]),
+        record.get("agent"),
+        _bytes(record, "digest"),
+        record.get("reason"),
+    )
+    salt = record.get("salt")
+    return Entry(
+        said,
+        None if salt is None else bytes.fromhex(str(salt)[1:]),
+        _bytes(record, "commitment"),
+        bytes.fromhex(record["hash"]),
+    )
+
+
+def _bytes(record: row.Record, name: str) -> bytes | None:
+    return bytes.fromhex(record[name]) if name in record else None
+
+
+def _gaps_of(tar: tarfile.TarFile) -> dict[str, int]:
+    first = tar.next()
+    content = tar.extractfile(first) if first is not None and first.name == ABOUT else None
+    if content is None:
+        raise CassetteError("this is no archive of becausal's; `becausal export all -o FILE` writes one")
+    about = json.loads(content.read(1 << 20))
+    if about["format"] > FORMAT:
+        raise CassetteError(
+            f"the archive was written by a newer becausal (format {about['format']}); this one reads up to "
+            f"{FORMAT}: pip install -U becausal"
+        )
+    return {str(reason): int(count) for reason, count in about["gaps"].items()}
+
+
+def _unpacked(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, max_bytes: int) -> Path:
+    """Return a file with a member's content, by a name of ours: no path in an archive is followed."""
+    content = tar.extractfile(member) if member.isfile() else None
+    if content is None or member.size > max_bytes:
+        raise CassetteError(
+            f"the archive's {member.name!r} is no file, or larger than the {max_bytes} bytes that are allowed"
+        )
+    file = folder / "member.becausal"
+    with file.open("wb") as out:
+        shutil.copyfileobj(content, out)
+    return file
+
+
+@contextmanager
+def _told_damage() -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, EOFError, ValueError, KeyError, TypeError) as failure:
+        if isinstance(failure, CassetteError):
+            raise
+        raise CassetteError(
+            f"the archive is damaged or cut off ({failure}). What came before that was imported; make it again and "
+            "import it again: what is there already stays as it is"
+        ) from failure

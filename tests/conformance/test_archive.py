@@ -1,0 +1,308 @@
+"""The promise: in whatever store a run lies, it gets the same answers; and a whole store can be carried to another."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypedDict
+
+import pytest
+from langgraph.graph import END, START, StateGraph
+from langgraph.store.memory import InMemoryStore
+from tests.conformance.test_store import payload, step
+
+import becausal
+from becausal.cassette.archive import read_archive, write_archive
+from becausal.cli import main
+from becausal.errors import CassetteError, StoreError
+from becausal.run import Run
+from becausal.runs import Runs
+from becausal.store import Store, open_store
+from becausal.store.moving import moving_of
+
+STORES: dict[str, Callable[[pytest.FixtureRequest, Path], str]] = {
+    "file": lambda request, folder: f"sqlite:///{folder}/other.db",
+    "postgres": lambda request, folder: str(request.getfixturevalue("postgres_url")),
+}
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., Store]]:
+    stores: list[Store] = []
+
+    def open_and_note(url: str, **options: bool) -> Store:
+        stores.append(open_store(url, **options))
+        return stores[-1]
+
+    yield open_and_note
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture(params=STORES)
+def other(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a store of each kind."""
+    return STORES[request.param](request, tmp_path)
+
+
+class State(TypedDict, total=False):
+    question: str
+    notes: list[str]
+    answer: str
+
+
+def graph() -> Callable[[State], object]:
+    """Return an app in which a node shortens what the one before it found."""
+
+    def research(state: State) -> State:
+        return {
+            "notes": ["Order 4711 was shipped on 3 May 2024.", "The refund limit is 500 EUR.", "Ask Zoë."]
+        }
+
+    def shorten(state: State) -> State:
+        return {"notes": [note[:20] for note in state["notes"]]}
+
+    def write(state: State) -> State:
+        return {"answer": f"Refund 700 EUR. {state['notes'][0]}"}
+
+    made = StateGraph(State)
+    for node in (research, shorten, write):
+        made.add_node(node.__name__, node)
+    made.add_edge(START, "research")
+    made.add_edge("research", "shorten")
+    made.add_edge("shorten", "write")
+    made.add_edge("write", END)
+    compiled = made.compile(store=InMemoryStore())
+    return lambda state: compiled.invoke(state)
+
+
+@pytest.fixture
+def recorded(recorded_once: Path, tmp_path: Path) -> str:
+    """The URL of an SQLite file of this test's own, with runs of a framework and of own code, memories, a gap."""
+    return f"sqlite:///{shutil.copy(recorded_once, tmp_path / 'recorded.db')}"
+
+
+@pytest.fixture(scope="module")
+def recorded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("recorded") / "runs.db"
+    store = f"sqlite:///{file}"
+    becausal.instrument(store=store)
+    graph()({"question": "May order 4711 be refunded, up to 500 EUR?"})
+    memory = becausal.Memory("prices", store=store)
+    with becausal.chain("what does it cost?"):
+        with becausal.agent("looker", received={"item": "A\0 lamp"}) as looker:
+            memory.write("lamp", {"price": 12, "odd": "\ud800", "none": float("nan")})
+            looker.returned("12 EUR")
+        with becausal.agent("teller", received="12 EUR") as teller:
+            memory.read("lamp")
+            teller.decide("say it", because=["12 EUR"], reason="it is known", confidence=0.4)
+            teller.returned("It costs 21 EUR.")
+        envelope = becausal.handoff("teller", "printer", {"text": "It costs 21 EUR.", "pages": [1, 2, 3]})
+        with becausal.receive("printer", envelope):
+            pass
+    memory.write("lamp", {"price": 13})
+    memory.write("desk", 99)
+    memory.retract("lamp")
+    memory.close()
+    assert becausal.flush()
+    becausal.uninstrument()
+    with_more = open_store(store)
+    anchored = step(77, chain="anchored")
+    anchored.anchors, anchored.received = ["checkpoint 7"], payload(7)
+    with_more.write([anchored, step(78, chain="anchored", status="open")])
+    with_more.add_gaps({"queue full": 3})
+    with_more.close()
+    return file
+
+
+def carried(source: Store, target: Store) -> None:
+    archive = io.BytesIO()
+    write_archive(source, archive)
+    archive.seek(0)
+    read_archive(archive, target)
+
+
+def answers(run: Run) -> dict[str, object]:
+    """Return all that can be asked of a run without saying what about."""
+    random.seed(7)
+    return {
+        "steps": run.steps,
+        "edges": [(e.source.id, e.target.id, e.kind, e.grade, e.evidence) for e in run.edges],
+        "handoffs": run.handoffs,
+        "findings": [(f.kind, f.severity, f.message, f.step and f.step.id, f.evidence) for f in run.findings],
+        "health": repr(run.health),
+        "why": [one.id for one in run.why().steps],
+        "blame": [(s.text, s.origin and s.origin.id, s.source, s.grade) for s in run.blame().segments],
+        "root cause": [(s.step.id, s.score) for s in run.root_cause()],
+        "drift": repr(run.drift()),
+        "report": run.report(),
+        "values": [[p.text() for p in (s.received, s.produced) if p is not None] for s in run.steps],
+    }
+
+
+def test_the_same_answers_come_from_either_store(
+    recorded: str, other: str, opened: Callable[..., Store]
+) -> None:
+    source, target = opened(recorded, read_only=True), opened(other)
+    carried(source, target)
+
+    assert target.chains() == source.chains()
+    assert len(source.chains()) == 3
+    for info in source.chains():
+        here, there = (answers(Runs(store).get(info.chain_id)) for store in (source, target))
+        assert here.keys() == there.keys()
+        for question in here:
+            assert there[question] == here[question], question
+    assert any(Runs(source).get(info.chain_id).findings for info in source.chains())
+
+
+def test_a_store_that_was_carried_to_and_fro_is_the_same(
+    recorded: str, postgres_url: str, tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    source, between, back = opened(recorded), opened(postgres_url), opened(f"sqlite:///{tmp_path}/back.db")
+    carried(source, between)
+    carried(between, back)
+
+    for store in (between, back):
+        assert store.gaps() == {"queue full": 3}
+        found = store.anchored("checkpoint 7")
+        assert found is not None
+        assert (found.id, found.chain_id) == (f"{77:016x}", "anchored")
+        assert moving_of(store, "").memories() == moving_of(source, "").memories()
+        for memory in moving_of(source, "").memories():
+            assert moving_of(store, "").log(memory) == moving_of(source, "").log(memory)
+            assert store.broken_link(memory) is None
+            assert store.memory_events(memory) == source.memory_events(memory)
+            assert store.memory_reads(memory) == source.memory_reads(memory)
+        assert store.describe().bodies == source.describe().bodies
+    there, here = io.BytesIO(), io.BytesIO()
+    write_archive(source, there)
+    write_archive(back, here)
+    assert here.getvalue() == there.getvalue()
+
+
+def test_importing_twice_changes_nothing(recorded: str, other: str, opened: Callable[..., Store]) -> None:
+    source, target = opened(recorded), opened(other)
+    carried(source, target)
+    once = (target.chains(), target.memory_events(), target.memory_reads(), target.gaps(), target.describe())
+    carried(source, target)
+
+    now = (target.chains(), target.memory_events(), target.memory_reads(), target.gaps(), target.describe())
+    assert now[:4] == once[:4]
+    assert (now[4].steps, now[4].bodies) == (once[4].steps, once[4].bodies)
+
+
+def test_a_memory_goes_on_where_it_was_carried_to(
+    recorded: str, other: str, opened: Callable[..., Store]
+) -> None:
+    carried(opened(recorded), opened(other))
+
+    memory = becausal.Memory("prices", store=other)
+    memory.write("lamp", {"price": 14})
+    assert [event.version for event in memory.history("lamp")] == [1, 2, 3, 4]
+    assert memory.verify() is None
+    memory.close()
+
+
+def test_two_logs_of_one_memory_are_not_made_one(
+    recorded: str, other: str, opened: Callable[..., Store]
+) -> None:
+    memory = becausal.Memory("prices", store=other)
+    memory.write("lamp", "quite another price")
+
+    with pytest.raises(StoreError, match=r"another log of the memory 'prices'.*two logs cannot be made one"):
+        carried(opened(recorded), opened(other))
+    assert memory.verify() is None
+    assert [event.version for event in memory.history("lamp")] == [1]
+    memory.close()
+
+
+def test_a_log_that_did_not_verify_is_told_and_comes_as_it_stood(
+    recorded: str, other: str, opened: Callable[..., Store]
+) -> None:
+    import sqlite3
+
+    with sqlite3.connect(recorded.removeprefix("sqlite:///")) as connection:
+        connection.execute("UPDATE memory_events SET agent = 'somebody else' WHERE version = 2")
+    connection.close()
+    archive = io.BytesIO()
+    write_archive(opened(recorded), archive)
+    archive.seek(0)
+
+    moved = read_archive(archive, opened(other))
+
+    assert moved.broken == ("prices/lamp@2: the event, or the one before it, is not what was written",)
+    assert "lamp@2" in (opened(other).broken_link("prices") or "")
+
+
+@pytest.mark.parametrize("cut", [0, 100, 700, 3_000, -2_000])
+def test_an_archive_that_was_cut_off_is_refused(
+    recorded: str, other: str, opened: Callable[..., Store], cut: int
+) -> None:
+    archive = io.BytesIO()
+    write_archive(opened(recorded), archive)
+    whole = archive.getvalue().rstrip(b"\0")
+
+    with pytest.raises(CassetteError, match=r"damaged|no archive"):
+        read_archive(io.BytesIO(whole[:cut]), opened(other))
+
+
+def test_no_path_in_an_archive_is_followed(tmp_path: Path, opened: Callable[..., Store]) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w|") as tar:
+        about = b'{"format": 1, "gaps": {}}'
+        first = tarfile.TarInfo("becausal.json")
+        first.size = len(about)
+        tar.addfile(first, io.BytesIO(about))
+        link = tarfile.TarInfo("runs/1.becausal")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+        far = tarfile.TarInfo("../../far.txt")
+        far.size = 3
+        tar.addfile(far, io.BytesIO(b"far"))
+    out.seek(0)
+
+    with pytest.raises(CassetteError, match="is no file"):
+        read_archive(out, opened(f"sqlite:///{tmp_path}/deep/er/runs.db"))
+    assert not (tmp_path / "far.txt").exists()
+
+
+def test_a_store_goes_through_a_pipe(recorded: str, postgres_url: str, opened: Callable[..., Store]) -> None:
+    command = [sys.executable, "-m", "becausal"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(
+        [*command, "export", "all", "-o", "-", "--store", recorded], stdout=subprocess.PIPE, env=environment
+    ) as out:
+        done = subprocess.run(
+            [*command, "import", "-", "--store", postgres_url],
+            stdin=out.stdout,
+            capture_output=True,
+            text=True,
+            env=environment,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3 runs" in done.stdout
+    assert "***" in done.stdout
+    assert opened(postgres_url).chains() == opened(recorded).chains()
+
+
+def test_an_archive_s_file_is_its_owner_s_alone_and_never_written_over(
+    recorded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "all.tar"
+    assert main(["export", "all", "-o", str(file), "--store", recorded]) == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert main(["export", "all", "-o", str(file), "--store", recorded]) == 2
+    assert "is there already" in capsys.readouterr().err
+
+    assert main(["import", str(file), "--store", str(tmp_path / "new.db")]) == 0
+    assert "3 runs" in capsys.readouterr().out
