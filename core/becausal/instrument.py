@@ -374,7 +374,7 @@ def _recorder(
         )
     else:
         _last_store = settings.store
-        writer = Writer(store)
+        writer = Writer(store, max_run_bytes=settings.max_run_bytes)
         if settings.retention is not None and ":memory:" not in settings.store:
             # Only who asks for it pays for its import.
             retaining = importlib.import_module("becausal.retaining")
@@ -385,6 +385,7 @@ def _recorder(
         level=settings.level,
         capture=settings.capture,
         redact=redactor,
+        max_payload_bytes=settings.max_payload_bytes,
     )
     if writer is not None:
         writer.on_gap = recorder.encoder.forget

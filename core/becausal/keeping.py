@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from becausal import semconv
+from becausal.bounds import MAX_PAYLOAD_BYTES
 from becausal.canonical import Encoder
 from becausal.checking import Checks
 from becausal.cleaning import clean
@@ -31,7 +32,13 @@ class Keeping:
     """Seals what steps received and produced, and brings steps to the store."""
 
     def __init__(
-        self, writer: Writer | None, *, capture: Capture, holds_whole: bool, redact: Redactor | None
+        self,
+        writer: Writer | None,
+        *,
+        capture: Capture,
+        holds_whole: bool,
+        redact: Redactor | None,
+        max_bytes: int | None = MAX_PAYLOAD_BYTES,
     ) -> None:
         """Make one.
 
@@ -40,12 +47,15 @@ class Keeping:
             capture: what of their contents is kept.
             holds_whole: whether every payload must be readable before it is there.
             redact: takes the secrets out of all that is kept and told; None: nothing does.
+            max_bytes: of a larger payload its beginning and its end are kept; None: no bound.
         """
         self.active = True
         """False once uninstrumented: hooks that could not be taken out call through."""
         self._writer = writer
         keeps_bodies = capture == "full" and writer is not None
-        self._sealer = Sealer(keeps_bodies=keeps_bodies, holds_whole=holds_whole, redact=redact)
+        self._sealer = Sealer(
+            keeps_bodies=keeps_bodies, holds_whole=holds_whole, redact=redact, max_bytes=max_bytes
+        )
         self.seal = self._sealer.seal
         """Fixes a value as it is now."""
         self.kept = self._sealer.kept

@@ -12,7 +12,14 @@ from typing import Protocol
 
 import becausal.canonical as canonical
 
-__all__ = ["Bodies", "Payload", "is_call", "is_message", "text_of"]
+__all__ = ["CUT_DOWN", "ERASED", "Bodies", "Payload", "is_call", "is_message", "text_of"]
+
+
+CUT_DOWN = "cut down"
+"""How the loss of a payload begins of which only the beginning and the end are kept."""
+
+ERASED = "erased"
+"""What is in the loss of a payload that was erased, wholly or in part."""
 
 
 class Bodies(Protocol):
@@ -45,6 +52,11 @@ class Payload:
 
     def __repr__(self) -> str:
         return f"<Payload {self.type_name}, {self.size} bytes, {self.digest}: .value() and .text() give the content>"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of it was kept, as far as it was kept at all: not cut down, and nothing of it erased."""
+        return not any(ERASED in why or why.startswith(CUT_DOWN) for _, why in self.lossy)
 
     @property
     def is_kept(self) -> bool:

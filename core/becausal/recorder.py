@@ -19,6 +19,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from becausal import clock, semconv
+from becausal.bounds import MAX_PAYLOAD_BYTES
 from becausal.context import Scope, span_parent, step_of, with_step
 from becausal.guard import guarded
 from becausal.keeping import Keeping
@@ -75,8 +76,15 @@ class Recorder(Keeping):
         level: Level = "full",
         capture: Capture = "full",
         redact: Redactor | None = None,
+        max_payload_bytes: int | None = MAX_PAYLOAD_BYTES,
     ) -> None:
-        super().__init__(writer, capture=capture, holds_whole=telemetry.wants_content, redact=redact)
+        super().__init__(
+            writer,
+            capture=capture,
+            holds_whole=telemetry.wants_content,
+            redact=redact,
+            max_bytes=max_payload_bytes,
+        )
         self.level: Level = level
         self.replaying: Replaying | None = None
         """What answers calls from the record, while runs are replayed in this process."""

@@ -111,6 +111,8 @@ LEVEL: Final = "becausal.level"
 # The store's own, on no span
 KEPT: Final = "kept."
 """How the attributes begin that name, by digest, what else was kept of a step: for a replay."""
+LEFT_OUT: Final = "bounds.left_out"
+"""Of a step whose contents were not kept, since its run had come to its bound: how many bytes they had."""
 BRANCH: Final = "place.branch"
 """Which of several steps of one name, made side by side, a step is."""
 RUNS_AGAIN: Final = "replay.runs_again"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -20,6 +21,8 @@ from collections.abc import Callable, Sequence
 
 from opentelemetry.context import Context
 
+from becausal import semconv
+from becausal.bounds import MAX_RUN_BYTES
 from becausal.context import Scope
 from becausal.errors import StoreError
 from becausal.step import OpenStep
@@ -34,6 +37,8 @@ BATCH = 512
 INTERVAL_S = 0.2
 MAX_STEPS = 65_536
 MAX_BYTES = 256 << 20
+MOST_RUNS = 4_096
+"""Runs whose bytes are counted; of the one that began first it is forgotten what it had."""
 RETRIES = 3
 PAUSE_S = 0.05
 """Before the second attempt to write; twice that before the third."""
@@ -48,6 +53,7 @@ class Writer:
         *,
         max_steps: int = MAX_STEPS,
         max_bytes: int = MAX_BYTES,
+        max_run_bytes: int | None = MAX_RUN_BYTES,
     ) -> None:
         self.store = store
         self.on_gap: Callable[[], object] = lambda: None
@@ -58,6 +64,7 @@ class Writer:
         self._upkeep = upkeep_of(store)
         self._generation: int | None = None
         self._max_steps, self._max_bytes = max_steps, max_bytes
+        self._max_run_bytes = sys.maxsize if max_run_bytes is None else max_run_bytes
         self._reset()
         _writers.add(self)
 
@@ -66,6 +73,7 @@ class Writer:
         """What this process could not record, by reason."""
         self._queue: deque[tuple[OpenStep, int]] = deque()
         self._bytes = 0
+        self._spent: dict[str, int] = {}  # bytes of contents, by chain
         self._taken = self._settled = 0  # steps put into the queue; steps written or counted as gaps
         self._unsaved_gaps: Counter[str] = Counter()
         self._owed_gaps: Counter[str] = (
@@ -81,6 +89,8 @@ class Writer:
         bodies = step.bodies
         size = sum([len(body) for _, body in bodies]) if bodies else 0
         with self._lock:
+            if size and not self._allows(step, size):
+                size = 0
             fits = len(self._queue) < self._max_steps and self._bytes + size <= self._max_bytes
             if fits and not self.is_closed:
                 self._queue.append((step, size))
@@ -95,6 +105,19 @@ class Writer:
         self._work.ring()
         if self._thread is None:
             self._start()
+
+    def _allows(self, step: OpenStep, size: int) -> bool:
+        """Return whether a run may keep so many bytes more; else leave them out. Called with the lock held."""
+        spent = self._spent[step.chain_id] = self._spent.get(step.chain_id, 0) + size
+        if len(self._spent) > MOST_RUNS:
+            del self._spent[next(iter(self._spent))]
+        if spent <= self._max_run_bytes:
+            return True
+        step.bodies.clear()
+        step.attributes[semconv.LEFT_OUT] = size
+        self._count("content left out: run beyond max_run_bytes", 1)
+        self.on_gap()  # parts that were handed out with it are needed again
+        return False
 
     @property
     def waiting(self) -> int:

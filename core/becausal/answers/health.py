@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from becausal import semconv
 from becausal.answers.recorded import Recorded
 from becausal.answers.rootcause import Suspect, contained, root_cause
 from becausal.finding import Finding
@@ -156,6 +157,13 @@ def _unknown(run: Recorded) -> Iterator[str]:
     gone = sum(not payload.is_kept for payload in payloads.values())
     if gone:
         yield f"the content of {gone} of {_count(len(payloads), 'payload')} was not kept, so it was not judged."
+    partly = sum(not payload.is_whole and payload.is_kept for payload in payloads.values())
+    if partly:
+        is_are = "is" if partly == 1 else "are"
+        yield f"{_count(partly, 'payload')} {is_are} not whole: cut down to a bound, or erased in part."
+    left_out = sum(semconv.LEFT_OUT in step.attributes for step in run.steps)
+    if left_out:
+        yield f"the run came to its bound (max_run_bytes): the contents of {_count(left_out, 'step')} were left out."
     for finding in run.findings:
         if finding.severity == "note" and finding.confidence == 0:
             yield finding.message

@@ -89,9 +89,16 @@ class Code(IntEnum):
     """[type name, member name, value]."""
     ARRAY = 24
     """[dtype, shape, bytes in C order, or a list of items when they are objects]."""
+    CUT_DOWN = 25
+    """[full size, what was kept of it]: a body beyond its bound, under the digest of all of it; see `cutting`."""
 
 
-NESTED = frozenset((Code.SUBCLASS, Code.TUPLE, Code.SET, Code.FROZENSET, Code.MAP, Code.ENUM, Code.ARRAY))
+NESTED = frozenset(
+    (
+        *(Code.SUBCLASS, Code.TUPLE, Code.SET, Code.FROZENSET, Code.MAP, Code.ENUM, Code.ARRAY),
+        Code.CUT_DOWN,
+    )
+)
 """Codes of entries whose content is of this form again."""
 
 

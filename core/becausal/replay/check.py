@@ -78,6 +78,10 @@ def _of_the_record(session: Session, steps: Sequence[Step], tops: Sequence[Step]
         )
         return
     for step in tops:
+        if step.received is not None and not step.received.is_whole:
+            lost = ", ".join(why for _, why in step.received.lossy)
+            yield f"what {step.kind} {step.name!r} was given is not whole: {lost}"
+            continue
         try:
             session.recorded_input(step)
         except UnmadeError as unmade:
@@ -99,6 +103,8 @@ def _why_not(session: Session, step: Step) -> str:
             if session.kept_error(step) is None and step.produced is None:
                 return f"it failed with {step.error or 'an exception'}, of which only the text is kept"
         elif step.status == "ok" and step.produced is not None:
+            if not step.produced.is_whole:
+                return f"its answer is not whole: {', '.join(why for _, why in step.produced.lossy)}"
             session.recalled_value(step)
     except UnmadeError as unmade:
         return f"its answer holds {unmade}"

@@ -31,10 +31,7 @@ from becausal.canonical.hiding import hidden_name
 from becausal.canonical.wire import NESTED, UNSORTED, Code
 from becausal.errors import StoreError
 
-__all__ = ["ERASED", "Rewriting", "Wording", "named_in"]
-
-ERASED = "erased"
-"""What the losses of a payload say of a content that is gone, or not all there any more."""
+__all__ = ["Rewriting", "Wording", "named_in"]
 
 SHORTEST = 3
 """Characters that a text must have, white space apart: a shorter one stands everywhere by chance."""

@@ -19,11 +19,12 @@ import zstandard
 from becausal import canonical, semconv
 from becausal.canonical.wire import digest_of
 from becausal.logline import COUNT
+from becausal.payload import ERASED
 from becausal.store import memory_log
 from becausal.store.encoding import json_text, pack, unpack
 from becausal.store.sqlite import file, memory, row
 from becausal.store.upkeep import Erasure, Progress
-from becausal.store.wording import ERASED, Rewriting, Wording, named_in
+from becausal.store.wording import Rewriting, Wording, named_in
 
 __all__ = ["Erasing"]
 
