@@ -28,10 +28,10 @@ from benchmarks.overhead import Overhead, measured
 from benchmarks.targets import CELLS, CHAT, GROWTH
 from benchmarks.workloads import WORKLOADS, Cell
 
-PARTS = ("overhead", "growth", "small")
+PARTS = ("overhead", "growth", "small", "store")
 """What one run measures."""
 
-ALONE = ("guard", "small", "answers", "checks", "receiver", "soak")
+ALONE = ("guard", "small", "store", "answers", "checks", "receiver", "soak")
 """Modules that are commands of their own: `python -m benchmarks.NAME --help`."""
 
 

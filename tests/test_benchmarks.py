@@ -116,7 +116,7 @@ def test_figures_are_written_between_their_markers_and_nowhere_else(tmp_path: Pa
 def test_the_page_has_a_place_for_every_table() -> None:
     page = (ROOT / "docs" / "performance.md").read_text()
 
-    for name in ("machine", "targets", "overhead", "growth"):
+    for name in ("machine", "targets", "overhead", "growth", "store"):
         assert f"<!-- figures: {name} -->" in page
 
 

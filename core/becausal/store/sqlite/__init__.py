@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -131,14 +131,15 @@ class SQLiteStore:
             appended = writer.append(event, bodies, expected)
         if appended is None:
             return None
-        found = self.memory_events(event.memory, event.key)
-        return next(one for one in found if one.version == appended[0])
+        with self._reading() as reader, file.told(self._path, "reading the log of the memories"):
+            (made,) = memory.events_of(reader, event.memory, event.key, self, version=appended[0])
+        return made
 
     def memory_events(self, memory_name: str | None = None, key: str | None = None) -> list[MemoryEvent]:
         """Return the events of memories, in the order of their log."""
         doing = "reading the log of the memories"
-        with self._reading() as reader, file.told(self._path, doing), _snapshot(reader):
-            return memory.events_of(reader, memory_name, key, self._payload_getter(reader))
+        with self._reading() as reader, file.told(self._path, doing):
+            return memory.events_of(reader, memory_name, key, self)
 
     def memory_reads(self, memory_name: str | None = None, key: str | None = None) -> list[MemoryRead]:
         """Return who read what from memories, in causal order."""
@@ -223,16 +224,6 @@ class SQLiteStore:
             names = _names(reader, {number for r in rows for number in (r[3], r[4], r[5], r[10])})
             payloads = self._payloads(reader, {number for r in rows for number in (r[12], r[13])})
         return [row.step_of(r, chain_id, names, payloads, causes.get(r[1], ())) for r in rows]
-
-    def _payload_getter(self, reader: sqlite3.Connection) -> Callable[[bytes], Payload]:
-        query = """SELECT belief, total_size, name, lossy
-            FROM blobs JOIN names ON name_no = type WHERE digest = ?"""
-
-        def payload(digest: bytes) -> Payload:
-            belief, size, type_name, lossy = reader.execute(query, (digest,)).fetchone()
-            return row.payload_of(digest, belief, size, type_name, lossy, self)
-
-        return payload
 
     def _payloads(self, reader: sqlite3.Connection, numbers: Iterable[int | None]) -> dict[int, Payload]:
         query = """SELECT blob_no, digest, belief, total_size, name, lossy

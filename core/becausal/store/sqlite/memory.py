@@ -7,10 +7,10 @@ of `becausal.Memory` at once; `seq`, the logical clock, is the causal order acro
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
+from becausal.payload import Bodies
 from becausal.step import OpenStep
 from becausal.store import memory_log
 from becausal.store.memory_log import Find
@@ -88,12 +88,21 @@ def note_steps(connection: sqlite3.Connection, steps: Sequence[OpenStep], body: 
 
 
 def events_of(
-    connection: sqlite3.Connection, memory: str | None, key: str | None, payload: Callable[[bytes], Any]
+    connection: sqlite3.Connection,
+    memory: str | None,
+    key: str | None,
+    bodies: Bodies,
+    *,
+    version: int | None = None,
 ) -> list[MemoryEvent]:
-    """Return events, in the order of the log; None means all memories, all keys."""
-    query = """SELECT memory, key, version, operation, of, seq, at_ns, chain_id, step_id, agent, digest, reason, hash
-        FROM memory_events WHERE (?1 IS NULL OR memory = ?1) AND (?2 IS NULL OR key = ?2) ORDER BY event_no"""
-    found = connection.execute(query, (memory and row.encodable(memory), key and row.encodable(key)))
+    """Return events, in the order of the log; None means all memories, all keys, all versions."""
+    which, values = _where("e", memory=memory, key=key, version=version)
+    # A key has few events and its memory many: sorting the few is quicker than walking the log (+ hides its index).
+    order = "event_no" if key is None else "+event_no"
+    query = f"""SELECT e.memory, e.key, version, operation, of, seq, at_ns, chain_id, step_id, agent, e.digest, reason,
+            hash, belief, total_size, name, lossy
+        FROM memory_events AS e LEFT JOIN blobs ON blobs.digest = e.digest LEFT JOIN names ON name_no = type
+        WHERE {which} ORDER BY {order}"""
     return [
         MemoryEvent(
             memory=r[0],
@@ -106,22 +115,23 @@ def events_of(
             chain_id=r[7],
             step_id=None if r[8] is None else row.step_id_of(r[8]),
             agent=r[9],
-            payload=None if r[10] is None else payload(r[10]),
+            payload=None if r[10] is None else row.payload_of(r[10], r[13], r[14], r[15], r[16], bodies),
             reason=r[11],
             hash=r[12].hex(),
         )
-        for r in found.fetchall()
+        for r in connection.execute(query, values).fetchall()
     ]
 
 
 def reads_of(connection: sqlite3.Connection, memory: str | None, key: str | None) -> list[MemoryRead]:
     """Return who read what, in causal order; a version is known by number or by the step that wrote it."""
-    query = """SELECT r.memory, r.key, coalesce(r.version, max(e.version)), r.chain_id, r.step_id, r.agent, r.seq
+    which, values = _where("r", memory=memory, key=key)
+    query = f"""SELECT r.memory, r.key, coalesce(r.version, max(e.version)), r.chain_id, r.step_id, r.agent, r.seq
         FROM memory_reads AS r LEFT JOIN memory_events AS e
             ON e.step_id = r.source_id AND e.memory = r.memory AND e.key = r.key
-        WHERE (?1 IS NULL OR r.memory = ?1) AND (?2 IS NULL OR r.key = ?2)
+        WHERE {which}
         GROUP BY r.memory, r.key, r.chain_id, r.step_id ORDER BY r.seq"""
-    found = connection.execute(query, (memory and row.encodable(memory), key and row.encodable(key)))
+    found = connection.execute(query, values)
     return [
         MemoryRead(m, k, version, chain_id, row.step_id_of(step_id), agent, seq)
         for m, k, version, chain_id, step_id, agent, seq in found
@@ -161,6 +171,14 @@ def mark_erased(connection: sqlite3.Connection, event_no: int) -> None:
 
 
 # Inside
+
+
+def _where(table: str, **asked: str | int | None) -> tuple[str, list[str | int]]:
+    """Return a condition of what is asked for and its values. `? IS NULL OR …` would keep SQLite from its indexes."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    conditions = [f"{table}.{name} = ?" for name in given]
+    values = [row.encodable(value) if isinstance(value, str) else value for value in given.values()]
+    return " AND ".join(conditions) or "1", values
 
 
 def _last_hash(connection: sqlite3.Connection, memory: str) -> bytes:

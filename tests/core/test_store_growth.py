@@ -1,0 +1,114 @@
+"""What SQLite does for an answer does not grow with what else is in the store: counted in its own instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import pytest
+from benchmarks.corpus import Corpus
+
+from becausal import canonical
+from becausal.memory_event import NewEvent
+from becausal.payload import Payload
+from becausal.store import Store, open_store
+from becausal.store.links import links_of
+from becausal.store.sqlite import SQLiteStore
+
+SMALL, LARGE = 4, 32
+"""Batches of 512 steps."""
+
+TOLERANCE = 1.5
+"""A tree of ten times the rows is a level deeper at most."""
+
+
+def instructions(store: Store, work: Callable[[], object]) -> int:
+    """Return how many instructions SQLite's machine runs."""
+    assert isinstance(store, SQLiteStore)
+    count = 0
+
+    def one() -> None:
+        nonlocal count
+        count += 1
+
+    session = store._own_session()
+    connections = (session.reader(), session.writer().connection)
+    for connection in connections:
+        connection.set_progress_handler(one, 1)
+    try:
+        work()
+    finally:
+        for connection in connections:
+            connection.set_progress_handler(None, 0)
+    return count
+
+
+def remembered(number: int) -> tuple[NewEvent, dict[bytes, bytes]]:
+    encoded = canonical.encode(f"note {number}")
+    digest, belief = canonical.digest_text(encoded.digest), canonical.digest_text(encoded.belief)
+    payload = Payload(digest, belief, encoded.size, encoded.type_name)
+    event = NewEvent("notes", f"key {number // 4}", "write", number + 1, number, payload)
+    return event, {encoded.digest: encoded.body}
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[Store, Corpus]]]:
+    """A small store and a large one, which begins with the same steps."""
+    made: list[tuple[Store, Corpus]] = []
+    for batches in (SMALL, LARGE):
+        folder = tmp_path_factory.mktemp("stores")
+        store, corpus = open_store(f"sqlite:///{folder}/becausal.db"), Corpus(512 * LARGE, mean_bytes=40)
+        for batch in islice(corpus.batches(), batches):
+            store.write(batch)
+        for number in range(20 * batches):
+            store.append(*remembered(number))
+        made.append((store, corpus))
+    yield made
+    for store, _ in made:
+        store.close()
+
+
+def holding(store: Store, digest: str) -> object:
+    links = links_of(store)
+    assert links is not None
+    return links.holding([digest], limit=3)
+
+
+ASKED: dict[str, Callable[[Store, Corpus], object]] = {
+    "a run is loaded": lambda store, corpus: store.load(corpus.samples.chains[min(corpus.samples.chains)][0]),
+    "a run is found by the beginning of its id": lambda store, corpus: store.chains(
+        prefix=corpus.samples.chains[min(corpus.samples.chains)][0][:16]
+    ),
+    "a step is found by its anchor": lambda store, corpus: store.anchored(corpus.samples.anchors[1]),
+    "a body is read": lambda store, corpus: store.body(canonical.parse_digest(corpus.samples.digests[3])),
+    "a memory's key is read": lambda store, _: store.memory_events("notes", "key 2"),
+    "a memory is written": lambda store, _: store.append(*remembered(9)),
+    "the steps that hold a content are found": lambda store, corpus: holding(
+        store, corpus.samples.digests[2]
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_it_takes_no_longer_in_a_store_of_eight_times_the_size_that(
+    what: str, stores: list[tuple[Store, Corpus]]
+) -> None:
+    small, large = (
+        instructions(store, lambda store=store, corpus=corpus: ASKED[what](store, corpus))  # type: ignore[misc]
+        for store, corpus in stores
+    )
+
+    assert small > 0
+    assert large <= small * TOLERANCE + 10
+
+
+def test_listing_the_newest_runs_takes_as_long_as_their_own_steps_are_many(
+    stores: list[tuple[Store, Corpus]],
+) -> None:
+    small, large = (
+        instructions(store, lambda store=store: store.chains(limit=5))  # type: ignore[misc]
+        / sum(info.steps for info in store.chains(limit=5))
+        for store, _ in stores
+    )
+
+    assert large <= small * TOLERANCE
