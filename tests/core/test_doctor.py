@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import sys
+import tempfile
+import time
 import types
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +16,7 @@ from typing import Any, ClassVar
 
 import pytest
 from rich.console import Console
-from tests.core.builders import research_team
+from tests.core.builders import Record, research_team
 
 import becausal
 from becausal import guard
@@ -26,14 +29,19 @@ from becausal.doctor import (
     Line,
     Patient,
     advice,
+    cost,
     diagnose,
     foreign_instrumentors,
     trouble,
     well,
 )
 from becausal.doctor.check import examined
+from becausal.doctor.cost import look_at_cost
+from becausal.doctor.keeping import DAY_NS, growth, look_at_disk
 from becausal.doctor.packages import EXTRAS
+from becausal.doctor.timing import look_at_clock
 from becausal.instrument import active_recorder
+from becausal.recorder import Recorder
 from becausal.store import open_store
 from becausal.views import checkup
 
@@ -258,3 +266,94 @@ def test_its_exit_status_is_that_of_trouble(
     lost = [line for section in told["sections"] if section["title"] == "losses" for line in section["lines"]]
     assert lost[0]["figures"] == {"reason": "queue full", "count": 7}
     assert "faster disk" in lost[0]["do"]
+
+
+def test_it_measures_what_a_step_costs_here_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(cost, "STEPS", {1 << 10: 20, 32 << 10: 4})
+    monkeypatch.setattr(cost, "SLOW_US", 10**9)
+    with becausal_at_work(tmp_path / "runs.db") as recorder, becausal.chain("a request") as chain:
+        found = Diagnosis(
+            patient := Patient("sqlite:///x.db"), examined(patient, (Check("cost", look_at_cost),))
+        )
+        assert recorder.waiting == 0
+
+    lines = found.sections[0].lines
+    assert [line.figures.get("bytes_in") for line in lines] == [1 << 10, 32 << 10, None]
+    assert all(float(line.figures["app_us"] or 0) > 0 for line in lines[:2])
+    assert float(lines[1].figures["disk_bytes"] or 0) > 1024
+    assert "µs a KB of new content" in shown(found)
+    assert [path.name for path in tmp_path.iterdir() if "doctor" in path.name] == []
+    with becausal.open(tmp_path / "runs.db") as runs:
+        assert [step.name for step in runs.get(chain.chain_id or "").steps] == ["a request"]
+
+
+@contextlib.contextmanager
+def becausal_at_work(store: Path) -> Iterator[Recorder]:
+    becausal.instrument("threads", store=store)
+    try:
+        recorder = active_recorder()
+        assert recorder is not None
+        yield recorder
+    finally:
+        becausal.uninstrument()
+
+
+def test_a_clock_that_went_backward_is_told(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    record = research_team()
+    record.write(url)
+    checks = (Check("clock", look_at_clock),)
+    assert "the clock went forward in the newest 13 steps" in shown(diagnose(url, checks=checks))
+    late = Record("d" * 32, started_ns=10**12)
+    with late.step("workflow", "team", received="x") as team:
+        late.now -= 10**10
+        late.did("tool", "search", "x", "y")
+        late.now += 10**10
+        team.produces("z")
+    late.write(url)
+
+    found = diagnose(url, checks=checks)
+
+    assert found.grade == "trouble"
+    assert "the clock went backward: 1 of the newest 15 steps" in shown(found)
+    assert "slewed" in shown(found)
+
+
+def test_growth_is_reckoned_from_the_last_week_s_runs_and_how_long_the_disk_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    now = time.time_ns()
+    research_team(Record("a" * 32, started_ns=now - 4 * DAY_NS)).write(url)
+    research_team(Record("b" * 32, started_ns=now - 3600 * 10**9)).write(url)
+    research_team(Record("e" * 32, started_ns=now - 400 * DAY_NS)).write(url)
+    store = open_store(url, read_only=True)
+    patient = Patient(url, store=store, info=store.describe())
+
+    steps, size = growth(patient) or (0.0, 0.0)
+    assert steps == pytest.approx(2 * 13 / 4, rel=0.01)
+    assert size == pytest.approx(steps * store.describe().bytes_on_disk / 39, rel=0.01)
+    disk = Diagnosis(patient, examined(patient, (Check("store", look_at_disk),)))
+    assert "which lasts" in shown(disk)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: types.SimpleNamespace(free=10**6))
+    full = Diagnosis(patient, examined(patient, (Check("store", look_at_disk),)))
+    assert full.grade == "trouble"
+    assert "make room" in shown(full)
+    store.close()
+
+
+def test_all_of_it_can_be_read_on_a_narrow_terminal_and_a_wide_one() -> None:
+    report = AdapterReport("langgraph", "langgraph", "9.0", "<2", False, (Hook("langgraph.x:Y.z", "gone"),))
+    found = found_with(report, gaps={"queue full": 1}, by_callback=True, versions={"python": "3.11.7"})
+    for width in (60, 80, 160):
+        out = io.StringIO()
+        Console(file=out, width=width).print(checkup.text(found))
+        told = out.getvalue()
+        assert all(len(line) <= width for line in told.splitlines())
+        for section in found.sections:
+            for line in section.lines:
+                assert line.says in " ".join(told.split())
+                assert line.do in " ".join(told.split())

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from becausal.doctor.check import Check, Figure, Grade, Line, Section, advice, examined, trouble, well
+from becausal.doctor.cost import look_at_cost
 from becausal.doctor.hooking import look_at_adapters, look_at_callbacks
 from becausal.doctor.keeping import look_at_disk, look_at_growth, look_at_store
 from becausal.doctor.losing import look_at_failures, look_at_gaps, look_at_queue
@@ -19,6 +20,7 @@ from becausal.doctor.packages import look_at_extras, look_at_versions
 from becausal.doctor.patient import Patient, presented
 from becausal.doctor.redacting import look_at_redaction
 from becausal.doctor.telling import look_at_settings, look_at_spans
+from becausal.doctor.timing import look_at_clock
 from becausal.instrument import store_url_in_use
 from becausal.settings import store_url
 
@@ -50,6 +52,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check("store", look_at_store),
     Check("store", look_at_growth),
     Check("store", look_at_disk),
+    Check("cost", look_at_cost),
+    Check("clock", look_at_clock),
     Check("losses", look_at_gaps),
     Check("losses", look_at_queue),
     Check("losses", look_at_failures),

@@ -21,6 +21,9 @@ from becausal.store import Store, StoreInfo, open_store
 
 __all__ = ["Patient", "presented"]
 
+LARGEST = 20_000
+"""Steps: a larger run is not loaded to see how it was recorded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Patient:
@@ -102,5 +105,6 @@ def _opened(url: str) -> tuple[Store | None, str | None]:
 
 def _is_by_callback(store: Store) -> bool:
     """Return whether the newest run was recorded by callbacks."""
-    steps = (step for chain in store.chains(limit=1) for step in store.load(chain.chain_id))
+    newest = (chain for chain in store.chains(limit=1) if chain.steps <= LARGEST)
+    steps = (step for chain in newest for step in store.load(chain.chain_id))
     return any(step.attributes.get(semconv.RECORDED_BY) == "callback" for step in steps)
