@@ -106,8 +106,8 @@ def test_listing_the_newest_runs_takes_as_long_as_their_own_steps_are_many(
     stores: list[tuple[Store, Corpus]],
 ) -> None:
     small, large = (
-        instructions(store, lambda store=store: store.chains(limit=5))  # type: ignore[misc]
-        / sum(info.steps for info in store.chains(limit=5))
+        instructions(store, lambda store=store: store.chains(limit=20))  # type: ignore[misc]
+        / sum(info.steps for info in store.chains(limit=20))
         for store, _ in stores
     )
 

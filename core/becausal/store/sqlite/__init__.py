@@ -251,7 +251,7 @@ def _snapshot(reader: sqlite3.Connection) -> Iterator[None]:
 def _chain_infos(reader: sqlite3.Connection, prefix: str, limit: int) -> list[ChainInfo]:
     prefix = row.encodable(prefix)
     with _snapshot(reader):
-        ids = dict(reader.execute(FIND_CHAINS, (prefix, limit)))
+        ids = dict(reader.execute(FIND_CHAINS if prefix else NEWEST_CHAINS, (prefix, limit)))
         chosen = (_list(ids),)
         counts = {number: rest for number, *rest in reader.execute(COUNT_STEPS, chosen)}
         roots = {number: name for number, name, _ in reader.execute(FIND_ROOTS, chosen)}
@@ -280,6 +280,10 @@ def _chain_infos(reader: sqlite3.Connection, prefix: str, limit: int) -> list[Ch
 FIND_CHAINS = """SELECT chain_no, chain_id FROM chains
     WHERE chain_id >= ?1 AND chain_id <= ?1 || char(0x10FFFF)
     ORDER BY started_ns DESC, chain_no DESC LIMIT ?2"""
+
+# By the index of the time: asked for a range of ids, SQLite would take theirs and sort every chain there is.
+NEWEST_CHAINS = """SELECT chain_no, chain_id FROM chains
+    WHERE ?1 = '' ORDER BY started_ns DESC, chain_no DESC LIMIT ?2"""
 
 ALL_OF = "chain_no = ?"
 SOME_OF = "chain_no = ? AND step_id IN (SELECT value FROM json_each(?))"
