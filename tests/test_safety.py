@@ -50,6 +50,7 @@ IMPORTING_BY_NAME = {
     "core/becausal/__init__.py": "the names in its own table",
     "core/becausal/adapter.py": "entry points of installed packages",
     "core/becausal/callback.py": "entry points of installed packages",
+    "core/becausal/cli/__init__.py": "modules of a table",
     "core/becausal/doctor/hooking.py": "the places that installed adapters name",
     "core/becausal/facts/language.py": "modules of a table",
     "core/becausal/instrument.py": "a constant",

@@ -12,7 +12,7 @@ import pytest
 from tests.core.builders import Record, research_team
 
 import becausal
-from becausal.cli import main
+from becausal.cli import GROUPS, _groups_for, _parser, main
 
 COMMANDS = ["runs", "show", "why", "blame", "handoffs", "tools", "findings", "memory", "doctor"]
 ON_A_RUN = [command for command in COMMANDS if command not in ("runs", "findings", "memory", "doctor")]
@@ -233,3 +233,34 @@ def test_the_tool_calls_that_failed_are_shown_alone(
     assert "stock" in words
     assert "price" not in words
     assert "price" in out_of(capsys, "tools", "last", "--store", url)
+
+
+@pytest.mark.parametrize(("group", "commands"), GROUPS.items())
+def test_each_command_is_added_by_the_group_that_is_loaded_for_it(
+    group: str, commands: tuple[str, ...]
+) -> None:
+    (added,) = (action for action in _parser([group])._actions if isinstance(action.choices, dict))
+
+    assert tuple(added.choices or ()) == commands
+
+
+def test_a_command_loads_its_own_group_alone_and_help_all_of_them() -> None:
+    assert _groups_for(["runs", "--json"]) == ["looking"]
+    assert list(_groups_for(["--help"])) == list(_groups_for(["nonsense"])) == list(GROUPS)
+    code = (
+        "import sys; from becausal.cli import main; main(['runs', '--store', 'none.db']); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert "becausal.cli.looking" in loaded
+    assert [name for name in loaded if name in FOR_OTHERS or name.startswith("becausal_integrations")] == []
+
+
+FOR_OTHERS = (
+    "becausal.doctor",
+    "becausal.foreign",
+    "becausal.serve",
+    "becausal.cli.judging",
+    "becausal.cli.tending",
+)
+"""What listing runs needs nothing of."""

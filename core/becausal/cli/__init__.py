@@ -6,48 +6,37 @@ Exit status: 0 fine, 1 findings at or above `--fail-on`, 2 wrong use.
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.metadata
 import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from becausal.cli import (
-    answering,
-    carrying,
-    judging,
-    looking,
-    remembering,
-    replaying,
-    serving,
-    spreading,
-    supposing,
-    tending,
-)
-from becausal.cli.command import FINE, WRONG_USE, Answer, Commands
+from becausal.cli.command import FINE, WRONG_USE, Answer
 from becausal.errors import BecausalError
 from becausal.harmless import harmless
 
 __all__ = ["main"]
 
-GROUPS: Final[tuple[Callable[[Commands], None], ...]] = (
-    looking.add_to,
-    remembering.add_to,
-    judging.add_to,
-    answering.add_to,
-    spreading.add_to,
-    carrying.add_to,
-    replaying.add_to,
-    supposing.add_to,
-    serving.add_to,
-    tending.add_to,
-)
-"""What adds the commands, in the order in which `becausal --help` lists them."""
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "looking": ("runs", "show", "why", "blame", "handoffs", "tools", "logs"),
+    "remembering": ("memory",),
+    "judging": ("findings", "contracts", "doctor"),
+    "answering": ("health", "diff", "report"),
+    "spreading": ("drift", "orphans", "contaminated"),
+    "carrying": ("export", "import", "test"),
+    "replaying": ("replay",),
+    "supposing": ("counterfactual",),
+    "serving": ("serve",),
+    "tending": ("prune", "erase"),
+}
+"""The modules that add commands, and which: in the order in which `becausal --help` lists them."""
 
 WIDTH_OF_A_PIPE = 160
 """Columns, where the output is no terminal."""
@@ -59,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: as typed after `becausal`; None for those of this process.
     """
-    options = _parser().parse_args(arguments)
+    typed = sys.argv[1:] if arguments is None else arguments
+    options = _parser(_groups_for(typed)).parse_args(typed)
     answer: Callable[[argparse.Namespace], Answer] = options.answer
     try:
         answered = answer(options)
@@ -75,7 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return FINE
 
 
-def _parser() -> argparse.ArgumentParser:
+def _groups_for(typed: Sequence[str]) -> Iterable[str]:
+    """Return the modules to load for what was typed: of a command its own, which is why it answers at once."""
+    if not typed or typed[0] == "--version":
+        return ()
+    return [group for group, commands in GROUPS.items() if typed[0] in commands] or GROUPS
+
+
+def _parser(groups: Iterable[str] = GROUPS) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="becausal",
         description="Ask recorded runs what caused what.",
@@ -83,8 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=importlib.metadata.version("becausal"))
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add_group in GROUPS:
-        add_group(commands)
+    for group in groups:
+        importlib.import_module(f"becausal.cli.{group}").add_to(commands)
     return parser
 
 
