@@ -88,16 +88,24 @@ class Afterwards:
     # Inside
 
     def _run(self) -> None:
-        while True:
+        try:
+            while (next := self._next()) is not None:
+                self._judge(*next)
+        finally:
             with self._changed:
-                if not self._queue:
-                    self._thread = None
+                if (
+                    self._thread is threading.current_thread()
+                ):  # killed, by an exit within a check: another goes on
+                    self._thread = _started(self._run) if self._queue else None
                     self._changed.notify_all()
-                    return
-                step, judge = self._queue[0]
-            self._judge(step, judge)
-            with self._changed:
-                self._queue.popleft()
+
+    def _next(self) -> tuple[OpenStep, Judge] | None:
+        with self._changed:
+            if self._queue:
+                return self._queue.popleft()
+            self._thread = None
+            self._changed.notify_all()
+            return None
 
     @guarded
     def _judge(self, step: OpenStep, judge: Judge) -> None:

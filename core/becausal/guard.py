@@ -17,7 +17,7 @@ from typing import ParamSpec, TypeVar
 
 from becausal import settings
 
-__all__ = ["failures", "guarded", "note_failure"]
+__all__ = ["failures", "guarded", "note_failure", "tellers"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,6 +26,9 @@ log: logging.Logger = logging.getLogger("becausal")
 
 failures: Counter[str] = Counter()
 """How often each place failed, by its qualified name."""
+
+tellers: list[Callable[[str], object]] = []
+"""Called with the place of each failure: whoever keeps a record says there that something is missing from it."""
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
@@ -51,6 +54,9 @@ def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
 def note_failure(place: str, failure: Exception) -> None:
     """Count a failure of ours, log the first of its place, and let it out where tests ask for that."""
     failures[place] += 1
+    for tell in tuple(tellers):
+        with contextlib.suppress(Exception):  # it failed already, and is counted here
+            tell(place)
     if settings.is_strict():
         raise failure
     if failures[place] == 1:

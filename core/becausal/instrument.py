@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.trace import TracerProvider
 
+from becausal import guard
 from becausal.adapter import Adapter, AdapterReport, Hooks, adapters, in_range, packages, version_of
 from becausal.arrival import before_import
 from becausal.bounds import Retention
 from becausal.contracts import Contract, declare
 from becausal.errors import AdapterError, BecausalWarning, StoreError
-from becausal.guard import note_failure
+from becausal.guard import guarded, note_failure
 from becausal.recorder import Recorder
 from becausal.settings import Settings, shown_url
 from becausal.step import OpenStep
@@ -185,13 +186,16 @@ def uninstrument() -> None:
     with _lock:
         if _active is None:
             return
-        for hooks in reversed(_active.hooks.values()):
-            hooks.undo()
-        _active.close()
-        _active = None
         from becausal.redaction import stop
 
-        stop()
+        try:
+            for hooks in reversed(_active.hooks.values()):
+                guarded(hooks.undo)()
+            guarded(_active.close)()
+        finally:
+            guard.tellers.remove(_active.recorder.failed)
+            _active = None
+            stop()
 
 
 def flush(timeout: float = 5.0) -> bool:
@@ -253,6 +257,7 @@ def _start(
 
         redactor = start(redact, settings.store)
         _active = _Active(settings, tracer_provider, _recorder(settings, tracer_provider, redactor), redact)
+        guard.tellers.append(_active.recorder.failed)
         if settings.watch:
             _active.watch = _watch(_active)
         _flush_in_pool_workers()
@@ -410,7 +415,7 @@ def _flush_in_pool_workers() -> None:
 @atexit.register
 def _at_exit() -> None:
     if _active is not None:
-        _active.close()
+        guarded(_active.close)()
 
 
 def _after_fork() -> None:

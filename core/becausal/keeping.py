@@ -27,6 +27,12 @@ __all__ = ["REDACTED", "Keeping"]
 REDACTED: Final = "redacted "
 """How the counts of what was redacted begin, before the kind: a store keeps them beside those of what was lost."""
 
+COUNTED = frozenset({"becausal.recorder.Recorder.opened"})
+"""Places that count their failures themselves."""
+
+LACKING = {f"becausal.telemetry.Telemetry.{name}": "span not told" for name in ("open", "link", "close")}
+"""What a failure of a place leaves out, where that is no part of the record."""
+
 
 class Keeping:
     """Seals what steps received and produced, and brings steps to the store."""
@@ -185,6 +191,11 @@ class Keeping:
     def waiting(self) -> int:
         """How many steps are on their way to the store."""
         return 0 if self._writer is None else self._writer.waiting
+
+    def failed(self, place: str) -> None:
+        """Count a failure of ours as what it leaves out of the record, given the place that `guard` names."""
+        if place not in COUNTED:
+            self.count_gap(LACKING.get(place, "recorded in part"))
 
     def count_gap(self, reason: str) -> None:
         """Count something that could not be recorded."""

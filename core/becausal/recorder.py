@@ -211,6 +211,8 @@ class Recorder(Keeping):
         finally:  # it ends, whatever became of its payload
             if step.ended_ns is None:
                 step.ended_ns = clock.now_ns()
+            if step.ended_ns < step.started_ns:  # the clock was set back: it took no time, rather than less
+                step.ended_ns = step.started_ns
             step.status = status or ("ok" if error is None else status_of(error))
             if error is not None and step.status in ("error", "cancelled"):
                 step.error = (
@@ -402,7 +404,7 @@ class Recorder(Keeping):
     def _pass(self, handoff: OpenStep, receiver: OpenStep, parent: Context) -> None:
         """Tell a handoff that begins and ends here: its span is made in one go, linked to both of its ends."""
         _received_by(handoff, receiver)
-        handoff.ended_ns, handoff.status = clock.now_ns(), "ok"
+        handoff.ended_ns, handoff.status = max(handoff.started_ns, clock.now_ns()), "ok"
         self.clean(handoff)
         try:
             self._whole_span(handoff, parent, _arrival(receiver))

@@ -78,6 +78,7 @@ class StreamTelling:
         self._items: list[object] = []
         self._count = 0
 
+    @guarded
     def begin(self) -> Context | None:
         """Start the step; returns the context to run the generator in."""
         with Scope(otel_context.get_current() if current() is not None else self._base):

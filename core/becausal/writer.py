@@ -25,6 +25,7 @@ from becausal import semconv
 from becausal.bounds import MAX_RUN_BYTES
 from becausal.context import Scope
 from becausal.errors import StoreError
+from becausal.guard import guarded
 from becausal.step import OpenStep
 from becausal.store import Store
 from becausal.store.upkeep import upkeep_of
@@ -139,15 +140,25 @@ class Writer:
             wanted = self._taken
             if self.is_closed or (self._settled >= wanted and not self._unsaved_gaps):
                 return self._settled >= wanted
+        while not self._settle(wanted, deadline):
+            if time.monotonic() > deadline:
+                return False
+        return True
+
+    def _settle(self, wanted: int, deadline: float) -> bool:
+        """Have the thread write, and wait for it: until so much is settled, it is gone, or the time is up."""
         if self._thread is None and not self._start():
             self._drain()
         self._hurry.ring()
         self._work.ring()
+
+        def is_settled() -> bool:
+            return self._settled >= wanted and not self._unsaved_gaps
+
         with self._settling:
-            while self._settled < wanted or self._unsaved_gaps:
-                if not self._settling.wait(deadline - time.monotonic()):
-                    return self._settled >= wanted and not self._unsaved_gaps
-        return True
+            left = deadline - time.monotonic()
+            self._settling.wait_for(lambda: is_settled() or self._thread is None, left)
+            return is_settled()
 
     def close(self, timeout: float) -> bool:
         """Flush, stop the thread and close the store; False when the time was up first."""
@@ -160,6 +171,7 @@ class Writer:
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(0.0, deadline - time.monotonic()))
         if thread is None or not thread.is_alive():
+            self._drain()  # what a thread that was killed has left
             self.store.close()
         return done
 
@@ -180,10 +192,21 @@ class Writer:
             return True
 
     def _run(self) -> None:
-        while not self.is_closed or self._queue:
-            self._work.wait()
-            self._hurry.wait(INTERVAL_S)  # gather a batch, unless somebody waits for it
-            self._drain()
+        drain = guarded(
+            self._drain
+        )  # what is ours to fail, and is no store's: the next batch is written all the same
+        try:
+            while not self.is_closed or self._queue:
+                self._work.wait()
+                self._hurry.wait(INTERVAL_S)  # gather a batch, unless somebody waits for it
+                drain()
+        finally:
+            with self._settling:
+                if (
+                    not self.is_closed
+                ):  # killed, by an exit within a driver: who puts or flushes next starts another
+                    self._thread = None
+                self._settling.notify_all()
 
     def _drain(self) -> None:
         while self._queue or self._unsaved_gaps:
@@ -194,23 +217,32 @@ class Writer:
             taken = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
             self._bytes -= sum([size for _, size in taken])
         batch = [step for step, _ in taken]
-        lost = self._save(batch)
-        if batch and not lost:
+        lost = len(batch)  # unless it turns out otherwise: whatever ends this, no step is missing uncounted
+        try:
+            lost = self._save(batch)
+        finally:
+            self._written(len(batch), lost)
+        if lost:
+            self.on_gap()
+        elif batch:
             self._mind_deletions()
             self.on_batch()
+
+    def _written(self, steps: int, lost: int) -> None:
+        """Count what became of a batch, and bring the counts to the store."""
         with self._lock:
             if lost:
                 self._count("store failed", lost)
             gaps = Counter(self._unsaved_gaps)
-        owed = gaps + self._owed_gaps
-        saved = not owed or self._attempt("counts of gaps", lambda: self.store.add_gaps(owed))
-        with self._settling:
-            self._unsaved_gaps -= gaps
-            self._owed_gaps = Counter() if saved else owed
-            self._settled += len(batch)
-            self._settling.notify_all()
-        if lost:
-            self.on_gap()
+        owed, saved = gaps + self._owed_gaps, False
+        try:
+            saved = not owed or self._attempt("counts of gaps", lambda: self.store.add_gaps(owed))
+        finally:
+            with self._settling:
+                self._unsaved_gaps -= gaps
+                self._owed_gaps = Counter() if saved else owed
+                self._settled += steps
+                self._settling.notify_all()
 
     def _save(self, batch: Sequence[OpenStep]) -> int:
         """Write steps; returns how many were lost. One that no store can take does not take the others with it."""

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.core.scripts import python, recorded
 
 from becausal import canonical, writer
 from becausal.errors import StoreError
 from becausal.payload import Payload
-from becausal.step import OpenStep, Step
+from becausal.step import OpenStep
 from becausal.store import open_store
 from becausal.writer import Writer
 
@@ -363,30 +364,6 @@ def test_a_step_that_changes_after_it_was_put_is_no_danger(tmp_path: Path) -> No
 
 
 # Processes
-
-
-def python(code: str, store: Path, *, deadline: float = 60, ok: bool = True, **environ: str) -> str:
-    """Run a script that records to a store; returns what it prints."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
-        env={**os.environ, "BECAUSAL_STORE": str(store), **environ},
-        capture_output=True,
-        text=True,
-        timeout=deadline,
-        check=False,
-    )
-    assert not ok or (done.returncode, done.stderr) == (0, "")
-    return done.stdout
-
-
-def recorded(store: Path) -> dict[str, Step]:
-    """Return the steps in a store by name; each name stands once."""
-    reader = open_store(str(store), read_only=True)
-    steps = [step for chain in reader.chains() for step in reader.load(chain.chain_id)]
-    reader.close()
-    names = [step.name for step in steps]
-    assert len(set(names)) == len(names), names
-    return {step.name: step for step in steps}
 
 
 def test_leaving_the_program_writes_what_is_left(tmp_path: Path) -> None:

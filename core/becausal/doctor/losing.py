@@ -19,6 +19,8 @@ REMEDIES: Final[dict[str, str]] = {
     "store failed": "see the log of the logger 'becausal' for the reason; mostly a full disk, a lock, or rights",
     "closed": "call becausal.uninstrument() after the last run has ended, not before",
     "step not recorded": "see the log of the logger 'becausal', and report the failure that it shows",
+    "recorded in part": "see the log of the logger 'becausal', and report the failure that it shows",
+    "span not told": "see the log of the logger 'becausal': the tracer provider refused; the runs are whole",
     "anchor not looked up": "make the store readable for the app: it looks up what a resumed run goes on from",
 }
 """What to do, by the reason under which something was counted as a gap."""
