@@ -1,0 +1,99 @@
+"""The seams at which something of ours can fail: every function of ours that a recorded run reaches.
+
+The list is made by watching runs, so that a new function is on it without being named. What is left out are the
+carriers: functions in whose frames the app's own code runs. They hold nothing but its call, and what fails in there
+is the app's.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+import types
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import becausal
+import becausal_integrations
+
+__all__ = ["GUARD", "Reached", "functions", "seam_of", "watching"]
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+OURS = tuple(str(Path(str(package.__file__)).parent) + "/" for package in (becausal, becausal_integrations))
+HANDED = str(Path(__file__).parent / "handed.py")
+"""What an app hands to us (a tracer provider, checks …) fails in the same ways; it stands beside our functions."""
+
+GUARD = frozenset(
+    {"becausal.guard:guarded", "becausal.guard:guarded.<locals>.safe", "becausal.guard:note_failure"}
+)
+"""The place where failures are swallowed: what is below it is what is tried."""
+
+
+def seam_of(code: types.CodeType) -> str | None:
+    """Return the name of a function of ours, `module:qualified.name`; None where it is somebody else's."""
+    path = code.co_filename
+    if path == HANDED:
+        return f"handed:{code.co_qualname}"
+    for folder in OURS:
+        if path.startswith(folder):
+            module = path.removeprefix(str(Path(folder).parent) + "/").removesuffix(".py").replace("/", ".")
+            return f"{module.removesuffix('.__init__')}:{code.co_qualname}"
+    return None
+
+
+def functions() -> dict[str, list[types.FunctionType]]:
+    """Return every function of ours that is alive, by its seam: those made inside of others, too."""
+    found: dict[str, list[types.FunctionType]] = defaultdict(list)
+    for thing in gc.get_objects():
+        if type(thing) is types.FunctionType and (seam := seam_of(thing.__code__)) is not None:
+            found[seam].append(thing)
+    return found
+
+
+class Reached:
+    """Which seams were reached, and which functions carried the app's own calls."""
+
+    def __init__(self) -> None:
+        self.seams: set[str] = set()
+        self.carriers: set[str] = set()
+        self._names: dict[types.CodeType, str | None] = {}
+
+    def note(self, frame: types.FrameType, event: str, _: object) -> None:
+        """Take what `sys.setprofile` tells."""
+        if event != "call":
+            return
+        code = frame.f_code
+        if code not in self._names:
+            self._names[code] = seam_of(code)
+        if (name := self._names[code]) is not None:
+            self.seams.add(name)
+        elif code.co_filename.startswith(APPS):
+            above = frame.f_back
+            while above is not None:
+                if (name := self._names.get(above.f_code)) is not None:
+                    self.carriers.add(name)
+                above = above.f_back
+
+
+APPS = tuple(
+    str(CHECKOUT / "tests/integrations" / name)
+    for name in ("graphs", "fakes_langchain.py", "fakes_autogen.py", "test_autogen_transparency.py")
+)
+"""Where the code of the apps stands that are played: nodes, models, tools."""
+
+
+@contextmanager
+def watching(reached: Reached) -> Iterator[None]:
+    """Note what is reached, on this thread and on those that start meanwhile."""
+    note: Callable[..., Any] = reached.note
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
