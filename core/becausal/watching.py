@@ -36,6 +36,7 @@ from becausal.recorder import Recorder
 from becausal.replay.session import REPLAYS
 from becausal.run import Run
 from becausal.step import OpenStep, Step
+from becausal.store.upkeep import upkeep_of
 
 __all__ = ["Watch"]
 
@@ -127,6 +128,9 @@ class Watch:
         self._instruments.tell(run, found)
         self._instruments.judging.record(time.perf_counter() - began)
         if any(finding.severity != "note" for finding in found):
+            upkeep = upkeep_of(store)
+            if upkeep is not None:
+                upkeep.mark(run.chain_id, "found")  # so that it is kept longest
             self._tell(root, run, found)
 
     def _new(self, run: Run) -> Iterator[Finding]:

@@ -83,6 +83,7 @@ class Writer:
         self._lock = threading.RLock()
         self._settling = threading.Condition(self._lock)
         self._work, self._hurry = _Bell(), _Bell()
+        self._was_told = False  # that the store is down
         self._thread: threading.Thread | None = None
 
     def put(self, step: OpenStep) -> None:
@@ -248,6 +249,7 @@ class Writer:
         """Write steps; returns how many were lost. One that no store can take does not take the others with it."""
         given = [len(step.bodies) for step in batch]
         if not batch or self._attempt(f"{len(batch)} steps", lambda: self.store.write(batch)):
+            self._was_told = self._was_told and not batch
             for step, count in zip(batch, given, strict=True):
                 del step.bodies[:count]  # what came meanwhile is for the next time that it is put
             return 0
@@ -274,6 +276,9 @@ class Writer:
                 # A store that is down may come back; what it cannot take it will not take later either.
                 self._is_down = isinstance(failure, StoreError)
                 if attempt == RETRIES or not self._is_down:
+                    if self._is_down and self._was_told:
+                        return False  # once, until steps get through again: the counts tell how many are lost
+                    self._was_told = self._is_down
                     with contextlib.suppress(Exception):  # a filter of the app's may fail too
                         log.error("becausal cannot write %s to %s", what, self.store.url, exc_info=failure)
                     return False

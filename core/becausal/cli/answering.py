@@ -10,6 +10,7 @@ from rich.text import Text
 from becausal.answers.report import FORMATS, incident, report
 from becausal.cli.command import FINE, FOUND, RUN, Answer, Commands, add_command, add_part, run_of
 from becausal.errors import BecausalError
+from becausal.store.exposure import owners_only
 from becausal.views import diff
 from becausal.views import health as healths
 from becausal.views import report as reports
@@ -50,7 +51,7 @@ def _report(options: argparse.Namespace) -> Answer:
         return Answer(lambda: report(run, options.format), lambda: reports.json(incident(run)))
     path = Path(options.output)
     try:
-        path.write_text(report(run, options.format), encoding="utf-8")
+        owners_only(path, report(run, options.format))
     except OSError as error:
         raise BecausalError(f"the report cannot be written to {path}: {error.strerror}") from None
     return Answer(lambda: Text(f"The report is in {path}."), lambda: reports.json(incident(run)))

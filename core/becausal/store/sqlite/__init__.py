@@ -14,6 +14,7 @@ Source: sqlite.org/wal.html; sqlite.org/howtocorrupt.html, section 2.6 (fork).
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -43,6 +44,11 @@ __all__ = ["SQLiteStore"]
 
 MEMORY = ":memory:"
 
+DELETED = "store deleted while in use"
+"""The gap of a file that was deleted under us: of what was recorded in it, nobody knows how much."""
+
+log: logging.Logger = logging.getLogger("becausal")
+
 
 class SQLiteStore:
     """A `becausal.store.Store` in one file, or in memory."""
@@ -53,6 +59,7 @@ class SQLiteStore:
         self._path = None if place == MEMORY else Path(place).expanduser().absolute()
         self._read_only = read_only
         self._closed = False
+        self._losses = 0  # how often the file was gone
         if self._path is not None and not is_open_here(self._path):
             if create and not read_only:
                 file.prepare(self._path)
@@ -178,7 +185,11 @@ class SQLiteStore:
     def upkeep(self) -> Upkeep:
         """Return what keeps the file within bounds."""
         return SQLiteUpkeep(
-            self._reading, self._writing, self._path, lambda: self._own_session().bodies.clear()
+            self._reading,
+            self._writing,
+            self._path,
+            lambda: self._own_session().bodies.clear(),
+            lambda: self._losses,
         )
 
     def close(self) -> None:
@@ -193,6 +204,8 @@ class SQLiteStore:
         if self._read_only:
             raise StoreError(f"{self.url} was opened to read only; open it without read_only=True to write")
         session = self._own_session()
+        if session.is_astray:
+            session = self._anew(session)
         with session.write_lock:
             yield session.writer()
 
@@ -201,6 +214,30 @@ class SQLiteStore:
         session = self._own_session()
         with session.read_lock:
             yield session.reader()
+
+    def _anew(self, former: Session) -> Session:
+        """Make the file again that was deleted while it was being written to."""
+        assert self._path is not None
+        with former.write_lock, file.alone(self._path.parent):
+            if self._session is not former:  # another thread was faster
+                return self._session
+            former.drop_remains()
+            if not is_open_here(self._path):
+                file.prepare(self._path)
+                file.check(self._path)
+            session = self._session = Session(self._path)
+            session.writer()
+            former.close()
+        self._losses += 1
+        session.writer().begin_anew()
+        session.writer().add_gaps({DELETED: 1})
+        with suppress(Exception):  # a filter of the app's may fail
+            log.warning(
+                "becausal: %s was deleted or replaced while it was being written to; a new one was made, and what was "
+                "in the former is lost. To make room, use `becausal prune` instead",
+                self._path,
+            )
+        return session
 
     def _own_session(self) -> Session:
         if self._closed:

@@ -27,10 +27,15 @@ from becausal.settings import DEFAULT_STORE
 from becausal.store.sqlite import memory
 
 __all__ = [
+    "BESIDE",
     "FORMAT",
+    "Identity",
+    "alone",
     "begin",
+    "beside",
     "check",
     "damaged",
+    "identity",
     "in_memory",
     "list_of",
     "open_reader",
@@ -46,6 +51,9 @@ APPLICATION_ID = 0x62636175
 """`bcau`, in the header of every file of ours."""
 
 BUSY_SECONDS = 30.0
+
+CHECKPOINT_PAGES = 20_000
+"""After so many pages the WAL is folded in, by whoever writes then: 80 MB."""
 
 WAL_BYTES = 128 << 20
 """What the WAL is cut down to once it has been folded in."""
@@ -107,6 +115,43 @@ SCHEMA = (
 
 # A generator of our own: an app that seeds `random` must not lose a number to us.
 _random = random.Random()
+
+
+Identity = tuple[int, int]
+"""Of a file, whatever it is called: its device and its inode."""
+
+BESIDE = ("-wal", "-shm")
+
+
+def beside(path: Path, end: str) -> Path:
+    """Return the path of what SQLite keeps beside a file; of the file itself for an empty end."""
+    return path.with_name(path.name + end)
+
+
+def identity(path: Path) -> Identity | None:
+    """Return what a path leads to; None: nothing."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes of ours from making a file anew in a folder; where it is there, and can be locked."""
+    try:
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):  # Windows, where nobody can delete what is open
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def prepare(path: Path) -> None:
@@ -171,7 +216,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
             # FULL: what was acknowledged survives a power cut; at 512 steps a batch it costs 2 %.
             connection.execute("PRAGMA synchronous = FULL")
             # Fewer, larger checkpoints: nearly twice the steps per second of the default 1000.
-            connection.execute("PRAGMA wal_autocheckpoint = 20000")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             # After a burst, or a reader that was in the way of a checkpoint, the WAL shrinks again.
             connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
             connection.execute("PRAGMA cache_size = -32000")

@@ -30,6 +30,9 @@ class Session:
         self._writing: sqlite3.Connection | None = None
         self._writer: Writer | None = None
         self._is_closed = False
+        self._files: dict[
+            str, file.Identity | None
+        ] = {}  # what is open to be written, and what belongs to it
         _sessions.add(self)
 
     @property
@@ -42,7 +45,25 @@ class Session:
         if self._writer is None:
             self._writing = file.in_memory() if self.path is None else file.open_writer(self.path)
             self._writer = Writer(self._writing)
+            if self.path is not None:
+                self._files = {end: file.identity(file.beside(self.path, end)) for end in ("", *file.BESIDE)}
         return self._writer
+
+    @property
+    def is_astray(self) -> bool:
+        """Whether what is open to be written stands no more where it did: deleted, or replaced by another file.
+
+        SQLite goes on writing to what nobody will ever read again.
+        """
+        return self.path is not None and bool(self._files) and file.identity(self.path) != self._files[""]
+
+    def drop_remains(self) -> None:
+        """Remove what was left beside a file that is gone: another file of its name must not take it for its own."""
+        if self.path is not None:
+            for end in file.BESIDE:
+                left = file.beside(self.path, end)
+                if self._files.get(end) is not None and file.identity(left) == self._files[end]:
+                    left.unlink(missing_ok=True)
 
     def reader(self) -> sqlite3.Connection:
         """Return the connection that reads."""
@@ -84,4 +105,4 @@ def is_open_here(path: Path) -> bool:
     one, and removes the WAL that this one writes to (sqlite.org/howtocorrupt.html, section 2.2).
     """
     mine = [session for session in list(_sessions) if session.pid == os.getpid() and session.is_open]
-    return any(session.path == path for session in mine) and path.exists()
+    return any(session.path == path and not session.is_astray for session in mine) and path.exists()

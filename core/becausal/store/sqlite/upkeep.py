@@ -84,16 +84,21 @@ class SQLiteUpkeep:
     """The `becausal.store.upkeep.Upkeep` of one file."""
 
     def __init__(
-        self, reading: Reading, writing: Writing, path: Path | None, forget_bodies: Callable[[], object]
+        self,
+        reading: Reading,
+        writing: Writing,
+        path: Path | None,
+        forget_bodies: Callable[[], object],
+        losses: Callable[[], int],
     ) -> None:
         self._reading, self._writing, self._path = reading, writing, path
-        self._forget_bodies = forget_bodies
+        self._forget_bodies, self._losses = forget_bodies, losses
 
     @property
     def generation(self) -> int:
         """How often something was deleted, as far as the last write saw it."""
         with self._writing() as writer:
-            return writer.generation
+            return writer.generation + (self._losses() << 32)  # a file that was made anew has forgotten all
 
     def size(self) -> int:
         """Return how many bytes the file takes, without its free pages."""

@@ -10,6 +10,7 @@ Two processes may write to one file. Numbers are therefore given while the write
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -32,6 +33,9 @@ REMEMBERED = 32_768
 
 SWEPT = "part swept while in use"
 """The gap of a part that a process had handed out before it was swept, and then referred to once more."""
+
+DOUBT_S = 5.0
+"""How long after a deletion parts are looked for that steps refer to."""
 
 CHUNK = 500
 """How many values one query asks for; old builds of SQLite allow 999."""
@@ -93,6 +97,7 @@ class Writer:
         self._names: dict[str, int] = {}
         self._chains: dict[str, _Chain] = {}
         self._blobs: dict[bytes, _Blob] = {}
+        self._doubted_until = 0.0
         self.generation = self._generation()
         """How often chains or bodies were deleted by now, in whatever process: see `upkeep`."""
 
@@ -104,6 +109,8 @@ class Writer:
         with self.transaction():
             if self.generation != known:  # what was known to be there may be there no more
                 bodies = self._packed(steps)
+                self.begin_anew()
+            if time.monotonic() < self._doubted_until:
                 self._count_swept(steps)
             self._number_names(steps, roots)
             self._number_chains(steps)
@@ -156,6 +163,10 @@ class Writer:
         _forget_oldest(self._names)
         _forget_oldest(self._chains)
         _forget_oldest(self._blobs)
+
+    def begin_anew(self) -> None:
+        """Doubt that parts are there which were handed out before: steps that need them are on their way."""
+        self._doubted_until = time.monotonic() + DOUBT_S
 
     def _mind_deletions(self) -> None:
         """Forget the numbers of what others have deleted since."""

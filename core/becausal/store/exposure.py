@@ -1,0 +1,53 @@
+"""Who else can read what a store keeps: it holds what was said in every run."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+__all__ = ["exposed", "owners_only"]
+
+
+def exposed(url: str) -> list[str]:
+    """Return what of a store others than its owner can read or write, each with what to do about it.
+
+    Nothing of a store that is no file, or that is not there; and nothing where modes say nothing (Windows).
+    """
+    scheme, _, place = url.partition(":///")
+    if scheme != "sqlite" or place == ":memory:" or os.name != "posix":
+        return []
+    path = Path(place).expanduser().absolute()
+    if not path.exists():
+        return []
+    found = []
+    for each in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+        mode = _mode(each)
+        if mode is not None and mode & 0o077:
+            can = "written to" if mode & 0o022 else "read"
+            found.append(f"{each} can be {can} by others (mode {mode:o}): chmod 600 {each}")
+    folder = _mode(path.parent)
+    # In a folder that others may write to they can put another file in its place; a sticky one (/tmp) keeps them off.
+    if folder is not None and folder & 0o022 and not folder & stat.S_ISVTX:
+        found.append(f"{path.parent} can be written to by others (mode {folder:o}): chmod 700 {path.parent}")
+    return found
+
+
+def owners_only(path: Path, content: str) -> None:
+    """Write a text file that only its owner can read, in place of what is there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        if os.name == "posix" and stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.fchmod(descriptor, 0o600)  # also one that was there, whoever could read it
+        opened.write(content)
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return None

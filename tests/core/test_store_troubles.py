@@ -1,0 +1,431 @@
+"""What a store does when the disk is full, its file is gone, locked or open to everybody: the app never notices."""
+
+from __future__ import annotations
+
+import ast
+import logging
+import os
+import random
+import sqlite3
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.core.builders import Record
+
+import becausal
+from becausal.cli import main
+from becausal.errors import BecausalWarning, StoreError
+from becausal.store import open_store
+from becausal.store.exposure import exposed
+from becausal.store.sqlite import SQLiteStore, file
+from becausal.store.upkeep import Erasure, upkeep_of
+from becausal.writer import Writer
+
+posix = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def path(store: str) -> Path:
+    return Path(store.removeprefix("sqlite:///"))
+
+
+def run_of(number: int, said: object = "hello") -> Record:
+    record = Record(f"{number:032x}", started_ns=number * 10**9)
+    with record.step("workflow", "team", received="question", produced="answer"):
+        record.did("tool", "search", number, said)
+    return record
+
+
+# The disk is full
+
+
+def test_a_full_disk_costs_what_it_cannot_take_and_nothing_more(
+    store: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    opened = open_store(store)
+    assert isinstance(opened, SQLiteStore)
+    connection = opened._session.writer().connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    writer = Writer(opened)
+    connection.execute(f"PRAGMA max_page_count = {pages + 30}")
+    with caplog.at_level(logging.ERROR, "becausal"):
+        for number in range(12):
+            for step in run_of(number, random.Random(number).randbytes(50_000)).made:
+                writer.put(step)
+            writer.flush(30)
+    lost = writer.gaps["store failed"]
+    assert 4 < lost < 24
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) < 4  # once, until it works again
+    assert "the disk is full" in str(caplog.records[0].exc_info)
+
+    connection.execute("PRAGMA max_page_count = 1000000")
+    for step in run_of(99, random.Random(99).randbytes(50_000)).made:
+        writer.put(step)
+    assert writer.flush(30)
+
+    assert writer.gaps["store failed"] == lost
+    assert opened.gaps() == {"store failed": lost}
+    assert sum(len(opened.load(info.chain_id)) for info in opened.chains()) == 26 - lost
+    writer.close(10)
+
+
+# The file is gone
+
+
+@pytest.mark.parametrize("also", [(), ("-wal", "-shm"), ("-shm",)], ids=["file", "all", "file and shm"])
+@posix
+def test_a_store_that_is_deleted_is_made_again_with_one_warning(
+    store: str, path: Path, also: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    becausal.instrument(store=store)
+    prompt = {"role": "system", "content": "You are one of us. " * 60}
+    with becausal.chain("first", id="first"), becausal.agent("a", received=[prompt]):
+        pass
+    assert becausal.flush()
+    path.unlink()
+    for end in also:
+        path.with_name(path.name + end).unlink()
+
+    with caplog.at_level(logging.WARNING, "becausal"):
+        for name in ("second", "third", "fourth"):
+            with becausal.chain(name, id=name), becausal.agent("a", received=[prompt]):
+                pass
+            assert becausal.flush()
+    becausal.uninstrument()
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "was deleted or replaced" in caplog.text
+    runs = becausal.open(store)
+    assert sorted(info.chain_id for info in runs.list()) == ["fourth", "second", "third"]
+    assert runs.gaps() == {"store deleted while in use": 1, "part swept while in use": 1}
+    step = runs.get("third").step("a")
+    assert step.received is not None
+    assert step.received.value() == [prompt]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    runs.close()
+
+
+@posix
+def test_a_store_whose_folder_is_deleted_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "er" / "runs.db"
+    opened = open_store(str(path))
+    opened.write(run_of(1).made)
+    for each in path.parent.iterdir():
+        each.unlink()
+    path.parent.rmdir()
+
+    opened.write(run_of(2).made)
+
+    assert len(opened.chains()) == 1
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    opened.close()
+
+
+@posix
+def test_what_stands_in_the_place_of_a_deleted_store_is_left_alone(store: str, path: Path) -> None:
+    opened = open_store(store)
+    opened.write(run_of(1).made)
+    path.unlink()
+    path.write_text("somebody else's notes")
+
+    with pytest.raises(StoreError, match="no SQLite database"):
+        opened.write(run_of(2).made)
+
+    assert path.read_text() == "somebody else's notes"
+    opened.close()
+
+
+@posix
+def test_two_processes_lose_nothing_to_each_other_when_their_store_is_deleted(store: str, path: Path) -> None:
+    """Each makes the file anew when it next writes; the second finds that of the first."""
+    first, second = open_store(store), open_store(store)
+    first.write(run_of(1).made)
+    second.write(run_of(2).made)
+    path.unlink()
+    first.write(run_of(3).made)
+    second.write(run_of(4).made)
+    first.write(run_of(5).made)
+
+    assert len(first.chains()) == len(second.chains()) == 3
+    first.close()
+    second.write(run_of(6).made)
+    second.close()
+    assert len(becausal.open(store).list()) == 4
+
+
+@posix
+def test_a_folder_that_may_not_be_written_to_costs_the_runs_and_not_the_app(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "file").write_text("")
+    url = f"sqlite:///{folder / 'file' / 'runs.db'}"  # root may write wherever it likes, but not into a file
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BECAUSAL_STORE", url)
+        with pytest.warns(BecausalWarning, match="makes spans and keeps no runs"):
+            becausal.instrument()
+        with becausal.chain("goes on"), becausal.agent("a"):
+            pass
+        becausal.uninstrument()
+
+
+# Locked
+
+
+def test_a_store_that_another_holds_is_waited_for_and_the_app_is_not(
+    store: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "BUSY_SECONDS", 0.05)
+    opened = open_store(store)
+    writer = Writer(opened)
+    with sqlite3.connect(path, isolation_level=None) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        for step in run_of(1).made:
+            writer.put(step)  # returns at once
+        assert not writer.flush(0.1)
+        holder.execute("COMMIT")
+    holder.close()
+
+    assert writer.flush(30)
+    assert len(opened.load(run_of(1).chain_id)) + writer.gaps["store failed"] == 2
+    writer.close(10)
+
+
+# Modes
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    former = os.umask(request.param)
+    yield request.param
+    os.umask(former)
+
+
+@posix
+@pytest.mark.usefixtures("umask")
+def test_nobody_else_can_read_a_store_an_export_or_a_report(tmp_path: Path) -> None:
+    path = tmp_path / "own" / "runs.db"
+    opened = open_store(str(path))
+    opened.write(run_of(1).made)
+
+    assert mode(path.parent) == 0o700
+    assert {each.name for each in path.parent.iterdir()} == {"runs.db", "runs.db-wal", "runs.db-shm"}
+    assert {mode(each) for each in path.parent.iterdir()} == {0o600}
+    url = f"sqlite:///{path}"
+    run = becausal.open(url).last()
+    exported = run.export(tmp_path / "run.becausal")
+    assert mode(exported) == 0o600
+    for name in ("report.md", "report.html"):
+        kind = name.rpartition(".")[2].replace("md", "markdown")
+        report = tmp_path / name
+        assert main(["report", "last", "--store", url, "--format", kind, "-o", str(report)]) == 0
+        assert mode(report) == 0o600
+    opened.close()
+    assert exposed(url) == []
+
+
+@posix
+@pytest.mark.usefixtures("umask")
+def test_a_rewritten_and_an_erased_store_keep_their_mode(tmp_path: Path) -> None:
+    path = tmp_path / "own" / "runs.db"
+    opened = open_store(str(path))
+    opened.write(run_of(1, "Jane Doe").made)
+    upkeep = upkeep_of(opened)
+    assert upkeep is not None
+    upkeep.erase(Erasure(("Jane Doe",)))
+
+    assert {mode(each) for each in path.parent.iterdir()} == {0o600}
+    opened.close()
+
+
+@posix
+def test_a_store_that_others_can_read_is_told_with_what_to_do(store: str, path: Path) -> None:
+    open_store(store).close()
+    path.chmod(0o644)
+    path.parent.chmod(0o777)
+
+    told = exposed(store)
+
+    assert told == [
+        f"{path} can be read by others (mode 644): chmod 600 {path}",
+        f"{path.parent} can be written to by others (mode 777): chmod 700 {path.parent}",
+    ]
+    assert exposed("sqlite:///:memory:") == []
+    assert exposed("postgresql://somewhere/db") == []
+    assert exposed(f"sqlite:///{path}.not.there") == []
+
+
+# Erasing
+
+
+def test_an_erasure_that_a_reader_keeps_from_being_whole_says_so(
+    store: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("becausal.store.sqlite.upkeep.PATIENCE_S", 0.1)
+    monkeypatch.setattr(file, "BUSY_SECONDS", 0.1)
+    opened = open_store(store)
+    opened.write(run_of(1, "Jane Doe called").made)
+    upkeep = upkeep_of(opened)
+    assert upkeep is not None
+    with sqlite3.connect(path, isolation_level=None) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM steps").fetchone()
+        with pytest.raises(StoreError, match="somebody still reads a former state"):
+            upkeep.erase(Erasure(("Jane Doe",)))
+        reader.execute("ROLLBACK")
+    reader.close()
+
+    upkeep.release(whole=True)
+
+    files = [each for each in path.parent.iterdir() if each.name.startswith(path.name)]
+    assert not any(b"Jane" in each.read_bytes() for each in files)
+    opened.close()
+
+
+# The WAL
+
+
+def test_the_wal_is_bounded_whatever_is_written(
+    store: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file, "WAL_BYTES", 1 << 20)
+    monkeypatch.setattr(file, "CHECKPOINT_PAGES", 500)
+    opened = open_store(store)
+    largest = 0
+    for number in range(60):
+        opened.write(run_of(number, random.Random(number).randbytes(200_000)).made)
+        largest = max(largest, path.with_name(path.name + "-wal").stat().st_size)
+
+    assert path.stat().st_size > 10 << 20
+    assert largest < 4 << 20
+    opened.close()
+
+
+# SQL
+
+
+def sql_of(tree: ast.Module) -> Iterator[tuple[int, ast.expr]]:
+    """Yield what is given to a database as a statement."""
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("execute", "executemany", "executescript", "copy", "_select", "_patiently")
+            and node.args
+        ):
+            yield node.lineno, node.args[0]
+
+
+def names_in(statement: ast.expr) -> Iterator[str]:
+    """Yield the expressions that are put into a statement's text."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.FormattedValue):
+            yield ast.unparse(node.value)
+        elif (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod)) or (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format"
+        ):
+            yield ast.unparse(node)
+
+
+PUT_IN = {
+    # names of columns and tables that stand in this module, given by its own functions alone
+    "column",
+    "table",
+    "side",
+    "which",
+    "where",
+    "query",
+    "', '.join(key)",
+    "column}, {', '.join(key)",
+    # as many question marks as there are values
+    "','.join('?' * len(chunk))",
+    # numbers of ours
+    "APPLICATION_ID",
+    "PAGES_AT_ONCE",
+    "WAL_BYTES",
+    "CHECKPOINT_PAGES",
+}
+"""What may be put into the text of a statement; each was looked at: none of it comes from an app."""
+
+STORE = sorted((ROOT / "core" / "becausal" / "store" / "sqlite").rglob("*.py"))
+
+
+@pytest.mark.parametrize("source", STORE, ids=lambda source: source.name)
+def test_no_value_is_ever_put_into_the_text_of_a_statement(source: Path) -> None:
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+
+    put_in = {(line, name) for line, statement in sql_of(tree) for name in names_in(statement)}
+
+    assert [(line, name) for line, name in sorted(put_in) if name not in PUT_IN] == []
+
+
+def test_the_search_for_values_in_statements_finds_them() -> None:
+    tree = ast.parse(
+        "c.execute(f'SELECT {agent}'); c.execute('SELECT ' + agent); c.execute('{}'.format(agent))"
+    )
+
+    assert len([name for _, statement in sql_of(tree) for name in names_in(statement)]) == 3
+
+
+HOSTILE = "'; DROP TABLE steps; --\" \\ % _ ? :a {x} \x00"
+
+
+@pytest.mark.parametrize("place", ["chain_id", "name", "agent", "error", "anchor", "gap", "memory"])
+def test_no_text_of_an_app_is_taken_for_sql(store: str, place: str) -> None:
+    opened = open_store(store)
+    record = run_of(1)
+    step = record.made[0]
+    hostile = HOSTILE.replace("\x00", "") if place == "memory" else HOSTILE
+
+    def rename() -> None:
+        for one in record.made:
+            one.chain_id = hostile
+
+    changes: dict[str, Callable[[], object]] = {
+        "chain_id": rename,
+        "name": lambda: setattr(step, "name", hostile),
+        "agent": lambda: setattr(step, "agent", hostile),
+        "error": lambda: setattr(step, "error", hostile),
+        "anchor": lambda: step.anchors.append(hostile),
+        "gap": lambda: opened.add_gaps({hostile: 1}),
+        "memory": lambda: None,
+    }
+    changes[place]()
+    opened.write(record.made)
+    if place == "memory":
+        memory = becausal.Memory(hostile, store=store)
+        memory.write(hostile, hostile, reason=hostile)
+        assert memory.read(hostile) == hostile
+        memory.close()
+    upkeep = upkeep_of(opened)
+    assert upkeep is not None
+    upkeep.mark(record.made[0].chain_id, "pinned")
+    upkeep.erase(Erasure((HOSTILE[:12], "not there"), reason=hostile), dry_run=True)
+    upkeep.forget([hostile + "x"])
+    assert opened.anchored(hostile + "x") is None
+
+    assert len(opened.load(record.made[0].chain_id)) == 2
+    assert opened.chains(prefix=record.made[0].chain_id[:4])
+    opened.close()
+
+
+def test_writers_do_not_wait_for_a_thread_that_never_comes_back(store: str) -> None:
+    """Opening and closing stores from many threads at once ends."""
+    opened = open_store(store)
+    threads = [threading.Thread(target=opened.write, args=(run_of(number).made,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert len(opened.chains()) == 8
+    opened.close()
