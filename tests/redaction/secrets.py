@@ -67,6 +67,8 @@ IN_CONTEXT: dict[str, list[tuple[str, str]]] = {
     "azure_signature": [("https://x.blob.core.windows.net/c?se=2026&sig={}", "Zm9v" + _BASE[:40] + "%3D")],
     "password": [
         ("postgresql://app:{}@db.internal:5432/orders", "p4ssw0rd!"),
+        ("postgresql:%2F%2Fapp:{}@db.internal:5432%2Forders", "p4ssw0rd!"),
+        ("redis%3A%2F%2F%3A{}%40cache%3A6379", "Wint3r-Coming"),
         ("redis://:{}@cache:6379/0", "Wint3r#Coming"),
         ("Server=tcp:x;Database=y;User ID=sa;Password={};Encrypt=True", "Tr0ub4dor&3".replace("&", "-")),
         ('{{"user": "a", "password": "{}"}}', "correct horse battery"),

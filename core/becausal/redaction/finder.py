@@ -28,6 +28,9 @@ __all__ = ["Finder", "sieve"]
 BEFORE = 48
 """Bytes in front of what is found that tell what it is."""
 
+SHORT = 16
+"""Bytes of a word that may introduce a secret. Were longer ones read twice, a hostile text would take far longer."""
+
 _OURS = re.compile(rb"\[redacted:[a-z_]*:?$")
 """How a place begins that lies within a marker."""
 
@@ -114,8 +117,8 @@ class Finder:
             is_ours = _OURS.search(before) is not None or data.startswith(b"[redacted:", start)
             inside = None if is_ours else kind.check(before, data[start:end])
             if inside is None:
-                # What follows a name may be secret by its own form.
-                at = start if start > found.span()[0] else max(end, at + 1)
+                # A short word after a name may itself be what tells a secret: `Authorization: Bearer …`.
+                at = start if start > found.span()[0] and end - start <= SHORT else max(end, at + 1)
                 continue
             at = start + inside[1]
             pieces.append(data[copied : start + inside[0]])
