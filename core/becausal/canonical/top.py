@@ -354,10 +354,12 @@ class TopWalk(Walk):
         self.level += DEEP_FOR_PLAIN_OBJECTS
         try:
             # By identity: a metaclass may define `__hash__`.
-            kinds = set(map(id, types))
+            kinds = dict(zip(map(id, types), types, strict=True))
             if first.type is dict:
                 return _packed(items, self.hook) if len(kinds) == 1 else None
-            if first.fields is None or (len(kinds) > 1 and any(_is_other(first, kind) for kind in types)):
+            if first.fields is None or (
+                len(kinds) > 1 and any(_is_other(first, kind) for kind in kinds.values())
+            ):
                 return None
             fields = map(first.fields, items)
             if first.extra is None:
