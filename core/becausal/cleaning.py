@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from becausal import semconv
 from becausal.step import Attribute, Choice, OpenStep
 
 if TYPE_CHECKING:
@@ -12,13 +13,16 @@ if TYPE_CHECKING:
 
 __all__ = ["clean"]
 
+IDS = frozenset((semconv.TRANSFER_SENT_BY, semconv.TRANSFER_RECEIVED_BY))
+"""Attributes that are ids of ours; those of what was kept are digests."""
+
 
 def clean(step: OpenStep, redact: Redactor) -> None:
     """Replace every secret in what a step says of itself.
 
     Ids stay: a chain's, and the names by which a later run finds a step.
     """
-    if not redact.finds_in(_all_of(step)):
+    if redact.are_clean(_texts(step)):
         return
     step.name = redact.text(step.name)
     step.agent = None if step.agent is None else redact.text(step.agent)
@@ -33,18 +37,23 @@ def clean(step: OpenStep, redact: Redactor) -> None:
     ]
 
 
-def _all_of(step: OpenStep) -> str:
-    """Return all that a step says, as one text: to read it once is quicker than piece by piece."""
-    said = [step.name, step.agent or "", step.error or ""]
+def _texts(step: OpenStep) -> list[str]:
+    """Return all that a step says, an attribute with its name in front."""
+    said = [step.name]
+    if step.agent is not None:
+        said.append(step.agent)
+    if step.error is not None:
+        said.append(step.error)
     for name, value in step.attributes.items():
         if type(value) is str:
-            said.append(f"{name}={value}")
+            if name not in IDS and not name.startswith(semconv.KEPT):
+                said.append(f"{name}={value}")
         elif type(value) is tuple:
             said += (name, *value)
     for choice in step.choices:
         said += (choice.conclusion, choice.reason or "", *choice.premises)
     said += [cause.evidence for cause in step.causes if cause.evidence]
-    return "\n".join(said)
+    return said
 
 
 def _attribute(name: str, value: Attribute, redact: Redactor) -> Attribute:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from opentelemetry.context import Context
 
@@ -39,8 +39,7 @@ NOTHING: Any = _Nothing()
 """No value at all; None is a value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """A value fixed at a boundary: its payload, and the bodies that the store may not have yet."""
 
     payload: Payload

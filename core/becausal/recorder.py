@@ -181,12 +181,15 @@ class Recorder(Keeping):
         here = step_of(base)
         arrivals = [self._taken(one, here) if isinstance(one, Passing) else one for one in opening.arrivals]
         step = self._made(opening, here, arrivals)
-        self._open_span(step, span_parent(opening.parent, here, base))
+        parent = span_parent(opening.parent, here, base)
+        self._open_span(step, parent)
         with self._open_lock:
             self._open[step.id] = step
         for told, handoff in zip(opening.arrivals, arrivals, strict=True):
             if isinstance(told, Passing):
-                self._pass(handoff, step, span_parent(told.parent or told.sent_by, here, base))
+                stands = told.parent or told.sent_by
+                around = parent if stands is opening.parent else span_parent(stands, here, base)
+                self._pass(handoff, step, around)
             else:
                 self._arrive(handoff, step)
         while len(self._open) > MAX_OPEN:

@@ -67,7 +67,8 @@ class Known:
         """Return whether one of them stands in some bytes."""
         if self._built is not None and self._built.search(data) is not None:
             return True
-        return any(secret in data for secret in self._recent)
+        recent = self._recent
+        return bool(recent) and any(secret in data for secret in recent)
 
     def replaced(self, data: bytes) -> bytes:
         """Return bytes with markers in place of what is known."""

@@ -36,6 +36,9 @@ FAILED: Final = "redaction failed"
 
 MOST_NAMES = 1024
 
+LONGEST_NAME = 128
+"""Characters of a text that may come again and again, as names and evidence do."""
+
 MOST_DONE = 8192
 """Bodies of which it is remembered what became of them."""
 
@@ -76,6 +79,9 @@ class Redactor:
         self._sieve = compiled(sieve(kinds, keys, builtin_keys=builtin_keys), by_re2=by_re2)
         self._done: dict[bytes, bytes | None] = {}
         self._done_at = 0
+        self._keys: dict[str, bool] = {}
+        self._clean: set[str] = set()
+        self._clean_at = 0
         self._names: dict[str, str] = {}
         self._names_at = 0
         self._has_failed = False
@@ -87,7 +93,12 @@ class Redactor:
 
     def is_secret_key(self, key: str) -> bool:
         """Return whether what stands under a name may be secret."""
-        return self._finder.is_secret_key(key)
+        known = self._keys.get(key)
+        if known is None:
+            if len(self._keys) >= MOST_NAMES:
+                self._keys = {}
+            known = self._keys[key] = self._finder.is_secret_key(key)
+        return known
 
     def body(self, body: bytes, digest: bytes | None = None) -> bytes:
         """Return a canonical body without secrets; the same object where there are none.
@@ -139,6 +150,20 @@ class Redactor:
     def finds_in(self, text: str) -> bool:
         """Return whether a text may hold a secret; True where only `text` can tell."""
         return bool(self._finder.own) or self._finder.finds_in(text.encode("utf-8", "surrogatepass"))
+
+    def are_clean(self, texts: Sequence[str]) -> bool:
+        """Return whether none of these texts may hold a secret; those that come again and again are not read again."""
+        if self.version != self._clean_at or len(self._clean) > MOST_DONE:
+            self._clean, self._clean_at = set(), self.version
+        known = self._clean
+        new = [text for text in texts if text not in known]
+        # As one text: that is read quicker than piece by piece.
+        if not new:
+            return True
+        if self.finds_in("\n".join(new)):
+            return False
+        known.update([text for text in new if len(text) <= LONGEST_NAME])
+        return True
 
     def joined(self, pieces: Sequence[str]) -> str | None:
         """Return what may be kept of a text that came in pieces, if a secret lies across their borders; else None."""

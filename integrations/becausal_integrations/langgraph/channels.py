@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from becausal_integrations.langgraph.describe import ROUTING, TASKS, is_of, version_number
 
@@ -82,8 +81,7 @@ def sends_of(channels: Mapping[str, Any]) -> Sequence[Any]:
     return value_of(channels.get(TASKS)) or ()
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """What a channel held before a superstep's writes; the size by itself, since a reducer may change it in place."""
 
     value: Any

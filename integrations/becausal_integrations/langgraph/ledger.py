@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from becausal.recorder import Sealed
 from becausal.step import Cause, OpenStep, StepRef
@@ -48,8 +48,7 @@ class _Parcel:
         return _Parcel(None, sender, Sealed(self.sent.payload), list(map(past_step, self.routes)))
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """A step wrote a channel."""
 
     step: StepRef

@@ -32,9 +32,8 @@ class Superstep:
         # Held here: LangGraph may prepare the next tasks before `after_tick` returns.
         tasks = [(task, records[task.id]) for task in loop.tasks.values() if task.id in records]
         written = {channel for task, _ in tasks for channel, _ in task.writes if is_state(channel)}
-        standing = {
-            channel: Standing.of(loop.channels[channel]) for channel in written if channel in loop.channels
-        }
+        channels = loop.channels
+        standing = {channel: Standing.of(channels[channel]) for channel in written if channel in channels}
         return cls(loop, tasks, dict(loop.checkpoint["channel_versions"]), standing)
 
     def version(self, channel: str) -> Any:
