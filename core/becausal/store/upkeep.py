@@ -10,12 +10,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
-__all__ = ["MARKS", "ChainAge", "Erased", "Erasure", "Mark", "Progress", "Tended", "Upkeep", "upkeep_of"]
+from becausal import semconv
+
+__all__ = [
+    "MARKS",
+    "SAYS_WRONG",
+    "SWEPT",
+    "ChainAge",
+    "Erased",
+    "Erasure",
+    "Mark",
+    "Progress",
+    "Tended",
+    "Upkeep",
+    "upkeep_of",
+]
 
 Mark = Literal["pinned", "found"]
 """`pinned`: kept until it is unpinned. `found`: whoever judged the run found something wrong with it."""
 
 MARKS: tuple[Mark, ...] = ("pinned", "found")
+
+SAYS_WRONG = (semconv.CHECKS, semconv.CONTRACT_BREACHES, semconv.MUTATED)
+"""Attributes of steps that are there when something was recorded as wrong."""
+
+SWEPT = "part swept while in use"
+"""The gap of a part that a process had handed out before it was swept, and then referred to once more."""
 
 Progress = Callable[[str, int, int], object]
 """Told what is being done, how much of it is done, and how much there is in all."""

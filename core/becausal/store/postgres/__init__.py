@@ -23,7 +23,7 @@ from becausal.step import Cause, OpenStep, RemoteStep, Step
 from becausal.store import ChainInfo, StoreInfo
 from becausal.store.encoding import cause_of, encodable, number_of, payload_of, step_id_of, unpack
 from becausal.store.links import Links
-from becausal.store.memory_log import Entry, parts_below
+from becausal.store.memory_log import Entry
 from becausal.store.moving import Moving
 from becausal.store.outline import Outline
 from becausal.store.postgres import memory, write
@@ -32,8 +32,10 @@ from becausal.store.postgres.links import PostgresLinks
 from becausal.store.postgres.moving import PostgresMoving
 from becausal.store.postgres.rollup import COLUMNS, Rollup
 from becausal.store.postgres.row import StepRow, step_of
-from becausal.store.postgres.schema import FORMAT, lock_number
+from becausal.store.postgres.schema import FORMAT
 from becausal.store.postgres.session import Session, of_the_parent, whole
+from becausal.store.postgres.upkeep import PostgresUpkeep
+from becausal.store.upkeep import Erasure, Upkeep
 
 __all__ = ["PostgresStore"]
 
@@ -73,19 +75,18 @@ class PostgresStore:
             partitions = line.partitions(connection)
             partitions.make(batch.days())
             with whole(connection):
-                batch.write(connection, self._place)
+                known = batch.write(connection, self._place, line.generation)
+            line.generation = known
 
         line.run(f"writing {len(steps)} steps", work, patient=True)
 
     def add_gaps(self, gaps: Mapping[str, int]) -> None:
         """Add to the counts of what could not be recorded, by reason."""
-        query = """INSERT INTO gaps SELECT * FROM unnest(%s::text[], %s::bigint[])
-            ON CONFLICT (reason) DO UPDATE SET count = gaps.count + excluded.count"""
         told = {encodable(reason): count for reason, count in sorted(gaps.items())}
 
         def work(connection: Connection) -> None:
             with whole(connection):
-                connection.execute(query, (list(told), list(told.values())))
+                connection.execute(write.ADD_GAPS, (list(told), list(told.values())))
 
         if told:
             # Not twice: a count that may be in already would be counted again.
@@ -100,7 +101,7 @@ class PostgresStore:
         """Return the chains whose ids start with a prefix, newest first."""
         # All that starts with a text lies between it and it followed by the last character of all.
         query = f"""SELECT {COLUMNS} FROM chains
-            WHERE %(prefix)s = '' OR chain_id BETWEEN %(prefix)s AND %(prefix)s || chr(1114111)
+            {"WHERE chain_id BETWEEN %(prefix)s AND %(prefix)s || chr(1114111)" if prefix else ""}
             ORDER BY started_ns DESC, chain_id DESC LIMIT %(limit)s"""
         asked = {"prefix": encodable(prefix), "limit": limit}
         return [Rollup.of(found).info() for found in self._rows("listing the chains", query, asked)]
@@ -195,18 +196,7 @@ class PostgresStore:
 
     def erase(self, memory_name: str, key: str) -> None:
         """Forget every content that a key ever had, wherever else it was kept; its events stay."""
-
-        def work(connection: Connection) -> None:
-            with whole(connection):
-                connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_number(self._place),))
-                find = write.finding(connection, {})
-                roots = memory.content_digests(connection, memory_name, key)
-                digests = {part for root in roots for part in parts_below(root, find)}
-                memory.erase(connection, memory_name, key, digests)
-
-        session = self._writable()
-        session.writing.run(f"erasing {memory_name}/{key}", work)
-        session.bodies.clear()
+        self.upkeep().erase(Erasure(memory=(memory_name, key)))
 
     def describe(self) -> StoreInfo:
         """Return what the store is and how much is in it."""
@@ -226,6 +216,16 @@ class PostgresStore:
     def moving(self) -> Moving:
         """Return what carries the store to another one."""
         return PostgresMoving(self._rows, self._changing, self._place)
+
+    def upkeep(self) -> Upkeep:
+        """Return what keeps the store within bounds."""
+        return PostgresUpkeep(
+            self._rows,
+            self._changing,
+            self._place,
+            self._generation,
+            lambda: self._own_session().bodies.clear(),
+        )
 
     def close(self) -> None:
         """Let go of the connections. Closing twice is harmless."""
@@ -250,6 +250,13 @@ class PostgresStore:
                 return work(connection)
 
         return self._writable().writing.run(doing, whole_work)
+
+    def _generation(self) -> int:
+        """Return how often something was deleted, as far as the last write saw it."""
+        line = self._writable().writing
+        if line.generation is None:
+            line.generation = line.run("looking for deletions", write.generation)
+        return line.generation
 
     def _writable(self) -> Session:
         if self._read_only:

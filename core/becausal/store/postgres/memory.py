@@ -27,7 +27,6 @@ __all__ = [
     "content_digests",
     "entries",
     "entries_of",
-    "erase",
     "event_of",
     "events_of",
     "heads_of",
@@ -137,10 +136,9 @@ def events_of(
     payloads: Callable[[Iterable[bytes]], dict[bytes, Payload]],
 ) -> list[MemoryEvent]:
     """Return events, in the order of their logs; None means all memories, all keys."""
+    which, asked = _where(memory=memory, key=key)
     query = f"""SELECT {SAID}, hash FROM memory_events
-        WHERE (%(memory)s::text IS NULL OR memory = %(memory)s) AND (%(key)s::text IS NULL OR key = %(key)s)
-        ORDER BY memory, nth"""
-    asked = {"memory": memory and encodable(memory), "key": key and encodable(key)}
+        WHERE {which} ORDER BY memory, nth"""
     found = connection.execute(query, asked).fetchall()
     known = payloads({r[10] for r in found if r[10] is not None})
     return [event_of(r[:12], r[12], None if r[10] is None else known[r[10]]) for r in found]
@@ -167,13 +165,13 @@ def event_of(said: tuple[Any, ...], hashed: bytes, payload: Payload | None) -> M
 
 def reads_of(connection: Connection, memory: str | None, key: str | None) -> list[MemoryRead]:
     """Return who read what, in causal order; a version is known by number or by the step that wrote it."""
-    query = """SELECT r.memory, r.key, coalesce(min(r.version), max(e.version)), r.chain_id, r.step_id,
+    which, asked = _where("r.", memory=memory, key=key)
+    query = f"""SELECT r.memory, r.key, coalesce(min(r.version), max(e.version)), r.chain_id, r.step_id,
             min(r.agent), min(r.seq)
         FROM memory_reads AS r LEFT JOIN memory_events AS e
             ON e.memory = r.memory AND e.step_id = r.source_id AND e.key = r.key
-        WHERE (%(memory)s::text IS NULL OR r.memory = %(memory)s) AND (%(key)s::text IS NULL OR r.key = %(key)s)
+        WHERE {which}
         GROUP BY r.memory, r.key, r.chain_id, r.step_id ORDER BY min(r.seq), r.memory, r.key, r.chain_id, r.step_id"""
-    asked = {"memory": memory and encodable(memory), "key": key and encodable(key)}
     return [
         MemoryRead(m, k, version, chain_id, step_id_of(step_id), agent, seq)
         for m, k, version, chain_id, step_id, agent, seq in connection.execute(query, asked)
@@ -198,16 +196,6 @@ def content_digests(connection: Connection, memory: str, key: str) -> list[bytes
     """Return the digests of all contents that a key ever had."""
     query = "SELECT DISTINCT digest FROM memory_events WHERE memory = %s AND key = %s AND digest IS NOT NULL"
     return [digest for (digest,) in connection.execute(query, (encodable(memory), encodable(key)))]
-
-
-def erase(connection: Connection, memory: str, key: str, digests: Iterable[bytes]) -> None:
-    """Forget contents for good: their bytes, and the salts without which the commitments tell nothing."""
-    connection.execute("DELETE FROM bodies WHERE digest = ANY(%s)", (sorted(digests),))
-    connection.execute(
-        """DELETE FROM memory_salts WHERE memory = %(memory)s AND nth IN (
-            SELECT nth FROM memory_events WHERE memory = %(memory)s AND key = %(key)s)""",
-        {"memory": encodable(memory), "key": encodable(key)},
-    )
 
 
 def add_reads(connection: Connection, rows: Sequence[tuple[object, ...]], *, replace: bool = True) -> None:
@@ -236,6 +224,12 @@ def heads_of(connection: Connection, memories: Sequence[str]) -> dict[str, _Head
 
 
 # Inside
+
+
+def _where(table: str = "", **asked: str | None) -> tuple[str, dict[str, str]]:
+    """Return a condition of what is asked for, and its values."""
+    given = {name: encodable(value) for name, value in asked.items() if value is not None}
+    return " AND ".join(f"{table}{name} = %({name})s" for name in given) or "true", given
 
 
 def _entry(event: NewEvent, version: int, seq: int, former: bytes, body: Find) -> Entry:

@@ -11,12 +11,13 @@ from typing import Any, Final
 
 from becausal.store import ChainInfo
 from becausal.store.postgres.row import StepRow
+from becausal.store.upkeep import SAYS_WRONG
 
 __all__ = ["COLUMNS", "Rollup"]
 
 COLUMNS: Final = (
-    "chain_id, day, started_ns, ended_ns, steps, open, errors, handoffs, root_seq, root_parent, root_name, "
-    "agents, agent_seqs"
+    "chain_id, day, started_ns, ended_ns, steps, open, errors, handoffs, touched_ns, wrong, root_seq, "
+    "root_parent, root_name, agents, agent_seqs"
 )
 
 
@@ -35,6 +36,8 @@ class Rollup:
     open: int
     errors: int
     handoffs: int
+    touched_ns: int
+    wrong: bool
     root_seq: int | None
     root_parent: int | None
     root_name: str | None
@@ -51,7 +54,15 @@ class Rollup:
         agents = sorted(self.agents.items(), key=lambda each: each[1])
         return (
             *(self.chain_id, self.day, self.started_ns, self.ended_ns, self.steps, self.open),
-            *(self.errors, self.handoffs, self.root_seq, self.root_parent, self.root_name),
+            *(
+                self.errors,
+                self.handoffs,
+                self.touched_ns,
+                self.wrong,
+                self.root_seq,
+                self.root_parent,
+                self.root_name,
+            ),
             [agent for agent, _ in agents],
             [seq for _, seq in agents],
         )
@@ -75,6 +86,8 @@ class Rollup:
             self._add(old, -1)
         self._add(new, 1)
         self.started_ns = min(self.started_ns, new.started_ns)
+        self.touched_ns = max(self.touched_ns, new.started_ns, new.ended_ns or 0)
+        self.wrong = self.wrong or any(f'"{name}":' in (new.attributes or "") for name in SAYS_WRONG)
         if new.ended_ns is not None:
             self.ended_ns = new.ended_ns if self.ended_ns is None else max(self.ended_ns, new.ended_ns)
         if new.agent is not None:

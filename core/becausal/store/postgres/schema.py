@@ -44,12 +44,14 @@ BY_DAY: Final = " PARTITION BY RANGE (day)"
 MIGRATIONS: Final[tuple[tuple[LiteralString, ...], ...]] = (
     (
         "CREATE TABLE meta(key text PRIMARY KEY, value text NOT NULL)",
-        # What a list of chains shows is kept up with each batch: the list reads no steps. root_*: the earliest
+        # What a list of chains shows, and what their keeping depends on, is kept up with each batch: neither reads
+        # steps. wrong: an attribute of a step says that something was. root_*: the earliest
         # step whose parent is not there. agents: in the order of the clock, each with the seq of its first step.
         """CREATE TABLE chains(
             chain_id text COLLATE "C" PRIMARY KEY, day integer NOT NULL, started_ns bigint NOT NULL,
             ended_ns bigint, steps bigint NOT NULL DEFAULT 0, open bigint NOT NULL DEFAULT 0,
             errors bigint NOT NULL DEFAULT 0, handoffs bigint NOT NULL DEFAULT 0,
+            touched_ns bigint NOT NULL DEFAULT 0, wrong boolean NOT NULL DEFAULT false,
             root_seq bigint, root_parent bigint, root_name text,
             agents text[] NOT NULL DEFAULT '{}', agent_seqs bigint[] NOT NULL DEFAULT '{}')
             WITH (fillfactor = 70)""",
@@ -68,6 +70,10 @@ MIGRATIONS: Final[tuple[tuple[LiteralString, ...], ...]] = (
             digest bytea PRIMARY KEY, size bigint NOT NULL, codec smallint NOT NULL, data bytea NOT NULL)""",
         "ALTER TABLE bodies ALTER COLUMN data SET STORAGE EXTERNAL",  # they are compressed already
         "CREATE TABLE anchors(name text PRIMARY KEY, chain_id text NOT NULL, step_id bigint NOT NULL)",
+        # What is said of a run beside its steps (see `becausal.store.upkeep.Mark`), and what was ever erased.
+        "CREATE TABLE marks(chain_id text NOT NULL, mark text NOT NULL, PRIMARY KEY (chain_id, mark))",
+        """CREATE TABLE erasures(
+            at_ns bigint PRIMARY KEY, reason text NOT NULL, places text NOT NULL, chain_ids text NOT NULL)""",
         "CREATE TABLE gaps(reason text PRIMARY KEY, count bigint NOT NULL)",
         # The head is the lock and the sequence: whoever appends holds it.
         """CREATE TABLE memory_heads(
@@ -98,12 +104,14 @@ SELECT create_distributed_table('causes', 'chain_id', colocate_with => 'chains')
 SELECT create_distributed_table('payloads', 'digest');
 SELECT create_distributed_table('bodies', 'digest', colocate_with => 'payloads');
 SELECT create_distributed_table('anchors', 'name');
+SELECT create_distributed_table('marks', 'chain_id', colocate_with => 'chains');
 SELECT create_distributed_table('memory_heads', 'memory');
 SELECT create_distributed_table('memory_events', 'memory', colocate_with => 'memory_heads');
 SELECT create_distributed_table('memory_salts', 'memory', colocate_with => 'memory_heads');
 SELECT create_distributed_table('memory_reads', 'memory', colocate_with => 'memory_heads');
 SELECT create_reference_table('meta');
-SELECT create_reference_table('gaps');"""
+SELECT create_reference_table('gaps');
+SELECT create_reference_table('erasures');"""
 """What spreads the tables over the workers of a Citus cluster."""
 
 

@@ -64,6 +64,8 @@ class _Line:
 
     def __init__(self, place: Place, *, read_only: bool, create: bool) -> None:
         self.lock = threading.RLock()
+        self.generation: int | None = None
+        """How often something was deleted from the store, as the last write saw it."""
         self._place, self._read_only, self._create = place, read_only, create
         self._partitions: schema.Partitions | None = None
         self._open: list[Connection] = []

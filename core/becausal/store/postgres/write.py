@@ -16,6 +16,7 @@ from typing import Final, LiteralString
 
 import zstandard
 
+from becausal import canonical
 from becausal.memory_event import NewEvent
 from becausal.payload import Payload
 from becausal.step import OpenStep
@@ -34,8 +35,9 @@ from becausal.store.postgres.row import (
     step_row,
 )
 from becausal.store.postgres.schema import DAY_NS, lock_number
+from becausal.store.upkeep import SWEPT
 
-__all__ = ["Batch", "append", "finding", "keep"]
+__all__ = ["ADD_GAPS", "Batch", "append", "finding", "generation", "keep"]
 
 BODY_TYPES: Final = ("bytea", "int8", "int2", "bytea")
 PAYLOAD_TYPES: Final = ("bytea", "bytea", "int8", "text", "text")
@@ -50,8 +52,12 @@ FIND_ROOT: Final = """SELECT seq, parent_id, name FROM steps WHERE day = %s AND 
             AND parent.step_id = steps.parent_id)
     ORDER BY seq, started_ns, step_id LIMIT 1"""
 
+ADD_GAPS: Final = """INSERT INTO gaps SELECT * FROM unnest(%s::text[], %s::bigint[])
+    ON CONFLICT (reason) DO UPDATE SET count = gaps.count + excluded.count"""
+
 WRITE_CHAIN: Final = """UPDATE chains SET day = %s, started_ns = %s, ended_ns = %s, steps = %s, open = %s, errors = %s,
-    handoffs = %s, root_seq = %s, root_parent = %s, root_name = %s, agents = %s, agent_seqs = %s WHERE chain_id = %s"""
+    handoffs = %s, touched_ns = %s, wrong = %s, root_seq = %s, root_parent = %s, root_name = %s,
+    agents = %s, agent_seqs = %s WHERE chain_id = %s"""
 
 
 class Batch:
@@ -74,9 +80,14 @@ class Batch:
             chain_id = encodable(step.chain_id)
             self._started[chain_id] = min(self._started.get(chain_id, step.started_ns), step.started_ns)
 
-    def write(self, connection: Connection, place: Place) -> None:
-        """Write all of it, within a transaction."""
+    def write(self, connection: Connection, place: Place, known: int | None) -> int:
+        """Write all of it, within a transaction; returns how often something was deleted from the store by now.
+
+        Args:
+            known: how often when the former batch was written; since then parts were handed out that may be gone.
+        """
         connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (lock_number(place),))
+        found = generation(connection)
         chains = self._lock_chains(connection)
         _add_payloads(connection, self._payloads)
         _add_bodies(connection, self._bodies)
@@ -84,6 +95,17 @@ class Batch:
         self._write_anchors(connection)
         if self._notes_memory:
             memory.note_steps(connection, self._steps, finding(connection, self._fresh))
+        if found != known is not None:
+            self._count_swept(connection)
+        return found
+
+    def _count_swept(self, connection: Connection) -> None:
+        """Count the parts that these bodies refer to, handed out before and swept out since."""
+        parts = {part for body in self._fresh.values() for part in canonical.part_digests(body)}
+        query = "SELECT count(*) FROM bodies WHERE digest = ANY(%s)"
+        (there,) = connection.execute(query, (list(parts),)).fetchone() or (0,)
+        if len(parts) > there:
+            connection.execute(ADD_GAPS, ([SWEPT], [len(parts) - there]))
 
     def days(self) -> set[int]:
         """Return the days on which its chains began, as far as it knows."""
@@ -143,6 +165,12 @@ class Batch:
         if anchors:
             connection.execute("DELETE FROM anchors WHERE name = ANY(%s)", (sorted(anchors),))
             _copy(connection, "anchors", ("text", "text", "int8"), anchors.values())
+
+
+def generation(connection: Connection) -> int:
+    """Return how often something was deleted from the store."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def append(

@@ -12,30 +12,20 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import zstandard
 
-from becausal import canonical, semconv
+from becausal import canonical
 from becausal.canonical.wire import digest_of
-from becausal.logline import COUNT
 from becausal.payload import ERASED
 from becausal.store import memory_log
 from becausal.store.encoding import json_text, pack, unpack
 from becausal.store.sqlite import file, memory, row
+from becausal.store.structure import structure_of
 from becausal.store.upkeep import Erasure, Progress
 from becausal.store.wording import Rewriting, Wording, named_in
 
 __all__ = ["Erasing"]
-
-STRUCTURE = (
-    *("gen_ai.operation.name", "gen_ai.agent.name", "gen_ai.workflow.name", "gen_ai.provider.name"),
-    *("gen_ai.request.model", "gen_ai.response.model", "gen_ai.tool.name", "gen_ai.memory.store.id"),
-    *("gen_ai.transfer.", "becausal.", "replay.", "place.", semconv.KEPT, COUNT),
-)
-"""How attributes begin that stay when a run's contents go: they say what happened, not what was said."""
-
-NOT_STRUCTURE = (semconv.CHECKS, semconv.CONTRACT_BREACHES, semconv.MEMORY_SEEN, semconv.CONTEXT_SEEN)
 
 
 class Erasing:
@@ -211,7 +201,7 @@ class Erasing:
             self._connection.execute(
                 """UPDATE steps SET received = ?, produced = ?, error = ?, attributes = ?, choices = NULL
                 WHERE chain_no = ? AND step_id = ?""",
-                (*sides, None if error is None else ERASED, _structure(attributes), found[0], step_id),
+                (*sides, None if error is None else ERASED, structure_of(attributes), found[0], step_id),
             )
         self._connection.execute("UPDATE causes SET evidence = '' WHERE chain_no = ?", found)
         self._empty_events(chain_id, emptied)
@@ -422,15 +412,3 @@ def _lost(lossy: str | None, why: str) -> str | None:
         return None
     losses = [one for one in json.loads(lossy) if one != ["$", why]]
     return json_text([*losses, ["$", why]])
-
-
-def _structure(attributes: str | None) -> str | None:
-    if attributes is None:
-        return None
-    said: dict[str, Any] = json.loads(attributes)
-    kept = {
-        name: value
-        for name, value in said.items()
-        if name.startswith(STRUCTURE) and name not in NOT_STRUCTURE and not name.startswith(semconv.KEPT)
-    }
-    return json_text(kept) if kept else None

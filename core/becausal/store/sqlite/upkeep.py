@@ -19,7 +19,7 @@ from becausal.errors import StoreError
 from becausal.store.sqlite import file, row
 from becausal.store.sqlite.erase import Erasing
 from becausal.store.sqlite.write import Writer
-from becausal.store.upkeep import ChainAge, Erased, Erasure, Mark, Progress
+from becausal.store.upkeep import SAYS_WRONG, ChainAge, Erased, Erasure, Mark, Progress
 
 __all__ = ["SQLiteUpkeep"]
 
@@ -36,9 +36,6 @@ PAGES_AT_ONCE = 2_000
 
 PATIENCE_S = 10.0
 """How long readers are waited for who still look at a former state."""
-
-SAYS_WRONG = (semconv.CHECKS, semconv.CONTRACT_BREACHES, semconv.MUTATED)
-"""Attributes that are there when something was recorded as wrong."""
 
 _AGES = f"""SELECT chain_id, max(max(steps.started_ns), coalesce(max(ended_ns), 0)) AS touched, count(*),
         max(ended_ns IS NULL),

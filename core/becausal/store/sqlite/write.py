@@ -25,14 +25,12 @@ from becausal.payload import Payload
 from becausal.step import OpenStep
 from becausal.store.memory_log import Find
 from becausal.store.sqlite import file, memory, row
+from becausal.store.upkeep import SWEPT
 
 __all__ = ["Writer"]
 
 REMEMBERED = 32_768
 """How many names, chains and digests are remembered, each."""
-
-SWEPT = "part swept while in use"
-"""The gap of a part that a process had handed out before it was swept, and then referred to once more."""
 
 DOUBT_S = 5.0
 """How long after a deletion parts are looked for that steps refer to."""

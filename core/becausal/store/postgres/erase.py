@@ -1,0 +1,350 @@
+"""Erasing from a store: each content that held something becomes another one, and every reference follows.
+
+Keys are natural here: what is erased may stand in the key of any row. So each table is read through, each row written
+anew without the texts and with the new digests, and those that have become others put in their place; in one
+transaction, while nobody writes. It wants the tables' owner: the log of memories may not be changed by anybody else,
+and by its owner only while this is done.
+
+Contents refer to their parts by digest, so what a part becomes changes all that it is part of, inside out. A content
+that goes as a whole gets random bytes for a digest; one whose text was taken out, the digest of what is left. The map
+from former digests to new ones is held in memory while this runs, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import zstandard
+
+from becausal import canonical
+from becausal.canonical.wire import digest_of
+from becausal.payload import ERASED
+from becausal.store import memory_log
+from becausal.store.encoding import encodable, json_text, pack, unpack
+from becausal.store.memory_log import Entry, parts_below
+from becausal.store.postgres import memory
+from becausal.store.postgres.connecting import Connection
+from becausal.store.postgres.write import finding
+from becausal.store.structure import structure_of
+from becausal.store.upkeep import Erasure, Progress
+from becausal.store.wording import Rewriting, Wording, named_in
+
+__all__ = ["Erasing"]
+
+Row = tuple[Any, ...]
+
+TEXTS: Final = {
+    "steps": {
+        "chain_id": "runs", "name": "names", "agent": "names", "error": "errors", "received": "", "produced": "",
+        "attributes": "json attributes", "choices": "json decisions",
+    },
+    "causes": {"chain_id": "runs", "evidence": "evidence"},
+    "chains": {"chain_id": "runs", "root_name": "names", "agents": "list names"},
+    "marks": {"chain_id": "runs"},
+    "anchors": {"name": "anchors", "chain_id": "runs"},
+    "gaps": {"reason": "gaps"},
+    "erasures": {"reason": "erasures", "chain_ids": "json erasures"},
+    "memory_reads": {"memory": "memories", "key": "keys", "chain_id": "runs", "agent": "memory"},
+    "payloads": {"type": "names", "lossy": "json losses"},
+}  # fmt: skip
+"""The columns that may hold a text, by table, and what a place there is counted as: a text, JSON, a list of texts, a
+digest."""
+
+NAMED: Final = ("runs", "names", "memories", "keys", "anchors", "gaps")
+"""Of these, two that would become the same stay two."""
+
+
+class Erasing:
+    """One erasure, within one transaction."""
+
+    def __init__(self, connection: Connection, what: Erasure, told: Progress) -> None:
+        self.places: Counter[str] = Counter()
+        """How many places of each sort held it."""
+        self._connection, self._what, self._told = connection, what, told
+        self._compressor = zstandard.ZstdCompressor(level=3)
+        self._digests: dict[bytes, bytes] = {}  # of contents that have become others, by the former ones
+        self._wording = Wording(what.texts)
+        self._rewriting = Rewriting(self._wording, self._digests)
+        self._chains: set[str] = set()
+        self._renamed: dict[str, dict[str, str]] = {}
+        self._marked: set[tuple[str, int]] = set()  # events of which something goes though all they say stays
+
+    def carry_out(self) -> list[str]:
+        """Erase; returns the ids of the chains that held it."""
+        if self._what.chain_id is not None:
+            self._empty(encodable(self._what.chain_id))
+        self._rewrite_contents()
+        for table, columns in TEXTS.items():
+            self._told(f"looking through {table}", 0, 1)
+            self._rewrite_table(table, columns)
+        self._rewrite_logs()
+        query = "SELECT chain_id FROM chains WHERE chain_id = ANY(%s) ORDER BY started_ns, chain_id"
+        return [chain_id for (chain_id,) in self._connection.execute(query, (sorted(self._chains),))]
+
+    # -- contents
+
+    def _rewrite_contents(self) -> None:
+        gone = set(self._of_the_key())
+        hits, wholes = self._look_through(gone)
+        touched, waiting = dict.fromkeys(hits), [*hits, *gone]
+        while waiting:  # all that has a part which becomes another one
+            for digest in wholes.get(waiting.pop(), ()):
+                if digest not in touched:
+                    touched[digest] = None
+                    waiting.append(digest)
+        for digest in gone:
+            self._digests[digest] = os.urandom(16)
+        done: set[bytes] = set(gone)
+        for nth, digest in enumerate(touched):
+            self._told("rewriting contents", nth + 1, len(touched))
+            self._rewrite(digest, touched, done)
+        self._move_payloads(gone)
+        self._connection.execute("DELETE FROM bodies WHERE digest = ANY(%s)", (list(self._digests),))
+
+    def _of_the_key(self) -> Iterable[bytes]:
+        """Yield the digests of all that a memory's key ever held, parts included."""
+        if self._what.memory is not None:
+            for root in memory.content_digests(self._connection, *self._what.memory):
+                yield from parts_below(root, finding(self._connection, {}))
+
+    def _look_through(self, gone: set[bytes]) -> tuple[list[bytes], dict[bytes, list[bytes]]]:
+        """Return which contents hold a text, and which refer to which; adds to what goes as a whole."""
+        hits: list[bytes] = []
+        wholes: dict[bytes, list[bytes]] = {}
+        with self._connection.cursor(
+            "contents", binary=True
+        ) as found:  # by and by: they may be more than memory
+            found.execute("SELECT digest, codec, data FROM bodies")
+            for nth, (digest, codec, data) in enumerate(found):
+                if nth % 1_000 == 0:
+                    self._told("looking through contents", nth, 0)
+                content = unpack(codec, data)
+                for part in _named(content):
+                    wholes.setdefault(part, []).append(digest)
+                if self._what.texts and self._wording.is_in(content):
+                    self.places["contents"] += 1
+                    if self._what.whole:
+                        gone.add(digest)
+                    else:
+                        hits.append(digest)
+        if self._what.memory is not None:
+            self.places["contents"] += len(gone)
+        return hits, wholes
+
+    def _rewrite(self, digest: bytes, touched: dict[bytes, None], done: set[bytes]) -> None:
+        """Rewrite a content, after all of its parts that become others."""
+        find = finding(self._connection, {})
+        waiting = [digest]
+        while waiting:
+            at = waiting[-1]
+            content = None if at in done else find(at)
+            left = [
+                part
+                for part in (() if content is None else _named(content))
+                if part in touched and part not in done and part not in waiting
+            ]
+            if left:
+                waiting += left
+                continue
+            waiting.pop()
+            if content is not None and at not in done:
+                done.add(at)
+                self._replace(at, content)
+
+    def _replace(self, digest: bytes, content: bytes) -> None:
+        made = self._rewriting.body(content)
+        if made == content:
+            return
+        new = self._digests[digest] = digest_of(made)
+        self._connection.execute(
+            "INSERT INTO bodies VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            (new, *pack(made, self._compressor)),
+        )
+
+    def _move_payloads(self, gone: set[bytes]) -> None:
+        query = "SELECT digest, belief, size, type, lossy FROM payloads WHERE digest = ANY(%s)"
+        rows = self._connection.execute(query, (list(self._digests),)).fetchall()
+        beliefs: dict[bytes, bytes] = {}
+        for digest, belief, size, type_name, lossy in rows:
+            why = ERASED if digest in gone else f"text {ERASED}"
+            if belief is not None:
+                belief = beliefs.setdefault(belief, self._digests.get(belief) or os.urandom(16))
+            kept = None if digest in gone else belief
+            self._connection.execute(
+                "INSERT INTO payloads VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                (self._digests[digest], kept, size, type_name, _lost(lossy, why)),
+            )
+        self._connection.execute("DELETE FROM payloads WHERE digest = ANY(%s)", (list(self._digests),))
+
+    # -- a run
+
+    def _empty(self, chain_id: str) -> None:
+        """Take everything out of a run that says more than what happened."""
+        query = "SELECT step_id, received, produced, error, attributes FROM steps WHERE chain_id = %s"
+        rows = self._connection.execute(query, (chain_id,)).fetchall()
+        if not rows:
+            return
+        self._chains.add(chain_id)
+        emptied: dict[bytes, bytes] = {}
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                """UPDATE steps SET received = %s, produced = %s, error = %s, attributes = %s, choices = NULL
+                WHERE chain_id = %s AND step_id = %s""",
+                [
+                    (
+                        *(
+                            None if side is None else emptied.setdefault(side, os.urandom(16))
+                            for side in sides
+                        ),
+                        None if error is None else ERASED,
+                        structure_of(attributes),
+                        chain_id,
+                        step_id,
+                    )
+                    for step_id, *sides, error, attributes in rows
+                ],
+            )
+        self._connection.execute("UPDATE causes SET evidence = '' WHERE chain_id = %s", (chain_id,))
+        query = "SELECT memory, nth, digest FROM memory_events WHERE chain_id = %s AND digest IS NOT NULL"
+        for name, nth, digest in self._connection.execute(query, (chain_id,)).fetchall():
+            new = emptied.setdefault(digest, os.urandom(16))
+            self._marked.add((name, nth))
+            self._connection.execute(
+                "UPDATE memory_events SET digest = %s WHERE memory = %s AND nth = %s", (new, name, nth)
+            )
+        query = """INSERT INTO payloads SELECT %s, NULL, size, type, %s FROM payloads WHERE digest = %s"""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(query, [(new, _lost("[]", ERASED), old) for old, new in emptied.items()])
+        self.places["contents"] += len(emptied)
+        self.places["steps"] += len(rows)
+
+    # -- rows
+
+    def _rewrite_table(self, table: str, columns: dict[str, str]) -> None:
+        """Put rows that have become others in the place of what they were."""
+        names = self._columns(table)
+        cleaners = [self._cleaner(columns.get(name)) for name in names]
+        keys = {"runs": names.index("chain_id")} if "chain_id" in names else {}
+        changed: list[tuple[Row, Row]] = []
+        with self._connection.cursor(f"rows of {table}", binary=True) as found:
+            found.execute(f"SELECT {', '.join(names)} FROM {table}")
+            for row in found:
+                new = tuple(clean(value) for clean, value in zip(cleaners, row, strict=True))
+                if new != row:
+                    changed.append((row, new))
+        key = self._key(table)
+        which = " AND ".join(f"{name} = %s" for name in key)
+        at = [names.index(name) for name in key]
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                f"DELETE FROM {table} WHERE {which}", [tuple(row[each] for each in at) for row, _ in changed]
+            )
+            cursor.executemany(
+                f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))}) "
+                "ON CONFLICT DO NOTHING",
+                [new for _, new in changed],
+            )
+        if keys and table in ("steps", "causes", "chains"):
+            self._chains.update(str(new[keys["runs"]]) for _, new in changed)
+
+    def _rewrite_logs(self) -> None:
+        for (name,) in self._connection.execute("SELECT memory FROM memory_heads ORDER BY memory").fetchall():
+            log = memory.entries(self._connection, name)
+            made = [self._clean_entry(entry, nth) for nth, entry in enumerate(log, 1)]
+            if made == log:
+                continue
+            self.places["memory"] += sum(new.said != old.said for new, old in zip(made, log, strict=True))
+            for table in ("memory_events", "memory_salts", "memory_heads"):
+                self._connection.execute(f"DELETE FROM {table} WHERE memory = %s", (name,))
+            former, held = b"", []
+            for new, old in zip(made, log, strict=True):
+                if new != old:
+                    new = new._replace(commitment=memory_log.link_of(former, new.said, new.hash))
+                held.append(new)
+                former = new.hash
+            memory.add(self._connection, held)
+
+    def _clean_entry(self, entry: Entry, nth: int) -> Entry:
+        name, key, *rest = entry.said
+        chain_id, step_id, agent, digest, reason = rest[5:]
+        said = (
+            self._rename("memories", name),
+            self._rename("keys", key),
+            *rest[:5],
+            None if chain_id is None else self._rename("runs", chain_id),
+            step_id,
+            self._clean("memory", agent),
+            self._digests.get(digest, digest),
+            self._clean("memory", reason),
+        )
+        is_key = self._what.memory is not None and (name, key) == tuple(map(encodable, self._what.memory))
+        if said == entry.said and not is_key and (name, nth) not in self._marked:
+            return entry
+        return entry._replace(said=said, salt=memory_log.ERASED)
+
+    def _cleaner(self, sort: str | None) -> Callable[[Any], Any]:
+        if sort is None:
+            return lambda value: value
+        if sort == "":
+            return lambda digest: self._digests.get(digest, digest)
+        form, _, rest = sort.partition(" ")
+        if form == "json":
+            return lambda text: self._clean_json(rest, text)
+        if form == "list":
+            return lambda texts: [self._rename(rest, text) for text in texts]
+        clean = self._rename if sort in NAMED else self._clean
+        return lambda text: None if text is None else clean(sort, text)
+
+    def _clean(self, sort: str, text: str | None) -> str | None:
+        if text is None or not self._may_hold(text):
+            return text
+        new = self._rewriting.text(text)
+        self.places[sort] += new != text
+        return new
+
+    def _clean_json(self, sort: str, text: str | None) -> str | None:
+        if text is None or not self._may_hold(text):
+            return text
+        said = json.loads(text)
+        new = self._rewriting.plain(said)
+        if new == said:
+            return text
+        self.places[sort] += 1
+        return json_text(new)
+
+    def _may_hold(self, text: str) -> bool:
+        return "bc1-xxh3:" in text or bool(self._what.texts)
+
+    def _rename(self, sort: str, name: str) -> str:
+        """Return a name without the texts; two names that would become the same stay two."""
+        known = self._renamed.setdefault(sort, {})
+        if name not in known:
+            new = self._clean(sort, name) or name
+            others = set(known.values())
+            known[name] = new if new == name or new not in others else f"{new} #{len(others)}"
+        return known[name]
+
+    def _columns(self, table: str) -> list[str]:
+        query = """SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0
+            AND NOT attisdropped ORDER BY attnum"""
+        return [str(name) for (name,) in self._connection.execute(query, (table,))]
+
+    def _key(self, table: str) -> list[str]:
+        query = """SELECT attname FROM pg_index JOIN pg_attribute
+            ON attrelid = indrelid AND attnum = ANY(indkey) WHERE indrelid = %s::regclass AND indisprimary"""
+        return [str(name) for (name,) in self._connection.execute(query, (table,))]
+
+
+def _named(content: bytes) -> Sequence[bytes]:
+    """Return the digests that a content names, as its parts or in its texts."""
+    return list({*canonical.part_digests(content), *named_in(content)})
+
+
+def _lost(lossy: str | None, why: str) -> str:
+    """Return what a payload has lost, with one loss more."""
+    losses = [one for one in json.loads(lossy or "[]") if one != ["$", why]]
+    return json_text([*losses, ["$", why]])

@@ -1,0 +1,352 @@
+"""Forgetting chains, sweeping out bodies, giving space back: what keeps a store within bounds.
+
+Whoever deletes contents does so alone: writers share a lock of the store's while they write a batch, and who deletes
+has it for himself, for no longer than a few hundred contents take. Each deletion counts `meta.generation` up, which
+every writer looks at as it begins: an encoder remembers which parts it handed out.
+
+The days whose runs are all gone go by dropping their tables.
+"""
+
+from __future__ import annotations
+
+import calendar
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeVar
+
+from psycopg import errors, sql
+
+from becausal import canonical, semconv
+from becausal.errors import StoreError
+from becausal.store.encoding import encodable, unpack
+from becausal.store.postgres.connecting import Connection, Place
+from becausal.store.postgres.erase import Erasing
+from becausal.store.postgres.moving import Changing, Rows
+from becausal.store.postgres.schema import DAY_NS, lock_number
+from becausal.store.upkeep import ChainAge, Erased, Erasure, Mark, Progress
+
+__all__ = ["PostgresUpkeep"]
+
+T = TypeVar("T")
+
+CHAINS_AT_ONCE: Final = 64
+"""How many chains one transaction deletes."""
+
+BODIES_AT_ONCE: Final = 500
+
+_AGES = """SELECT chain_id, touched_ns, steps, open > 0,
+        wrong OR errors > 0 OR EXISTS (SELECT 1 FROM marks WHERE marks.chain_id = chains.chain_id AND mark = 'found'),
+        EXISTS (SELECT 1 FROM marks WHERE marks.chain_id = chains.chain_id AND mark = 'pinned')
+    FROM chains ORDER BY touched_ns, chain_id"""
+
+# Causes outside their own chain, of the chains that are asked about.
+_FAR = """SELECT source_id, chain_id FROM causes WHERE chain_id = ANY(%s) AND NOT EXISTS (
+        SELECT 1 FROM steps WHERE steps.day = causes.day AND steps.chain_id = causes.chain_id
+            AND steps.step_id = causes.source_id)"""
+
+_OWNERS = "SELECT step_id, chain_id FROM steps WHERE step_id = ANY(%s)"
+
+_READ = """SELECT DISTINCT r.chain_id, e.chain_id FROM memory_reads AS r JOIN memory_events AS e
+        ON e.memory = r.memory AND e.key = r.key AND (e.version = r.version OR e.step_id = r.source_id)
+    WHERE r.chain_id = ANY(%s) AND e.chain_id IS NOT NULL AND e.chain_id != r.chain_id"""
+
+_ROOTS = (
+    "SELECT DISTINCT received FROM steps WHERE received IS NOT NULL",
+    "SELECT DISTINCT produced FROM steps WHERE produced IS NOT NULL",
+    "SELECT DISTINCT digest FROM memory_events WHERE digest IS NOT NULL",
+)
+
+_UNUSED = """digest = ANY(%s) AND NOT EXISTS (SELECT 1 FROM steps WHERE received = digest)
+    AND NOT EXISTS (SELECT 1 FROM steps WHERE produced = digest)
+    AND NOT EXISTS (SELECT 1 FROM memory_events WHERE memory_events.digest = {table}.digest)"""
+
+
+class PostgresUpkeep:
+    """The `becausal.store.upkeep.Upkeep` of one store."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        changing: Changing,
+        place: Place,
+        generation: Callable[[], int],
+        forget_bodies: Callable[[], object],
+    ) -> None:
+        self._rows, self._changing, self._place = rows, changing, place
+        self._generation, self._forget_bodies = generation, forget_bodies
+
+    @property
+    def generation(self) -> int:
+        """How often something was deleted, as far as the last write saw it."""
+        return self._generation()
+
+    def size(self) -> int:
+        """Return how many bytes the rows of the store take: free space in its tables is used again."""
+        query = """SELECT coalesce(sum(pg_total_relation_size(c.oid) * CASE
+                WHEN coalesce(s.n_live_tup, 0) + coalesce(s.n_dead_tup, 0) = 0 THEN 1.0
+                ELSE s.n_live_tup::float / (s.n_live_tup + s.n_dead_tup) END), 0)::bigint
+            FROM pg_class AS c LEFT JOIN pg_stat_all_tables AS s ON s.relid = c.oid
+            WHERE c.relnamespace = to_regnamespace(%s) AND c.relkind = 'r'"""
+        [(size,)] = self._rows("measuring it", query, (_quoted(self._place.schema),))
+        return int(size)
+
+    def ages(self) -> list[ChainAge]:
+        """Return all chains, those that were touched longest ago first."""
+        doing = "looking at the age of its runs"
+        found = self._rows(doing, _AGES)
+        sources = self._sources(doing, [one[0] for one in found if one[4] or one[5]])
+        return [
+            ChainAge(
+                chain_id,
+                touched,
+                steps,
+                is_open,
+                is_troubled,
+                is_pinned,
+                tuple(sorted(sources.get(chain_id, ()))),
+            )
+            for chain_id, touched, steps, is_open, is_troubled, is_pinned in found
+        ]
+
+    def mark(self, chain_id: str, mark: Mark, *, remove: bool = False) -> None:
+        """Give a chain a mark, or take it away."""
+        query = (
+            "DELETE FROM marks WHERE chain_id = %s AND mark = %s"
+            if remove
+            else "INSERT INTO marks VALUES (%s, %s) ON CONFLICT DO NOTHING"
+        )
+        self._changing(
+            f"marking {chain_id}", lambda connection: connection.execute(query, (encodable(chain_id), mark))
+        )
+
+    def forget(self, chain_ids: Sequence[str]) -> int:
+        """Delete chains in small transactions; returns how many steps."""
+        steps = 0
+        for chunk in _chunks([encodable(one) for one in chain_ids], CHAINS_AT_ONCE):
+
+            def work(connection: Connection, chunk: Sequence[str] = chunk) -> int:
+                query = """SELECT DISTINCT day FROM (SELECT day FROM chains WHERE chain_id = ANY(%s)
+                    ORDER BY chain_id COLLATE "C" FOR UPDATE) AS locked"""
+                days = [day for (day,) in connection.execute(query, (chunk,))]
+                which = "WHERE day = ANY(%s) AND chain_id = ANY(%s)"
+                gone = connection.execute(f"DELETE FROM steps {which}", (days, chunk)).rowcount
+                connection.execute(f"DELETE FROM causes {which}", (days, chunk))
+                for table in ("anchors", "memory_reads", "marks", "chains"):
+                    connection.execute(f"DELETE FROM {table} WHERE chain_id = ANY(%s)", (chunk,))
+                _count_up(connection)
+                return gone
+
+            steps += self._changing(f"forgetting {len(chunk)} runs", work)
+        return steps
+
+    def sweep(self, told: Progress | None = None) -> int:
+        """Delete every body that nothing refers to any more; returns how many."""
+        told = told or _silent
+        # First of all: whoever writes from now on hands out again what this may delete.
+        self._alone("announcing a sweep", _count_up)
+        query = "SELECT digest FROM bodies UNION SELECT digest FROM payloads"
+        there = {digest for (digest,) in self._rows("listing contents", query)}
+        dead = sorted(there - self._alive(told))
+        swept = 0
+        for nth, chunk in enumerate(_chunks(dead, BODIES_AT_ONCE)):
+
+            def work(connection: Connection, chunk: Sequence[bytes] = chunk) -> int:
+                gone = 0
+                for table in ("payloads", "bodies"):
+                    # What a step has come to refer to since the marking stays.
+                    query = f"DELETE FROM {table} WHERE {_UNUSED.format(table=table)}"
+                    gone = connection.execute(query, (chunk,)).rowcount
+                _count_up(connection)
+                return gone
+
+            swept += self._alone("sweeping bodies", work)
+            told("sweeping", min((nth + 1) * BODIES_AT_ONCE, len(dead)), len(dead))
+        return swept
+
+    def release(self, *, whole: bool = False) -> None:
+        """Drop the tables of days that have no runs any more; `whole`: rewrite every table, which needs their owner.
+
+        The space of single rows is the server's to use again (autovacuum), and the rest of what its write-ahead log
+        and backups still hold its operator's to see to.
+        """
+        yesterday = time.time_ns() // DAY_NS - 1
+        query = """SELECT c.relname FROM pg_class AS c JOIN pg_inherits AS i ON i.inhrelid = c.oid
+            WHERE c.relnamespace = to_regnamespace(%s) AND i.inhparent IN ('steps'::regclass, 'causes'::regclass)
+                AND c.relname NOT LIKE '%%\\_other'"""
+        names = [name for (name,) in self._rows("listing its days", query, (_quoted(self._place.schema),))]
+        kept = {day for (day,) in self._rows("listing its days", "SELECT DISTINCT day FROM chains")}
+        for name in names:
+            day = _day_of(name)
+            if day is not None and day < yesterday and day not in kept:
+                self._drop(name, day)
+        if whole:
+            self._rewrite()
+
+    def erase(self, what: Erasure, *, dry_run: bool = False, told: Progress | None = None) -> Erased:
+        """Erase contents for good, in every place where they stand."""
+        at_ns = time.time_ns()
+
+        def work(connection: Connection) -> Erased:
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_number(self._place),))
+            # Nobody changes the log of memories, but for this.
+            connection.execute("GRANT UPDATE, DELETE ON memory_events TO CURRENT_USER")
+            erasing = Erasing(connection, what, told or _silent)
+            chain_ids = erasing.carry_out()
+            connection.execute("REVOKE UPDATE, DELETE ON memory_events FROM CURRENT_USER")
+            places = {sort: count for sort, count in sorted(erasing.places.items()) if count}
+            erased = Erased(places, tuple(chain_ids), at_ns, what.reason)
+            if dry_run or not places:
+                raise _DryRun(erased)  # nothing of it stays
+            connection.execute(
+                "INSERT INTO erasures VALUES (%s, %s, %s, %s)",
+                (at_ns, encodable(what.reason), json.dumps(places), json.dumps(chain_ids)),
+            )
+            _count_up(connection)
+            return erased
+
+        try:
+            erased = self._changing("erasing", work)
+        except _DryRun as only:
+            return only.erased
+        self._forget_bodies()
+        if what.chain_id is not None:
+            self.sweep(told)  # what only this run had
+        self.release(whole=True)
+        return erased
+
+    def take_turn(self, every_ns: int) -> bool:
+        """Return whether it is this caller's turn to prune."""
+        now = time.time_ns()
+
+        def work(connection: Connection) -> bool:
+            connection.execute("INSERT INTO meta VALUES ('pruned_at', '0') ON CONFLICT DO NOTHING")
+            query = "SELECT value FROM meta WHERE key = 'pruned_at' FOR UPDATE"
+            (found,) = connection.execute(query).fetchone() or ("0",)
+            # A clock that was set back must not put it off for ever.
+            if 0 <= now - int(found) < every_ns:
+                return False
+            connection.execute("UPDATE meta SET value = %s WHERE key = 'pruned_at'", (str(now),))
+            return True
+
+        return self._changing("taking a turn to prune", work)
+
+    def erasures(self) -> list[Erased]:
+        """Return what was ever erased, oldest first."""
+        query = "SELECT places, chain_ids, at_ns, reason FROM erasures ORDER BY at_ns"
+        return [
+            Erased(json.loads(places), tuple(json.loads(chain_ids)), at_ns, reason)
+            for places, chain_ids, at_ns, reason in self._rows("looking for erasures", query)
+        ]
+
+    # Inside
+
+    def _alone(self, doing: str, work: Callable[[Connection], T]) -> T:
+        """Return what some work gives, done while nobody writes."""
+
+        def alone(connection: Connection) -> T:
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_number(self._place),))
+            return work(connection)
+
+        return self._changing(doing, alone)
+
+    def _sources(self, doing: str, chain_ids: list[str]) -> dict[str, set[str]]:
+        """Return which other chains these depend on, by their causes and by what they read from memories."""
+        found: dict[str, set[str]] = {}
+        far = self._rows(doing, _FAR, (chain_ids,))
+        owners: dict[int, set[str]] = {}
+        if far:
+            for step_id, chain_id in self._rows(doing, _OWNERS, (sorted({one for one, _ in far}),)):
+                owners.setdefault(step_id, set()).add(chain_id)
+        for source_id, chain_id in far:
+            found.setdefault(chain_id, set()).update(owners.get(source_id, set()) - {chain_id})
+        for chain_id, writer in self._rows(doing, _READ, (chain_ids,)):
+            found.setdefault(chain_id, set()).add(writer)
+        return found
+
+    def _alive(self, told: Progress) -> set[bytes]:
+        """Return the digests of all that something refers to."""
+        doing = "marking what is in use"
+        alive = {digest for query in _ROOTS for (digest,) in self._rows(doing, query)}
+        alive.update(self._kept(doing))
+        waiting = list(alive)
+        done = 0
+        while waiting:
+            chunk, waiting = waiting[:BODIES_AT_ONCE], waiting[BODIES_AT_ONCE:]
+            query = "SELECT codec, data FROM bodies WHERE digest = ANY(%s)"
+            for codec, data in self._rows(doing, query, (chunk,)):
+                new = set(canonical.part_digests(unpack(codec, data))) - alive
+                alive |= new
+                waiting.extend(new)
+            done += len(chunk)
+            told("marking", done, done + len(waiting))
+        return alive
+
+    def _kept(self, doing: str) -> Iterator[bytes]:
+        # What a replay needs of a step is named in its attributes alone.
+        query = "SELECT attributes FROM steps WHERE attributes LIKE %s"
+        for (text,) in self._rows(doing, query, (f'%"{semconv.KEPT}%',)):
+            for name, value in json.loads(text).items():
+                if name.startswith(semconv.KEPT) and isinstance(value, str):
+                    try:
+                        yield canonical.parse_digest(value)
+                    except ValueError:
+                        continue
+
+    def _drop(self, name: str, day: int) -> None:
+        def work(connection: Connection) -> None:
+            # A run of that day may have come meanwhile.
+            query = "SELECT 1 FROM chains WHERE day = %s LIMIT 1"
+            if connection.execute(query, (day,)).fetchone() is None:
+                connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(name)))
+
+        try:
+            self._alone(f"dropping {name}", work)
+        except StoreError as failure:
+            if not isinstance(failure.__cause__, errors.InsufficientPrivilege):
+                raise  # one who may not drop tables leaves them, empty as they are
+
+    def _rewrite(self) -> None:
+        query = "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s) AND relkind = 'r'"
+        for (name,) in self._rows("listing its tables", query, (_quoted(self._place.schema),)):
+
+            def work(connection: Connection, name: str = name) -> None:
+                connection.execute("COMMIT")  # VACUUM is no part of a transaction
+                connection.execute(sql.SQL("VACUUM (FULL) {}").format(sql.Identifier(name)))
+                connection.execute("BEGIN")
+
+            self._changing(f"rewriting {name}", work)
+
+
+class _DryRun(Exception):
+    def __init__(self, erased: Erased) -> None:
+        self.erased = erased
+
+
+def _count_up(connection: Connection) -> None:
+    connection.execute(
+        """INSERT INTO meta VALUES ('generation', '1')
+        ON CONFLICT (key) DO UPDATE SET value = (meta.value::bigint + 1)::text"""
+    )
+
+
+def _day_of(name: str) -> int | None:
+    """Return the day whose table has this name."""
+    try:
+        moment = time.strptime(name.rpartition("_")[2] + " UTC", "%Y%m%d %Z")
+    except ValueError:
+        return None
+    return calendar.timegm(moment) // 86_400
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
+
+
+def _silent(doing: str, done: int, total: int) -> None:
+    pass

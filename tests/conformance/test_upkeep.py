@@ -1,0 +1,234 @@
+"""What keeps a store within bounds, run against each that can be: the same runs go, the same contents stay."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.conformance.test_archive import carried, recorded, recorded_once  # noqa: F401 - fixtures
+from tests.conformance.test_store import payload, step
+
+import becausal
+from becausal import canonical, semconv
+from becausal.bounds import Retention
+from becausal.cli import main
+from becausal.runs import Runs
+from becausal.step import Cause, OpenStep
+from becausal.store import Store, open_store
+from becausal.store.retention import prune
+from becausal.store.upkeep import SWEPT, Erasure, Upkeep, upkeep_of
+
+DAY_NS = 86_400 * 10**9
+NAME = "José Müller-Nobody"
+
+STORES: dict[str, Callable[[pytest.FixtureRequest, Path], str]] = {
+    "file": lambda request, folder: f"sqlite:///{folder}/other.db",
+    "postgres": lambda request, folder: str(request.getfixturevalue("postgres_url")),
+}
+
+
+@pytest.fixture(params=STORES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return STORES[request.param](request, tmp_path)
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    opened = open_store(url)
+    yield opened
+    opened.close()
+
+
+def upkeep(store: Store) -> Upkeep:
+    found = upkeep_of(store)
+    assert found is not None
+    return found
+
+
+def aged(number: int, days: float, **changes: object) -> OpenStep:
+    """Return the only step of a chain that is so many days old, with a content of its own and one that all share."""
+    made = step(number, chain=f"run {number}", **changes)  # type: ignore[arg-type]
+    made.started_ns = time.time_ns() - int(days * DAY_NS)
+    made.ended_ns = None if made.status == "open" else made.started_ns + 1
+    made.received, made.produced = payload(number), payload(200)
+    own, shared = b"own %d" % number, b"shared by all"
+    made.bodies = [(bytes([number]) * 16, own), (bytes([200]) * 16, shared)]
+    return made
+
+
+def test_runs_go_by_age_and_bodies_that_are_in_use_stay(store: Store) -> None:
+    wrong = aged(3, 10)
+    wrong.attributes = {semconv.CHECKS: "[]"}
+    caused = aged(4, 10, status="error")
+    caused.causes = [Cause(f"{5:016x}", "data", "observed")]
+    pinned = aged(6, 100)
+    store.write([aged(1, 10), aged(2, 1), wrong, caused, aged(5, 10), pinned, aged(7, 10, status="open")])
+    upkeep(store).mark("run 6", "pinned")
+
+    done = prune(store, Retention(max_age_ns=5 * DAY_NS))
+
+    assert set(done.chain_ids) == {"run 1", "run 7"}
+    assert {info.chain_id for info in store.chains()} == {f"run {n}" for n in (2, 3, 4, 5, 6)}
+    assert done.bodies == 2
+    assert [store.body(bytes([n]) * 16) is None for n in (1, 2, 7, 200)] == [True, False, True, False]
+    assert store.load("run 1") == []
+
+
+def test_the_same_ages_are_told_by_either_store(recorded: str, store: Store) -> None:  # noqa: F811
+    source = open_store(recorded)
+    carried(source, store)
+
+    assert upkeep(store).ages() == upkeep(source).ages()
+    source.close()
+
+
+def test_a_pinned_run_is_let_go_once_it_is_unpinned(store: Store) -> None:
+    store.write([aged(1, 10)])
+    for _ in range(2):
+        upkeep(store).mark("run 1", "pinned")
+    assert prune(store, Retention(max_age_ns=DAY_NS)).chain_ids == ()
+
+    upkeep(store).mark("run 1", "pinned", remove=True)
+
+    assert prune(store, Retention(max_age_ns=DAY_NS)).chain_ids == ("run 1",)
+    assert store.chains() == []
+
+
+def test_who_wrote_before_a_deletion_learns_of_it_and_a_part_that_is_missing_is_counted(
+    url: str, store: Store
+) -> None:
+    store.write([aged(1, 10)])
+    tended = upkeep(store)
+    before = tended.generation
+    other = open_store(url)
+    prune(other, Retention(max_age_ns=DAY_NS))
+    other.close()
+
+    late = aged(2, 0)
+    whole = canonical.encode({"a": "x" * 5_000, "b": ["y" * 5_000]})
+    assert len(canonical.part_digests(whole.body)) > 0
+    late.bodies = [(bytes([2]) * 16, whole.body)]
+    store.write([late])
+
+    assert tended.generation != before
+    assert store.gaps()[SWEPT] >= 1
+
+
+def test_a_turn_to_prune_is_one_caller_s(store: Store) -> None:
+    turns: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda: turns.append(upkeep(store).take_turn(3600 * 10**9))) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(turns) == [False, False, False, True]
+    assert upkeep(store).take_turn(0)
+
+
+# Erasing
+
+
+@pytest.fixture
+def told(url: str) -> str:
+    """The URL of a store with a run that told a name in many places."""
+    becausal.instrument(store=url)
+    memory = becausal.Memory("people", store=url)
+    long = "The report is long enough to be kept as a part of its own. " * 20
+    with (
+        becausal.chain(f"who is {NAME}", id=f"for-{NAME}"),
+        becausal.agent("finder", received={"question": f"who is {NAME}?", "note": long}) as finder,
+    ):
+        finder.decide(f"call find({NAME})", because=[NAME], reason=f"{NAME} was asked for")
+        memory.write(NAME, {"name": NAME, "file": long + NAME}, reason=f"{NAME} said so")
+        memory.write("city", "Bern")
+        memory.read(NAME)
+        with pytest.raises(ValueError, match="unknown"), becausal.agent(NAME, received=[NAME, long]):
+            raise ValueError(f"{NAME.upper()} is unknown")
+        finder.returned({"answer": f"{NAME} lives in Bern", "note": long})
+    memory.close()
+    assert becausal.flush()
+    becausal.uninstrument()
+    return url
+
+
+def everything(store: Store) -> str:
+    """Return all that a store tells, as a text."""
+    steps = [one for info in store.chains() for one in store.load(info.chain_id)]
+    payloads = [p for one in steps for p in (one.received, one.produced) if p is not None]
+    events = store.memory_events()
+    payloads += [event.payload for event in events if event.payload is not None]
+    told = [repr(store.chains()), repr(events), repr(store.memory_reads()), repr(upkeep(store).erasures())]
+    told += [f"{s.name} {s.agent} {s.error} {s.attributes} {s.causes} {s.choices}" for s in steps]
+    told += [f"{p.digest} {p.type_name} {p.lossy} {p.text()}" for p in payloads]
+    return "\n".join(told)
+
+
+def test_an_erased_text_is_told_nowhere_any_more_and_the_rest_stands(told: str) -> None:
+    store = open_store(told)
+    before = everything(store)
+    shape = [(s.id, s.kind, s.parent_id, s.status) for i in store.chains() for s in store.load(i.chain_id)]
+    assert before.count(NAME) > 8
+
+    would = upkeep(store).erase(Erasure(texts=(NAME,), reason="ticket 7"), dry_run=True)
+    assert everything(store) == before
+    done = upkeep(store).erase(Erasure(texts=(NAME,), reason="ticket 7"))
+
+    assert done.places == would.places
+    assert {"contents", "names", "errors", "decisions", "keys", "runs", "memory"} <= set(done.places)
+    after = everything(store)
+    assert NAME not in after
+    assert NAME.upper() not in after
+    assert "lives in Bern" in after
+    [info] = store.chains()
+    assert done.chain_ids == (info.chain_id,)
+    assert [(s.id, s.kind, s.parent_id, s.status) for s in store.load(info.chain_id)] == shape
+    assert (info.steps, info.errors) == (len(shape), sum(s[3] == "error" for s in shape))
+    assert store.broken_link("people") is None
+    assert [one.reason for one in upkeep(store).erasures()] == ["ticket 7"]
+    assert Runs(store).last().why().steps
+    store.close()
+
+
+def test_a_memory_s_key_is_erased_and_its_log_verifies_and_goes_on(told: str) -> None:
+    store = open_store(told)
+    store.erase("people", "city")
+
+    assert "Bern" not in "".join(
+        event.payload.text() for event in store.memory_events("people") if event.payload is not None
+    )
+    assert store.broken_link("people") is None
+    memory = becausal.Memory("people", store=store.url if "***" in store.url else told)
+    memory.write("city", "Basel")
+    assert memory.read("city") == "Basel"
+    assert memory.verify() is None
+    memory.close()
+    store.close()
+
+
+def test_a_run_s_contents_are_erased_and_its_steps_stay(told: str) -> None:
+    store = open_store(told)
+    [info] = store.chains()
+
+    done = upkeep(store).erase(Erasure(chain_id=info.chain_id))
+
+    assert done.chain_ids == (info.chain_id,)
+    steps = store.load(info.chain_id)
+    assert len(steps) == info.steps
+    assert not any(p.is_kept for s in steps for p in (s.received, s.produced) if p is not None)
+    assert store.broken_link("people") is None
+    assert store.describe().bodies == 0
+    store.close()
+
+
+def test_the_commands_prune_and_erase(told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prune", "--older-than", "1d", "--json", "--store", told]) in (0, 1)
+    assert json.loads(capsys.readouterr().out) is not None
+    assert main(["runs", "--store", told]) == 0
+    assert "finder" in capsys.readouterr().out
