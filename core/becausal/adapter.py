@@ -5,7 +5,6 @@ Adapters are found by the entry-point group `becausal.adapters`; nothing of a fr
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from becausal.errors import BecausalWarning
+from becausal.installed import installed_version
 from becausal.recorder import Recorder
 
 __all__ = ["Adapter", "AdapterReport", "Hook", "Hooks", "adapters", "in_range", "packages", "version_of"]
@@ -99,24 +99,15 @@ def adapters() -> dict[str, Adapter]:
 
 def packages(watched: Mapping[str | None, str | None]) -> tuple[str, ...]:
     """Return the versions of Python, of becausal and of what adapters watch, as `name==version`."""
-    from importlib import metadata
-
     found = ["python==" + ".".join(map(str, sys.version_info[:3]))]
-    with contextlib.suppress(metadata.PackageNotFoundError):  # becausal, run from its source
-        found.append(f"becausal=={metadata.version('becausal')}")
+    if (own := installed_version("becausal")) is not None:  # not where it is run from its source
+        found.append(f"becausal=={own}")
     return (*found, *sorted(f"{name}=={version}" for name, version in watched.items() if name and version))
 
 
 def version_of(adapter: Adapter) -> str | None:
     """Return the version of what an adapter watches: empty for the standard library, None where it is not installed."""
-    if adapter.watches is None:
-        return ""
-    from importlib import metadata
-
-    try:
-        return metadata.version(adapter.watches)
-    except metadata.PackageNotFoundError:
-        return None
+    return "" if adapter.watches is None else installed_version(adapter.watches)
 
 
 def in_range(version: str, supports: str) -> bool:

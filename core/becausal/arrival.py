@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Sequence
-from importlib.abc import MetaPathFinder
 from types import ModuleType
 
 from becausal.guard import guarded
@@ -30,7 +29,7 @@ def before_import(packages: Collection[str], action: Callable[[], None]) -> Call
     return arrival.call_off
 
 
-class _Arrival(MetaPathFinder):
+class _Arrival:
     """Stands before all finders, and finds nothing itself: it only hears what is looked for."""
 
     def __init__(self, packages: frozenset[str], action: Callable[[], None]) -> None:

@@ -24,6 +24,7 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer
 from becausal import messages, semconv
 from becausal.dialects import Overlay
 from becausal.fitting import fit_text, fitting, short
+from becausal.installed import installed_version
 from becausal.settings import content_on_spans
 from becausal.step import Attribute, Cause, OpenStep, StepKind
 
@@ -77,7 +78,10 @@ class Telemetry:
         self, tracer_provider: TracerProvider | None = None, dialects: Iterable[str] = ("openinference",)
     ) -> None:
         self._tracer = trace.get_tracer(
-            "becausal", _version(), tracer_provider=tracer_provider, schema_url=semconv.SCHEMA_URL
+            "becausal",
+            installed_version("becausal") or "0",
+            tracer_provider=tracer_provider,
+            schema_url=semconv.SCHEMA_URL,
         )
         self._provider = tracer_provider
         self._overlay = Overlay(dialects)
@@ -259,13 +263,3 @@ def _links(causes: Iterable[Cause]) -> list[Link]:
 
 def _link_attributes(cause: Cause) -> dict[str, Attribute]:
     return {semconv.LINK_TYPE: cause.kind, semconv.LINK_GRADE: cause.grade}
-
-
-def _version() -> str:
-    # Here, as everywhere: it brings zipfile, email and socket, which `import becausal` need not wait for.
-    from importlib import metadata
-
-    try:
-        return metadata.version("becausal")
-    except metadata.PackageNotFoundError:
-        return "0"

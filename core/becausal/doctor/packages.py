@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import platform
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from becausal.doctor.check import Line, advice, well
+from becausal.installed import installed_version
 
 if TYPE_CHECKING:
     from becausal.doctor.patient import Patient
@@ -41,13 +41,7 @@ def versions() -> dict[str, str]:
 
 def installed(names: Iterable[str]) -> dict[str, str]:
     """Return the versions of those distributions that are installed."""
-    found = {}
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return {name: version for name in names if (version := installed_version(name)) is not None}
 
 
 def is_there(module: str) -> bool:
