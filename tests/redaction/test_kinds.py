@@ -118,6 +118,28 @@ def test_a_card_is_found_as_a_number_too() -> None:
     assert value == {"order": 4111111111111112, "ns": 1732282800000000000}
 
 
+@pytest.mark.parametrize(
+    "card", ["4111111111111111", "5555-5555-5555-4444", "3782 822463 10005", "30569309025904"]
+)
+def test_a_card_is_found_whatever_digits_stand_beside_it_in_the_bytes(card: str) -> None:
+    """A text's length and the number behind it may be written as digits by chance."""
+    redactor = Redactor()
+    for length in range(len(card), 64):
+        for number in (48, 57, 12):
+            words = "x" * (length - len(card) - 1)
+            for text in (f"{words} {card}", f"{card} {words}"):
+                body = encode({"a": text, "b": number}).body
+                assert card.encode() not in redactor.body(body)
+
+
+def test_an_id_with_many_digits_is_no_card_and_costs_no_second_look() -> None:
+    redactor, looked = Redactor(), list[bytes]()
+    redactor._rewritten = lambda body: looked.append(body) or body  # type: ignore[method-assign,func-returns-value]
+    body = encode({"id": "7c02-9053-2908-5258-69053290852586"}).body
+    assert redactor.body(body) is body
+    assert not looked
+
+
 def test_an_account_is_redacted_only_where_that_was_asked_for() -> None:
     account = "DE89 3704 0044 0532 0130 00"
 

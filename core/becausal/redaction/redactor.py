@@ -7,6 +7,7 @@ its texts rewritten. A body that was read before is known by its digest.
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import ormsgpack
 
 from becausal import settings
 from becausal.canonical.wire import digest_of
+from becausal.redaction.cards import RUN, may_hold_card
 from becausal.redaction.chunks import whole
 from becausal.redaction.engine import compiled
 from becausal.redaction.finder import Finder, sieve
@@ -35,6 +37,8 @@ FAILED: Final = "redaction failed"
 """The reason under which such content is counted as a gap."""
 
 MOST_NAMES = 1024
+
+_DIGITS = re.compile(RUN.encode())
 
 LONGEST_NAME = 128
 """Characters of a text that may come again and again, as names and evidence do."""
@@ -178,7 +182,14 @@ class Redactor:
         return whole(items, self)
 
     def _may_hold(self, body: bytes) -> bool:
-        return self._sieve.search(body) is not None or self._finder.known.stands_in(body)
+        found = self._sieve.search(body)
+        while found is not None:
+            start, end = found.span()
+            run = body[start:end]
+            if _DIGITS.fullmatch(run) is None or may_hold_card(run):
+                return True
+            found = self._sieve.search(body, end)
+        return self._finder.known.stands_in(body)
 
     def _rewritten(self, body: bytes) -> bytes:
         try:
