@@ -11,24 +11,33 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import weakref
 from collections import Counter
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from becausal import settings
 
-__all__ = ["failures", "guarded", "note_failure", "tellers"]
+__all__ = ["Keeper", "failures", "guarded", "keepers", "note_failure"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 log: logging.Logger = logging.getLogger("becausal")
 
+
+class Keeper(Protocol):
+    """Keeps a record, and says there what is missing from it."""
+
+    def failed(self, place: str) -> None:
+        """Count a failure of ours, given the qualified name of its place."""
+
+
 failures: Counter[str] = Counter()
 """How often each place failed, by its qualified name."""
 
-tellers: list[Callable[[str], object]] = []
-"""Called with the place of each failure: whoever keeps a record says there that something is missing from it."""
+keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
+"""Who is told of each failure."""
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
@@ -54,9 +63,9 @@ def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
 def note_failure(place: str, failure: Exception) -> None:
     """Count a failure of ours, log the first of its place, and let it out where tests ask for that."""
     failures[place] += 1
-    for tell in tuple(tellers):
+    for keeper in list(keepers):
         with contextlib.suppress(Exception):  # it failed already, and is counted here
-            tell(place)
+            keeper.failed(place)
     if settings.is_strict():
         raise failure
     if failures[place] == 1:

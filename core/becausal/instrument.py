@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.trace import TracerProvider
 
-from becausal import guard
 from becausal.adapter import Adapter, AdapterReport, Hooks, adapters, in_range, packages, version_of
 from becausal.arrival import before_import
 from becausal.bounds import Retention
@@ -80,7 +79,7 @@ class _Active:
     def close(self) -> None:
         """Judge what has ended, write what is on its way, and stop."""
         if self.watch is not None:
-            self.watch.wait(EXIT_DEADLINE_S)
+            guarded(self.watch.wait)(EXIT_DEADLINE_S)
             atexit.unregister(self.watch.wait)
         self.recorder.close(EXIT_DEADLINE_S)
 
@@ -193,7 +192,6 @@ def uninstrument() -> None:
                 guarded(hooks.undo)()
             guarded(_active.close)()
         finally:
-            guard.tellers.remove(_active.recorder.failed)
             _active = None
             stop()
 
@@ -257,7 +255,6 @@ def _start(
 
         redactor = start(redact, settings.store)
         _active = _Active(settings, tracer_provider, _recorder(settings, tracer_provider, redactor), redact)
-        guard.tellers.append(_active.recorder.failed)
         if settings.watch:
             _active.watch = _watch(_active)
         _flush_in_pool_workers()

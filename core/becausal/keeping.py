@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from becausal import semconv
+from becausal import guard, semconv
 from becausal.bounds import MAX_PAYLOAD_BYTES
 from becausal.canonical import Encoder
 from becausal.checking import Checks
@@ -27,11 +27,13 @@ __all__ = ["REDACTED", "Keeping"]
 REDACTED: Final = "redacted "
 """How the counts of what was redacted begin, before the kind: a store keeps them beside those of what was lost."""
 
-COUNTED = frozenset({"becausal.recorder.Recorder.opened"})
-"""Places that count their failures themselves."""
-
-LACKING = {f"becausal.telemetry.Telemetry.{name}": "span not told" for name in ("open", "link", "close")}
-"""What a failure of a place leaves out, where that is no part of the record."""
+LACKING = {
+    "becausal.recorder.Recorder.opened": "step not recorded",
+    **{
+        f"becausal.telemetry.Telemetry.{name}": "span not told" for name in ("open", "whole", "link", "close")
+    },
+}
+"""What a failure of a place leaves out, where that is not a part of a step."""
 
 
 class Keeping:
@@ -58,6 +60,7 @@ class Keeping:
         self.active = True
         """False once uninstrumented: hooks that could not be taken out call through."""
         self._writer = writer
+        guard.keepers.add(self)
         keeps_bodies = capture == "full" and writer is not None
         self._sealer = Sealer(
             keeps_bodies=keeps_bodies, holds_whole=holds_whole, redact=redact, max_bytes=max_bytes
@@ -194,8 +197,7 @@ class Keeping:
 
     def failed(self, place: str) -> None:
         """Count a failure of ours as what it leaves out of the record, given the place that `guard` names."""
-        if place not in COUNTED:
-            self.count_gap(LACKING.get(place, "recorded in part"))
+        self.count_gap(LACKING.get(place, "recorded in part"))
 
     def count_gap(self, reason: str) -> None:
         """Count something that could not be recorded."""

@@ -312,12 +312,13 @@ class Recorder(Keeping):
     def close(self, timeout: float) -> bool:
         """End what is open as `unfinished`, flush, and stop."""
         self.active = False
-        while self._open:
-            self._give_up_oldest()
+        give_up = guarded(self.end)  # what fails here keeps nobody from closing the store
+        for step in list(self._open.values()):
+            give_up(step, status="unfinished")
         if self._writer is None or self._checks is None:
             return True
         deadline = time.monotonic() + timeout
-        self._checks.wait(timeout)
+        guarded(self._checks.wait)(timeout)
         return self._writer.close(max(0.0, deadline - time.monotonic()))
 
     def forget_after_fork(self) -> None:
@@ -335,12 +336,8 @@ class Recorder(Keeping):
         """Start the step of an observed call; None where it is none, or could not be recorded."""
         if not self.active:
             return None
-        try:
-            opening = seen.opened(*args, **kwargs)
-            return None if opening is None else self.begin(opening)
-        except Exception:
-            self.count_gap("step not recorded")
-            raise
+        opening = seen.opened(*args, **kwargs)
+        return None if opening is None else self.begin(opening)
 
     @guarded
     def _closed(self, seen: Observation, step: OpenStep, result: object) -> None:

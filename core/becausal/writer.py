@@ -142,7 +142,7 @@ class Writer:
             if self.is_closed or (self._settled >= wanted and not self._unsaved_gaps):
                 return self._settled >= wanted
         while not self._settle(wanted, deadline):
-            if time.monotonic() > deadline:
+            if self.is_closed or time.monotonic() > deadline:
                 return False
         return True
 
@@ -158,14 +158,16 @@ class Writer:
 
         with self._settling:
             left = deadline - time.monotonic()
-            self._settling.wait_for(lambda: is_settled() or self._thread is None, left)
+            self._settling.wait_for(lambda: is_settled() or self.is_closed or self._thread is None, left)
             return is_settled()
 
     def close(self, timeout: float) -> bool:
         """Flush, stop the thread and close the store; False when the time was up first."""
         deadline = time.monotonic() + timeout
         done = self.flush(timeout)
-        self.is_closed = True
+        with self._settling:
+            self.is_closed = True
+            self._settling.notify_all()  # nobody waits for what is closed
         self._hurry.ring()
         self._work.ring()
         thread = self._thread

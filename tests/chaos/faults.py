@@ -140,7 +140,8 @@ class Fault:
 @contextmanager
 def armed(faults: Iterable[Fault]) -> Iterator[None]:
     """Put faults into the functions of ours that are there now."""
-    there, formers = functions(), []
+    faults = tuple(faults)
+    there, formers = functions(fault.seam for fault in faults), []
     for fault in faults:
         for function in there.get(fault.seam, ()):
             formers.append((function, function.__code__))

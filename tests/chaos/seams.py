@@ -12,7 +12,7 @@ import sys
 import threading
 import types
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,24 @@ def seam_of(code: types.CodeType) -> str | None:
     return None
 
 
-def functions() -> dict[str, list[types.FunctionType]]:
-    """Return every function of ours that is alive, by its seam: those made inside of others, too."""
+def functions(seams: Iterable[str] = ()) -> dict[str, list[types.FunctionType]]:
+    """Return every function of ours that is alive, by its seam: those made inside of others, too.
+
+    Args:
+        seams: those that are wanted; none means all. What stands in a module or a class is looked for but once.
+    """
+    wanted = [*seams]
+    if wanted and all("<locals>" not in seam and seam in _standing for seam in wanted):
+        return {seam: _standing[seam] for seam in wanted}
+    found = _alive()
+    _standing.update(found)
+    return found
+
+
+_standing: dict[str, list[types.FunctionType]] = {}
+
+
+def _alive() -> dict[str, list[types.FunctionType]]:
     found: dict[str, list[types.FunctionType]] = defaultdict(list)
     for thing in gc.get_objects():
         if type(thing) is types.FunctionType and (seam := seam_of(thing.__code__)) is not None:
