@@ -207,6 +207,12 @@ class PostgresStore:
         [(chains, steps, bodies, size)] = self._rows("counting what is in it", query, (name,))
         return StoreInfo(self.url, None, FORMAT, size, chains, steps, bodies)
 
+    def server(self) -> tuple[str, bool]:
+        """Return the server's version, and whether we may write there."""
+        query = "SELECT current_setting('server_version'), has_table_privilege('steps', 'INSERT')"
+        [(version, may_write)] = self._rows("asking the server", query)
+        return str(version), bool(may_write)
+
     def links(self) -> Links:
         """Return what answers about more than one chain."""
         return PostgresLinks(

@@ -1,0 +1,80 @@
+"""The promise: the doctor says how the store is reached, who may read it and how long it keeps, and what to do."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+from tests.core.builders import research_team
+
+from becausal.bounds import Retention
+from becausal.doctor import Check, Line, Patient, diagnose, serving
+from becausal.doctor.check import examined
+from becausal.doctor.serving import look_at_answers, look_at_modes, look_at_retention, look_at_server
+from becausal.settings import Settings
+
+ALL = tuple(
+    Check("store", look) for look in (look_at_server, look_at_answers, look_at_modes, look_at_retention)
+)
+
+
+def lines(url: str) -> list[Line]:
+    return [line for section in diagnose(url, checks=ALL).sections for line in section.lines]
+
+
+def test_a_store_that_others_may_open_is_told_with_the_command_that_closes_it(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    research_team().write(f"sqlite:///{path}")
+    assert [line.grade for line in lines(str(path)) if "owner alone" in line.says] == ["well"]
+    path.chmod(0o644)
+
+    (told,) = (line for line in lines(str(path)) if line.grade == "trouble")
+
+    assert told.says == f"others may open {path} (mode 0644)"
+    assert told.do == f"chmod 600 {path}"
+    path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+
+
+def test_a_store_that_is_slow_to_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "runs.db"
+    research_team().write(f"sqlite:///{path}")
+    assert any("it answers in" in line.says and line.grade == "well" for line in lines(str(path)))
+    monkeypatch.setattr(serving, "SLOW_MS", 0.0)
+
+    assert any("it answers in" in line.says and line.grade == "advice" for line in lines(str(path)))
+
+
+def test_what_is_kept_and_for_how_long_is_told() -> None:
+    kept = Settings(retention=Retention.read("30d, 5GB"), max_payload_bytes=None)
+    checks = (Check("store", look_at_retention),)
+
+    (bounded,) = examined(Patient("x", settings=kept), checks)
+    (unbounded,) = examined(Patient("x"), checks)
+
+    assert [line.grade for line in bounded.lines] == ["well", "well"]
+    assert "30d, 5000MB" in bounded.lines[0].says
+    assert "everything of a payload, 1024 MB of a run's bodies" in bounded.lines[1].says
+    assert unbounded.lines[0].grade == "advice"
+    assert "BECAUSAL_RETENTION" in unbounded.lines[0].do
+
+
+def test_a_server_is_named_with_its_version_and_what_it_lets_us_do(postgres_url: str) -> None:
+    research_team().write(postgres_url)
+
+    told = lines(postgres_url)
+
+    assert [line.grade for line in told if "the server is PostgreSQL" in line.says] == ["well"]
+    assert any(line.figures.get("may_write") is True for line in told)
+    assert any("it answers in" in line.says for line in told)
+
+
+def test_a_server_that_does_not_let_us_write_is_trouble() -> None:
+    class Closed:
+        def server(self) -> tuple[str, bool]:
+            return "17.2", False
+
+    (section,) = examined(Patient("x", store=Closed()), (Check("store", look_at_server),))  # type: ignore[arg-type]
+
+    assert section.lines[0].grade == "trouble"
+    assert section.lines[0].do.startswith("GRANT")
