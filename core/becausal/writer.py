@@ -228,7 +228,6 @@ class Writer:
         if lost:
             self.on_gap()
         elif batch:
-            self._mind_deletions()
             self.on_batch()
 
     def _written(self, steps: int, lost: int) -> None:
@@ -254,6 +253,8 @@ class Writer:
             self._was_told = self._was_told and not batch
             for step, count in zip(batch, given, strict=True):
                 del step.bodies[:count]  # what came meanwhile is for the next time that it is put
+            if batch:
+                self._mind_deletions()  # before anybody who waits for it goes on
             return 0
         if self._is_down or len(batch) == 1:
             return len(batch)

@@ -234,6 +234,69 @@ def test_a_run_is_emptied_and_keeps_its_shape(store: str, path: Path, told: Call
     assert found_in(path, {b"The report is long enough", b"lives in Bern"}) == []
 
 
+def test_an_erased_run_travels_in_a_cassette_and_says_nothing_there_either(
+    store: str, told: Callable[..., Erased], tmp_path: Path
+) -> None:
+    told(texts=(NAME, str(PHONE)))
+    run = becausal.open(store).last()
+
+    file = run.export(tmp_path / "run.becausal")
+
+    copied = becausal.open(file).last()
+    assert [step.received for step in copied.steps] == [step.received for step in run.steps]
+    assert [finding.kind for finding in copied.findings] == [finding.kind for finding in run.findings]
+    assert all(
+        NAME not in (side.text()) for step in copied.steps for side in (step.received, step.produced) if side
+    )
+
+
+def test_two_contents_that_differed_in_what_is_erased_become_one(store: str) -> None:
+    becausal.instrument(store=store)
+    for number, name in enumerate(("Jane Doe", "JANE DOE", "jane\u00a0doe")):
+        with (
+            becausal.chain(f"run {number}", id=f"run{number}"),
+            becausal.agent("a", received=[f"{name} called"]),
+        ):
+            pass
+    becausal.flush()
+    becausal.uninstrument()
+
+    becausal.open(store).erase("Jane Doe")
+
+    runs = becausal.open(store)
+    texts = [runs.get(f"run{number}").step("a").received.text() for number in range(3)]  # type: ignore[union-attr]
+    assert len(set(texts)) == 1
+    assert "called" in texts[0]
+    runs.close()
+
+
+def test_parts_within_parts_are_erased_inside_out_and_shared_by_runs_as_before(store: str) -> None:
+    becausal.instrument(store=store)
+    inner = {"role": "user", "content": "My name is Jane Doe. " * 40, "type": "human"}
+    for number in range(2):
+        deep = {"level": {"level": {"messages": [inner], "pad": "x" * 600}, "pad": "y" * 600}, "n": number}
+        with becausal.chain(f"run {number}", id=f"run{number}"), becausal.agent("a", received=deep):
+            pass
+        with becausal.chain(f"alone {number}", id=f"alone{number}"), becausal.agent("a", received=[inner]):
+            pass
+    becausal.flush()
+    becausal.uninstrument()
+
+    becausal.open(store).erase("Jane Doe")
+
+    runs = becausal.open(store)
+    deeps = [runs.get(f"run{number}").step("a").received for number in range(2)]
+    alone = [runs.get(f"alone{number}").step("a").received for number in range(2)]
+    assert all("My name is [erased" in payload.text() for payload in (*deeps, *alone) if payload)
+    assert alone[0] == alone[1]
+    for payload in (*deeps, *alone):
+        assert payload is not None
+        body = payload.bodies.body(canonical.parse_digest(payload.digest))  # type: ignore[union-attr]
+        assert body is not None
+        assert canonical.wire.digest_of(body) == canonical.parse_digest(payload.digest)
+    runs.close()
+
+
 def test_a_dry_run_counts_the_same_and_changes_nothing(
     store: str, path: Path, told: Callable[..., Erased]
 ) -> None:

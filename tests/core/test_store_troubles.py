@@ -17,6 +17,8 @@ from tests.core.builders import Record
 
 import becausal
 from becausal.cli import main
+from becausal.doctor import Check, diagnose
+from becausal.doctor.bounding import look_at_bounds, look_at_exposure
 from becausal.errors import BecausalWarning, StoreError
 from becausal.store import open_store
 from becausal.store.exposure import exposed
@@ -25,6 +27,7 @@ from becausal.store.upkeep import Erasure, upkeep_of
 from becausal.writer import Writer
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
+CHECKS = (Check("store", look_at_bounds), Check("privacy", look_at_exposure))
 ROOT = Path(__file__).parents[2]
 
 
@@ -262,6 +265,22 @@ def test_a_store_that_others_can_read_is_told_with_what_to_do(store: str, path: 
     assert exposed("sqlite:///:memory:") == []
     assert exposed("postgresql://somewhere/db") == []
     assert exposed(f"sqlite:///{path}.not.there") == []
+
+
+@posix
+def test_the_doctor_tells_who_else_can_read_the_store_and_what_was_erased(store: str, path: Path) -> None:
+    opened = open_store(store)
+    opened.write(run_of(1, "Jane Doe called").made)
+    opened.close()
+    becausal.open(store).erase("Jane Doe", reason="ticket 4711")
+    path.chmod(0o640)
+
+    lines = [line for section in diagnose(store, checks=CHECKS).sections for line in section.lines]
+
+    assert f"chmod 600 {path}" in [line.do for line in lines if "can be read by others" in line.says]
+    assert [line.says for line in lines if line.says.startswith("erased")] == [
+        "erased in 1 places of 1 runs (ticket 4711)"
+    ]
 
 
 # Erasing

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
+from becausal.doctor.bounding import look_at_bounds, look_at_exposure
 from becausal.doctor.check import Check, Figure, Grade, Line, Section, advice, examined, trouble, well
 from becausal.doctor.cost import look_at_cost
 from becausal.doctor.hooking import look_at_adapters, look_at_callbacks
@@ -57,12 +58,14 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check("store", look_at_retention),
     Check("store", look_at_growth),
     Check("store", look_at_disk),
+    Check("store", look_at_bounds),
     Check("cost", look_at_cost),
     Check("clock", look_at_clock),
     Check("losses", look_at_gaps),
     Check("losses", look_at_queue),
     Check("losses", look_at_failures),
     Check("privacy", look_at_redaction),
+    Check("privacy", look_at_exposure),
 )
 """Every check, in the order of their headlines."""
 
