@@ -37,7 +37,7 @@ from becausal.observation import (
 )
 from becausal.settings import Capture, Level
 from becausal.step import Attribute, Cause, Choice, OpenStep, Status, StepKind, StepRef
-from becausal.telemetry import Telemetry
+from becausal.telemetry import MAX_LINKS, Telemetry
 from becausal.telling import StreamTelling
 from becausal.writer import Writer
 
@@ -185,11 +185,12 @@ class Recorder(Keeping):
         self._open_span(step, parent)
         with self._open_lock:
             self._open[step.id] = step
-        for told, handoff in zip(opening.arrivals, arrivals, strict=True):
+        room = MAX_LINKS - len(opening.causes)
+        for nth, (told, handoff) in enumerate(zip(opening.arrivals, arrivals, strict=True)):
             if isinstance(told, Passing):
                 stands = told.parent or told.sent_by
                 around = parent if stands is opening.parent else span_parent(stands, here, base)
-                self._pass(handoff, step, around)
+                self._pass(handoff, step, around, nth < room)
             else:
                 self._arrive(handoff, step)
         while len(self._open) > MAX_OPEN:
@@ -401,16 +402,16 @@ class Recorder(Keeping):
         self.end(handoff)
 
     @guarded
-    def _pass(self, handoff: OpenStep, receiver: OpenStep, parent: Context) -> None:
+    def _pass(self, handoff: OpenStep, receiver: OpenStep, parent: Context, is_linked: bool) -> None:
         """Tell a handoff that begins and ends here: its span is made in one go, linked to both of its ends."""
         _received_by(handoff, receiver)
         handoff.ended_ns, handoff.status = max(handoff.started_ns, clock.now_ns()), "ok"
         self.clean(handoff)
         try:
             self._whole_span(handoff, parent, _arrival(receiver))
-            self._link_span(
-                receiver, Cause(handoff.id, "transfer", grade_of(handoff), "", handoff.span_context)
-            )
+            if is_linked:
+                cause = Cause(handoff.id, "transfer", grade_of(handoff), "", handoff.span_context)
+                self._link_span(receiver, cause)
         finally:
             self.write(handoff, is_clean=True)
 

@@ -28,7 +28,7 @@ from becausal.installed import installed_version
 from becausal.settings import content_on_spans
 from becausal.step import Attribute, Cause, OpenStep, StepKind
 
-__all__ = ["Telemetry"]
+__all__ = ["MAX_LINKS", "Telemetry"]
 
 MAX_LINKS = 32
 """The SDK keeps 128 links and evicts the oldest; the full list of causes is in an attribute."""

@@ -24,7 +24,7 @@ import becausal
 from becausal import semconv, telemetry
 from becausal.context import Scope, with_step
 from becausal.instrument import active_recorder
-from becausal.recorder import Observation, Opening, Recorder
+from becausal.recorder import Observation, Opening, Passing, Recorder
 from becausal.step import Cause, OpenStep, StepKind
 
 if TYPE_CHECKING:
@@ -229,6 +229,37 @@ def test_a_handoff_is_linked_to_who_sent_and_to_who_received(start: Start) -> No
     assert (told["becausal.transfer.source.name"], told["gen_ai.transfer.target.name"]) == ("a", "b")
     assert told["becausal.transfer.equal"] is True
     assert told["becausal.payload.input.digest"] == told["becausal.payload.output.digest"]
+
+
+def test_a_handoff_that_its_receiver_tells_of_is_one_span_linked_to_both_ends(start: Start) -> None:
+    spans = start()
+    sender = step("agent", "a", agent="a")
+    recorder().end(sender)
+    told = Passing("a", "b", {"n": 1}, sender)
+    recorder().end(step("agent", "b", agent="b", received={"n": 2}, arrivals=[told], parent=sender))
+
+    a, passed, b = (spans.named(n) for n in ("invoke_agent a", "handoff a to b", "invoke_agent b"))
+    assert [link.context.span_id for link in passed.links] == [context_of(a).span_id, context_of(b).span_id]
+    assert [link.context.span_id for link in b.links] == [context_of(passed).span_id]
+    assert passed.parent is not None
+    assert passed.parent.span_id == context_of(a).span_id
+    said = attributes(passed)
+    assert said["becausal.transfer.received_by"] == attributes(b)["becausal.node.id"]
+    assert attributes(b)["becausal.cause.ids"] == (said["becausal.node.id"],)
+    assert said["becausal.transfer.equal"] is False
+    assert said["becausal.step.status"] == "ok"
+    assert (said["becausal.hop"], attributes(b)["becausal.hop"]) == (1, 1)
+    assert passed.end_time is not None
+
+
+def test_of_many_handoffs_only_so_many_are_linked_to_who_received_them(start: Start) -> None:
+    spans = start()
+    senders = [step("agent", f"a{nth}", agent=f"a{nth}") for nth in range(40)]
+    told = [Passing(sender.agent, "b", {"n": 1}, sender) for sender in senders]
+    recorder().end(step("agent", "b", agent="b", received={"n": 1}, arrivals=told))
+
+    assert len(spans.named("invoke_agent b").links) == telemetry.MAX_LINKS
+    assert sum(span.name.startswith("handoff") for span in spans.all()) == len(told)
 
 
 def test_an_envelope_carries_the_link(start: Start) -> None:
