@@ -37,6 +37,7 @@ class Server:
     folder: Path
     binaries: Path
     port: int
+    is_durable: bool = False
 
     def url(self, database: str = "postgres", *, user: str = "app", schema: str | None = None) -> str:
         """Return the URL of a database, with the password; `app` may make schemas and is no superuser."""
@@ -46,12 +47,28 @@ class Server:
 
     def start(self) -> None:
         """Start it, and return when it takes connections."""
-        options = f"-p {self.port} -h 127.0.0.1 -c unix_socket_directories= -c fsync=off"
+        options = f"-p {self.port} -h 127.0.0.1 -c unix_socket_directories="
+        options += "" if self.is_durable else " -c fsync=off"
         self.control("start", "-w", "-o", options, "-l", str(self.folder / "log"))
 
     def stop(self, mode: str = "immediate") -> None:
         """Stop it, and return when it has gone."""
         self.control("stop", "-w", "-m", mode)
+
+    def processor_seconds(self) -> float:
+        """Return the processor time that the server has taken, all of its processes together (Linux)."""
+        first = int((self.folder / "data" / "postmaster.pid").read_text().split("\n")[0])
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                pid, _, rest = stat.read_text().partition(" ")
+            except OSError:
+                continue  # it has ended meanwhile
+            fields = rest.rpartition(")")[2].split()
+            if int(pid) == first or int(fields[1]) == first:
+                # Of the first one also what its children took that have ended.
+                ticks += sum(map(int, fields[11:15] if int(pid) == first else fields[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def control(self, *words: str) -> None:
         """Run `pg_ctl`."""
@@ -68,14 +85,18 @@ def why_not() -> str | None:
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    """Make and start a server; it and all it holds are gone afterwards."""
+def serving(*, is_durable: bool = False) -> Iterator[Server]:
+    """Make and start a server; it and all it holds are gone afterwards.
+
+    Args:
+        is_durable: whether it waits for the disk, which only matters where time is taken.
+    """
     found = _binaries()
     assert found is not None, why_not()
     # Not below pytest's own folder, which other users cannot enter.
     home = Path(tempfile.mkdtemp(prefix="becausal-postgres-"))
     try:
-        server = Server(home, _for_nobody(found, home), _free_port())
+        server = Server(home, _for_nobody(found, home), _free_port(), is_durable)
         (home / "password").write_text(PASSWORD, encoding="utf-8")
         if os.getuid() == 0:
             for each in (home, home / "password"):

@@ -43,7 +43,7 @@ TEXTS: Final = {
         "attributes": "json attributes", "choices": "json decisions",
     },
     "causes": {"chain_id": "runs", "evidence": "evidence"},
-    "chains": {"chain_id": "runs", "root_name": "names", "agents": "list names"},
+    "chains": {"chain_id": "runs", "root_name": "names", "agents": "object names"},
     "marks": {"chain_id": "runs"},
     "anchors": {"name": "anchors", "chain_id": "runs"},
     "gaps": {"reason": "gaps"},
@@ -51,8 +51,8 @@ TEXTS: Final = {
     "memory_reads": {"memory": "memories", "key": "keys", "chain_id": "runs", "agent": "memory"},
     "payloads": {"type": "names", "lossy": "json losses"},
 }  # fmt: skip
-"""The columns that may hold a text, by table, and what a place there is counted as: a text, JSON, a list of texts, a
-digest."""
+"""The columns that may hold a text, by table, and what a place there is counted as: a text, JSON, a JSON object's
+keys, a digest."""
 
 NAMED: Final = ("runs", "names", "memories", "keys", "anchors", "gaps")
 """Of these, two that would become the same stay two."""
@@ -294,8 +294,10 @@ class Erasing:
         form, _, rest = sort.partition(" ")
         if form == "json":
             return lambda text: self._clean_json(rest, text)
-        if form == "list":
-            return lambda texts: [self._rename(rest, text) for text in texts]
+        if form == "object":
+            return lambda text: json.dumps(
+                {self._rename(rest, name): seq for name, seq in json.loads(text).items()}
+            )
         clean = self._rename if sort in NAMED else self._clean
         return lambda text: None if text is None else clean(sort, text)
 

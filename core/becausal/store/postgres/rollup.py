@@ -5,6 +5,7 @@ Pure, but for the root of a chain that came in several batches, which may have t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,11 +18,11 @@ __all__ = ["COLUMNS", "Rollup"]
 
 COLUMNS: Final = (
     "chain_id, day, started_ns, ended_ns, steps, open, errors, handoffs, touched_ns, wrong, root_seq, "
-    "root_parent, root_name, agents, agent_seqs"
+    "root_parent, root_name, agents"
 )
 
 
-NAMES: Final = COLUMNS.split(", ")[:-2]
+NAMES: Final = COLUMNS.split(", ")[:-1]
 
 
 @dataclass
@@ -46,12 +47,10 @@ class Rollup:
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> Rollup:
         """Return it from what a query of `COLUMNS` found."""
-        *rest, agents, seqs = row
-        return cls(**dict(zip(NAMES, rest, strict=True)), agents=dict(zip(agents, seqs, strict=True)))
+        return cls(**dict(zip(NAMES, row[:-1], strict=True)), agents=json.loads(row[-1]))
 
     def row(self) -> tuple[object, ...]:
         """Return the values of `COLUMNS`."""
-        agents = sorted(self.agents.items(), key=lambda each: each[1])
         return (
             *(self.chain_id, self.day, self.started_ns, self.ended_ns, self.steps, self.open),
             *(
@@ -63,8 +62,7 @@ class Rollup:
                 self.root_parent,
                 self.root_name,
             ),
-            [agent for agent, _ in agents],
-            [seq for _, seq in agents],
+            json.dumps(self.agents),
         )
 
     def info(self) -> ChainInfo:
@@ -77,7 +75,7 @@ class Rollup:
             steps=self.steps,
             errors=self.errors,
             handoffs=self.handoffs,
-            agents=tuple(self.agents),
+            agents=tuple(sorted(self.agents, key=self.agents.__getitem__)),
         )
 
     def count(self, old: StepRow | None, new: StepRow) -> None:

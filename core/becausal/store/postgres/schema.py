@@ -46,14 +46,14 @@ MIGRATIONS: Final[tuple[tuple[LiteralString, ...], ...]] = (
         "CREATE TABLE meta(key text PRIMARY KEY, value text NOT NULL)",
         # What a list of chains shows, and what their keeping depends on, is kept up with each batch: neither reads
         # steps. wrong: an attribute of a step says that something was. root_*: the earliest
-        # step whose parent is not there. agents: in the order of the clock, each with the seq of its first step.
+        # step whose parent is not there. agents: as JSON, each with the seq of its first step.
         """CREATE TABLE chains(
             chain_id text COLLATE "C" PRIMARY KEY, day integer NOT NULL, started_ns bigint NOT NULL,
             ended_ns bigint, steps bigint NOT NULL DEFAULT 0, open bigint NOT NULL DEFAULT 0,
             errors bigint NOT NULL DEFAULT 0, handoffs bigint NOT NULL DEFAULT 0,
             touched_ns bigint NOT NULL DEFAULT 0, wrong boolean NOT NULL DEFAULT false,
             root_seq bigint, root_parent bigint, root_name text,
-            agents text[] NOT NULL DEFAULT '{}', agent_seqs bigint[] NOT NULL DEFAULT '{}')
+            agents text NOT NULL DEFAULT '{}')
             WITH (fillfactor = 70)""",
         "CREATE INDEX chains_started ON chains(started_ns, chain_id)",
         STEPS + BY_DAY,

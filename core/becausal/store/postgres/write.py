@@ -42,9 +42,9 @@ __all__ = ["ADD_GAPS", "Batch", "append", "finding", "generation", "keep"]
 BODY_TYPES: Final = ("bytea", "int8", "int2", "bytea")
 PAYLOAD_TYPES: Final = ("bytea", "bytea", "int8", "text", "text")
 
-FIND_STEPS: Final = (
-    f"SELECT {', '.join(StepRow._fields)} FROM steps WHERE day = %s AND chain_id = %s AND step_id = ANY(%s)"
-)
+FIND_STEPS: Final = f"""SELECT {", ".join(f"steps.{name}" for name in StepRow._fields)}
+    FROM unnest(%s::int[], %s::text[], %s::bigint[]) AS wanted(day, chain_id, step_id)
+    JOIN steps USING (day, chain_id, step_id)"""
 
 
 FIND_ROOT: Final = """SELECT seq, parent_id, name FROM steps WHERE day = %s AND chain_id = %s AND NOT EXISTS (
@@ -57,7 +57,7 @@ ADD_GAPS: Final = """INSERT INTO gaps SELECT * FROM unnest(%s::text[], %s::bigin
 
 WRITE_CHAIN: Final = """UPDATE chains SET day = %s, started_ns = %s, ended_ns = %s, steps = %s, open = %s, errors = %s,
     handoffs = %s, touched_ns = %s, wrong = %s, root_seq = %s, root_parent = %s, root_name = %s,
-    agents = %s, agent_seqs = %s WHERE chain_id = %s"""
+    agents = %s WHERE chain_id = %s"""
 
 
 class Batch:
@@ -131,9 +131,10 @@ class Batch:
         rows: list[StepRow] = []
         causes: dict[tuple[object, ...], tuple[object, ...]] = {}
         unrooted: list[Rollup] = []
+        known = _there(connection, chains, [row for row, _ in pairs])
         for chain_id, group in groupby(pairs, key=lambda pair: pair[0].chain_id):
             chain, of_chain = chains[chain_id], list(group)
-            there = _there(connection, chain, {row.step_id for row, _ in of_chain})
+            there = known.get(chain_id, {})
             now = dict(there)
             for row, step in of_chain:
                 now[row.step_id] = merged(now.get(row.step_id), row)
@@ -202,12 +203,18 @@ def finding(connection: Connection, fresh: Mapping[bytes, bytes]) -> Find:
     return find
 
 
-def _there(connection: Connection, chain: Rollup, ids: set[int]) -> dict[int, StepRow]:
-    """Return those of some steps that a chain has already."""
-    if not chain.steps:
-        return {}
-    found = connection.execute(FIND_STEPS, (chain.day, chain.chain_id, sorted(ids)))
-    return {row.step_id: row for row in map(StepRow._make, found)}
+def _there(
+    connection: Connection, chains: Mapping[str, Rollup], rows: Iterable[StepRow]
+) -> dict[str, dict[int, StepRow]]:
+    """Return those of some steps that are there already, by chain and id."""
+    found: dict[str, dict[int, StepRow]] = {}
+    asked = sorted({row[:3] for row in rows if chains[row.chain_id].steps})
+    if asked:
+        for there in map(
+            StepRow._make, connection.execute(FIND_STEPS, [*map(list, zip(*asked, strict=True))])
+        ):
+            found.setdefault(there.chain_id, {})[there.step_id] = there
+    return found
 
 
 def _forget(connection: Connection, chain: Rollup, ids: list[int]) -> None:
