@@ -52,13 +52,14 @@ class Handoff:
         """What differs between the two, by path; empty where a body was not kept."""
         # An app that records imports this module for its name alone (`becausal.handoff`), and compares nothing.
         from becausal.delta import Delta, delta
+        from becausal.redaction.alike import alike
 
         sent, received = self.sent, self.received
         if sent is None or received is None or sent.digest == received.digest:
             return Delta(())
         if not sent.is_kept or not received.is_kept:
             return Delta(())
-        return delta(sent.value(), received.value())
+        return delta(*alike(sent.value(), received.value()))
 
     @property
     def told(self) -> Delta:
@@ -78,6 +79,8 @@ class Handoff:
             return "identical"
         if self.sent.belief == self.received.belief:
             return "same_meaning"
+        if not self.delta and self.sent.is_kept and self.received.is_kept:
+            return "same_meaning"  # but for a secret that was known as one only when it arrived
         return "extended" if self.delta and all(map(_takes_nothing, self.delta)) else "differs"
 
     @property

@@ -327,6 +327,8 @@ class Recorder(Keeping):
         self._open, self._open_lock = {}, threading.RLock()
         if self._checks is not None:
             self._checks.forget()
+        if self._redact is not None:
+            self._redact.forget_after_fork()
         self._outside = clock.new_chain_id(OUTSIDE)
         self.encoder.forget()
 

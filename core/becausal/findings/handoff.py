@@ -30,6 +30,7 @@ from becausal.findings.scene import LARGEST, Scene, noted, versions
 from becausal.findings.values import Budget, losses, mark_of
 from becausal.handoff import Handoff
 from becausal.payload import text_of
+from becausal.redaction.alike import alike
 from becausal.step import Step
 
 __all__ = ["KIND", "LARGEST", "Scene", "is_allowed", "judged", "of_handoffs"]
@@ -82,7 +83,7 @@ def judged(handoff: Handoff, scene: Scene) -> list[Finding]:
     if max(sent.size, received.size) > LARGEST:
         return [_not_judged(handoff, f"{max(sent.size, received.size)} bytes")]
     budget = Budget()
-    given, got = sent.value(), received.value()
+    given, got = alike(sent.value(), received.value())
     found = list(_Judge(handoff, scene, budget).losses(given, got))
     findings = [_finding(loss, handoff, scene) for loss in found[:MOST_LOSSES]]
     if budget.is_spent:

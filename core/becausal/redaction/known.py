@@ -27,9 +27,14 @@ class Known:
         self._markers: dict[bytes, str] = {}
         self._recent: tuple[bytes, ...] = ()
         self._built: Pattern | None = None
-        self._lock = threading.Lock()
+        # Reentrant: the garbage collector may end a step, and so look for secrets, in the middle of this.
+        self._lock = threading.RLock()
         self.version = 0
         """Grows with each that is added."""
+
+    def forget_after_fork(self) -> None:
+        """Let go of a lock that a thread of the parent holds."""
+        self._lock = threading.RLock()
 
     def marker(self, secret: bytes) -> str | None:
         """Return what stands for a secret that is known."""

@@ -86,6 +86,7 @@ class Redactor:
         self._keys: dict[str, bool] = {}
         self._clean: set[str] = set()
         self._clean_at = 0
+        self._counted: set[bytes] = set()
         self._names: dict[str, str] = {}
         self._names_at = 0
         self._has_failed = False
@@ -94,6 +95,10 @@ class Redactor:
     def version(self) -> int:
         """Grows when a secret was met that has to be looked for elsewhere as well."""
         return self._finder.known.version
+
+    def forget_after_fork(self) -> None:
+        """Begin anew, in a child of a fork."""
+        self._finder.known.forget_after_fork()
 
     def is_secret_key(self, key: str) -> bool:
         """Return whether what stands under a name may be secret."""
@@ -117,6 +122,11 @@ class Redactor:
         if done is not body:
             return body if done is None else done
         kept = self._rewritten(body) if self._finder.own or self._may_hold(body) else body
+        if kept is not body and key not in self._counted:  # it may be read again for what is known by now
+            self._counted.add(key)
+            self._tell(body, kept)
+        if len(self._counted) > MOST_DONE:
+            self._counted = set()
         if len(self._done) >= MOST_DONE:
             self._done = {}
         self._done[key] = None if kept is body else kept
@@ -199,10 +209,7 @@ class Redactor:
                 kept = rewritten(kept, self._finder)
         except Exception as failure:
             kept = ormsgpack.packb(self._withheld(failure))
-        if kept == body:
-            return body
-        self._tell(body, kept)
-        return kept
+        return body if kept == body else kept
 
     def _tell(self, given: bytes, kept: bytes) -> None:
         found = _kinds_in(kept)

@@ -23,6 +23,7 @@ from becausal.errors import ReplayError
 from becausal.instrument import active_recorder, instrument, uninstrument
 from becausal.payload import Bodies
 from becausal.recorder import Recorder
+from becausal.redaction import markers_in
 from becausal.replay import network as networking
 from becausal.replay.adapter import Entry, ReplayAdapter, replay_adapters
 from becausal.replay.answers import ANSWERED
@@ -103,6 +104,16 @@ class Replay(Generic[R]):
     def reproduced(self) -> bool:
         """Whether every step received and produced what it did, in meaning: without ids and times of messages."""
         return self.divergence is None and all(map(is_same, self.pairs))
+
+    @cached_property
+    def redacted(self) -> tuple[str, ...]:
+        """The ids of the recorded steps whose answers were given with markers in place of secrets.
+
+        The app had the secrets when it was recorded; in the replay it has what the record has, and may do otherwise.
+        """
+        answered = set(self.recalled.values())
+        sides = ((step.id, step.produced) for step in self.of.steps if step.id in answered)
+        return tuple(name for name, side in sides if side is not None and markers_in(side.text()))
 
     @property
     def is_exact(self) -> bool:

@@ -46,6 +46,7 @@ class ReplayJson(TypedDict):
     answered: int
     ran: list[str]
     stood_in: list[str]
+    redacted: list[str]
     unapplied: list[str]
     divergence: DivergenceJson | None
     raised: str | None
@@ -70,6 +71,12 @@ def _lines(shown: Replay[Run]) -> Iterator[RenderableType]:
     else:
         yield Text(f"not the same: {same} of {all_steps} steps are", "yellow")
     yield Text(f"{asked}; recorded as {shown.run.chain_id}")
+    if shown.redacted:
+        yield Text(
+            f"{len(shown.redacted)} of these answers hold markers in place of secrets, which no record has: what "
+            "the app does with a secret is not replayed faithfully",
+            "yellow",
+        )
     if shown.divergence is not None:
         yield from _divergence(shown.divergence)
     yield from (Text(f"the edit of step {step[:8]} met no step", "yellow") for step in shown.unapplied)
@@ -102,6 +109,7 @@ def json(shown: Replay[Run]) -> ReplayJson:
         answered=len(shown.recalled),
         ran=list(shown.ran),
         stood_in=list(shown.stood_in),
+        redacted=list(shown.redacted),
         unapplied=list(shown.unapplied),
         divergence=None if shown.divergence is None else _divergence_json(shown.divergence),
         raised=None if raised is None else f"{type(raised).__qualname__}: {raised}",
