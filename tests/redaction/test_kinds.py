@@ -140,6 +140,14 @@ def test_an_id_with_many_digits_is_no_card_and_costs_no_second_look() -> None:
     assert not looked
 
 
+def test_digits_in_front_of_a_secret_that_begins_with_digits_hide_nothing() -> None:
+    token = next(one for one in SECRETS["vendor_key"] if ":AA" in one)
+    redactor = Redactor()
+
+    assert token not in redactor.text(f"1234567890123 {token}")
+    assert token.encode() not in encode([f"1234567890123 {token}"], redactor).body
+
+
 def test_an_account_is_redacted_only_where_that_was_asked_for() -> None:
     account = "DE89 3704 0044 0532 0130 00"
 

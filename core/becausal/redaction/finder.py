@@ -23,13 +23,16 @@ from becausal.redaction.known import Known
 from becausal.redaction.marker import MARKER, Marking
 from becausal.redaction.own import Own, replacing
 
-__all__ = ["Finder", "sieve"]
+__all__ = ["TAIL", "Finder", "sieve"]
 
 BEFORE = 48
 """Bytes in front of what is found that tell what it is."""
 
 SHORT = 16
 """Bytes of a word that may introduce a secret. Were longer ones read twice, a hostile text would take far longer."""
+
+TAIL = 12
+"""Bytes at the end of what turned out to be no secret that are read again: they may begin one."""
 
 _OURS = re.compile(rb"\[redacted:[a-z_]*:?$")
 """How a place begins that lies within a marker."""
@@ -118,7 +121,7 @@ class Finder:
             inside = None if is_ours else kind.check(before, data[start:end])
             if inside is None:
                 # A short word after a name may itself be what tells a secret: `Authorization: Bearer …`.
-                at = start if start > found.span()[0] and end - start <= SHORT else max(end, at + 1)
+                at = start if start > found.span()[0] and end - start <= SHORT else max(end - TAIL, at + 1)
                 continue
             at = start + inside[1]
             pieces.append(data[copied : start + inside[0]])

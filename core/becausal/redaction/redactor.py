@@ -20,7 +20,7 @@ from becausal.canonical.wire import digest_of
 from becausal.redaction.cards import RUN, may_hold_card
 from becausal.redaction.chunks import whole
 from becausal.redaction.engine import compiled
-from becausal.redaction.finder import Finder, sieve
+from becausal.redaction.finder import TAIL, Finder, sieve
 from becausal.redaction.kinds import KINDS, Kind
 from becausal.redaction.marker import MARKER
 from becausal.redaction.own import Own
@@ -198,7 +198,8 @@ class Redactor:
             run = body[start:end]
             if _DIGITS.fullmatch(run) is None or may_hold_card(run):
                 return True
-            found = self._sieve.search(body, end)
+            # The last of them may be the beginning of something else; too few to be such a run again.
+            found = self._sieve.search(body, max(start + 1, end - TAIL))
         return self._finder.known.stands_in(body)
 
     def _rewritten(self, body: bytes) -> bytes:
