@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from becausal import semconv
+from becausal.harmless import legible
 from becausal.step import Attribute, Step
 
 __all__ = ["KINDS", "SEVERITIES", "Finding", "FindingKind", "Severity", "anomaly"]
@@ -100,5 +101,6 @@ class Finding:
     right: tuple[str, ...] = ()
     """The words that should be there: in the place of the wrong ones, or that are gone."""
 
+    @legible
     def __str__(self) -> str:
         return f"{self.severity} {self.kind}: {self.message}"

@@ -47,6 +47,7 @@ from becausal.graph import Graph
 from becausal.graph.edge import Edge
 from becausal.graph.part import Part
 from becausal.handoff import Handoff
+from becausal.harmless import legible
 from becausal.logline import LogLine, lines_of
 from becausal.memory_view import Held, MemoryView
 from becausal.payload import Payload
@@ -421,6 +422,7 @@ class Run:
         if self.part is not None:
             raise BecausalError(f"{why}, and only a part of this run is loaded: load all, runs.get(chain_id)")
 
+    @legible
     def __repr__(self) -> str:
         of_all = "" if self.part is None else f" of {self.part.of_all}"
         return f"<Run {self.chain_id[:8]} {self.name!r}: {len(self.steps)}{of_all} steps, {self.status}>"

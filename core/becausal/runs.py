@@ -15,6 +15,7 @@ from becausal.cassette.store import CassetteStore
 from becausal.errors import RunNotFoundError
 from becausal.finding import Finding
 from becausal.graph.part import Part, Window
+from becausal.harmless import legible
 from becausal.instrument import active_store, flush, store_url_in_use
 from becausal.keeping import REDACTED
 from becausal.memory_view import Held
@@ -252,6 +253,7 @@ class Runs:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @legible
     def __repr__(self) -> str:
         return f"<Runs in {self.store.url}>"
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from becausal.harmless import legible
 from becausal.payload import Payload
 
 if TYPE_CHECKING:
@@ -237,6 +238,7 @@ class Step:
     causes: tuple[Cause, ...] = field(default=(), hash=False)
     choices: tuple[Choice, ...] = field(default=(), hash=False)
 
+    @legible
     def __repr__(self) -> str:
         agent = f" of {self.agent}" if self.agent and self.agent != self.name else ""
         return f"<Step {self.id[:8]} {self.kind} {self.name!r}{agent}, {self.status}>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 from tests.core.builders import research_team
 
 from becausal.bounds import Retention
-from becausal.doctor import Check, Line, Patient, diagnose, serving
+from becausal.doctor import CHECKS, Check, Line, Patient, diagnose, serving
 from becausal.doctor.check import examined
 from becausal.doctor.serving import look_at_answers, look_at_modes, look_at_retention, look_at_server
 from becausal.settings import Settings
+from becausal.views import checkup
 
 ALL = tuple(
     Check("store", look) for look in (look_at_server, look_at_answers, look_at_modes, look_at_retention)
@@ -78,3 +80,22 @@ def test_a_server_that_does_not_let_us_write_is_trouble() -> None:
 
     assert section.lines[0].grade == "trouble"
     assert section.lines[0].do.startswith("GRANT")
+
+
+def test_the_document_has_every_key_that_the_json_has(tmp_path: Path) -> None:
+    told = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
+    shape = json.loads(told.partition("```json\n")[2].partition("```")[0])
+    path = tmp_path / "runs.db"
+    research_team().write(f"sqlite:///{path}")
+
+    found = diagnose(str(path), checks=(Check("store", look_at_modes),))
+    made = json.loads(json.dumps(checkup.json(found)))
+
+    assert set(made) == set(shape)
+    for name in ("adapters", "foreign", "sections"):
+        for one in made[name]:
+            assert set(one) == set(shape[name][0])
+    assert set(made["store"]) == set(shape["store"])
+    assert set(made["sections"][0]["lines"][0]) == set(shape["sections"][0]["lines"][0])
+    for check in CHECKS:
+        assert check.title in told

@@ -211,6 +211,30 @@ def test_markdown_has_no_element_no_link_and_no_heading_but_our_own(folder: Path
     assert unfit(told) == []
 
 
+@checked
+@given(evil=texts)
+@example(evil=" ".join(HOSTILE))
+def test_what_python_prints_of_an_answer_is_harmless_too(folder: Path, evil: str) -> None:
+    with becausal.open(kept(folder, evil)) as runs:
+        run = runs.last()
+        answers = (
+            *(
+                runs,
+                run,
+                run.why(),
+                run.impact(run.steps[0]),
+                run.health,
+                run.drift(),
+                run.graph,
+                run.blame(),
+            ),
+            *(run.diff(run), *run.root_cause(), *run.steps, *run.findings, *run.handoffs, *run.tool_calls),
+            *(*run.decisions, *run.edges, *run.orphans),
+        )
+        for answer in answers:
+            assert unfit(f"{answer}\n{answer!r}") == [], type(answer)
+
+
 @pytest.mark.parametrize("chain_id", ["../../x", "/etc/x", "..", "a/b", "~", "con:1", "\x1b[2J", "\u202ea"])
 def test_an_exported_run_is_named_so_that_it_stays_in_its_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chain_id: str

@@ -28,6 +28,7 @@ from becausal.findings.scene import Scene
 from becausal.graph import Graph
 from becausal.graph.content import Contents
 from becausal.graph.wording import Wording, normal
+from becausal.harmless import legible
 from becausal.memory_event import MemoryEvent, MemoryRead
 from becausal.memory_view import content_of
 from becausal.payload import Payload
@@ -127,6 +128,7 @@ class Contamination:
         """Who said it, in any run."""
         return tuple(dict.fromkeys(step.agent for run in self.runs for step in run.carrying if step.agent))
 
+    @legible
     def __repr__(self) -> str:
         return f"<Contamination of {len(self.runs)} runs, {len(self.outputs)} outputs, {len(self.versions)} versions>"
 

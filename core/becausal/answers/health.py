@@ -24,6 +24,7 @@ from becausal.answers.recorded import Recorded
 from becausal.answers.rootcause import Suspect, contained, root_cause
 from becausal.finding import Finding
 from becausal.findings.failure import BROKEN
+from becausal.harmless import legible
 from becausal.payload import Payload
 from becausal.step import Step
 
@@ -79,9 +80,11 @@ class Health:
     def __bool__(self) -> bool:
         return self.ok
 
+    @legible
     def __str__(self) -> str:
         return "\n".join((self.verdict, *(f"  {reason}" for reason in self.reasons)))
 
+    @legible
     def __repr__(self) -> str:
         first = self.reasons[0] if self.reasons else ""
         told = first if len(first) <= WIDEST else first[: WIDEST - 1] + "…"

@@ -20,6 +20,7 @@ from becausal.errors import StepNotFoundError
 from becausal.graph import Graph
 from becausal.graph.edge import Edge, worst
 from becausal.handoff import Handoff
+from becausal.harmless import legible
 from becausal.step import Grade, Step
 
 __all__ = ["Lineage", "impact", "passed_by_all", "why"]
@@ -55,6 +56,7 @@ class Lineage:
         surest = _surest(self.of, beside)
         return {step.id: surest.get(step.id, "inferred") for step in self.steps}
 
+    @legible
     def __str__(self) -> str:
         passed = {step.id for step in self.dominators}
         lines = [f"{self.of.id[:8]} {self.of.kind} {self.of.name}"]
@@ -69,6 +71,7 @@ class Lineage:
             )
         return "\n".join(lines)
 
+    @legible
     def __repr__(self) -> str:
         return f"<Lineage of {self.of.kind} {self.of.name}: {len(self.steps)} steps, {len(self.edges)} edges>"
 

@@ -32,6 +32,7 @@ from becausal.counterfactual.likely import Share
 from becausal.counterfactual.minimal import Search, Verdict
 from becausal.counterfactual.piece import Piece, PieceKind, edits_of, sources
 from becausal.errors import ReplayError
+from becausal.harmless import legible
 from becausal.replay import Replay
 from becausal.replay.answers import ANSWERED
 from becausal.replay.edit import Edit
@@ -80,6 +81,7 @@ class Cause:
         """Whether it is one piece: without it, the outcome is another."""
         return len(self.pieces) == 1
 
+    @legible
     def __str__(self) -> str:
         return "\n".join(map(str, self.pieces))
 
@@ -111,6 +113,7 @@ class Counterfactual:
         """The pieces without each of which the outcome is another: it needed all of them."""
         return tuple(cause.pieces[0] for cause in self.causes if cause.is_sole)
 
+    @legible
     def __str__(self) -> str:
         lines = [f"{self.replays} replays, {self.faithful} of them faithful"]
         lines += [f"  not counted, {count} times: {reason}" for reason, count in self.reasons.items()]

@@ -18,6 +18,7 @@ from becausal.answers.comparison.pair import Side
 from becausal.canonical import Record
 from becausal.canonical.belief import BOOKKEEPING
 from becausal.graph import Graph
+from becausal.harmless import legible
 from becausal.payload import text_of
 from becausal.replay.edit import Edit, Place, edit
 from becausal.step import Step
@@ -75,6 +76,7 @@ class Piece:
     def __hash__(self) -> int:
         return hash((self.step.id, self.side, self.path, self.span))
 
+    @legible
     def __str__(self) -> str:
         where = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.path)
         agent = f" of {self.step.agent}" if self.step.agent and self.step.agent != self.step.name else ""

@@ -26,6 +26,7 @@ from becausal.facts import Fact, facts, missing
 from becausal.facts.fact import Key
 from becausal.graph import Graph
 from becausal.handoff import Handoff
+from becausal.harmless import legible
 from becausal.step import Step
 
 __all__ = ["Change", "Drift", "Embed", "Fate", "Followed", "Hop", "drift", "embedder"]
@@ -44,6 +45,7 @@ class Change:
     before: Fact
     after: Fact
 
+    @legible
     def __str__(self) -> str:
         who = self.step.agent or self.step.name
         return f"{wording(self.before)!r} became {wording(self.after)!r} with {who} at hop {self.hop}"
@@ -75,6 +77,7 @@ class Followed:
         """What stands in its place at last; None where nothing does."""
         return self.changes[-1].after if self.fate == "changed" else None
 
+    @legible
     def __str__(self) -> str:
         said = f"{wording(self.fact)!r} {self.fate}"
         if self.fate == "changed":
@@ -147,6 +150,7 @@ class Drift:
     def _of(self, fate: Fate) -> tuple[Followed, ...]:
         return tuple(one for one in self.facts if one.fate == fate)
 
+    @legible
     def __repr__(self) -> str:
         counts = ", ".join(
             f"{len(self._of(fate))} {fate}"

@@ -20,6 +20,7 @@ from becausal.graph.index import Index
 from becausal.graph.order import Nesting, Order
 from becausal.graph.part import Part
 from becausal.handoff import Handoff
+from becausal.harmless import legible
 from becausal.step import Step
 
 if TYPE_CHECKING:
@@ -207,6 +208,7 @@ class Graph:
     def __contains__(self, of: object) -> bool:
         return getattr(of, "id", of) in self._steps
 
+    @legible
     def __repr__(self) -> str:
         return f"<Graph of {len(self._steps)} steps and {len(self.edges)} edges>"
 

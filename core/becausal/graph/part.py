@@ -18,6 +18,7 @@ from functools import cached_property
 from typing import Final
 
 from becausal.errors import StepNotFoundError
+from becausal.harmless import legible
 from becausal.step import Step
 from becausal.store import Store
 from becausal.store.outline import Outline
@@ -125,6 +126,7 @@ class Part:
         """The id of the first step of the window; None of an empty one."""
         return self.outline.id(self.window[0]) if self.window else None
 
+    @legible
     def __str__(self) -> str:
         here = f"{len(self._loaded):,} of {self.of_all:,} steps are loaded"
         return here if self.begins is None else f"{here}, from the step {self.begins} on"

@@ -20,6 +20,7 @@ from becausal.answers.comparison import Comparison, compare
 from becausal.answers.comparison.pair import Pair
 from becausal.answers.recorded import Recorded
 from becausal.errors import ReplayError
+from becausal.harmless import legible
 from becausal.instrument import active_recorder, instrument, uninstrument
 from becausal.payload import Bodies
 from becausal.recorder import Recorder
@@ -147,6 +148,7 @@ class Replay(Generic[R]):
             above = steps.get(above.parent_id or "")
         return False
 
+    @legible
     def __repr__(self) -> str:
         how = (
             "reproduced"

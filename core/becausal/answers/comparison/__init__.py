@@ -23,6 +23,7 @@ from becausal.answers.comparison.parting import Parting, partings
 from becausal.answers.recorded import Recorded
 from becausal.delta import Delta
 from becausal.finding import Finding
+from becausal.harmless import legible
 from becausal.step import Step
 
 __all__ = ["Comparison", "Pair", "Parting", "Side", "State", "compare"]
@@ -98,6 +99,7 @@ class Comparison:
         """The findings of the first run that the second has not."""
         return self._beyond(self.before.findings, self.after.findings)
 
+    @legible
     def __repr__(self) -> str:
         counts = f"{len(self.changed)} changed, {len(self.appeared)} appeared, {len(self.vanished)} vanished"
         return f"<Comparison of {self.before.chain_id[:8]} and {self.after.chain_id[:8]}: {counts}>"

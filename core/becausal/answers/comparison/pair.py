@@ -11,6 +11,7 @@ from typing import Final, Literal
 from becausal import semconv
 from becausal.canonical.belief import BOOKKEEPING
 from becausal.delta import Delta, delta
+from becausal.harmless import legible
 from becausal.payload import Payload
 from becausal.step import Step
 
@@ -90,6 +91,7 @@ class Pair:
         """What differs in what they produced; empty where one of the bodies was not kept."""
         return difference(*self.payloads("produced"))
 
+    @legible
     def __repr__(self) -> str:
         return f"<Pair {self.step.kind} {self.step.name!r}: {self.state}>"
 

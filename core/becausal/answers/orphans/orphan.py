@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from becausal.graph.edge import Edge
+from becausal.harmless import legible
 from becausal.step import Step
 
 __all__ = ["How", "Orphan", "top_of"]
@@ -42,6 +43,7 @@ class Orphan:
         """What shows that it belongs to the run: the content that they share."""
         return tuple(edge.evidence for edge in self.edges)
 
+    @legible
     def __str__(self) -> str:
         read = "read" if self.is_read else "read by nobody"
         late = ", outlived the run" if self.has_outlived else ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from becausal.decision import Decision
 from becausal.finding import Finding
+from becausal.harmless import legible
 from becausal.step import Step
 
 __all__ = ["Suspect"]
@@ -36,6 +37,7 @@ class Suspect:
     who: str = ""
     """The party in words: `tool get_offer`, `the way from ada to bo`, `the merge of offers`."""
 
+    @legible
     def __str__(self) -> str:
         what = (
             ", ".join(dict.fromkeys(finding.kind for finding in self.findings)) or "its content came in here"
