@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import io
 import os
-import random
-import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypedDict
 
 import pytest
-from langgraph.graph import END, START, StateGraph
-from langgraph.store.memory import InMemoryStore
-from tests.conformance.test_store import payload, step
+from tests.conformance.carrying import answers, carried
 
 import becausal
 from becausal.cassette.archive import read_archive, write_archive
 from becausal.cli import main
 from becausal.errors import CassetteError, StoreError
-from becausal.run import Run
 from becausal.runs import Runs
-from becausal.store import Store, open_store
+from becausal.store import Store
 from becausal.store.moving import moving_of
 
 STORES: dict[str, Callable[[pytest.FixtureRequest, Path], str]] = {
@@ -33,118 +27,10 @@ STORES: dict[str, Callable[[pytest.FixtureRequest, Path], str]] = {
 }
 
 
-@pytest.fixture
-def opened() -> Iterator[Callable[..., Store]]:
-    stores: list[Store] = []
-
-    def open_and_note(url: str, **options: bool) -> Store:
-        stores.append(open_store(url, **options))
-        return stores[-1]
-
-    yield open_and_note
-    for store in stores:
-        store.close()
-
-
 @pytest.fixture(params=STORES)
 def other(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a store of each kind."""
     return STORES[request.param](request, tmp_path)
-
-
-class State(TypedDict, total=False):
-    question: str
-    notes: list[str]
-    answer: str
-
-
-def graph() -> Callable[[State], object]:
-    """Return an app in which a node shortens what the one before it found."""
-
-    def research(state: State) -> State:
-        return {
-            "notes": ["Order 4711 was shipped on 3 May 2024.", "The refund limit is 500 EUR.", "Ask Zoë."]
-        }
-
-    def shorten(state: State) -> State:
-        return {"notes": [note[:20] for note in state["notes"]]}
-
-    def write(state: State) -> State:
-        return {"answer": f"Refund 700 EUR. {state['notes'][0]}"}
-
-    made = StateGraph(State)
-    for node in (research, shorten, write):
-        made.add_node(node.__name__, node)
-    made.add_edge(START, "research")
-    made.add_edge("research", "shorten")
-    made.add_edge("shorten", "write")
-    made.add_edge("write", END)
-    compiled = made.compile(store=InMemoryStore())
-    return lambda state: compiled.invoke(state)
-
-
-@pytest.fixture
-def recorded(recorded_once: Path, tmp_path: Path) -> str:
-    """The URL of an SQLite file of this test's own, with runs of a framework and of own code, memories, a gap."""
-    return f"sqlite:///{shutil.copy(recorded_once, tmp_path / 'recorded.db')}"
-
-
-@pytest.fixture(scope="module")
-def recorded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("recorded") / "runs.db"
-    store = f"sqlite:///{file}"
-    becausal.instrument(store=store)
-    graph()({"question": "May order 4711 be refunded, up to 500 EUR?"})
-    memory = becausal.Memory("prices", store=store)
-    with becausal.chain("what does it cost?"):
-        with becausal.agent("looker", received={"item": "A\0 lamp"}) as looker:
-            memory.write("lamp", {"price": 12, "odd": "\ud800", "none": float("nan")})
-            looker.returned("12 EUR")
-        with becausal.agent("teller", received="12 EUR") as teller:
-            memory.read("lamp")
-            teller.decide("say it", because=["12 EUR"], reason="it is known", confidence=0.4)
-            teller.returned("It costs 21 EUR.")
-        envelope = becausal.handoff("teller", "printer", {"text": "It costs 21 EUR.", "pages": [1, 2, 3]})
-        with becausal.receive("printer", envelope):
-            pass
-    memory.write("lamp", {"price": 13})
-    memory.write("desk", 99)
-    memory.retract("lamp")
-    memory.close()
-    assert becausal.flush()
-    becausal.uninstrument()
-    with_more = open_store(store)
-    anchored = step(77, chain="anchored")
-    anchored.anchors, anchored.received = ["checkpoint 7"], payload(7)
-    with_more.write([anchored, step(78, chain="anchored", status="open")])
-    with_more.add_gaps({"queue full": 3})
-    with_more.close()
-    return file
-
-
-def carried(source: Store, target: Store) -> None:
-    archive = io.BytesIO()
-    write_archive(source, archive)
-    archive.seek(0)
-    read_archive(archive, target)
-
-
-def answers(run: Run) -> dict[str, object]:
-    """Return all that can be asked of a run without saying what about."""
-    random.seed(7)
-    return {
-        "steps": run.steps,
-        "edges": [(e.source.id, e.target.id, e.kind, e.grade, e.evidence) for e in run.edges],
-        "handoffs": run.handoffs,
-        "findings": [(f.kind, f.severity, f.message, f.step and f.step.id, f.evidence) for f in run.findings],
-        "health": repr(run.health),
-        "why": [one.id for one in run.why().steps],
-        "blame": [(s.text, s.origin and s.origin.id, s.source, s.grade) for s in run.blame().segments],
-        "root cause": [(s.step.id, s.score) for s in run.root_cause()],
-        "drift": repr(run.drift()),
-        "report": run.report(),
-        "values": [[p.text() for p in (s.received, s.produced) if p is not None] for s in run.steps],
-    }
 
 
 def test_the_same_answers_come_from_either_store(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.conformance.test_archive import carried, recorded, recorded_once  # noqa: F401 - fixtures
+from tests.conformance.carrying import carried
 from tests.conformance.test_store import payload, step
 
 import becausal
@@ -78,7 +78,7 @@ def test_runs_go_by_age_and_bodies_that_are_in_use_stay(store: Store) -> None:
     assert store.load("run 1") == []
 
 
-def test_the_same_ages_are_told_by_either_store(recorded: str, store: Store) -> None:  # noqa: F811
+def test_the_same_ages_are_told_by_either_store(recorded: str, store: Store) -> None:
     source = open_store(recorded)
     carried(source, store)
 

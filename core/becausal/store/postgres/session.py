@@ -26,7 +26,7 @@ __all__ = ["Session", "of_the_parent", "whole"]
 
 T = TypeVar("T")
 
-CONFLICTS: Final = 8
+CONFLICTS: Final = 20
 """How often a transaction that met another one is tried."""
 
 PATIENCE_S: Final = 5.0
@@ -131,6 +131,7 @@ class _Line:
                     self.drop()
                 if is_conflict(failure) and conflicts < CONFLICTS:
                     conflicts += 1
+                    time.sleep(_random.uniform(0, 0.01 * conflicts))  # or the same two meet again
                 elif is_lost and may_repeat and (stale or time.monotonic() < until):
                     if not stale:  # one that had stood idle is opened again at once
                         time.sleep(_random.uniform(0.05, 0.2))
