@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -365,6 +368,23 @@ def test_a_role_that_may_make_no_tables_records_all_the_same(
     store.write([written])
 
     assert [each.id for each in store.load("c1")] == [written.id]
+
+
+def test_the_printed_script_makes_a_store_for_who_makes_tables_himself(
+    postgres_url: str, opened: Callable[..., Store], owner: psycopg.Connection
+) -> None:
+    printed = subprocess.run(
+        [sys.executable, "-m", "becausal.store.postgres", "--schema", schema_of(postgres_url)],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    owner.execute(printed.stdout)
+
+    store = opened(create=False)
+    store.write([step(1)])
+    assert store.describe().format == schema.FORMAT
+    assert len(store.load("c1")) == 1
 
 
 def test_nobody_changes_the_log_of_a_memory_not_even_its_owner(

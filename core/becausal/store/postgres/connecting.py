@@ -19,7 +19,7 @@ from psycopg.types.string import StrBinaryDumper, StrDumper, TextBinaryLoader, T
 from becausal.errors import StoreError
 from becausal.settings import HIDDEN, shown_url
 
-__all__ = ["LEAST_SERVER", "Connection", "Place", "connect", "explained", "is_conflict"]
+__all__ = ["DEFAULT_SCHEMA", "LEAST_SERVER", "Connection", "Place", "connect", "explained", "is_conflict"]
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
