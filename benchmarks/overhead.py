@@ -23,9 +23,9 @@ from benchmarks.workloads import WORKLOADS, Cell
 __all__ = ["Row", "measured"]
 
 TOO_LONG_S = 1.0
-"""What takes this long a run takes part in the first turns alone."""
+"""What takes this long a run takes part in the first turn alone."""
 
-FEW_TURNS = 2
+FEW_TURNS = 1
 
 
 @dataclass(slots=True)
