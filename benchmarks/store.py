@@ -2,9 +2,10 @@
 
     python -m benchmarks.store --steps 100000 1000000
     python -m benchmarks.store --steps 10000000 --bytes 300 --folder /var/tmp     # 10 million, small payloads
-    python -m benchmarks.store --steps 100000 --store postgresql://user:word@host/postgres
+    python -m benchmarks.store --steps 100000 --store postgresql://user:word@host/database
 
-Each size has a store of its own, made for it and removed again, and processes of its own for writing and for reading.
+Each size has a store of its own (a file, a schema), made for it and removed again, and processes of its own for writing
+and for reading.
 Times are processor time of this process (a server's own comes on top, and shows in the wall time). Taken in are
 batches of 512 steps, each one transaction, synchronous, payloads compressed; sealing them, which happens in the app, is
 told apart. `first tenth` and `last tenth` are what a step costs as the store begins, and as it ends.
@@ -23,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from benchmarks.corpus import LONG, LONGEST, Corpus
 from benchmarks.targets import Target
@@ -135,13 +136,12 @@ def place(url: str | None, folder: Path | None) -> Iterator[tuple[str, Path]]:
             import psycopg
 
             name = f"becausal_bench_{time.time_ns():x}"
-            with psycopg.connect(url, autocommit=True) as server:
-                server.execute(f'CREATE DATABASE "{name}"')  # a name cannot be a parameter; this one is ours
             try:
-                yield urlunsplit(urlsplit(url)._replace(path=f"/{name}")), Path(made)
+                yield f"{url}{'&' if urlsplit(url).query else '?'}schema={name}", Path(made)
             finally:
                 with psycopg.connect(url, autocommit=True) as server:
-                    server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+                    # A name cannot be a parameter; this one is ours.
+                    server.execute(f'DROP SCHEMA IF EXISTS "{name}" CASCADE'.encode())
 
 
 # In processes of their own.
@@ -281,7 +281,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
     parser.add_argument(
-        "--store", help="a PostgreSQL server where databases may be made; default: an SQLite file"
+        "--store", help="a database of PostgreSQL where schemas may be made; default: an SQLite file"
     )
     parser.add_argument("--bytes", type=int, default=3_600, help="mean size of a payload (default: 3600)")
     parser.add_argument("--folder", type=Path, help="where the files are made")
