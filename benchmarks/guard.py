@@ -8,18 +8,25 @@ a C function, in whatever module, that is made with becausal and is not made wit
 code that runs in becausal's own modules. Work on becausal's own threads is not counted, nor what a C function does
 inside. The first shows what we have others do (spans, encoders), the second loops that call nothing.
 
-More than a tenth above what is written down fails, and so does a growing conversation of which 200 steps cost more than
-a tenth beyond four times what 50 do. The counts belong to a version of Python, and move with those of the frameworks.
+What C functions do shows in a `ratio` alone: processor time of the app's thread with becausal over that without, in one
+process, in turns, the best of each. Time is held against time of the same moments: a slow machine changes it little.
+
+More than a tenth above what is written down fails (of a ratio: a third), and so does a growing conversation of which
+200 steps cost more than a tenth beyond four times what 50 do. The counts belong to a version of Python, and move with
+those of the frameworks.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import importlib
 import json
+import math
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,13 +40,18 @@ from benchmarks.workloads import WORKLOADS, Cell, Workload
 __all__ = ["calls", "dearer", "instructions", "measured"]
 
 Counts = Mapping[str, Mapping[str, float]]
-"""Of each cell: `calls` and `instructions` of an operation."""
+"""Of each cell: `calls` and `instructions` of an operation, or a `ratio`."""
 
 LIMITS = Path(__file__).with_name("guard.json")
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 TOLERANCE = 0.10
 """What threads do differs by less than a hundredth between two counts."""
+
+RATIO_TOLERANCE = 0.33
+"""Between two machines, or a quiet one and a busy one, a ratio of best times differs by up to a fifth."""
+
+TURNS, RUNS = 5, 3
 
 ROUNDS = 2
 """The least of them counts: now and then a thread has to wake another."""
@@ -49,6 +61,11 @@ ASIDE = ("becausal", "Otel")
 """How the names of threads begin that are not the app's."""
 
 SHORT, LONG = Cell("growing", 1024, 50), Cell("growing", 1024, 200)
+LARGE = Cell("linear", 1 << 20, 0)
+"""Of this one the ratio says more than counts."""
+
+TIMED = (Cell("linear", 1024, 0), LARGE)
+
 CELLS = (
     Cell("linear", 1024, 0),
     Cell("linear", 32 * 1024, 0),
@@ -122,22 +139,45 @@ def instructions(work: Callable[[], object]) -> int:
     return counter.count
 
 
-def measured(cells: Iterable[Cell] = CELLS) -> dict[str, dict[str, float]]:
-    """Count what becausal adds to an operation of each cell. It is instrumented here, for good."""
-    cells = tuple(cells)
-    alone = {cell: counted(warm(cell), calls) for cell in cells}
+def measured(cells: Iterable[Cell] = CELLS, timed: Iterable[Cell] = TIMED) -> dict[str, dict[str, float]]:
+    """Count what becausal adds to an operation of each cell, and time some."""
+    found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        ours: Instrumentor = INSTRUMENTORS["becausal"]("", folder)
+        ours = INSTRUMENTORS["becausal"]("", folder)
+        alone = {cell: counted(warm(cell), calls) for cell in cells}
         ours.start()
-        found = {}
-        for cell in cells:
+        for cell, without in alone.items():
             workload = warm(cell)
-            added = counted(workload, calls) - alone[cell]
+            added = counted(workload, calls) - without
             own = counted(workload, instructions)
             each = workload.operations
             found[cell.title] = {"calls": round(added / each, 1), "instructions": round(own / each, 1)}
+        for cell in timed:
+            found.setdefault(cell.title, {})["ratio"] = round(ratio(cell, ours), 2)
         ours.flush()
     return found
+
+
+def ratio(cell: Cell, ours: Instrumentor) -> float:
+    """Return the app's thread's best processor time of a run over that without us; the two take turns."""
+    uninstrument = importlib.import_module("becausal").uninstrument
+    workload = warm(cell)
+    least = {True: math.inf, False: math.inf}
+    for turn in range(2 * TURNS):
+        is_on = turn % 2 == 0
+        if is_on:
+            ours.start()
+        else:
+            uninstrument()
+        for number in range(RUNS):
+            given = workload.prepare()
+            began = time.thread_time()
+            workload.run(given)
+            if number:  # the first one of a turn finds its caches empty
+                least[is_on] = min(least[is_on], time.thread_time() - began)
+        ours.flush()
+    ours.start()
+    return least[True] / least[False]
 
 
 def warm(cell: Cell) -> Workload:
@@ -176,7 +216,7 @@ def superlinear(found: Counts) -> list[str]:
     """Return what of the growing conversation costs a step more the longer it is, in words."""
     if SHORT.title not in found or LONG.title not in found:
         return []
-    early, late = found[SHORT.title], found[LONG.title]
+    early, late = found[SHORT.title], found[LONG.title]  # neither of them is timed
     return [
         f"growing: {late[what]:,.0f} {what} a step in {LONG.steps} steps, {early[what]:,.0f} in {SHORT.steps}"
         for what in early

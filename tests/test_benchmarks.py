@@ -73,8 +73,15 @@ def test_what_became_dearer_is_named_and_what_became_cheaper_passes() -> None:
 
     assert guard.dearer({"linear 1 KB": {"calls": 109.0, "instructions": 500.0}}, limits) == []
     (told,) = guard.dearer({"linear 1 KB": {"calls": 115.0, "instructions": 1000.0}}, limits)
-    assert "linear 1 KB: 115 calls" in told
+    assert "linear 1 KB: calls 115" in told
     assert "15%" in told
+
+
+def test_a_ratio_may_differ_more_than_a_count() -> None:
+    limits = {"linear 1 MB": {"ratio": 4.0}}
+
+    assert guard.dearer({"linear 1 MB": {"ratio": 5.0}}, limits) == []
+    assert guard.dearer({"linear 1 MB": {"ratio": 5.5}}, limits)
 
 
 def test_a_step_that_costs_more_the_longer_the_conversation_is_fails() -> None:
