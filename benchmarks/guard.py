@@ -204,11 +204,9 @@ def dearer(found: Counts, limits: Counts) -> list[str]:
             limit = limits.get(cell, {}).get(what)
             if limit is None:
                 told.append(f"{cell}: nothing is written down for its {what}")
-            elif count > limit * (1 + TOLERANCE):
+            elif count > limit * (1 + (RATIO_TOLERANCE if what == "ratio" else TOLERANCE)):
                 more = count / limit - 1
-                told.append(
-                    f"{cell}: {count:,.0f} {what} an operation, {more:.0%} more than the {limit:,.0f} before"
-                )
+                told.append(f"{cell}: {what} {count:,.4g}, {more:.0%} more than the {limit:,.4g} before")
     return told + superlinear(found)
 
 
