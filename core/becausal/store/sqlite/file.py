@@ -35,6 +35,7 @@ __all__ = [
     "beside",
     "check",
     "damaged",
+    "hurried",
     "identity",
     "in_memory",
     "list_of",
@@ -253,6 +254,19 @@ def begin(connection: sqlite3.Connection) -> None:
     time-out. So it is tried again after a random pause.
     """
     _patiently(connection, "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def hurried(connection: sqlite3.Connection) -> Iterator[None]:
+    """Have what is done meanwhile not wait for the disk: after a power cut the last deletions may have to be repeated.
+
+    The file stays whole, and what was acknowledged before stays acknowledged.
+    """
+    connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA synchronous = FULL")
 
 
 @contextmanager
