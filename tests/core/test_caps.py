@@ -118,9 +118,12 @@ def test_a_run_beyond_its_bound_keeps_its_structure_and_counts_what_it_left_out(
     becausal.instrument(store=store, max_run_bytes=50_000)
     with becausal.chain("runaway", id="runaway"):
         for number in range(20):
-            with becausal.agent("reader", received=f"{number} " + "x" * 10_000):
+            with becausal.agent("reader", received={"text": f"{number} " + "x" * 10_000}):
                 pass
-    with becausal.chain("other", id="other"), becausal.agent("reader", received="19 " + "x" * 10_000):
+    with (
+        becausal.chain("other", id="other"),
+        becausal.agent("reader", received={"text": "19 " + "x" * 10_000}),
+    ):
         pass
     becausal.flush()
     becausal.uninstrument()
@@ -136,7 +139,7 @@ def test_a_run_beyond_its_bound_keeps_its_structure_and_counts_what_it_left_out(
     assert "max_run_bytes" in str(run.health.reasons)
     other = runs.get("other").step("reader").received
     assert other is not None
-    assert other.value() == "19 " + "x" * 10_000  # not taken for handed out
+    assert other.value() == {"text": "19 " + "x" * 10_000}  # not taken for handed out
     runs.close()
 
 

@@ -15,10 +15,12 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.builders import Record
 
 import becausal
 from becausal import canonical
 from becausal.errors import StoreError
+from becausal.payload import Payload
 from becausal.store import open_store
 from becausal.store.upkeep import Erased, Erasure, upkeep_of
 from becausal.store.wording import Rewriting, Wording
@@ -77,6 +79,9 @@ def told(store: str, path: Path) -> Callable[..., Erased]:
                 return {"found": [arguments], "nested": {NAME: [{"deep": long + NAME}]}, "phone": PHONE}
 
             find(json.dumps({"q": json.dumps(NAME)}), NAME.encode("utf-16-le"))
+            message = {"type": "human", "content": f"{NAME} again", "id": "run--0123", "name": None}
+            with becausal.agent("listener", received={"messages": [message]}):
+                pass
             with pytest.raises(ValueError, match="unknown"), becausal.agent(NAME, received=NAME):
                 raise ValueError(f"{NAME.upper()} is unknown")
             step.returned({"answer": f"{unicodedata.normalize('NFD', NAME)} lives in Bern", "note": long})
@@ -186,6 +191,12 @@ def test_no_digest_of_what_was_erased_is_left_to_be_guessed_from(
         for digest in (side.digest, side.belief)
     }
     assert len(digests) > 4
+    assert any(
+        side.belief != side.digest
+        for step in becausal.open(store).last().steps
+        for side in (step.received,)
+        if side
+    )
 
     told(texts=(NAME,))
 
@@ -295,6 +306,58 @@ def test_parts_within_parts_are_erased_inside_out_and_shared_by_runs_as_before(s
         assert body is not None
         assert canonical.wire.digest_of(body) == canonical.parse_digest(payload.digest)
     runs.close()
+
+
+def test_a_whole_that_was_stored_before_its_part_is_erased_all_the_same(store: str) -> None:
+    opened = open_store(store)
+    encoded = canonical.encode({"short": "Jane Doe", "long": "Jane Doe said so. " * 60})
+    assert len(encoded.parts) == 1
+    record = Record("a" * 32)
+    for bodies in ([(encoded.digest, encoded.body)], list(encoded.parts)):
+        step = record.did("tool", "t", "in", "out").step
+        digest = canonical.digest_text(encoded.digest)
+        step.received, step.bodies = Payload(digest, digest, encoded.size, "builtins.dict"), bodies
+        opened.write([step])
+
+    opened.upkeep().erase(Erasure(("Jane Doe",)))  # type: ignore[attr-defined]
+
+    for read in opened.load("a" * 32):
+        assert read.received is not None
+        value = read.received.value()
+        assert str(value).count("[erased ") == 61
+    opened.close()
+
+
+def test_what_was_deleted_before_is_gone_from_the_free_space_as_well(store: str, path: Path) -> None:
+    opened = open_store(store)
+    for number in range(20):
+        record = Record(f"{number:032x}")
+        record.did("tool", f"of Jane Doe {number}", "Jane Doe", "called")
+        opened.write(record.made)
+    opened.close()
+    runs = becausal.open(store)
+    runs.prune(keep_last=0)
+
+    done = runs.erase("Jane Doe")
+
+    assert done.total == 0
+    assert found_in(path, forms("Jane Doe")) == []
+    runs.close()
+
+
+def test_what_was_read_before_it_was_erased_cannot_be_read_again(store: str) -> None:
+    memory = becausal.Memory("people", store=store)
+    memory.write("name", "Jane Doe")
+    opened = open_store(store)
+    [event] = opened.memory_events("people", "name")
+    assert event.payload is not None
+    assert event.payload.value() == "Jane Doe"
+
+    opened.erase("people", "name")
+
+    assert not event.payload.is_kept
+    memory.close()
+    opened.close()
 
 
 def test_a_dry_run_counts_the_same_and_changes_nothing(

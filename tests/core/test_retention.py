@@ -188,6 +188,23 @@ def test_pinned_runs_and_those_under_way_stay(some: Store) -> None:
     assert left(some) == ["under way"]
 
 
+def test_a_run_whose_root_is_still_to_come_is_under_way(some: Store) -> None:
+    """Steps are written when they end; the root ends last."""
+    record = named("long", NOW - DAY // 2)
+    with record.step("workflow", "team"):
+        record.did("tool", "search", 1, 2)
+    for step in record.made:
+        step.chain_id = "long"
+    some.write(record.made[1:])
+
+    prune(some, Retention(keep_last=0), now_ns=NOW)
+    assert left(some) == ["long"]
+
+    some.write(record.made[:1])
+    prune(some, Retention(keep_last=0), now_ns=NOW)
+    assert left(some) == []
+
+
 def test_the_size_is_kept_and_the_file_shrinks(store: str, path: Path) -> None:
     opened = open_store(store)
     for number in range(60):
@@ -254,6 +271,25 @@ def test_a_body_that_a_kept_run_uses_stays_however_it_is_referred_to(store: str)
 
     assert opened.body(canonical.parse_digest(kept_digest)) is not None
     opened.close()
+
+
+def test_names_that_only_gone_runs_had_are_gone(store: str, path: Path) -> None:
+    opened = open_store(store)
+    for number in range(50):
+        record = named(f"run{number}", NOW - 60 * DAY)
+        record.did("tool", f"question {number}", 1, 2)
+        write(opened, record)
+    recorded(opened, "new", 1)
+
+    prune(opened, Retention(max_age_ns=30 * DAY), now_ns=NOW)
+    recorded(opened, "newer", 0)
+
+    assert [info.name for info in opened.chains()] == ["team", "team"]
+    opened.close()
+    with sqlite3.connect(path) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM names WHERE name LIKE 'question%'").fetchone()
+    connection.close()
+    assert count == 0
 
 
 def test_events_of_memories_are_never_let_go(store: str) -> None:

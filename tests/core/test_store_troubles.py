@@ -150,7 +150,10 @@ def test_two_processes_lose_nothing_to_each_other_when_their_store_is_deleted(st
     first.write(run_of(1).made)
     second.write(run_of(2).made)
     path.unlink()
+    wal = path.with_name(path.name + "-wal")
+    former = wal.stat().st_ino
     first.write(run_of(3).made)
+    assert wal.stat().st_ino != former  # two files that write to one WAL would destroy each other
     second.write(run_of(4).made)
     first.write(run_of(5).made)
 
@@ -230,6 +233,8 @@ def test_nobody_else_can_read_a_store_an_export_or_a_report(tmp_path: Path) -> N
     for name in ("report.md", "report.html"):
         kind = name.rpartition(".")[2].replace("md", "markdown")
         report = tmp_path / name
+        report.write_text("an earlier one, for all to read")
+        report.chmod(0o644)
         assert main(["report", "last", "--store", url, "--format", kind, "-o", str(report)]) == 0
         assert mode(report) == 0o600
     opened.close()
@@ -326,6 +331,19 @@ def test_the_wal_is_bounded_whatever_is_written(
 
     assert path.stat().st_size > 10 << 20
     assert largest < 4 << 20
+
+    wal = path.with_name(path.name + "-wal")
+    with sqlite3.connect(path, isolation_level=None) as reader:  # in the way of folding it in
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM steps").fetchone()
+        for number in range(100, 130):
+            opened.write(run_of(number, random.Random(number).randbytes(200_000)).made)
+        assert wal.stat().st_size > 4 << 20
+        reader.execute("ROLLBACK")
+    reader.close()
+    for number in range(200, 210):
+        opened.write(run_of(number, random.Random(number).randbytes(200_000)).made)
+    assert wal.stat().st_size < 4 << 20
     opened.close()
 
 

@@ -50,7 +50,8 @@ class ChainAge:
     """When anything of it last began or ended, nanoseconds since the epoch."""
     steps: int
     is_open: bool
-    """Whether any of its steps has no end. A process that was killed leaves such steps too."""
+    """Whether any of its steps has no end, or a parent that is not there: steps are written when they end, and the
+    root ends last. A process that was killed leaves such runs too."""
     is_troubled: bool
     """Whether something in it is recorded as wrong: a step that failed, a check or a contract that was not met, a
     handed-over value that was changed, or the mark `found`. Findings that nobody asked for yet are not known."""

@@ -31,6 +31,9 @@ CHAINS_AT_ONCE = 32
 
 BODIES_AT_ONCE = 1_000
 
+MOST_SCANNED = 1_000_000
+"""So many steps are looked through within one transaction: about a second."""
+
 PAGES_AT_ONCE = 2_000
 """How many free pages one transaction gives back: 8 MB."""
 
@@ -38,7 +41,8 @@ PATIENCE_S = 10.0
 """How long readers are waited for who still look at a former state."""
 
 _AGES = f"""SELECT chain_id, max(max(steps.started_ns), coalesce(max(ended_ns), 0)) AS touched, count(*),
-        max(ended_ns IS NULL),
+        max(ended_ns IS NULL OR (parent_id IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM steps AS p WHERE p.chain_no = steps.chain_no AND p.step_id = steps.parent_id))),
         max(status IS (SELECT name_no FROM names WHERE name = 'error')
             {"".join(f" OR instr(attributes, '{chr(34)}{name}{chr(34)}:') > 0" for name in SAYS_WRONG)})
             OR EXISTS (SELECT 1 FROM marks WHERE marks.chain_id = chains.chain_id AND mark = 'found'),
@@ -67,6 +71,11 @@ _FORGET = (
     "DELETE FROM marks WHERE chain_id = (SELECT chain_id FROM chains WHERE chain_no = ?1)",
     "DELETE FROM chains WHERE chain_no = ?1",
 )
+
+_DROP_NAMES = """DELETE FROM names WHERE name_no NOT IN (
+    SELECT kind FROM steps UNION SELECT name FROM steps UNION SELECT status FROM steps
+    UNION SELECT agent FROM steps WHERE agent IS NOT NULL UNION SELECT kind FROM causes UNION SELECT grade FROM causes
+    UNION SELECT type FROM blobs WHERE type IS NOT NULL)"""
 
 _ROOTS = (
     "SELECT received FROM steps WHERE received IS NOT NULL",
@@ -173,6 +182,7 @@ class SQLiteUpkeep:
                     (file.list_of(chunk),),
                 )
             (told or _silent)("sweeping", min(start + BODIES_AT_ONCE, len(dead)), len(dead))
+        self._drop_names(most=MOST_SCANNED)
         return len(dead)
 
     def release(self, *, whole: bool = False) -> None:
@@ -180,6 +190,7 @@ class SQLiteUpkeep:
         if self._path is None:
             return
         if whole:
+            self._drop_names(most=None)
             with self._writing() as writer, file.told(self._path, "rewriting it"):
                 writer.connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 writer.connection.execute("VACUUM")
@@ -218,10 +229,11 @@ class SQLiteUpkeep:
                 "INSERT INTO erasures VALUES (NULL, ?, ?, ?, ?)",
                 (at_ns, row.encodable(what.reason), json.dumps(places), json.dumps(chain_ids)),
             )
-        if not dry_run and erased.places:
+        if not dry_run:
             self._forget_bodies()
             if what.chain_id is not None:
                 self.sweep(told)  # what only this run had
+            # Also where nothing was found: what was deleted before may still stand in the file's free space.
             self.release(whole=True)
         return erased
 
@@ -245,6 +257,17 @@ class SQLiteUpkeep:
                 if counts:
                     writer.connection.execute(COUNT_GENERATION)
                 yield writer.connection
+
+    def _drop_names(self, *, most: int | None) -> None:
+        """Delete the names that nothing has any more: a request's is often a name of its own.
+
+        Who writes waits for a look through all steps; so it is not done where there are more than `most`.
+        """
+        with self._reading() as reader, file.told(self._path, "counting its steps"):
+            (steps,) = reader.execute("SELECT count(*) FROM steps").fetchone()
+        if most is None or steps <= most:
+            with self._changing("dropping names", counts=True) as connection:
+                connection.execute(_DROP_NAMES)
 
     def _unmarked(self, last: int, told: Progress) -> list[int]:
         """Return the numbers up to `last` of the bodies that nothing live refers to."""
