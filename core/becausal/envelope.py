@@ -38,6 +38,8 @@ class Sent:
     parent_id: str | None
     started_ns: int
     payload: Payload
+    redaction: str | None = None
+    """What tells the key under which it was redacted from others; None: nothing in it was."""
 
     @classmethod
     def read(cls, context: object) -> Sent | None:
@@ -62,6 +64,7 @@ class Sent:
                     _number(context, "size"),
                     _text(context, "type"),
                 ),
+                redaction=_redaction(context),
             )
         except (ValueError, LookupError, TypeError) as flaw:
             why = f"it has no {flaw}" if isinstance(flaw, KeyError) else flaw
@@ -115,6 +118,8 @@ class Sent:
         step.span_context = self.handoff.span_context
         step.received = self.payload
         step.attributes = _attributes(self.sender, self.receiver)
+        if self.redaction is not None and _redaction_key() not in (None, self.redaction):
+            step.attributes[semconv.TRANSFER_KEYS] = True
         return step
 
 
@@ -154,6 +159,7 @@ def told(
         "belief": sent.belief,
         "size": sent.size,
         "type": sent.type_name,
+        **({} if (key := _redaction_key()) is None else {"redaction": key}),
         **carrier,
     }
 
@@ -190,6 +196,18 @@ def _number(context: Mapping[str, object], key: str) -> int:
     if not isinstance(value, int) or not 0 <= value < 1 << 62:
         raise ValueError(f"its {key!r} is no such number")
     return value
+
+
+def _redaction(context: Mapping[str, object]) -> str | None:
+    key = context.get("redaction")
+    return key if isinstance(key, str) and re.fullmatch("[0-9a-f]{8}", key) else None
+
+
+def _redaction_key() -> str | None:
+    from becausal.redaction import in_force  # here: `import becausal` need not wait for it
+
+    redactor = in_force()
+    return None if redactor is None else redactor.key_id
 
 
 def _digest(context: Mapping[str, object], key: str) -> str:

@@ -47,6 +47,11 @@ class Handoff:
         """The payload as it was when it was received; None if nobody did."""
         return self.step.produced
 
+    @property
+    def has_two_keys(self) -> bool:
+        """Whether its two ends redact under keys of their own, so that one secret has two markers."""
+        return self.step.attributes.get(semconv.TRANSFER_KEYS) is True
+
     @cached_property
     def delta(self) -> Delta:
         """What differs between the two, by path; empty where a body was not kept."""
@@ -59,7 +64,7 @@ class Handoff:
             return Delta(())
         if not sent.is_kept or not received.is_kept:
             return Delta(())
-        return delta(*alike(sent.value(), received.value()))
+        return delta(*alike(sent.value(), received.value(), two_keys=self.has_two_keys))
 
     @property
     def told(self) -> Delta:

@@ -78,6 +78,12 @@ REGISTRY: Final = (
         semconv.TRANSFER_INTENDED, "boolean", "whether the app declared what changed on the way", HANDOFF
     ),
     Registered(
+        semconv.TRANSFER_KEYS,
+        "boolean",
+        "whether the two ends redact under keys of their own, so that one secret has two markers",
+        "handoffs between installations",
+    ),
+    Registered(
         semconv.CONTRACT_ALLOWS, "string[]", "what the app's contract allows to change", "handoffs with one"
     ),
     Registered(

@@ -100,3 +100,31 @@ def test_a_replay_gives_the_marker_and_says_so(recording: Recording) -> None:
     console = Console(file=io.StringIO(), width=200)
     console.print(text(replay))
     assert "1 of these answers hold markers in place of secrets" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("there", "kinds"), [("another", []), ("one", ["handoff.mutated"])])
+def test_markers_of_two_installations_are_compared_by_their_kinds(
+    store: str, monkeypatch: pytest.MonkeyPatch, there: str, kinds: list[str]
+) -> None:
+    monkeypatch.setenv("BECAUSAL_REDACTION_KEY", "one")
+    becausal.instrument(store=store)
+    with becausal.chain("go"), becausal.agent("planner"):
+        envelope = becausal.handoff(
+            "planner", "writer", {"log in with": {"password": PASSWORD}, "by": "3 May"}
+        )
+    becausal.uninstrument()
+
+    monkeypatch.setenv("BECAUSAL_REDACTION_KEY", there)
+    becausal.instrument(store=store)
+    if there == "one":  # here a marker tells: it is another password
+        payload: Any = envelope["payload"]
+        payload["log in with"]["password"] = "Wint3r-Coming"
+    with becausal.receive("writer", envelope):
+        pass
+    run = becausal.last_run()
+    becausal.uninstrument()
+
+    (handoff,) = run.handoffs
+    assert handoff.has_two_keys == (there == "another")
+    assert (handoff.verdict == "same_meaning") == (there == "another")
+    assert [finding.kind for finding in run.findings if finding.kind.startswith("handoff.")] == kinds

@@ -83,7 +83,7 @@ def judged(handoff: Handoff, scene: Scene) -> list[Finding]:
     if max(sent.size, received.size) > LARGEST:
         return [_not_judged(handoff, f"{max(sent.size, received.size)} bytes")]
     budget = Budget()
-    given, got = alike(sent.value(), received.value())
+    given, got = alike(sent.value(), received.value(), two_keys=handoff.has_two_keys)
     found = list(_Judge(handoff, scene, budget).losses(given, got))
     findings = [_finding(loss, handoff, scene) for loss in found[:MOST_LOSSES]]
     if budget.is_spent:

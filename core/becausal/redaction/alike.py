@@ -20,11 +20,16 @@ MOST_MARKED = 64
 """Texts with markers that are led back to what they were; more of them are compared as they are."""
 
 
-def alike(first: Any, second: Any) -> tuple[Any, Any]:
+def alike(first: Any, second: Any, *, two_keys: bool = False) -> tuple[Any, Any]:
     """Return two decoded values, with every secret that is redacted in one of them redacted in the other as well.
 
     The same objects where there is nothing to do, which is nearly always.
+
+    Args:
+        two_keys: they were redacted under keys of two installations: of two markers only the kinds can be compared.
     """
+    if two_keys:
+        first, second = _unkeyed(first), _unkeyed(second)
     here, there = _texts(first), _texts(second)
     marked_here, marked_there = _marked(here - there), _marked(there - here)
     if marked_there:
@@ -76,6 +81,11 @@ def _replaced(value: Any, markers: dict[str, str]) -> Any:
     if kind is list or kind is tuple:
         return kind([_replaced(item, markers) for item in value])
     return value
+
+
+def _unkeyed(value: Any) -> Any:
+    found = {marker for text in _texts(value) for marker in _markers(text)}
+    return _replaced(value, {marker: f"{marker[:-9]}00000000]" for marker in found})
 
 
 def _texts(value: Any) -> set[str]:

@@ -59,6 +59,11 @@ class Finder:
         self._all = compiled("|".join(kind.pattern for kind in kinds), by_re2=by_re2) if kinds else None
         self._marking = Marking(folder)
 
+    @property
+    def key_id(self) -> str | None:
+        """What tells the key of the markers from others; None while no secret was met."""
+        return self._marking.key_id
+
     def text(self, text: str) -> str:
         """Return a text without secrets; the same object where there are none."""
         for own in self.own:

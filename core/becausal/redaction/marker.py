@@ -43,6 +43,13 @@ class Marking:
         return f"[redacted:{kind}:{hmac.new(self.key, said, hashlib.sha256).hexdigest()[:8]}]"
 
     @property
+    def key_id(self) -> str | None:
+        """What tells this key from others, and nothing of it; None while no secret was met."""
+        if self._key is None:
+            return None
+        return hmac.new(self._key, b"becausal: which key this is", hashlib.sha256).hexdigest()[:8]
+
+    @property
     def key(self) -> bytes:
         """The key, made if there is none yet."""
         if self._key is None:

@@ -96,6 +96,11 @@ class Redactor:
         """Grows when a secret was met that has to be looked for elsewhere as well."""
         return self._finder.known.version
 
+    @property
+    def key_id(self) -> str | None:
+        """What tells the key of the markers from others; None while no secret was met."""
+        return self._finder.key_id
+
     def forget_after_fork(self) -> None:
         """Begin anew, in a child of a fork."""
         self._finder.known.forget_after_fork()
