@@ -36,6 +36,8 @@ def test_a_store_that_others_may_open_is_told_with_the_command_that_closes_it(tm
     assert told.says == f"others may open {path} (mode 0644)"
     assert told.do == f"chmod 600 {path}"
     path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    (tmp_path / "redaction.key").touch(0o640)
+    assert any("redaction.key (mode 0640)" in line.says for line in lines(str(path)))
 
 
 def test_a_store_that_is_slow_to_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from becausal.doctor.check import Line, advice, trouble, well
+from becausal.redaction.marker import KEY_FILE
 
 if TYPE_CHECKING:
     from becausal.doctor.patient import Patient
@@ -70,11 +71,12 @@ def look_at_server(patient: Patient) -> Iterator[Line]:
 
 
 def look_at_modes(patient: Patient) -> Iterator[Line]:
-    """Say whether others on this machine may read the store's files."""
+    """Say whether others on this machine may read the store's files, or the key of its markers."""
     path = None if patient.info is None else patient.info.path
     if path is None or os.name != "posix":
         return
-    files = [file for file in (path, *(Path(f"{path}{end}") for end in ("-wal", "-shm"))) if file.exists()]
+    beside = (Path(f"{path}-wal"), Path(f"{path}-shm"), path.parent / KEY_FILE)
+    files = [file for file in (path, *beside) if file.exists()]
     ajar = [file for file in files if file.stat().st_mode & OPEN]
     for file in ajar:
         mode = stat.S_IMODE(file.stat().st_mode)
