@@ -26,7 +26,7 @@ from becausal.dialects import Overlay
 from becausal.fitting import fit_text, fitting, short
 from becausal.installed import installed_version
 from becausal.settings import content_on_spans
-from becausal.step import Attribute, Cause, OpenStep, StepKind
+from becausal.step import Attribute, Cause, EdgeKind, Grade, OpenStep, StepKind
 
 __all__ = ["MAX_LINKS", "Telemetry"]
 
@@ -132,7 +132,7 @@ class Telemetry:
 
     def _closing(self, step: OpenStep) -> dict[str, Attribute]:
         """Return what a span says of what its step has become; what is ours comes last."""
-        outcome = fitting(self._overlay.closing(step))
+        outcome = fitting(said) if (said := self._overlay.closing(step)) else {}
         if self.wants_content:
             outcome.update(_content(step))
             sides = (step.received, step.produced)
@@ -177,7 +177,7 @@ class Telemetry:
     def link(self, step: OpenStep, cause: Cause) -> None:
         """Link a step that has started to a cause that was found since."""
         if step.span is not None and cause.span_context is not None:
-            step.span.add_link(cause.span_context, _link_attributes(cause))
+            step.span.add_link(cause.span_context, _link_attributes(cause.kind, cause.grade))
 
     def close(self, step: OpenStep, error: BaseException | None = None) -> None:
         """End a step's span with what the step has become."""
@@ -254,12 +254,13 @@ def _content(step: OpenStep) -> dict[str, Attribute]:
 
 def _links(causes: Iterable[Cause]) -> list[Link]:
     links = [
-        Link(cause.span_context, _link_attributes(cause))
+        Link(cause.span_context, _link_attributes(cause.kind, cause.grade))
         for cause in causes
         if cause.span_context is not None
     ]
     return links[:MAX_LINKS]
 
 
-def _link_attributes(cause: Cause) -> dict[str, Attribute]:
-    return {semconv.LINK_TYPE: cause.kind, semconv.LINK_GRADE: cause.grade}
+@lru_cache(MOST_NAMES)
+def _link_attributes(kind: EdgeKind, grade: Grade) -> dict[str, Attribute]:
+    return {semconv.LINK_TYPE: kind, semconv.LINK_GRADE: grade}

@@ -36,7 +36,7 @@ from __future__ import annotations
 import threading
 from typing import Any, NamedTuple
 
-from ormsgpack import Ext, packb
+from ormsgpack import packb
 
 from becausal.canonical.decoded import Cycle, Missing, Opaque, Record, decode, part_digests
 from becausal.canonical.leaves import name_of
@@ -157,7 +157,7 @@ def _print(value: object) -> Any:
     if reader.fields is None:
         raise TypeError
     extra = None if reader.extra is None else reader.extra(value)
-    return [Ext(Code.TYPE, reader.name.encode()), reader.fields(value), extra]
+    return [reader.mark, reader.fields(value), extra]
 
 
 def digest_text(digest: bytes) -> str:
