@@ -23,8 +23,8 @@ from typing import Any
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from starlette.testclient import TestClient
-from tests import fuzz
 from tests.core.spans import recorded
+from tests.fuzz.strangers import READERS
 
 from becausal.errors import StoreError
 from becausal.foreign import Span, of_spans
@@ -399,6 +399,6 @@ def test_who_sends_half_a_request_keeps_nobody_else_waiting_and_not_the_server_f
 # Strangers' bytes: a small part of `python -m tests.fuzz`
 
 
-@pytest.mark.parametrize("reader", fuzz.READERS)
+@pytest.mark.parametrize("reader", READERS)
 def test_nothing_that_a_stranger_sends_does_harm(reader: str) -> None:
-    assert fuzz.READERS[reader](150, 8) == []
+    assert READERS[reader](150, 8) == []
