@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import random
 import sys
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.core.builders import Draft, Record, message
 
 from becausal.cli import main
 from becausal.drift import Drift
 from becausal.drift.meaning import by_words, terms
+from becausal.drift.pairing import is_slip, may_slip
 from becausal.errors import BecausalError
-from becausal.facts import facts
+from becausal.facts import changed, facts
 from becausal.run import Run
 
 REQUEST = (
@@ -462,3 +466,30 @@ AT_ONCE = "find the best train and compare the refund rules of any railway"
 )
 def test_an_answer_a_paraphrase_a_wrapper_and_a_synonym_are_no_drift(said: list[str]) -> None:
     assert findings_of(row(*said, request=GOAL)) == []
+
+
+FORMS = ("{} kg", "${}.50", "order AB{}", "{} EUR", "{} %", "at most {} EUR", "number {}")
+
+
+def slipped(dice: random.Random, text: str) -> str:
+    at, digit = dice.randrange(len(text)), str(dice.randrange(10))
+    return dice.choice(
+        (text[:at] + text[at + 1 :], text[:at] + digit + text[at + 1 :], f"{text}0", text[::-1])
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 9_999_999), st.sampled_from(FORMS)), min_size=1, max_size=6),
+    st.integers(0, 1_000_000),
+)
+def test_no_turn_is_passed_over_that_miscopied_something(rows: list[tuple[int, str]], seed: int) -> None:
+    dice = random.Random(seed)
+    heard = [fact for number, form in rows for fact in facts(f"Crates weigh {form.format(number)}.")]
+    said = [
+        fact
+        for number, form in rows
+        for fact in facts(f"Crates weigh {form.format(slipped(dice, str(number)) or '7')}.")
+    ]
+    slips = [pair for pair in changed(heard, said) if is_slip(*pair)]
+    assert may_slip(heard, said) or not slips

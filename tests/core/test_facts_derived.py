@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from becausal.facts import Fact
+from becausal.facts import Fact, facts
 from becausal.facts import derived as deriving
 from becausal.facts.derived import Given
 
@@ -64,3 +64,18 @@ def test_of_sixty_figures_few_ways_are_compared(monkeypatch: pytest.MonkeyPatch)
     given_figures.derivation(fact(Decimal(987_654_321_012), "money"))
 
     assert len(compared) < 100  # of 25,000
+
+
+def test_that_a_figure_follows_is_told_at_once_beside_many_and_as_always_beside_few() -> None:
+    for count in (3, 20, 29, 30, 31, 32, 60, 90):
+        given = facts("\n".join(f"crate {number} weighs {number * 37 + 11} kg" for number in range(count)))
+        for asked in facts(
+            "It comes to 412 kg, 98765432101 kg, 17 EUR, 3.5 %, on 3 May 2026, at most 90 kg."
+        ):
+            assert Given(given).leads_to(asked) == (Given(given).derivation(asked) is not None), (
+                count,
+                asked,
+            )
+    many = Given(given)
+    assert many.leads_to(facts("It comes to 412 kg.")[0])
+    assert "_simple" not in vars(many)

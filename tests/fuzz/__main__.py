@@ -86,7 +86,8 @@ def guided(target: str, seconds: int, seed: int) -> int:
             (Path(folder) / str(number)).write_bytes(data)
         options = (
             f"-max_total_time={seconds}", f"-seed={seed}", f"-max_len={LARGEST}", f"-timeout={SLOWEST_S}",
-            "-rss_limit_mb=4096", "-len_control=0", "-print_final_stats=1", "-verbosity=1", f"-artifact_prefix={folder}/wrong-",
+            "-rss_limit_mb=4096", "-len_control=0", "-print_final_stats=1", "-verbosity=1",
+            f"-artifact_prefix={folder}/wrong-",
         )  # fmt: skip
         command = [sys.executable, "-m", "tests.fuzz.guided", target, folder, *options]
         ended = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)

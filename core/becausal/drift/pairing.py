@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import Any, Final
 
 from becausal.drift.turns import Stated
 from becausal.facts import Fact, added, changed, missing
-from becausal.facts.compare import comparable
+from becausal.facts.compare import comparable, likeness
 from becausal.facts.fact import Key
 
-__all__ = ["exchanged", "is_slip"]
+__all__ = ["exchanged", "is_slip", "may_slip"]
 
 MOST_ALIGNED: Final = 300
 """Facts of one side beyond which their order is not looked at."""
@@ -33,7 +34,15 @@ LONGEST_STEM: Final = 7
 MEASURES: Final = frozenset(("unit", "units", "dollar", "dollars", "usd", "eur", "euro", "euros", "percent"))
 """Words beside a figure that say what it counts, and not which figure it is."""
 
+LONGEST_MARKED: Final = 40
+"""Digits of a figure of which it is known beforehand which others may be it, miscopied."""
+MOST_MARKED: Final = 4_096
+
+IN_LETTERS: Final = frozenset(("id", "url", "email"))
+COUNTED: Final = frozenset(("money", "quantity", "percent", "duration"))
 WORDS: Final = frozenset(("rule", "quote", "name", "term", "code", "url", "email"))
+
+_NO_DIGIT: Final = re.compile(r"\D")
 
 
 def exchanged(
@@ -141,13 +150,13 @@ def _plain(fact: Fact) -> tuple[object, ...]:
 def is_slip(before: Fact, after: Fact) -> bool:
     """Return whether one fact is another one miscopied."""
     mine, its = before.text.casefold(), after.text.casefold()
-    if before.kind == after.kind and before.kind in ("id", "url", "email"):
+    if before.kind == after.kind and before.kind in IN_LETTERS:
         return _edits(mine, its) <= MOST_EDITS and len(mine) > 2
-    digits, others = re.sub(r"\D", "", mine), re.sub(r"\D", "", its)
+    digits, others = _digits(mine), _digits(its)
     if not digits or not others or before.kind in WORDS:
         return False
     if digits == others:  # the same figure, of something else
-        return before.key != after.key and before.kind in ("money", "quantity", "percent", "duration")
+        return before.key != after.key and before.kind in COUNTED
     if len(digits) < FEWEST_DIGITS:
         return False
     return (
@@ -155,6 +164,66 @@ def is_slip(before: Fact, after: Fact) -> bool:
         or sorted(digits) == sorted(others)
         or _edits(digits, others) == 1
     )
+
+
+def may_slip(heard: Sequence[Fact], said: Sequence[Fact]) -> bool:
+    """Return whether anything that was said may be paired by `changed` with what was heard, as `is_slip` of it.
+
+    A long conversation's turn heard all that was said in it, so this costs little for each fact that was heard.
+    """
+    known = {fact.key for fact in heard}
+    by_mark: dict[str, list[Fact]] = {}
+    for fact in said:
+        for mark in _marks_said(fact):
+            by_mark.setdefault(mark, []).append(fact)
+    repeated = {fact.key for fact in said}
+    return any(
+        # A limit may lose its words and leave an amount that was there before.
+        (other.key not in known or fact.kind == "limit")
+        and is_slip(fact, other)
+        and likeness(fact, other) > 0
+        for fact in heard
+        if fact.key not in repeated
+        for mark in by_mark.keys() & _marks_heard(fact)
+        for other in by_mark[mark]
+    )
+
+
+def _marks_heard(fact: Fact) -> frozenset[str]:
+    """Return what each fact that a fact may be miscopied into has one of among its marks."""
+    if len(_digits(fact.text)) >= FEWEST_DIGITS:
+        return _marks_said(fact)
+    counts = fact.kind in COUNTED
+    return frozenset((f"is {_digits(fact.text)}",)) if counts else _marks_said(fact) & IN_LETTERS
+
+
+def _marks_said(fact: Fact) -> frozenset[str]:
+    is_short = fact.kind in IN_LETTERS and len(_digits(fact.text)) <= FEWEST_DIGITS
+    return _marks(fact.text) | {fact.kind} if is_short else _marks(fact.text)
+
+
+@lru_cache(maxsize=MOST_MARKED)
+def _marks(text: str) -> frozenset[str]:
+    """Return what a text has in common with each one that is a slip away."""
+    digits = _digits(text)
+    if not digits:
+        return frozenset()
+    marks = {
+        f"is {digits}",
+        f"full {digits.rstrip('0')}",
+        *(("long",) if len(digits) >= LONGEST_MARKED else ()),
+    }
+    if FEWEST_DIGITS - 1 <= len(digits) <= LONGEST_MARKED:
+        # What is one edit away is the same once each has lost the digit that differs.
+        marks.add(digits)
+        marks.add(f"sorted {''.join(sorted(digits))}")
+        if len(digits) >= FEWEST_DIGITS:
+            marks |= {digits[:at] + digits[at + 1 :] for at in range(len(digits))}
+    return frozenset(marks)
+
+
+def _digits(text: str) -> str:
+    return _NO_DIGIT.sub("", text.casefold())
 
 
 def _edits(one: str, other: str) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from becausal.facts.fact import Fact, Key
 from becausal.facts.kept import MOST_SIDES, kept
 
-__all__ = ["WEAK", "added", "changed", "comparable", "hedges_lost", "missing"]
+__all__ = ["WEAK", "added", "changed", "comparable", "hedges_lost", "likeness", "missing"]
 
 WEAK: Final = frozenset(["name", "quote", "term", "id", "version", "code"])
 """Kinds that may stand in a text without being seen there as such: a name at the head of a sentence."""
@@ -142,8 +142,9 @@ def missing(
     share = Decimal(str(tolerance))
     gone: dict[Key, Fact] = {}
     for fact in before:
-        if fact.key not in gone and not there.has(fact, share):
-            gone[fact.key] = fact
+        key = fact.key
+        if key not in there.keys and key not in gone and not there.has(fact, share):
+            gone[key] = fact
     return tuple(gone.values())
 
 
@@ -183,7 +184,7 @@ def changed(
         best, score = None, 0.0
         for other in _candidates(fact, by_word):
             fits = other.key in fresh or (fact.kind == "limit" and other.value == fact.value[2])  # type: ignore[index]
-            if other.key not in taken and fits and (found := _likeness(fact, other)) > score:
+            if other.key not in taken and fits and (found := likeness(fact, other)) > score:
                 best, score = other, found
         if best is not None:
             taken.add(best.key)
@@ -210,7 +211,7 @@ def _candidates(fact: Fact, by_word: dict[object, list[Fact]]) -> list[Fact]:
     return list(found.values())
 
 
-def _likeness(fact: Fact, other: Fact) -> float:
+def likeness(fact: Fact, other: Fact) -> float:
     """Return how sure it is that one fact stands in the place of the other, 0 if it does not."""
     kinds = {comparable(fact), comparable(other)}
     if len(kinds) > 1:

@@ -86,7 +86,25 @@ class Given:
             return None
         return self._figure(fact, size)
 
+    def leads_to(self, fact: Fact) -> bool:
+        """Return whether `derivation` knows a way; where there are so many figures that it always does, at once."""
+        if fact.kind in FIGURES and figure_of(fact) is not None and self._has_many:
+            return True
+        return self.derivation(fact) is not None
+
     # Inside
+
+    @cached_property
+    def _has_many(self) -> bool:
+        """Whether there are more figures than `MOST`; no more of them are looked at than it takes to know."""
+        found: set[tuple[str, Decimal]] = set()
+        for fact in self.facts:
+            size = figure_of(fact)
+            if size is not None and size.is_finite():
+                found.add((family(fact), size))
+                if len(found) > MOST:
+                    return True
+        return False
 
     def _of_limit(self, fact: Fact) -> Derivation | None:
         value: Any = fact.value

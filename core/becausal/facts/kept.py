@@ -32,6 +32,9 @@ class Kept:
     placed: dict[tuple[object, ...], list[Fact]] = field(default_factory=dict)
     """By text, its place in the data and what stands beside it."""
     room_placed: int = MOST_PLACED
+    normal: dict[str, str] = field(default_factory=dict)
+    """By text, its normal form, where somebody compares texts in one."""
+    room_normal: int = MOST_KEPT
     sides: dict[tuple[int, str], tuple[tuple[Fact, ...], Any]] = field(default_factory=dict)
     """By the identity of facts and the text that they come from: those, and what looks them up."""
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from becausal.drift.pairing import exchanged, is_slip
+from becausal.drift.pairing import exchanged, is_slip, may_slip
 from becausal.drift.request import is_pinned, wording
 from becausal.drift.turns import Stated, Turn, Turns
 from becausal.facts import Fact, changed, missing
@@ -102,7 +102,7 @@ class _Judge:
 
     def slips(self, turn: Turn) -> Iterator[tuple[Fact, Fact]]:
         """Yield what a turn miscopied of anything that it was told."""
-        if turn.step.id in self.waited:
+        if turn.step.id in self.waited or not may_slip(turn.heard[0], turn.said[0]):
             return
         for before, after in changed(turn.heard[0], turn.said[0], text=turn.said[1]):
             is_new = before.key not in self.told and after.key not in self.told

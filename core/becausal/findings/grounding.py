@@ -55,14 +55,15 @@ def _from_nowhere(scene: Scene, step: Step) -> list[tuple[Fact, bool]]:
     has_material = any(fact.kind in MATERIAL and not _is_small(fact) for fact in given)
     known = Given(given)
     new = missing(scene.stated(step.produced)[0], given, text=given_text)
+    words = given_text.casefold() if new else ""
     return [
         (fact, has_material)
         for fact in new
         if fact.kind in JUDGED
         and not ("tool_calls" in fact.path and fact.path[-1] == "id")  # a call's own number is no statement
         and not _is_small(fact)
-        and not _is_part(fact, given_text)
-        and known.derivation(fact) is None
+        and not _is_part(fact, words)
+        and not known.leads_to(fact)
     ]
 
 
@@ -90,9 +91,9 @@ def _is_small(fact: Fact) -> bool:
     return fact.kind == "number" and abs(value) < SMALLEST
 
 
-def _is_part(fact: Fact, given: str) -> bool:
-    """Return whether a fact's words stand in what was given, as part of something longer."""
-    return len(fact.text) >= SHORTEST_PART and fact.text.casefold() in given.casefold()
+def _is_part(fact: Fact, words: str) -> bool:
+    """Return whether a fact's words stand in those of what was given, as part of something longer."""
+    return len(fact.text) >= SHORTEST_PART and fact.text.casefold() in words
 
 
 SHORTEST_PART: Final = 4

@@ -13,6 +13,7 @@ from typing import Final
 from becausal import facts as stating
 from becausal.facts import Fact
 from becausal.facts.compare import WEAK, comparable
+from becausal.facts.kept import kept
 from becausal.facts.language import language
 from becausal.findings.loss import Loss, LossKind
 
@@ -42,7 +43,15 @@ At = tuple[object, ...]
 
 def normal(text: str) -> str:
     """Return a text without what carries no meaning: blanks, marks of emphasis, bullets."""
-    return _BLANKS.sub(" ", _MARKS.sub("", text)).strip()
+    known = kept()
+    found = None if known is None else known.normal.get(text)
+    if found is None:
+        found = _BLANKS.sub(" ", _MARKS.sub("", text)).strip()
+        # A message of a conversation is sent with each turn after it.
+        if known is not None and known.room_normal > 0:
+            known.room_normal -= len(text)
+            known.normal[text] = found
+    return found
 
 
 def text_losses(
