@@ -144,6 +144,29 @@ def test_what_stands_in_the_place_of_a_deleted_store_is_left_alone(store: str, p
 
 
 @posix
+def test_a_backup_put_in_the_place_of_a_store_in_use_is_not_damaged_by_what_it_replaced(
+    store: str, path: Path, tmp_path: Path
+) -> None:
+    opened = open_store(store)
+    opened.write(run_of(1).made)
+    opened.close()
+    backup = tmp_path / "backup.db"
+    backup.write_bytes(path.read_bytes())
+    opened = open_store(store)
+    for number in range(2, 40):
+        opened.write(run_of(number, random.Random(number).randbytes(5_000)).made)
+    os.replace(backup, path)
+
+    opened.write(run_of(50).made)
+
+    assert sorted(info.started_ns // 10**9 for info in opened.chains()) == [1, 50]
+    opened.close()
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+@posix
 def test_two_processes_lose_nothing_to_each_other_when_their_store_is_deleted(store: str, path: Path) -> None:
     """Each makes the file anew when it next writes; the second finds that of the first."""
     first, second = open_store(store), open_store(store)
