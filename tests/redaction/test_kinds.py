@@ -148,6 +148,14 @@ def test_digits_in_front_of_a_secret_that_begins_with_digits_hide_nothing() -> N
     assert token.encode() not in encode([f"1234567890123 {token}"], redactor).body
 
 
+def test_a_long_value_under_a_secret_s_name_is_redacted_whole() -> None:
+    value = {"client_secret": "so many words " * 60, "notes": "so many others " * 60}
+    encoded = encode(value, Redactor())
+
+    assert b"many words" not in b"".join([encoded.body, *(body for _, body in encoded.parts)])
+    assert b"many others" in b"".join(body for _, body in encoded.parts)
+
+
 def test_an_account_is_redacted_only_where_that_was_asked_for() -> None:
     account = "DE89 3704 0044 0532 0130 00"
 

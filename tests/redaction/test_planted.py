@@ -73,6 +73,9 @@ def shown(store: str, folder: Path) -> Iterator[tuple[str, bytes]]:
         yield "cassette", cassette
         yield from (("cassette", body) for body in inflated(cassette))
         for step in run.steps:
+            for side in (step.received, step.produced):
+                if side is not None and side.is_kept and isinstance(pieces := side.value(), list):
+                    yield "pieces", "".join(map(str, pieces)).encode()
             sides = [side.text() for side in (step.received, step.produced) if side is not None]
             yield "steps", "\n".join([repr(step), str(step.attributes), str(step.choices), *sides]).encode()
     yield "becausal runs", said_by("runs", "--json", "--store", store)

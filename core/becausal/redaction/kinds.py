@@ -119,7 +119,7 @@ def _password(_: bytes, found: bytes) -> tuple[int, int] | None:
 
 
 KINDS: Final = (
-    Kind("private_key", r"(?P<private_key>-----BEGIN [A-Z0-9 ]{0,20}PRIVATE KEY(?: BLOCK)?-----(?:[A-Za-z0-9+/=\s\\:,.%]|-[^-])+(?:-----END [A-Z0-9 ]{0,20}PRIVATE KEY(?: BLOCK)?-----)?)", "RFC 7468, RFC 4880 section 6.2"),
+    Kind("private_key", r"(?P<private_key>-----BEGIN [A-Z0-9 ]{0,20}PRIVATE KEY(?: BLOCK)?-----(?:[A-Za-z0-9+/=\t\n\f\r \\:,.%]|-[^-])+(?:-----END [A-Z0-9 ]{0,20}PRIVATE KEY(?: BLOCK)?-----)?)", "RFC 7468, RFC 4880 section 6.2"),
     Kind("aws_key", r"\b(?P<aws_key>(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16})\b", "IAM user guide, 'Unique identifiers'"),
     Kind("anthropic_key", r"\b(?P<anthropic_key>sk-ant-[A-Za-z0-9_-]{20,})", "keys of console.anthropic.com"),
     Kind("openai_key", r"\b(?P<openai_key>sk-[A-Za-z0-9_-]{20,})", "keys of platform.openai.com: sk-, sk-proj-, sk-svcacct-, sk-admin-; others took the form over", _mixed),
@@ -138,10 +138,10 @@ KINDS: Final = (
     Kind("jwt", r"\b(?P<jwt>eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)", "RFC 7519, RFC 7515 section 3"),
     Kind("bearer", r"(?i:\bbearer)[ \t]{1,4}(?P<bearer>[A-Za-z0-9._~+/-]{8,}=*)", "RFC 6750 section 2.1", _mixed, remembered=True),
     Kind("basic_auth", r"(?i:\bbasic)[ \t]{1,4}(?P<basic_auth>[A-Za-z0-9+/]{8,}=*)", "RFC 7617", _basic, remembered=True),
-    Kind("url_password", r"(?:://|(?i:(?::|%3a)%2f%2f))[^\s/:@\"'<>]{0,100}?(?::|%3[aA])(?P<url_password>[^\s/@\"'<>]{1,200}?)(?:@|%40)", "RFC 3986 section 3.2.1", _password, lambda _: "password", remembered=True, telling=r"(?:://|%2[fF]%2[fF])[^\s/:@\"'<>]{0,100}(?::|%3[aA])[^\s/@\"'<>]{1,200}(?:@|%40)"),
+    Kind("url_password", r"(?:://|(?i:(?::|%3a)%2f%2f))[^\t\n\f\r /:@\"'<>]{0,100}?(?::|%3[aA])(?P<url_password>[^\t\n\f\r /@\"'<>]{1,200}?)(?:@|%40)", "RFC 3986 section 3.2.1", _password, lambda _: "password", remembered=True, telling=r"(?:://|%2[fF]%2[fF])[^\t\n\f\r /:@\"'<>]{0,100}(?::|%3[aA])[^\t\n\f\r /@\"'<>]{1,200}(?:@|%40)"),
     Kind("quoted", rf"(?i:{WORDS})\\{{0,4}}[\"'][ \t]{{0,3}}[:=]>?[ \t]{{0,3}}[bur]?\\{{0,4}}[\"'](?P<quoted>[^\"'\\\n]{{1,256}})", "names of `becausal.redaction.keys`, quoted", _given, kind_given, remembered=True),
-    Kind("assigned", rf"(?i:{WORDS})[ \t]{{0,2}}[:=][ \t]{{0,2}}(?:[bur]?[\"'])?(?P<assigned>[^\s\"'\\,;&<>(){{}}\[\]|]{{4,512}})", "names of `becausal.redaction.keys`", _given, kind_given, remembered=True),
-    Kind("told", r"(?i:\b(?:password|passphrase|passcode|api[ -]key|secret key|access token)[ ]{1,3}(?:is|was|are|will be)[ :]{1,3})[\"'`]?(?P<told>[^\s\"'`]{4,200})", "sentences", _told, lambda _: "password", remembered=True),
+    Kind("assigned", rf"(?i:{WORDS})[ \t]{{0,2}}[:=][ \t]{{0,2}}(?:[bur]?[\"'])?(?P<assigned>[^\t\n\f\r \"'\\,;&<>(){{}}\[\]|]{{4,512}})", "names of `becausal.redaction.keys`", _given, kind_given, remembered=True),
+    Kind("told", r"(?i:\b(?:password|passphrase|passcode|api[ -]key|secret key|access token)[ ]{1,3}(?:is|was|are|will be)[ :]{1,3})[\"'`]?(?P<told>[^\t\n\f\r \"'`]{4,200})", "sentences", _told, lambda _: "password", remembered=True),
     Kind("card", rf"\b(?P<card>{RUN})\b", "`becausal.redaction.cards`", _card),
 )  # fmt: skip
 """In the order in which they are tried at one place of a text."""
