@@ -333,6 +333,17 @@ def test_chains_come_newest_first_with_their_counts(store: Store) -> None:
     assert (old.chain_id, old.name, old.agents) == ("old", "solo", ())
 
 
+def test_a_chain_has_the_name_of_its_root_though_that_comes_last_and_its_clock_is_behind(
+    store: Store,
+) -> None:
+    store.write([step(2, parent=1, seq=5, name="within")])
+    assert [info.name for info in store.chains()] == ["within"]
+
+    store.write([step(1, seq=10, name="root")])
+
+    assert [info.name for info in store.chains()] == ["root"]
+
+
 def test_a_chain_is_as_old_as_its_earliest_step_whenever_that_is_written(store: Store) -> None:
     store.write([step(1, chain="late root", seq=20)])
     store.write([step(2, chain="between", seq=15)])

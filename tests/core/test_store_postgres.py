@@ -306,6 +306,24 @@ def test_two_that_make_the_tables_at_once_make_them_once(opened: Callable[..., S
     assert len(stores[3].load("c1")) == 1
 
 
+def test_who_makes_the_tables_waits_for_another_who_does(
+    postgres_url: str, opened: Callable[..., Store], owner: psycopg.Connection
+) -> None:
+    number = schema.lock_number(connecting.Place(postgres_url)) - 1
+    owner.execute("SELECT pg_advisory_lock(%s)", (number,))
+    making = threading.Thread(target=opened)
+    making.start()
+    waits = False
+    while making.is_alive() and not waits:
+        query = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        waits = owner.execute(query).fetchone() is not None
+
+    assert waits
+    owner.execute("SELECT pg_advisory_unlock(%s)", (number,))
+    making.join()
+    assert opened().describe().format == schema.FORMAT
+
+
 def test_migrations_run_once_in_their_order_and_keep_what_is_there(
     opened: Callable[..., Store], owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
