@@ -401,14 +401,13 @@ def test_an_app_lets_old_runs_go_on_a_thread_of_its_own_and_one_process_at_a_tim
     record.did("tool", "t", 1, 2)
     record.made[0].chain_id = "new"
     writer.put(record.made[0])
-    assert writer.flush(5)
+    assert writer.close(30)
     retaining.wait(30)
 
     assert left(opened) == ["new"]
     assert set(threads) == {"becausal-writer"}
     assert not tended(opened).take_turn(3600 * 10**9)  # taken, by whatever process
     assert tended(opened).take_turn(0)
-    writer.close(5)
     opened.close()
 
 
@@ -416,11 +415,10 @@ def test_what_was_touched_within_the_hour_is_left_alone_by_an_app(store: str) ->
     becausal.instrument(store=store, retention="last 0")
     with becausal.chain("new", id="new"):
         pass
-    assert becausal.flush()
+    becausal.uninstrument()
     for thread in threading.enumerate():
         if thread.name == "becausal-retention":
             thread.join(30)
-    becausal.uninstrument()
 
     opened = open_store(store)
     assert left(opened) == ["new"]
