@@ -3,6 +3,7 @@
     python -m benchmarks.store --steps 100000 1000000
     python -m benchmarks.store --steps 10000000 --bytes 300 --folder /var/tmp     # 10 million, small payloads
     python -m benchmarks.store --steps 100000 --store postgresql://user:word@host/database
+    python -m benchmarks.store --steps 100000 --store postgres      # a server made for it; no fsync
 
 Each size has a store of its own (a file, a schema), made for it and removed again, and processes of its own for writing
 and for reading.
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ from becausal.store.upkeep import upkeep_of
 __all__ = ["Found", "measured"]
 
 STEPS = [100_000]
-APPENDS, KEYS = 2_000, 50
+APPENDS, KEYS = 1_000, 25
 
 FIGURES = {
     "seal": ("sealing the payloads of a step", "µs", None),
@@ -223,7 +224,7 @@ def read(url: str, steps: int, mean_bytes: int, aside: Path) -> dict[str, float]
 
 
 def memory(store: Store) -> dict[str, float]:
-    """Append to a memory of 50 keys, and read from it as it stood."""
+    """Append to a memory of 25 keys, and read from it as it stood."""
     contents = [f"a note of some words, the {number}th of them" for number in range(APPENDS)]
 
     def append(number: int) -> None:
@@ -281,7 +282,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
     parser.add_argument(
-        "--store", help="a database of PostgreSQL where schemas may be made; default: an SQLite file"
+        "--store",
+        help="a database of PostgreSQL, by its URL; `postgres`: a server made for it; default: an SQLite file",
     )
     parser.add_argument("--bytes", type=int, default=3_600, help="mean size of a payload (default: 3600)")
     parser.add_argument("--folder", type=Path, help="where the files are made")
@@ -294,8 +296,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(child(options.child_store, options.steps[0], options.bytes, options.aside)))
         return 0
     from benchmarks.tables import aligned
+    from tests.postgres import serving
 
-    found = measured(options.steps, url=options.store, mean_bytes=options.bytes, folder=options.folder)
+    with ExitStack() as stack:
+        url = options.store
+        if url == "postgres":
+            url = stack.enter_context(serving()).url()
+        found = measured(options.steps, url=url, mean_bytes=options.bytes, folder=options.folder)
     for title, table in found.tables():
         print(f"{title}\n{aligned(table)}")
     return 0
