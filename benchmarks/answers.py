@@ -213,8 +213,8 @@ def _message(kind: str, content: str) -> dict[str, object]:
     return {"type": kind, "content": content, "id": f"run--{abs(hash(content)):016x}", "name": None}
 
 
-def answered(url: str, *, findings: bool) -> dict[str, float]:
-    """Load the run and answer; return CPU seconds for each, and the peak memory in MiB."""
+def answered(url: str, *, findings: bool, last: int | None = None) -> dict[str, float]:
+    """Load the run, or the last steps of it, and answer; return CPU seconds for each, and the peak memory in MiB."""
     took: dict[str, float] = {}
     before = peak_mib()
 
@@ -225,8 +225,8 @@ def answered(url: str, *, findings: bool) -> dict[str, float]:
         return found
 
     runs = becausal.open(url)
-    run = runs.last()
-    timed("load", lambda: runs.get(run.chain_id))
+    run = runs.last(last=last)
+    timed("load", lambda: runs.get(run.chain_id, last=last))
     timed("edges", lambda: run.edges)
     blamed = timed("blame", run.blame)
     timed("why", run.why)
@@ -238,7 +238,9 @@ def answered(url: str, *, findings: bool) -> dict[str, float]:
     return took
 
 
-def measured(shape: str, steps: int, folder: Path, *, findings: bool) -> dict[str, float]:
+def measured(
+    shape: str, steps: int, folder: Path, *, findings: bool, last: int | None = None
+) -> dict[str, float]:
     """Write a run of a shape and return what answering costs, in a process of its own."""
     url = f"sqlite:///{folder}/{shape}-{steps}.db"
     store = open_store(url)
@@ -246,7 +248,8 @@ def measured(shape: str, steps: int, folder: Path, *, findings: bool) -> dict[st
     SHAPES[shape](writer, steps)
     writer.flush()
     store.close()
-    return in_own_process("benchmarks.answers", "--answer", url, *(["--findings"] if findings else []))
+    part = [] if last is None else ["--last", str(last)]
+    return in_own_process("benchmarks.answers", "--answer", url, *(["--findings"] if findings else []), *part)
 
 
 def main() -> None:
@@ -257,14 +260,18 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=[100, 1_000, 10_000])
     parser.add_argument("--shapes", nargs="+", choices=sorted(SHAPES), default=list(SHAPES))
     parser.add_argument("--findings", action="store_true", help="the findings, too")
+    parser.add_argument("--last", type=int, metavar="N", help="load the last N steps, in place of all")
     parser.add_argument("--answer", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.answer:
-        print(json.dumps(answered(given.answer, findings=given.findings)))
+        print(json.dumps(answered(given.answer, findings=given.findings, last=given.last)))
         return
     for shape in given.shapes:
         with tempfile.TemporaryDirectory() as folder:
-            rows = [measured(shape, steps, Path(folder), findings=given.findings) for steps in given.steps]
+            rows = [
+                measured(shape, steps, Path(folder), findings=given.findings, last=given.last)
+                for steps in given.steps
+            ]
         print(f"\n{shape}")
         print("".join(f"{name:>10}" for name in rows[0]))
         for row in rows:
