@@ -15,6 +15,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 
+from becausal.guard import note_failure
 from becausal.step import OpenStep, StepRef
 
 __all__ = ["Scope", "current", "span_parent", "stand_in", "step_of", "succeed", "with_step"]
@@ -50,14 +51,22 @@ class Scope:
     def __init__(self, context: Context) -> None:
         self._mine = context
 
+    # What runs inside is the app's, so neither end may fail: where OpenTelemetry's context does, nothing is changed.
+
     def __enter__(self) -> None:
-        self._former = otel_context.get_current()
-        otel_context.attach(self._mine)
+        try:
+            self._former = otel_context.get_current()
+            otel_context.attach(self._mine)
+        except Exception as failure:
+            note_failure("becausal.context.Scope.__enter__", failure)
 
     def __exit__(self, *_: object) -> None:
-        now = otel_context.get_current()
-        if now is self._mine or _is_heir(now, self._mine):
-            otel_context.attach(self._former)
+        try:
+            now = otel_context.get_current()
+            if now is self._mine or _is_heir(now, self._mine):
+                otel_context.attach(self._former)
+        except Exception as failure:
+            note_failure("becausal.context.Scope.__exit__", failure)
 
 
 class _Heir:

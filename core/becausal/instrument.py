@@ -16,6 +16,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -78,10 +79,11 @@ class _Active:
 
     def close(self) -> None:
         """Judge what has ended, write what is on its way, and stop."""
-        if self.watch is not None:
-            guarded(self.watch.wait)(EXIT_DEADLINE_S)
-            atexit.unregister(self.watch.wait)
-        self.recorder.close(EXIT_DEADLINE_S)
+        with ExitStack() as leaving:
+            leaving.callback(guarded(self.recorder.close), EXIT_DEADLINE_S)
+            if self.watch is not None:
+                leaving.callback(atexit.unregister, self.watch.wait)
+                leaving.callback(guarded(self.watch.wait), EXIT_DEADLINE_S)
 
 
 _active: _Active | None = None
@@ -181,19 +183,21 @@ def listen(
 
 def uninstrument() -> None:
     """Take every hook out and close the store; everything is as it was before."""
-    global _active
-    with _lock:
+    with _lock, ExitStack() as leaving:  # last in, first out; one that fails or is interrupted stops no other
         if _active is None:
             return
-        from becausal.redaction import stop
+        leaving.callback(_forget)
+        leaving.callback(guarded(_active.close))
+        for hooks in _active.hooks.values():
+            leaving.callback(guarded(hooks.undo))
 
-        try:
-            for hooks in reversed(_active.hooks.values()):
-                guarded(hooks.undo)()
-            guarded(_active.close)()
-        finally:
-            _active = None
-            stop()
+
+def _forget() -> None:
+    global _active
+    from becausal.redaction import stop
+
+    _active = None
+    stop()
 
 
 def flush(timeout: float = 5.0) -> bool:

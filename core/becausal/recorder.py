@@ -152,7 +152,9 @@ class Recorder(Keeping):
 
         if self.replaying is not None:
             function = self.replaying.stream(seen, function)
-        return SyncStream(function(*args, **kwargs), StreamTelling(self, seen, args, kwargs))
+        generator = function(*args, **kwargs)
+        stands_in = self._stood_for(SyncStream, generator, seen, args, kwargs)
+        return generator if stands_in is None else stands_in
 
     def astream(
         self,
@@ -169,7 +171,9 @@ class Recorder(Keeping):
 
         if self.replaying is not None:
             function = self.replaying.astream(seen, function)
-        return AsyncStream(function(*args, **kwargs), StreamTelling(self, seen, args, kwargs))
+        generator = function(*args, **kwargs)
+        stands_in = self._stood_for(AsyncStream, generator, seen, args, kwargs)
+        return generator if stands_in is None else stands_in
 
     # -- steps
 
@@ -313,14 +317,16 @@ class Recorder(Keeping):
     def close(self, timeout: float) -> bool:
         """End what is open as `unfinished`, flush, and stop."""
         self.active = False
-        give_up = guarded(self.end)  # what fails here keeps nobody from closing the store
-        for step in list(self._open.values()):
-            give_up(step, status="unfinished")
-        if self._writer is None or self._checks is None:
-            return True
         deadline = time.monotonic() + timeout
-        guarded(self._checks.wait)(timeout)
-        return self._writer.close(max(0.0, deadline - time.monotonic()))
+        give_up = guarded(self.end)  # what fails or is interrupted here keeps nobody from closing the store
+        try:
+            for step in list(self._open.values()):
+                give_up(step, status="unfinished")
+            if self._checks is not None:
+                guarded(self._checks.wait)(timeout)
+        finally:
+            done = self._writer is None or self._writer.close(max(0.0, deadline - time.monotonic()))
+        return done
 
     def forget_after_fork(self) -> None:
         """Drop what the parent process holds open: it is the parent's to end."""
@@ -341,6 +347,17 @@ class Recorder(Keeping):
             return None
         opening = seen.opened(*args, **kwargs)
         return None if opening is None else self.begin(opening)
+
+    @guarded
+    def _stood_for(
+        self,
+        stream: Callable[[Any, StreamTelling], Any],
+        generator: Any,
+        seen: Observation,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        return stream(generator, StreamTelling(self, seen, args, kwargs))
 
     @guarded
     def _closed(self, seen: Observation, step: OpenStep, result: object) -> None:

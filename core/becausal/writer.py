@@ -163,8 +163,14 @@ class Writer:
 
     def close(self, timeout: float) -> bool:
         """Flush, stop the thread and close the store; False when the time was up first."""
-        deadline = time.monotonic() + timeout
-        done = self.flush(timeout)
+        deadline, done = time.monotonic() + timeout, False
+        try:
+            done = bool(guarded(self.flush)(timeout))
+        finally:
+            self._stop(deadline)
+        return done
+
+    def _stop(self, deadline: float) -> None:
         with self._settling:
             self.is_closed = True
             self._settling.notify_all()  # nobody waits for what is closed
@@ -176,7 +182,6 @@ class Writer:
         if thread is None or not thread.is_alive():
             self._drain()  # what a thread that was killed has left
             self.store.close()
-        return done
 
     def _start(self) -> bool:
         """Start the thread; False where the interpreter starts no more of them."""

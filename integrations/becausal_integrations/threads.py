@@ -26,6 +26,7 @@ from opentelemetry.context import Context
 
 from becausal.adapter import Hooks
 from becausal.context import Scope, current
+from becausal.guard import guarded
 from becausal.recorder import Recorder
 from becausal_integrations.patch import replace
 
@@ -53,29 +54,39 @@ class ThreadsAdapter:
 def _starting(recorder: Recorder, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def start(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if not recorder.active or current() is None or _is_pool_worker(self):
+        if not recorder.active or current() is None:
             return original(self, *args, **kwargs)
-        context = otel_context.get_current()
-        own = vars(self).get("run")
-
-        def restore() -> None:
-            if own is not None:
-                self.run = own
-            elif "run" in vars(self):
-                del self.run
-
-        def run() -> None:
-            restore()  # the thread's own again, before its work begins
-            _run_in(context, self.run)
-
-        self.run = run
+        restore = _prepared(self)
         try:
             return original(self, *args, **kwargs)
         except BaseException:
-            restore()
+            if restore is not None:
+                restore()
             raise
 
     return start
+
+
+@guarded
+def _prepared(thread: Any) -> Callable[[], None] | None:
+    """Have a thread enter the context that it is started in; returns what undoes that, None where nothing was done."""
+    if _is_pool_worker(thread):
+        return None
+    context = otel_context.get_current()
+    own = vars(thread).get("run")
+
+    def restore() -> None:
+        if own is not None:
+            thread.run = own
+        elif "run" in vars(thread):
+            del thread.run
+
+    def run() -> None:
+        restore()  # the thread's own again, before its work begins
+        _run_in(context, thread.run)
+
+    thread.run = run
+    return restore
 
 
 def _submitting(recorder: Recorder, original: Callable[..., Any]) -> Callable[..., Any]:

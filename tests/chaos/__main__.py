@@ -30,12 +30,12 @@ from pathlib import Path
 from tests.chaos.faults import KINDS, Fault, Release
 from tests.chaos.handed import Provider
 from tests.chaos.playing import Outcome, handed_over, outcome_of, plain, play
-from tests.chaos.seams import GUARD, Reached, functions, watching
-from tests.chaos.subjects import Subject, every
+from tests.chaos.seams import GUARD, SHELLS, STREAMS, Reached, functions, watching
+from tests.chaos.subjects import SORTS, Subject, every
 
 import becausal
 
-DEADLOCK_S = 120
+DEADLOCK_S = 90
 """A play that takes longer hangs: every thread's place is printed, and the command ends."""
 
 
@@ -66,7 +66,10 @@ def reach_of(subjects: Iterable[Subject], folder: Path) -> Reach:
         carriers |= reached.carriers
         for seam in reached.seams:
             found[seam].append(subject)
-    for seam in carriers | GUARD | (found.keys() - written):  # what is made anew in each call is its maker's
+    carriers |= {seam for seam in found if seam.startswith(STREAMS)}
+    for seam in (
+        carriers | GUARD | SHELLS | (found.keys() - written)
+    ):  # what is made anew in each call is its maker's
         found.pop(seam, None)
     return Reach(dict(sorted(found.items())), carriers, len(written))
 
@@ -91,13 +94,12 @@ def one(number: int, seed: int, reach: Reach, folder: Path) -> tuple[Subject, li
 
 
 def chosen(how_many: int, seed: int) -> list[Subject]:
-    """Return so many subjects: teams and graphs of every sort among them."""
-    subjects = list(every())
-    random.Random(seed).shuffle(subjects)
-    teams = [subject for subject in subjects if subject.name.endswith(("| run", "| run_stream", "| left"))]
-    graphs = [subject for subject in subjects if subject not in teams]
-    of_teams = teams[: max(3, how_many // 6)]
-    return [*of_teams, *graphs[: how_many - len(of_teams)]]
+    """Return so many subjects: own code, teams, and graphs of every sort among them."""
+    own, teams, graphs = ([one for one in every() if one.sort == sort] for sort in SORTS)
+    chance = random.Random(seed)
+    of_teams = chance.sample(teams, min(len(teams), max(3, how_many // 6)))
+    of_graphs = chance.sample(graphs, min(len(graphs), max(0, how_many - len(own) - len(of_teams))))
+    return [*own, *of_teams, *of_graphs]
 
 
 def main() -> int:
@@ -109,6 +111,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--subjects", type=int, default=300, help="so many ways to run graphs and teams")
     parser.add_argument("--only", type=int, nargs="*", help="these plays alone")
+    parser.add_argument(
+        "--at", nargs="*", default=[""], help="seams that begin so alone, such as becausal.store"
+    )
     parser.add_argument("-v", action="store_true", help="each seam with its faults")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")  # of the frameworks'
@@ -122,6 +127,7 @@ def main() -> int:
         print(
             f"{len(reach.subjects)} seams reached of {reach.written} functions; carriers: {len(reach.carriers)}"
         )
+        reach.subjects = {at: on for at, on in reach.subjects.items() if at.startswith(tuple(asked.at))}
         for number in asked.only or range(asked.plays):
             subject, faults, outcome = one(number, asked.seed, reach, folder)
             struck += outcome.struck

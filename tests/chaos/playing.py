@@ -30,7 +30,7 @@ __all__ = ["Outcome", "handed_over", "outcome_of", "play"]
 BOUND = 24
 """Steps that the queue takes in one play of two; enough for none of the larger ones while the writer is held up."""
 
-JOINED_S = 30.0
+JOINED_S = 10.0
 """How long a thread of ours may take to end once nothing holds it."""
 
 
@@ -64,6 +64,7 @@ def play(
 ) -> Outcome:
     """Run a subject with becausal on and faults in it."""
     outcome, wanted = Outcome(), plain(subject)
+    former = set(threading.enumerate())
     failures = sum(guard.failures.values())
     path = folder / f"{chance.getrandbits(48):x}.db"
     max_steps = BOUND if chance.random() < 0.5 else writer.MAX_STEPS
@@ -87,15 +88,18 @@ def play(
     interrupts = [one for fault in faults for one in fault.interrupts]
     if interrupts and not late:
         if got != (KeyboardInterrupt, ("chaos",)):
-            outcome.differences.append("an interrupt did not reach the app")
+            outcome.differences.append(f"an interrupt did not reach the app, but {str(got)[:200]}")
     elif got != wanted:
         outcome.differences.append(f"the app saw something else: {_first_difference(got, wanted)}")
-    outcome.differences += [f"logged: {line}" for line in seen.logged]
+    if not interrupts:  # a loop that is interrupted leaves AutoGen's own spans where they are
+        outcome.differences += [f"logged: {line}" for line in seen.logged]
     if seen.longest > max_steps:
         outcome.differences.append(f"the queue held {seen.longest} of {max_steps}")
-    outcome.differences += _left_over()
+    outcome.differences += _left_over(former)
     outcome.struck = Counter({(fault.seam, fault.kind): fault.met for fault in faults if fault.met})
-    _account(outcome, path, seen, dict(recorder.gaps), sum(guard.failures.values()) - failures)
+    _account(
+        outcome, path, seen, dict(recorder.gaps), sum(guard.failures.values()) - failures, len(interrupts)
+    )
     return outcome
 
 
@@ -110,7 +114,9 @@ def _close(outcome: Outcome) -> bool:
     return False
 
 
-def _account(outcome: Outcome, path: Path, seen: _Seen, gaps: dict[str, int], failures: int) -> None:
+def _account(
+    outcome: Outcome, path: Path, seen: _Seen, gaps: dict[str, int], failures: int, interrupts: int
+) -> None:
     """Hold what is in the store to what came to an end: each step that lacks is one that a gap tells of."""
     stored: set[str] = set()
     try:
@@ -122,14 +128,15 @@ def _account(outcome: Outcome, path: Path, seen: _Seen, gaps: dict[str, int], fa
         store.close()
     outcome.recorded, outcome.gaps = len(seen.ended), sum(gaps.values())
     outcome.missing = len(seen.ended - stored)
-    if outcome.missing > outcome.gaps:
+    if outcome.missing > outcome.gaps + interrupts:  # who interrupts us in the middle of a step loses it
         outcome.differences.append(f"{outcome.missing} steps are missing, and the gaps are {gaps}")
     if failures and not gaps:
         outcome.differences.append(f"{failures} failures of ours, and no gap tells of them")
 
 
-def _left_over() -> list[str]:
-    threads = [thread for thread in threading.enumerate() if thread.name.startswith("becausal-")]
+def _left_over(former: set[threading.Thread]) -> list[str]:
+    now = set(threading.enumerate()) - former
+    threads = [thread for thread in now if thread.name.startswith("becausal-")]
     for thread in threads:
         thread.join(JOINED_S)
     return [f"the thread {thread.name} goes on" for thread in threads if thread.is_alive()]

@@ -20,7 +20,7 @@ from typing import Any
 import becausal
 import becausal_integrations
 
-__all__ = ["GUARD", "Reached", "functions", "seam_of", "watching"]
+__all__ = ["GUARD", "OURS", "SHELLS", "STREAMS", "Reached", "functions", "seam_of", "watching"]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 OURS = tuple(str(Path(str(package.__file__)).parent) + "/" for package in (becausal, becausal_integrations))
@@ -31,6 +31,43 @@ GUARD = frozenset(
     {"becausal.guard:guarded", "becausal.guard:guarded.<locals>.safe", "becausal.guard:note_failure"}
 )
 """The place where failures are swallowed: what is below it is what is tried."""
+
+SHELLS = frozenset(
+    [
+        *(
+            f"becausal_integrations.autogen.hooking:request_around.<locals>.make.<locals>.{name}"
+            for name in ("either", "awaited", "<lambda>")
+        ),
+        # A dozen lines over OpenTelemetry's context; `test_context` has that fail under them.
+        *(
+            f"becausal.context:{name}"
+            for name in ("Scope.__init__", "Scope.__enter__", "Scope.__exit__", "with_step", "current")
+        ),
+        "becausal_integrations.patch:_generating.<locals>.through",
+        "becausal_integrations.patch:_scoping.<locals>.<lambda>",  # hands on to what is guarded
+        "becausal_integrations.patch:_nothing",  # stands for bookkeeping that there is none of
+        # What an app calls by name: itself, and the block that it opens.
+        *(
+            f"becausal.own:{name}"
+            for name in ("chain", "agent", "receive", "_turn", "handoff", "decide", "returned")
+        ),
+        *(
+            f"becausal.own:{name}"
+            for name in (
+                "tool_named.<locals>.observed",
+                "OpenTurn.__init__",
+                "OpenTurn.decide",
+                "OpenTurn.returned",
+            )
+        ),
+        *(f"becausal.propagation:{name}" for name in ("inject", "extract")),
+    ]
+)
+"""What stands in the app's way in the literal sense, beside the hooks that hold its function by the name `original`."""
+
+
+STREAMS = "becausal.streams:"
+"""The stand-ins of generators: each piece of the app's passes through them."""
 
 
 def seam_of(code: types.CodeType) -> str | None:
@@ -85,6 +122,8 @@ class Reached:
         code = frame.f_code
         if code not in self._names:
             self._names[code] = seam_of(code)
+            if self._names[code] is not None and "original" in code.co_freevars:
+                self.carriers.add(str(self._names[code]))
         if (name := self._names[code]) is not None:
             self.seams.add(name)
         elif code.co_filename.startswith(APPS):

@@ -6,19 +6,24 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
+from tests.chaos import own
 from tests.integrations.graphs import GRAPHS, Case
 from tests.integrations.graphs.plays import played, ways_of
 from tests.integrations.test_autogen_transparency import TEAMS, normalised
 
-__all__ = ["Subject", "every"]
+__all__ = ["SORTS", "Subject", "every"]
+
+Sort = Literal["own code", "team", "graph"]
+SORTS: tuple[Sort, ...] = ("own code", "team", "graph")
 
 
 @dataclass(frozen=True)
 class Subject:
     """An app, and a way to run it; `play` returns all that can be seen of it."""
 
+    sort: Sort
     name: str
     play: Callable[[], Any]
 
@@ -30,15 +35,16 @@ class Subject:
 def every() -> tuple[Subject, ...]:
     """Return every graph in each of its ways, and every team in each of its own."""
     graphs = [_graph(case, way) for case in GRAPHS if case.needs for way in ways_of(case)]
-    return (*graphs, *(_team(make, way) for make in TEAMS for way in TEAM_WAYS))
+    teams = [_team(make, way) for make in TEAMS for way in TEAM_WAYS]
+    return (*(Subject("own code", name, way) for name, way in own.WAYS.items()), *teams, *graphs)
 
 
 def _graph(case: Case, way: str) -> Subject:
-    return Subject(f"{case.name} | {way}", lambda: played(case, way))
+    return Subject("graph", f"{case.name} | {way}", lambda: played(case, way))
 
 
 def _team(make: Callable[[], Any], way: str) -> Subject:
-    return Subject(f"{make.__name__} | {way}", lambda: asyncio.run(TEAM_WAYS[way](make())))
+    return Subject("team", f"{make.__name__} | {way}", lambda: asyncio.run(TEAM_WAYS[way](make())))
 
 
 async def _run(team: Any) -> Any:

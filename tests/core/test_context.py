@@ -452,3 +452,20 @@ def test_a_context_that_the_app_left_attached_is_not_taken_for_a_successor_s() -
 
     assert otel_context.get_current() is left
     otel_context.attach(before)
+
+
+def test_where_opentelemetry_s_context_fails_the_work_inside_a_scope_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setenv("BECAUSAL_STRICT", "0")
+    mine = otel_context.get_current()
+    for part in ("attach", "get_current"):
+        with monkeypatch.context() as broken:
+            broken.setattr(otel_context, part, fail)
+            with context.Scope(mine):
+                done = part
+        assert done == part
+    assert otel_context.get_current() == mine
