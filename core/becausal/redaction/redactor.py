@@ -172,7 +172,7 @@ class Redactor:
 
     def are_clean(self, texts: Sequence[str]) -> bool:
         """Return whether none of these texts may hold a secret; those that come again and again are not read again."""
-        if self.version != self._clean_at or len(self._clean) > MOST_DONE:
+        if self.version != self._clean_at or len(self._clean) > MOST_NAMES:
             self._clean, self._clean_at = set(), self.version
         known = self._clean
         new = [text for text in texts if text not in known]
