@@ -161,6 +161,10 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
         ("becausal_integrations.langgraph.register", "MAX_SAVED"),
         ("becausal_integrations.langchain.calls", "MAX_IDS"),
         ("becausal.store.sqlite.write", "REMEMBERED"),
+        ("becausal.writer", "MOST_RUNS"),
+        ("becausal.redaction.redactor", "MOST_DONE"),
+        ("becausal.redaction.redactor", "MOST_NAMES"),
+        ("becausal.redaction.keys", "_MOST_KINDS"),
     ):
         monkeypatch.setattr(f"{place}.{name}", 16)
     for name in ("MOST_PARTS", "MOST_RUNS", "MOST_LEANS"):
