@@ -8,17 +8,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ["BECAUSAL_STRICT"] = "1"
 
 from tests.postgres import Server, serving, why_not
 
 import becausal
+from becausal import guard
 from becausal.recorder import Recorder
 from becausal.step import Step
 from becausal.store import Store, open_store
 from becausal.telemetry import Telemetry
 from becausal.writer import Writer
+
+# How long an input takes says how loaded the machine is, and nothing about the law that is held against it.
+settings.register_profile("becausal", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("becausal")
 
 
 class Recording:
@@ -59,6 +65,7 @@ def kept() -> Iterator[Store]:
     """A store in memory."""
     store = open_store("sqlite:///:memory:")
     yield store
+    guard.keepers.clear()  # a recorder that is left lying there would be told of a later test's failures
     store.close()
 
 
@@ -67,8 +74,7 @@ def recording_to(kept: Store) -> Iterator[Recorder]:
     """A recorder of its own, which writes to `kept` and hooks nothing."""
     made = Recorder(Telemetry(), Writer(kept))
     yield made
-    made.active = False
-    assert made.flush(5)
+    assert made.close(30)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ digests mean equal values of equal types, so two payloads are compared without a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -96,40 +96,55 @@ def text_of(value: object) -> str:
     return "\n".join(_lines(value))
 
 
-def _lines(value: object) -> list[str]:
+MOST_LEVELS = 100
+"""So deep is content shown; each line of what lies deeper would be mostly its indentation."""
+
+
+def _lines(value: object, level: int = 0) -> list[str]:
     match value:
         case str():
             return value.split("\n")
         case None:
             return ["(nothing)"]
         case Mapping() if is_message(value):
-            return _message_lines(value)
+            return _message_lines(value, level + 1)
         case Mapping() if is_call(value):
             return [_call(value)]
         case Mapping() if _is_content_block(value):
             return str(value["text"]).split("\n")
+        case Mapping() | list() | tuple() | set() | frozenset() if value and level >= MOST_LEVELS:
+            return [f"({len(value)} items, more than {MOST_LEVELS} levels deep)"]
         case Mapping():
-            return [line for key, item in value.items() for line in _entry(str(key), item)]
+            return [line for key, item in value.items() for line in _entry(str(key), item, level + 1)]
         case list() | tuple() | set() | frozenset():
-            return [line for item in value for line in _item(item)]
+            return [line for item in value for line in _item(item, level + 1)]
         case bytes() | bytearray():
             return [f"({len(value)} bytes)"]
         case _:
-            return [str(value)]
+            return [_said(value)]
 
 
-def _entry(key: str, item: object) -> list[str]:
-    lines = _lines(item)
+def _entry(key: str, item: object, level: int) -> list[str]:
+    lines = _lines(item, level)
     if len(lines) == 1 and not isinstance(item, list | tuple | set | frozenset):
         return [f"{key}: {lines[0]}"]
     return [f"{key}:", *(f"  {line}" for line in lines)]
 
 
-def _item(item: object) -> list[str]:
-    lines = _lines(item)
+def _item(item: object, level: int) -> list[str]:
+    lines = _lines(item, level)
     if isinstance(item, Mapping) and (is_message(item) or is_call(item)):
         return lines
     return [f"- {lines[0]}", *(f"  {line}" for line in lines[1:])] if lines else ["-"]
+
+
+def _said(value: object, say: Callable[[object], str] = str) -> str:
+    try:
+        return say(value)
+    except ValueError:  # of a number of more digits than Python writes out
+        return f"({type(value).__name__} of too many digits)"
+    except RecursionError:
+        return f"({type(value).__name__}, too deep to be shown in a line)"
 
 
 def is_message(value: Mapping[object, object]) -> bool:
@@ -149,10 +164,10 @@ def _is_content_block(value: Mapping[object, object]) -> bool:
     return value.get("type") in ("text", "output_text", "input_text") and isinstance(value.get("text"), str)
 
 
-def _message_lines(message: Mapping[object, object]) -> list[str]:
+def _message_lines(message: Mapping[object, object], level: int) -> list[str]:
     # "name" says who (LangChain), "source" too (AutoGen); "role" or "type" says as what.
     who = next((message[key] for key in ("source", "name", "role", "type") if message.get(key)), "answer")
-    content = _lines(message["content"]) if message["content"] not in ("", None, []) else []
+    content = _lines(message["content"], level) if message["content"] not in ("", None, []) else []
     calls = message.get("tool_calls")
     content += [_call(call) for call in calls if isinstance(call, Mapping)] if isinstance(calls, list) else []
     return [f"{who}: {content[0]}", *(f"  {line}" for line in content[1:])] if content else [f"{who}:"]
@@ -164,5 +179,5 @@ def _call(call: Mapping[object, object]) -> str:
 
 def _inline(value: object) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={item!r}" for key, item in value.items())
-    return "" if value is None else str(value)
+        return ", ".join(f"{key}={_said(item, repr)}" for key, item in value.items())
+    return "" if value is None else _said(value)

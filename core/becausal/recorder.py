@@ -21,7 +21,7 @@ from opentelemetry.context import Context
 from becausal import clock, semconv
 from becausal.bounds import MAX_PAYLOAD_BYTES
 from becausal.context import Scope, span_parent, step_of, with_step
-from becausal.guard import guarded
+from becausal.guard import guarded, keepers
 from becausal.keeping import Keeping
 from becausal.observation import (
     NOTHING,
@@ -325,6 +325,7 @@ class Recorder(Keeping):
             if self._checks is not None:
                 guarded(self._checks.wait)(timeout)
         finally:
+            keepers.discard(self)  # what fails from now on is missing from other records
             done = self._writer is None or self._writer.close(max(0.0, deadline - time.monotonic()))
         return done
 

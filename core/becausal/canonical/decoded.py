@@ -19,6 +19,23 @@ from becausal.canonical.wire import NESTED, Code
 
 __all__ = ["Cycle", "Missing", "Opaque", "Reading", "Record", "decode", "part_digests"]
 
+MOST_LEVELS = 400
+"""So deep may containers lie in one another, through all parts. A recorder follows 255 levels of plain data and 64 of
+objects; what lies deeper was made by hand, to exhaust whoever walks through it."""
+
+MOST_REPEATED = 64 << 20
+"""Bytes that parts may come to which were read before in the same body. What is read once is as large as the store has
+it; what is named twice in a part that is named twice, and so on, is as large as somebody likes."""
+
+AT_LEAST = 1_024
+"""Bytes that a repeated part counts for, however small it is: reading it takes time."""
+
+ITEM_BYTES = 64
+"""What an item takes in memory, about."""
+
+MOST_DIMENSIONS = 64
+"""Of an array: numpy has no more."""
+
 
 class Record(dict[Any, Any]):
     """The fields of a typed object, and the name of its type.
@@ -75,7 +92,8 @@ def decode(body: bytes, part: Callable[[bytes], bytes | None]) -> object:
 
     Tuples, sets, big ints, dates, Decimal, UUID come back as they were; typed objects as `Record`; enums as
     their value; arrays as nested lists; subclasses of builtins as the builtin. A part that cannot be
-    found or read becomes `Missing`. Bytes in a set or as a key of a dict must be hashable when decoded;
+    found or read becomes `Missing`, so does one that lies within itself, or that would go beyond `MOST_LEVELS` or
+    `MOST_REPEATED`. Bytes in a set or as a key of a dict must be hashable when decoded;
     what is not is kept as a tuple of its items.
 
     Args:
@@ -113,40 +131,157 @@ _PART = re.compile(re.escape(ormsgpack.packb(ormsgpack.Ext(Code.PART, bytes(16))
 """How an entry begins that refers to a part."""
 
 
+@dataclass(slots=True)
+class _Later:
+    """An entry that is read once the walk comes to it: msgpack's own way down would be as deep as somebody likes."""
+
+    code: int
+    data: bytes
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A body, or the content of an entry, that is being read."""
+
+    box: list[Any]
+    """The value, when all is done."""
+    todo: list[tuple[Any, Any, int]]
+    """What is to be looked at: what holds it, by which key, how many levels down."""
+    typed: list[tuple[Any, Any]]
+    """Maps that carry a type name."""
+    place: tuple[Any, Any]
+    """Where the value goes."""
+    code: int = 0
+    digest: bytes | None = None
+    """Of a part."""
+    again: bool = False
+    """Whether this is a part that was read before, or is within one."""
+
+
 class Reading:
-    """One reading of a body; `record` and `nested` say what becomes of typed things."""
+    """One reading of a body; `record` and `nested` say what becomes of typed things, `failed` of what is damaged."""
 
     def __init__(self, part: Callable[[bytes], bytes | None]) -> None:
         self.part = part
+        self._met: set[bytes] = set()
+        self._open: set[bytes] = set()
+        self._left = MOST_REPEATED
 
     def read(self, body: bytes) -> object:
         """Return the value of a body; see `decode`."""
-        return _settled(_unpack(body, self.entry), self.record)
+        box: list[Any] = [None]
+        frames: list[_Frame] = []
+        try:
+            frames.append(_frame(body, (box, 0), 1))
+        except Exception as failure:
+            self.failed(failure, None)
+        while frames:
+            frame = frames[-1]
+            try:
+                if frame.todo:
+                    self._look(frame, frames)
+                else:
+                    self._end(frame)
+                    frames.pop()
+            # Whatever becomes of bytes that no encoder wrote: the part in which they stand cannot be read.
+            except Exception as failure:
+                self._give_up(frames, failure)
+        return box[0]
 
     def record(self, type_name: str, fields: dict[Any, Any]) -> object:
         """Return what stands for a typed object."""
         return Record(type_name, fields)
 
-    def entry(self, code: int, data: bytes) -> object:
-        """Return what stands for an extension entry."""
-        read = _ENTRIES.get(code)
-        if read is not None:
-            return read(data)
-        if code == Code.PART:
-            return self.referred(data)
-        if code not in NESTED:
-            return Opaque("opaque", f"extension {code}")
-        return self.nested(code, self.read(data))
+    def failed(self, failure: Exception, digest: bytes | None) -> object:
+        """Return what stands for a part that cannot be read.
 
-    def referred(self, digest: bytes) -> object:
-        """Return what stands for a part."""
+        Args:
+            failure: why.
+            digest: of the part; None: it is the body itself.
+
+        Raises:
+            ValueError: it is the body itself.
+        """
+        if digest is None:
+            raise ValueError(f"the body is damaged: {failure!s:.200}") from failure
+        return Missing(digest)
+
+    def missing(self, digest: bytes) -> object:
+        """Return what stands for a part that is not kept."""
+        return Missing(digest)
+
+    def _look(self, frame: _Frame, frames: list[_Frame]) -> None:
+        """Look at what comes next in a frame."""
+        holder, key, level = frame.todo.pop()
+        inner = holder[key]
+        kind = type(inner)
+        if kind is _Later:
+            holder[key] = None  # or the bytes of all entries around one another were held at once
+            if inner.code == Code.PART:
+                self._refer(inner.data, frame, frames, (holder, key), level)
+            elif level > MOST_LEVELS:
+                raise ValueError(f"entries lie deeper than {MOST_LEVELS} levels")
+            else:
+                frames.append(_frame(inner.data, (holder, key), level, inner.code, again=frame.again))
+        elif kind is list or kind is dict:
+            if level > MOST_LEVELS:
+                holder[key] = Opaque("cut", kind.__name__)
+                return
+            if kind is dict and type(inner.get("\0")) is _TypeName:
+                frame.typed.append((holder, key))
+            names = range(len(inner) - 1, -1, -1) if kind is list else reversed(inner)
+            frame.todo += [(inner, name, level + 1) for name in names]  # the last one is looked at first
+            if frame.again:
+                self._left -= ITEM_BYTES * len(inner)
+
+    def _refer(
+        self, digest: bytes, frame: _Frame, frames: list[_Frame], place: tuple[Any, Any], level: int
+    ) -> None:
+        """Begin to read a part, or put in its place what stands for it."""
+        holder, key = place
         body = self.part(digest)
         if body is None:
-            return Missing(digest)
+            holder[key] = self.missing(digest)
+            return
+        again = digest in self._met
+        if digest in self._open or level > MOST_LEVELS or (again and self._left <= 0):
+            why = "is a part of itself" if digest in self._open else "goes beyond measure with its parts"
+            holder[key] = self.failed(ValueError(f"the body {digest.hex()} {why}"), digest)
+            return
+        self._met.add(digest)
+        if again:
+            self._left -= max(len(body), AT_LEAST)
         try:
-            return self.read(body)
-        except (ValueError, RecursionError):
-            return Missing(digest)
+            inner = _frame(body, place, level, Code.PART, digest, again=again or frame.again)
+        except Exception as failure:
+            holder[key] = self.failed(failure, digest)
+            return
+        self._open.add(digest)
+        frames.append(inner)
+
+    def _end(self, frame: _Frame) -> None:
+        """Put what was read in its place."""
+        # What was met last lies deepest: a record is made once those in it are.
+        for holder, key in reversed(frame.typed):
+            holder[key] = _recorded(holder[key], self.record)
+        value = frame.box[0]
+        if frame.digest is not None:
+            self._open.discard(frame.digest)
+        elif frame.code:
+            value = self.nested(frame.code, value)
+        holder, key = frame.place
+        holder[key] = value
+
+    def _give_up(self, frames: list[_Frame], failure: Exception) -> None:
+        """Leave the part that is being read."""
+        while True:
+            frame = frames.pop()
+            if frame.digest is not None:
+                self._open.discard(frame.digest)
+            if frame.digest is not None or not frames:
+                holder, key = frame.place
+                holder[key] = self.failed(failure, frame.digest)
+                return
 
     def nested(self, code: int, content: Any) -> object:
         """Return what stands for an entry whose content has been read."""
@@ -166,24 +301,29 @@ class Reading:
         return content[1]
 
 
-def _settled(value: Any, record: Callable[[str, dict[Any, Any]], object]) -> Any:
-    """Turn maps that carry a type name into records, however deep."""
-    box = [value]
-    todo: list[tuple[Any, Any]] = [(box, 0)]
-    typed: list[tuple[Any, Any]] = []
-    while todo:
-        holder, key = todo.pop()
-        inner = holder[key]
-        if type(inner) is dict:
-            if type(inner.get("\0")) is _TypeName:
-                typed.append((holder, key))
-            todo += [(inner, name) for name in inner]
-        elif type(inner) is list:
-            todo += [(inner, index) for index in range(len(inner))]
-    # What was met last lies deepest: a record is made once those in it are.
-    for holder, key in reversed(typed):
-        holder[key] = _recorded(holder[key], record)
-    return box[0]
+def _frame(
+    body: bytes,
+    place: tuple[Any, Any],
+    level: int,
+    code: int = 0,
+    digest: bytes | None = None,
+    *,
+    again: bool = False,
+) -> _Frame:
+    box = [_unpack(body, _entry)]
+    kind = type(box[0])
+    todo = [(box, 0, level)] if kind is _Later or kind is list or kind is dict else []
+    return _Frame(box, todo, [], place, code, digest, again)
+
+
+def _entry(code: int, data: bytes) -> object:
+    """Return what stands for an extension entry, or for the time being."""
+    read = _ENTRIES.get(code)
+    if read is not None:
+        return read(data)
+    if code == Code.PART or code in NESTED:
+        return _Later(code, data)
+    return Opaque("opaque", f"extension {code}")
 
 
 def _recorded(fields: dict[Any, Any], record: Callable[[str, dict[Any, Any]], object]) -> object:
@@ -268,6 +408,8 @@ def _items(kind: str, form: str, shape: list[int], content: Any) -> object:
 def _shaped(items: list[Any], shape: list[int]) -> Any:
     if not shape:
         return items[0]
+    if len(shape) > MOST_DIMENSIONS:
+        raise ValueError(f"an array has no {len(shape)} dimensions")
     for length in reversed(shape[1:]):
         count = len(items) // length if length else 0
         items = [items[i * length : (i + 1) * length] for i in range(count)]

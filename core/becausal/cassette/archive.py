@@ -128,7 +128,7 @@ def read_archive(source: IO[bytes], store: Store, *, max_bytes: int = MAX_BYTES)
                     moved.new_runs += take_in(made, store, anchors)
                     moved.runs, moved.steps, anchors = moved.runs + 1, moved.steps + len(made.steps), []
                 elif member.name.endswith(".log"):
-                    _take_log(container.read(file, max_bytes), store, moving, moved)
+                    _take_log(container.read(file, max_bytes), store, moving, moved, max_bytes)
             if not is_whole:
                 raise EOFError("its end is missing")
         if is_new:  # into a store that has runs of its own they would be counted twice when it is done again
@@ -161,8 +161,9 @@ def _packed_log(store: Store, memory: str, log: Sequence[Entry]) -> bytes:
     return container.pack(container.Container("", own_name(), sections))
 
 
-def _take_log(found: container.Container, store: Store, moving: Moving, moved: Moved) -> None:
+def _take_log(found: container.Container, store: Store, moving: Moving, moved: Moved, max_bytes: int) -> None:
     bodies = body.unpacked(found.sections["bodies"])
+    body.check(bodies, max_bytes)
     held = body.Held(bodies)
     log = row.records(found.sections["log"], _entry_of)
     payloads: list[Payload] = row.records(

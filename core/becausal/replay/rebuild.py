@@ -98,10 +98,6 @@ def rebuild(body: bytes, part: Callable[[bytes], bytes | None], classes: Classes
         value = making.read(body)
     except UnmadeError:
         raise
-    except ValueError:
-        if making.unmade is not None:  # msgpack tells of it by an exception of its own
-            raise making.unmade from None
-        raise
     except (TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as failure:
         # No recorder writes such a thing: somebody made it by hand.
         raise UnmadeError(
@@ -115,23 +111,15 @@ class _Making(Reading):
     def __init__(self, part: Callable[[bytes], bytes | None], classes: Classes) -> None:
         super().__init__(part)
         self._classes = classes
-        self.unmade: UnmadeError | None = None
-
-    def entry(self, code: int, data: bytes) -> object:
-        try:
-            return super().entry(code, data)
-        except UnmadeError as unmade:
-            self.unmade = unmade
-            raise
 
     def record(self, type_name: str, fields: dict[Any, Any]) -> object:
         return _made(self._classes.find(type_name), fields)
 
-    def referred(self, digest: bytes) -> object:
-        body = self.part(digest)
-        if body is None:
-            raise UnmadeError("a part that is not kept")
-        return self.read(body)
+    def missing(self, digest: bytes) -> object:
+        raise UnmadeError("a part that is not kept")
+
+    def failed(self, failure: Exception, digest: bytes | None) -> object:
+        raise failure
 
     def nested(self, code: int, content: Any) -> object:
         if code == Code.ENUM:
