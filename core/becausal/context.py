@@ -18,7 +18,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext
 from becausal.guard import note_failure
 from becausal.step import OpenStep, StepRef
 
-__all__ = ["Scope", "current", "span_parent", "stand_in", "step_of", "succeed", "with_step"]
+__all__ = ["Scope", "StepScope", "current", "span_parent", "stand_in", "step_of", "succeed", "with_step"]
 
 _KEY = otel_context.create_key("becausal-step")
 _HEIR = otel_context.create_key("becausal-heir")
@@ -26,7 +26,11 @@ _HEIR = otel_context.create_key("becausal-heir")
 
 def current() -> StepRef | None:
     """Return the step whose work runs now, or None outside every chain."""
-    return otel_context.get_value(_KEY)  # type: ignore[return-value]
+    try:
+        return otel_context.get_value(_KEY)  # type: ignore[return-value]
+    except Exception as failure:  # hooks ask this before they know whether anything of ours is to be done
+        note_failure("becausal.context.current", failure)
+        return None
 
 
 def step_of(context: Context) -> StepRef | None:
@@ -55,6 +59,8 @@ class Scope:
 
     def __enter__(self) -> None:
         try:
+            if not isinstance(self._mine, Context):  # attached, it would fail in the app, far from here
+                raise TypeError(f"no context: {type(self._mine).__name__}")
             self._former = otel_context.get_current()
             otel_context.attach(self._mine)
         except Exception as failure:
@@ -67,6 +73,24 @@ class Scope:
                 otel_context.attach(self._former)
         except Exception as failure:
             note_failure("becausal.context.Scope.__exit__", failure)
+
+
+class StepScope(Scope):
+    """Makes a step current, and its span with it, for the length of a `with` block."""
+
+    __slots__ = ("_step",)
+
+    def __init__(self, step: StepRef) -> None:
+        self._step = step
+
+    def __enter__(self) -> None:
+        try:
+            self._mine = with_step(self._step)
+        except Exception as failure:
+            self._mine = Context()  # is never attached, so nothing is put back
+            note_failure("becausal.context.StepScope.__enter__", failure)
+            return
+        super().__enter__()
 
 
 class _Heir:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from becausal import clock, semconv
 from becausal.canonical import parse_digest
-from becausal.context import Scope, current, with_step
+from becausal.context import StepScope, current
 from becausal.errors import BecausalWarning, EnvelopeError
 from becausal.payload import Payload
 from becausal.propagation import inject, remote_step
@@ -147,7 +147,7 @@ def told(
 ) -> dict[str, str | int]:
     """Return what `Sent.read` reads: of a handoff that has not ended yet, or of the step that sends."""
     carrier: dict[str, str] = {}
-    with Scope(with_step(step)):
+    with StepScope(step):
         inject(carrier)
     return {
         "format": FORMAT,
@@ -234,6 +234,6 @@ def _attributes(sender: str, receiver: str) -> dict[str, str | bool | int | floa
 def _warn(text: str) -> None:
     """Warn; where warnings are errors, log: the payload must reach the receiver."""
     try:
-        warnings.warn(text, BecausalWarning, stacklevel=5)  # who entered `receive`
+        warnings.warn(text, BecausalWarning, stacklevel=7)  # who entered `receive`
     except BecausalWarning:
         log.warning(text)

@@ -61,6 +61,12 @@ def structlog_processor(
     logger: Any, method: str, event_dict: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     """Add the fields to an event of structlog, and keep its text on the step; for `processors`."""
+    _note_event(logger, method, event_dict)
+    return event_dict
+
+
+@guarded
+def _note_event(logger: Any, method: str, event_dict: MutableMapping[str, Any]) -> None:
     step = current()
     if step is not None:
         event_dict.update(_fields(step))
@@ -68,9 +74,9 @@ def structlog_processor(
         if not isinstance(logger, logging.Logger):
             name = event_dict.get("logger")
             _keep(step, method.upper(), name if isinstance(name, str) else "", _worded_event(event_dict))
-    return event_dict
 
 
+@guarded
 def loguru_patcher(record: Any) -> None:
     """Add the fields to the `extra` of a record of loguru, and keep its text on the step; for `patcher`."""
     step = current()

@@ -53,11 +53,12 @@ class OpenTurn:
         confidence: float | None = None,
     ) -> None:
         """Note a decision of this turn; see `becausal.decide`."""
-        _note_decision(self._recorder, self.step, conclusion, because, reason, confidence)
+        if self.step is not None:
+            _note_decision(self._recorder, self.step, conclusion, because, reason, confidence)
 
     def returned(self, value: object) -> None:
         """Say what the turn produced; it is sealed as it is now. The last one counts."""
-        if self._recorder is not None and self.step is not None:
+        if self.step is not None:
             _produce(self._recorder, self.step, value)
 
 
@@ -70,13 +71,16 @@ def chain(request: str, *, id: str | None = None, received: object = NOTHING) ->
         id: the chain's id, where the app has one of its own; else 32 random hexadecimal digits.
         received: the request's content, where it is more than its words.
     """
-    opening = Opening(
-        "request",
-        request,
-        received=request if received is NOTHING else received,
-        chain_id=id or clock.new_chain_id(),
-        attributes={semconv.OWN_CODE: True},
-    )
+
+    def opening() -> Opening:
+        return Opening(
+            "request",
+            request,
+            received=request if received is NOTHING else received,
+            chain_id=id or clock.new_chain_id(),
+            attributes={semconv.OWN_CODE: True},
+        )
+
     with _turn(opening) as turn:
         yield turn
 
@@ -89,7 +93,10 @@ def agent(name: str, *, received: object = NOTHING) -> Iterator[OpenTurn]:
         name: the agent's name.
         received: what it was given to work with, sealed as it is now.
     """
-    opening = Opening("agent", name, agent=name, received=received, attributes={semconv.OWN_CODE: True})
+
+    def opening() -> Opening:
+        return Opening("agent", name, agent=name, received=received, attributes={semconv.OWN_CODE: True})
+
     with _turn(opening) as turn:
         yield turn
 
@@ -116,16 +123,22 @@ def tool(
 
 def tool_named(function: F, name: str | None, validate: Iterable[Check] = ()) -> F:
     """Return a function that records its calls under a tool name."""
-    from becausal.standin import FunctionStandIn  # here: `import becausal` need not wait for wrapt
-
-    seam = _seam_for(function)
     called = str(name or getattr(function, "__name__", type(function).__name__))
     for check in validate:
         validator(called)(check)
+    stand_in = _stood_for(function, called)
+    return function if stand_in is None else stand_in
+
+
+@guard.guarded
+def _stood_for(function: F, called: str) -> F:
+    from becausal.standin import FunctionStandIn  # here: `import becausal` need not wait for wrapt
+
+    seam = _seam_for(function)
     named: dict[bool, Naming] = {}  # by whether it is bound: the parameters are the same every time
 
     def observed(wrapped: Any, instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        recorder = active_recorder()
+        recorder = _recorder()
         if recorder is None:
             return wrapped(*args, **kwargs)
 
@@ -161,22 +174,12 @@ def decide(
         reason: the reasoning, where it is known.
         confidence: 0 to 1, where the app knows it.
     """
-    step = context.current()
-    _note_decision(
-        active_recorder(),
-        step if isinstance(step, OpenStep) else None,
-        conclusion,
-        because,
-        reason,
-        confidence,
-    )
+    _note_decision(_recorder(), None, conclusion, because, reason, confidence)
 
 
 def returned(value: object) -> None:
     """Say what the current step produced, where its block gives no turn to say it on, as in `receive`."""
-    recorder, step = active_recorder(), context.current()
-    if recorder is not None and isinstance(step, OpenStep):
-        _produce(recorder, step, value)
+    _produce(_recorder(), None, value)
 
 
 def handoff(sender: str, receiver: str, payload: object) -> dict[str, object]:
@@ -185,7 +188,7 @@ def handoff(sender: str, receiver: str, payload: object) -> dict[str, object]:
     The envelope is a dict: `payload` as it was given, and `becausal`, texts and numbers that carry the context. It
     is JSON-able where the payload is.
     """
-    recorder = active_recorder()
+    recorder = _recorder()
     context_of = None if recorder is None else _send(recorder, sender, receiver, payload)
     return {"payload": payload} if context_of is None else {"payload": payload, "becausal": context_of}
 
@@ -199,14 +202,13 @@ def receive(receiver: str, envelope: Mapping[str, Any]) -> Iterator[Any]:
             warned of, and the payload is given all the same.
     """
     payload = payload_of(envelope)
-    recorder = active_recorder()
-    sent = Sent.read(envelope.get("becausal")) if recorder is not None else None
-    opening = Opening("agent", receiver, agent=receiver, received=payload)
-    if sent is not None:
-        sent.join(opening)
-    if recorder is not None and recorder.replaying is not None:
+    recorder = _recorder()
+    sent = None if recorder is None else _read(envelope)
+    opening = None if recorder is None else _arrival(receiver, payload, sent)
+    if recorder is not None and opening is not None and recorder.replaying is not None:
+        # Not guarded: where an edit of the replay's fails, that is what it tells.
         opening.received = payload = recorder.replaying.arriving(opening, recorder.seal(payload).payload)
-    with _turn(opening) as turn:
+    with _turn(lambda: opening) as turn:
         if recorder is not None and sent is not None and turn.step is not None:
             _arrived(recorder, sent, turn.step)
         yield payload
@@ -224,15 +226,18 @@ def _items(answer: Answer) -> Any:
     return items if isinstance(items, list) else []
 
 
+# What an app calls holds nothing but its own code and calls of what is guarded: whatever fails below, it goes on.
+
+
 @contextmanager
-def _turn(opening: Opening) -> Iterator[OpenTurn]:
-    recorder = active_recorder()
+def _turn(opening: Callable[[], Opening | None]) -> Iterator[OpenTurn]:
+    recorder = _recorder()
     step = None if recorder is None else _begin(recorder, opening)
     if recorder is None or step is None:
         yield OpenTurn(recorder, None)
         return
     try:
-        with context.Scope(context.with_step(step)):
+        with context.StepScope(step):
             yield OpenTurn(recorder, step)
     except BaseException as error:
         _end(recorder, step, error)
@@ -241,8 +246,29 @@ def _turn(opening: Opening) -> Iterator[OpenTurn]:
 
 
 @guard.guarded
-def _begin(recorder: Recorder, opening: Opening) -> OpenStep | None:
-    return recorder.begin(opening)
+def _recorder() -> Recorder | None:
+    recorder = active_recorder()
+    return recorder if isinstance(recorder, Recorder) else None
+
+
+@guard.guarded
+def _begin(recorder: Recorder, opening: Callable[[], Opening | None]) -> OpenStep | None:
+    opened = opening()
+    step = None if opened is None else recorder.begin(opened)
+    return step if isinstance(step, OpenStep) else None
+
+
+@guard.guarded
+def _read(envelope: Mapping[str, Any]) -> Sent | None:
+    return Sent.read(envelope.get("becausal"))
+
+
+@guard.guarded
+def _arrival(receiver: str, payload: object, sent: Sent | None) -> Opening:
+    opening = Opening("agent", receiver, agent=receiver, received=payload)
+    if sent is not None:
+        sent.join(opening)
+    return opening
 
 
 @guard.guarded
@@ -251,8 +277,11 @@ def _end(recorder: Recorder, step: OpenStep, error: BaseException | None) -> Non
 
 
 @guard.guarded
-def _produce(recorder: Recorder, step: OpenStep, value: object) -> None:
-    recorder.produce(step, value)
+def _produce(recorder: Recorder | None, step: OpenStep | None, value: object) -> None:
+    """Note what a step produced; None means the step that is current."""
+    step = _here() if step is None else step
+    if recorder is not None and step is not None:
+        recorder.produce(step, value)
 
 
 @guard.guarded
@@ -274,6 +303,8 @@ def _note_decision(
     reason: str | None,
     confidence: float | None,
 ) -> None:
+    """Note a decision on a step; None means the step that is current."""
+    step = _here() if step is None else step
     if recorder is None or step is None:
         return
     premises = (because,) if isinstance(because, str) else because
@@ -288,6 +319,11 @@ def _note_decision(
             None if score is None else "declared",
         ),
     )
+
+
+def _here() -> OpenStep | None:
+    step = context.current()
+    return step if isinstance(step, OpenStep) else None
 
 
 def _head(premise: object) -> str:

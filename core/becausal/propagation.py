@@ -29,6 +29,7 @@ from opentelemetry.propagators import textmap
 
 from becausal import clock, semconv
 from becausal.context import Scope, current, step_of, with_step
+from becausal.guard import guarded
 from becausal.step import RemoteStep, StepRef
 
 __all__ = ["Carrier", "CausalPropagator", "RemoteContext", "extract", "inject", "remote_step"]
@@ -54,13 +55,21 @@ class RemoteContext(Context):
     """The context that a carrier brought: attach it with OpenTelemetry, or enter it with `with`."""
 
     def __enter__(self) -> RemoteContext:
+        self._enter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leave()
+
+    @guarded
+    def _enter(self) -> None:
         # The scope rides in the context itself, so one carrier can be entered by several threads at once.
         scope = Scope(self)
         scope._mine = otel_context.set_value(_SCOPE, scope, self)
         scope.__enter__()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    @guarded
+    def _leave(self) -> None:
         scope = otel_context.get_value(_SCOPE)
         if isinstance(scope, Scope):
             scope.__exit__()
@@ -75,17 +84,33 @@ def inject(carrier: MutableMapping[str, str] | list[tuple[str, bytes]]) -> None:
     Args:
         carrier: a mapping, which is written to, or a list of pairs (Kafka's headers), which is added to.
 
+    Raises:
+        TypeError: it is neither.
+
     Source: W3C Trace Context.
     """
+    if not isinstance(carrier, list) and not hasattr(type(carrier), "__setitem__"):
+        raise TypeError(
+            f"becausal.inject() writes into a mapping or a list of pairs, not into a {type(carrier).__name__}"
+        )
+    _inject(carrier)
+
+
+@guarded
+def _inject(carrier: MutableMapping[str, str] | list[tuple[str, bytes]]) -> None:
     if isinstance(carrier, list):
         headers = _headers(carrier)
         before = dict(headers)
-        inject(headers)
+        _write_to(headers)
         changed = {name: value for name, value in headers.items() if before.get(name) != value}
         carrier[:] = [pair for pair in carrier if _text(pair[0]) not in changed]
         carrier += [(name, value.encode()) for name, value in changed.items()]
-        return
-    _app_s().inject(carrier)
+    else:
+        _write_to(carrier)
+
+
+def _write_to(carrier: MutableMapping[str, str]) -> None:
+    guarded(_app_s().inject)(carrier)  # where that fails, the chain crosses all the same
     step = current()
     if step is None:
         return
@@ -103,7 +128,20 @@ def extract(carrier: Carrier) -> RemoteContext:
     """Return the context that a carrier brings; a carrier that says nothing of a chain gives none.
 
     Use it as `with becausal.extract(headers): …`, or attach it with `opentelemetry.context.attach`.
+
+    Raises:
+        TypeError: it is no carrier at all: no mapping, and nothing to go through.
     """
+    if not isinstance(carrier, Iterable):
+        raise TypeError(
+            f"becausal.extract() reads a mapping or pairs of a name and a value, not a {type(carrier).__name__}"
+        )
+    context = _extract(carrier)
+    return context if isinstance(context, RemoteContext) else RemoteContext()
+
+
+@guarded
+def _extract(carrier: Carrier) -> RemoteContext:
     headers = _headers(carrier)
     context = _app_s().extract(headers)
     # The propagator of ours may have found a place already: that of a header, which is the same.
@@ -132,14 +170,9 @@ class CausalPropagator(textmap.TextMapPropagator):
         getter: textmap.Getter[textmap.CarrierT] = textmap.default_getter,
     ) -> Context:
         """Return the context with the place that the header names."""
-        said = getter.get(carrier, semconv.HEADER) or []
         base = otel_context.get_current() if context is None else context
-        span = trace.get_current_span(base).get_span_context()
-        remote = _read(said[0], span) if said else None
-        if remote is None:
-            return base
-        clock.witness(remote.seq)
-        return with_step(remote, base)
+        found = _place_in(carrier, base, getter)
+        return found if isinstance(found, Context) else base
 
     def inject(
         self,
@@ -148,14 +181,31 @@ class CausalPropagator(textmap.TextMapPropagator):
         setter: textmap.Setter[textmap.CarrierT] = textmap.default_setter,
     ) -> None:
         """Write the place that is current in a context."""
-        step = step_of(otel_context.get_current() if context is None else context)
-        if step is not None:
-            setter.set(carrier, semconv.HEADER, _written(step))
+        _put_place(carrier, otel_context.get_current() if context is None else context, setter)
 
     @property
     def fields(self) -> set[str]:
         """The names of the headers that it writes."""
         return {semconv.HEADER}
+
+
+@guarded
+def _place_in(
+    carrier: textmap.CarrierT, base: Context, getter: textmap.Getter[textmap.CarrierT]
+) -> Context | None:
+    said = getter.get(carrier, semconv.HEADER)
+    remote = _read(said[0], trace.get_current_span(base).get_span_context()) if said else None
+    if remote is None:
+        return None
+    clock.witness(remote.seq)
+    return with_step(remote, base)
+
+
+@guarded
+def _put_place(carrier: textmap.CarrierT, context: Context, setter: textmap.Setter[textmap.CarrierT]) -> None:
+    step = step_of(context)
+    if step is not None:
+        setter.set(carrier, semconv.HEADER, _written(step))
 
 
 # What is written

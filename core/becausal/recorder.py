@@ -20,7 +20,7 @@ from opentelemetry.context import Context
 
 from becausal import clock, semconv
 from becausal.bounds import MAX_PAYLOAD_BYTES
-from becausal.context import Scope, span_parent, step_of, with_step
+from becausal.context import StepScope, span_parent, step_of
 from becausal.guard import guarded, keepers
 from becausal.keeping import Keeping
 from becausal.observation import (
@@ -111,7 +111,7 @@ class Recorder(Keeping):
         if self.replaying is not None:
             function = self.replaying.call(seen, function)
         try:
-            with Scope(with_step(step)):
+            with StepScope(step):
                 result = function(*args, **kwargs)
         except BaseException as error:
             self._failed(seen, step, error)
@@ -129,7 +129,7 @@ class Recorder(Keeping):
         if self.replaying is not None:
             function = self.replaying.acall(seen, function)
         try:
-            with Scope(with_step(step)):
+            with StepScope(step):
                 result = await function(*args, **kwargs)
         except BaseException as error:
             self._failed(seen, step, error)

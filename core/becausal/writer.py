@@ -200,13 +200,12 @@ class Writer:
             return True
 
     def _run(self) -> None:
-        drain = guarded(
-            self._drain
-        )  # what is ours to fail, and is no store's: the next batch is written all the same
+        # What is ours to fail, and is no store's: the next batch is written all the same.
+        gather, drain = guarded(self._gather), guarded(self._drain)
         try:
             while not self.is_closed or self._queue:
-                self._work.wait()
-                self._hurry.wait(INTERVAL_S)  # gather a batch, unless somebody waits for it
+                if not gather():
+                    time.sleep(INTERVAL_S)  # no bell rings: then by the clock alone
                 drain()
         finally:
             with self._settling:
@@ -215,6 +214,12 @@ class Writer:
                 ):  # killed, by an exit within a driver: who puts or flushes next starts another
                     self._thread = None
                 self._settling.notify_all()
+
+    def _gather(self) -> bool:
+        """Wait until there is work, and for a batch of it unless somebody waits for what there is."""
+        self._work.wait()
+        self._hurry.wait(INTERVAL_S)
+        return True
 
     def _drain(self) -> None:
         while self._queue or self._unsaved_gaps:

@@ -13,9 +13,11 @@ import threading
 import types
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
-from tests.chaos.seams import OURS, functions
+from opentelemetry import propagate
+from tests.chaos.seams import BELIEVED, OURS, functions
 
 from becausal.errors import StoreError
 
@@ -65,11 +67,14 @@ MISTAKES: tuple[object, ...] = (
 LONGEST_S = 120.0
 """Nothing blocks for longer, whatever happens."""
 
-CALL_BACKS = ("hook", "lean_hook", "_print", "_packed", "_again", "_entry")
-"""What we hand to ormsgpack 1.x to be called."""
+CALL_BACKS = ("Walk.hook", "Walk.lean_hook", "_minding.<locals>.minded")
+"""What ormsgpack calls. An interrupt within is remembered there and raised afterwards; not one that comes before."""
 
 WAITING = ("becausal.store", "handed:")
 """Where something can wait for others: a disk, a server, an exporter. The rest of ours computes."""
+
+BETWEEN = (str(Path(__file__).parent), str(Path(propagate.__file__).parents[1]))
+"""Where the code stands by way of which we call what the app handed over."""
 
 Release = threading.Event
 
@@ -119,7 +124,13 @@ class Fault:
         is_ours = thread.name.startswith("becausal-")
         if self.kind in ("blocks", "kills its thread") and not is_ours:
             return False
-        if self.kind == "is interrupted" and (thread is not threading.main_thread() or _is_in_a_call_back()):
+        if self.kind == "is interrupted" and (
+            thread is not threading.main_thread() or self.seam.endswith(CALL_BACKS)
+        ):
+            return False
+        if self.kind == "lies" and self.seam in BELIEVED:
+            return False
+        if self.seam.startswith("handed:Propagator") and not _is_called_by_us():
             return False
         if self.kind == "blocks" and (self._released.is_set() or not self.seam.startswith(WAITING)):
             return False
@@ -141,14 +152,14 @@ class Fault:
         return self._chance.choice(MISTAKES)
 
 
-def _is_in_a_call_back() -> bool:
-    """Whether ormsgpack has called us: what is raised in there it replaces by its own error, interrupts included."""
+def _is_called_by_us() -> bool:
+    """Whether it was we who called what the app handed over, by way of OpenTelemetry: else the failure is its own."""
     frame: types.FrameType | None = sys._getframe()
-    while frame is not None:
-        if frame.f_code.co_name in CALL_BACKS and frame.f_code.co_filename.startswith(OURS):
-            return True
+    while frame is not None and not frame.f_code.co_filename.startswith(OURS):
+        if not frame.f_code.co_filename.startswith(BETWEEN):
+            return False
         frame = frame.f_back
-    return False
+    return frame is not None
 
 
 @contextmanager

@@ -43,8 +43,15 @@ def refuses(query: str) -> str:
 
 def pipeline() -> Any:
     seen: list[Any] = []
+
+    @becausal.tool  # in the middle of the work, too
+    def adds(one: int, other: int) -> int:
+        return one + other
+
     with becausal.chain("how many?") as question, becausal.agent("planner", received="how many?") as planner:
         seen.append(search("it"))
+        seen.append(adds(1, 2))
+        seen.append(all(isinstance(said, str | None) for said in (question.id, planner.chain_id)))
         seen.extend(words("one two three"))
         planner.decide("go on", because=["it is 42"], confidence=0.5)
         becausal.decide("hand over", reason="done")

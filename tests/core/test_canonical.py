@@ -31,6 +31,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from ormsgpack import Ext, packb
 from pydantic import BaseModel, ConfigDict
 
+from becausal import canonical
 from becausal.canonical import (
     Cycle,
     Encoded,
@@ -41,9 +42,16 @@ from becausal.canonical import (
     decode,
     digest_text,
     encode,
+    fingerprint,
+    ordered,
     parse_digest,
     part_digests,
+    top,
+    walk,
 )
+from becausal.canonical.calling import unpacked
+from becausal.canonical.ordered import in_order
+from becausal.canonical.readers import reader_of
 from becausal.canonical.top import TopWalk
 from becausal.canonical.wire import Code, digest_of, odd_nan
 from becausal.delta import same
@@ -917,3 +925,49 @@ def test_a_conversation_of_any_length_is_written_as_one_that_nothing_is_known_of
     said[3].content = "edited"
 
     assert encoder.encode(list(said)).digest == encode(list(said)).digest
+
+
+# Interrupts
+
+
+class Stops:
+    """While it is read, a Ctrl-C arrives."""
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        encode,
+        fingerprint,
+        in_order,
+        lambda value: encode({"messages": [HumanMessage("a")] * 9, "value": value}),
+        lambda value: Encoder().encode([value] * 9),
+    ],
+)
+def test_an_interrupt_while_the_packer_calls_us_is_the_callers(
+    read: Callable[[object], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt = KeyboardInterrupt("now")
+
+    def stop(kind: type) -> Any:
+        if kind is Stops:
+            raise interrupt
+        return reader_of(kind)
+
+    for module in (canonical, walk, ordered, top):
+        monkeypatch.setattr(module, "reader_of", stop)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        read([1, {"inside": Stops()}])
+    assert raised.value is interrupt
+
+
+def test_an_interrupt_while_a_body_is_read_is_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt = KeyboardInterrupt("now")
+
+    def stop(*_: object) -> None:
+        raise interrupt
+
+    body = packb([Ext(Code.TUPLE, packb([1]))])
+    with pytest.raises(KeyboardInterrupt) as raised:
+        unpacked(body, stop)
+    assert raised.value is interrupt

@@ -469,3 +469,31 @@ def test_where_opentelemetry_s_context_fails_the_work_inside_a_scope_is_done(
                 done = part
         assert done == part
     assert otel_context.get_current() == mine
+
+
+@pytest.mark.parametrize("answer", [7, None, {}, "chaos"], ids=repr)
+def test_what_is_no_context_is_never_attached(answer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BECAUSAL_STRICT", "0")
+    before = otel_context.get_current()
+
+    with context.Scope(answer):
+        assert otel_context.get_current() is before
+    monkeypatch.setattr(context, "with_step", lambda step: answer)
+    with context.StepScope(FAR):
+        assert otel_context.get_current() is before
+    assert otel_context.get_current() is before
+
+
+def test_where_no_step_can_be_made_current_its_work_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setenv("BECAUSAL_STRICT", "0")
+    before = otel_context.get_current()
+    monkeypatch.setattr(otel_context, "set_value", fail)
+    with context.StepScope(FAR):
+        assert otel_context.get_current() is before
+    assert otel_context.get_current() is before
+
+    monkeypatch.setattr(otel_context, "get_value", fail)
+    assert context.current() is None

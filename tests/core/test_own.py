@@ -622,3 +622,46 @@ def test_a_damaged_chain_id_costs_nobody_elses_steps(recording: Recording, store
     reader = open_store(store, read_only=True)
     assert reader.gaps() == {}
     assert len(recording.runs()) == 2
+
+
+# What fails inside
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "becausal.own.active_recorder",
+        "becausal.own.Opening",
+        "becausal.own.Sent",
+        "becausal.own.send",
+        "becausal.own.Choice",
+        "becausal.clock.new_chain_id",
+        "becausal.clock.tick",
+        "becausal.context.with_step",
+        "becausal.propagation._headers",
+        "becausal.standin.FunctionStandIn",
+    ],
+)
+def test_whatever_fails_below_the_app_gets_its_own_results(
+    place: str, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("chaos")
+
+    monkeypatch.setenv("BECAUSAL_STRICT", "0")
+    monkeypatch.setattr(place, fail)
+
+    @becausal.tool
+    def add(one: int, other: int) -> int:
+        return one + other
+
+    with becausal.chain("q"), becausal.agent("a") as turn:
+        turn.decide("go on")
+        becausal.decide("go on")
+        turn.returned(add(1, 2))
+        becausal.returned(3)
+        headers: dict[str, str] = {}
+        becausal.inject(headers)
+        envelope = becausal.handoff("a", "b", {"n": add(1, 2)})
+    with becausal.extract(headers), becausal.receive("b", envelope) as payload:
+        assert payload == {"n": 3}

@@ -13,11 +13,12 @@ from opentelemetry import context as otel_context
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 import becausal
-from becausal import context
+from becausal import context, propagation
 from becausal.propagation import MAX_MEMBER, CausalPropagator, remote_step
 from becausal.step import RemoteStep
 
@@ -196,3 +197,56 @@ def test_a_lone_surrogate_in_a_chain_id_is_some_chain_id_and_no_failure() -> Non
         again: dict[str, str] = {}
         becausal.inject(again)
     assert trace.get_current_span().get_span_context().is_valid is False
+
+
+# What fails inside
+
+
+class Failing(TextMapPropagator):
+    def extract(self, *_: Any, **__: Any) -> Context:
+        raise RuntimeError("the propagator's")
+
+    def inject(self, *_: Any, **__: Any) -> None:
+        raise RuntimeError("the propagator's")
+
+    fields = property(lambda self: set())
+
+
+def test_where_the_propagator_fails_the_app_goes_on_and_the_chain_is_written_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BECAUSAL_STRICT", "0")
+    before = propagate.get_global_textmap()
+    propagate.set_global_textmap(Failing())
+    try:
+        headers = carried()
+        with becausal.extract(headers):
+            assert context.current() is None
+    finally:
+        propagate.set_global_textmap(before)
+
+    assert MEMBER in headers["tracestate"]
+
+
+def test_where_a_place_cannot_be_read_or_written_the_app_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("chaos")
+
+    monkeypatch.setenv("BECAUSAL_STRICT", "0")
+    headers = carried()
+    for part in ("_headers", "_written", "_read_from", "_read", "step_of", "Scope"):
+        with monkeypatch.context() as broken:
+            broken.setattr(propagation, part, fail)
+            with becausal.extract(headers), standing(FAR):
+                becausal.inject({})
+                becausal.inject([])
+                CausalPropagator().inject({})
+            base = Context()
+            assert isinstance(CausalPropagator().extract({"becausal": MEMBER}, base), Context)
+
+
+def test_what_is_no_carrier_is_refused_and_said_what_is_one() -> None:
+    with pytest.raises(TypeError, match="reads a mapping or pairs"):
+        becausal.extract(7)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="writes into a mapping or a list of pairs"):
+        becausal.inject(())  # type: ignore[arg-type]

@@ -509,3 +509,19 @@ def test_two_processes_write_to_one_store(tmp_path: Path) -> None:
 
     assert [process.wait(60) for process in running] == [0, 0]
     assert len(recorded(tmp_path / "runs.db")) == 400
+
+
+def test_where_no_bell_rings_steps_are_written_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("chaos")
+
+    monkeypatch.setenv("BECAUSAL_STRICT", "0")
+    monkeypatch.setattr(writer, "INTERVAL_S", 0.001)
+    monkeypatch.setattr(writer._Bell, "wait", fail)
+    store = Memory()
+    writes = Writer(store)
+    writes.put(step("a"))
+
+    assert writes.flush(10)
+    assert [one.name for one in store.written] == ["a"]
+    assert writes.close(10)

@@ -36,8 +36,7 @@ from __future__ import annotations
 import threading
 from typing import Any, NamedTuple
 
-from ormsgpack import packb
-
+from becausal.canonical.calling import packed
 from becausal.canonical.decoded import Cycle, Missing, Opaque, Record, decode, part_digests
 from becausal.canonical.leaves import name_of
 from becausal.canonical.readers import reader_of
@@ -147,7 +146,7 @@ def fingerprint(value: object) -> bytes | None:
     None for a value that cannot be read so quickly. Never raises.
     """
     try:
-        return digest_of(packb(value, _print, UNSORTED))
+        return digest_of(packed(value, _print, UNSORTED))
     except Exception:
         return None
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import ormsgpack
 
+from becausal.canonical.calling import packed, unpacked
 from becausal.canonical.wire import UNSORTED, Code, entry
 
 __all__ = ["cut", "is_cut"]
@@ -37,11 +38,11 @@ class _Entry:
 
 
 def _unpacked(body: bytes) -> Any:
-    return ormsgpack.unpackb(body, ext_hook=_Entry)
+    return unpacked(body, _Entry)
 
 
 def _packed(value: Any) -> bytes:
-    return ormsgpack.packb(value, _again, UNSORTED & ~ormsgpack.OPT_PASSTHROUGH_TUPLE)
+    return packed(value, _again, UNSORTED & ~ormsgpack.OPT_PASSTHROUGH_TUPLE)
 
 
 def _again(made: _Entry) -> ormsgpack.Ext:

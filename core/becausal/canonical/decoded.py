@@ -15,6 +15,7 @@ from typing import Any
 
 import ormsgpack
 
+from becausal.canonical.calling import unpacked
 from becausal.canonical.wire import NESTED, Code
 
 __all__ = ["Cycle", "Missing", "Opaque", "Reading", "Record", "decode", "part_digests"]
@@ -124,7 +125,7 @@ def part_digests(body: bytes) -> list[bytes]:
 
 
 def _unpack(body: bytes, hook: Callable[[int, bytes], object]) -> Any:
-    return ormsgpack.unpackb(body, ext_hook=hook)
+    return unpacked(body, hook)
 
 
 _PART = re.compile(re.escape(ormsgpack.packb(ormsgpack.Ext(Code.PART, bytes(16)))[:2]))

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ormsgpack import Ext, Fragment, packb
+from ormsgpack import Ext, Fragment
 
+from becausal.canonical.calling import packed
 from becausal.canonical.leaves import FIELDS, ITEMS, LEAF, UNORDERED
 from becausal.canonical.readers import reader_of
 from becausal.canonical.wire import OPTIONS, UNSORTED, Code, array, digest_of
@@ -26,9 +27,9 @@ def in_order(value: object, *, always: bool = False) -> tuple[bytes, bytes] | No
     and for what cannot be written in one piece: a plain object, a dict of keys that are not all str. Never raises.
     """
     try:
-        if not always and packb(value, _values, UNSORTED) == packb(value, _values_sorted, OPTIONS):
+        if not always and packed(value, _values, UNSORTED) == packed(value, _values_sorted, OPTIONS):
             return None
-        body = packb(value, _in_order, UNSORTED)
+        body = packed(value, _in_order, UNSORTED)
     except Exception:
         return None
     return digest_of(body), body
@@ -65,8 +66,8 @@ def _written(value: object, hook: Callable[[object], Any], options: int) -> Any:
         # The order of an object's fields is its class's, which nobody has to be told.
         return {"\0": Ext(Code.TYPE, code.encode()), **{name: content[name] for name in sorted(content)}}
     if shape == UNORDERED:
-        items = sorted(packb(item, hook, options) for item in content)
+        items = sorted(packed(item, hook, options) for item in content)
         return Ext(code, array(len(items)) + b"".join(items))
     if shape == ITEMS:
         content = [[*pair] for pair in content]
-    return Ext(code, packb(content, hook, options))
+    return Ext(code, packed(content, hook, options))

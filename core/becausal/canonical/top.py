@@ -368,6 +368,7 @@ class TopWalk(Walk):
                 [*chain.from_iterable(zip(fields, map(first.extra, items), strict=True))], self.hook
             )
         except Exception:
+            self.let_out()
             return None
         finally:
             self.level -= DEEP_FOR_PLAIN_OBJECTS

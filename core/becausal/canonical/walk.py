@@ -92,6 +92,8 @@ class Walk(ABC):
     bare = 0
     """The id of the value itself, which is no part."""
     redact: Redacting | None = None
+    stopped: BaseException | None = None
+    """What ended a call-back and is no failure, such as a Ctrl-C; see `becausal.canonical.calling`."""
 
     def __init__(self, known: Known, *, fast: bool = True) -> None:
         self.known = known
@@ -123,6 +125,7 @@ class Walk(ABC):
             else:
                 self.differs = differs
         except Exception:
+            self.let_out()
             self.differs, self.below = True, below
             if path is None and self.fast:
                 raise
@@ -138,6 +141,7 @@ class Walk(ABC):
             if b"\xcb" in lean and odd_nan(lean):
                 raise UnfitError
         except Exception:
+            self.let_out()
             if path is None and self.fast:
                 raise
             below, self.below = self.below, 0
@@ -147,26 +151,44 @@ class Walk(ABC):
 
     def hook(self, value: object) -> Any:
         """Stand in for what the C packer does not know."""
-        reader = reader_of(type(value))
-        if reader.is_leaf:
-            _, code, content, why = reader.read(value)
-            if why:
-                raise UnfitError
-            return Ext(code, content)
-        seen = self.see(value, None) if reader.fields is None else self.typed(value, reader)
-        if seen[1] is not seen[2]:
-            self.differs = True
-        return seen[1]
+        try:
+            reader = reader_of(type(value))
+            if reader.is_leaf:
+                _, code, content, why = reader.read(value)
+                if why:
+                    raise UnfitError
+                return Ext(code, content)
+            seen = self.see(value, None) if reader.fields is None else self.typed(value, reader)
+            if seen[1] is not seen[2]:
+                self.differs = True
+            return seen[1]
+        except Exception:
+            raise
+        except BaseException as stop:
+            self.stopped = stop
+            raise
 
     def lean_hook(self, value: object) -> Any:
         """Do so in the belief, for what the hook has met already."""
-        found = self.seen.get(id(value))
-        if found is not None:
-            return found[2]
-        shape, code, content, why = reader_of(type(value)).read(value)
-        if shape != LEAF or why:
-            raise UnfitError
-        return Ext(code, content)
+        try:
+            found = self.seen.get(id(value))
+            if found is not None:
+                return found[2]
+            shape, code, content, why = reader_of(type(value)).read(value)
+            if shape != LEAF or why:
+                raise UnfitError
+            return Ext(code, content)
+        except Exception:
+            raise
+        except BaseException as stop:
+            self.stopped = stop
+            raise
+
+    def let_out(self) -> None:
+        """Raise what has ended a call-back and was no failure: the packer has put an error of its own in its place."""
+        stop, self.stopped = self.stopped, None
+        if stop is not None:
+            raise stop from None
 
     def see(self, value: object, path: Path) -> Seen:
         """Return what stands for a value in what holds it: an extension entry, or bytes to be put in."""

@@ -14,6 +14,8 @@ from enum import IntEnum
 import ormsgpack
 from xxhash import xxh3_128_digest
 
+from becausal.canonical.calling import unpacked
+
 __all__ = [
     "INLINE_BELOW",
     "NESTED",
@@ -155,10 +157,10 @@ def _begins_entries(body: bytes, places: list[int]) -> bool:
 def _is_whole(body: bytes | bytearray) -> bool:
     def read(code: int, data: bytes) -> None:
         if code in NESTED:
-            ormsgpack.unpackb(data, ext_hook=read)
+            unpacked(data, read)
 
     try:
-        ormsgpack.unpackb(body, ext_hook=read)
+        unpacked(body, read)
     except ValueError:
         return False
     return True

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import ormsgpack
 
+from becausal.canonical.calling import packed, unpacked
 from becausal.canonical.wire import NESTED, UNSORTED, Code
 
 __all__ = ["Rewriting", "rewritten"]
@@ -52,11 +53,11 @@ class _Entry:
 
 
 def _read(body: bytes) -> Any:
-    return ormsgpack.unpackb(body, ext_hook=_Entry)
+    return unpacked(body, _Entry)
 
 
 def _written(value: Any) -> bytes:
-    return ormsgpack.packb(value, _packed, UNSORTED)
+    return packed(value, _packed, UNSORTED)
 
 
 def _packed(entry: Any) -> Any:

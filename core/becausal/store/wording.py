@@ -27,6 +27,7 @@ from typing import Any
 import ormsgpack
 
 from becausal.canonical import digest_text
+from becausal.canonical.calling import unpacked
 from becausal.canonical.hiding import hidden_name
 from becausal.canonical.wire import NESTED, UNSORTED, Code
 from becausal.errors import StoreError
@@ -130,7 +131,7 @@ class Rewriting:
     def body(self, body: bytes) -> bytes:
         """Return a canonical body without the texts; one that has none of them as it is."""
         try:
-            return ormsgpack.packb(self.plain(ormsgpack.unpackb(body, ext_hook=self._entry)), option=UNSORTED)
+            return ormsgpack.packb(self.plain(unpacked(body, self._entry)), option=UNSORTED)
         except ValueError:  # nothing that an encoder wrote
             return self.data(body)
 

@@ -53,14 +53,16 @@ def install(recorder: Recorder, hooks: Hooks) -> None:
 
 def _unless_ours(recorder: Recorder, ours: Callable[..., Span | None]) -> Make:
     """Return what makes a stand-in that gives our span where there is one, else AutoGen's."""
-    find = guarded(ours)
+
+    @guarded
+    def find(*args: Any, **kwargs: Any) -> Span | None:
+        return ours(*args, **kwargs) if recorder.active and recorder.makes_global_spans else None
 
     def make(original: Callable[..., AbstractContextManager[Span]]) -> Any:
         @functools.wraps(original)
         def spanned(*args: Any, **kwargs: Any) -> AbstractContextManager[Span]:
-            stands_here = recorder.active and recorder.makes_global_spans
-            span = find(*args, **kwargs) if stands_here else None
-            return original(*args, **kwargs) if span is None else contextlib.nullcontext(span)
+            span = find(*args, **kwargs)
+            return contextlib.nullcontext(span) if isinstance(span, Span) else original(*args, **kwargs)
 
         return spanned
 
