@@ -283,6 +283,7 @@ def test_a_test_of_a_good_run_has_nothing_to_mend(taped: Callable[[Shop], Path],
     assert "from shop.apps import graphs\n" in source
     assert 'replay("tea_party.becausal", graphs.tea).reproduces()' in source
     assert "xfail" not in source
+    assert {file.stat().st_mode & 0o777 for file in (path, written.cassette)} == {0o600}
     compile(source, str(path), "exec")
 
 

@@ -6,6 +6,7 @@ import ast
 import logging
 import os
 import random
+import re
 import sqlite3
 import stat
 import threading
@@ -426,6 +427,85 @@ def test_no_value_is_ever_put_into_the_text_of_a_statement(source: Path) -> None
     put_in = {(line, name) for line, statement in sql_of(tree) for name in names_in(statement)}
 
     assert [(line, name) for line, name in sorted(put_in) if name not in PUT_IN] == []
+
+
+BEGINS_SQL = re.compile(
+    r"\s*(SELECT|INSERT|DELETE|UPDATE|COPY|CREATE|DROP|ALTER|GRANT|REVOKE|BEGIN|WITH|VACUUM)\b"
+)
+
+
+def texts_of_sql(tree: ast.Module) -> Iterator[tuple[int, ast.expr]]:
+    """Yield what is given to a PostgreSQL, and every text that is put together and begins as a statement does."""
+    yield from sql_of(tree)
+    for node in ast.walk(tree):
+        first: ast.expr | None = None
+        if isinstance(node, ast.JoinedStr) and node.values:
+            first = node.values[0]
+        elif isinstance(node, ast.BinOp):
+            first = node.left
+        if isinstance(first, ast.Constant) and BEGINS_SQL.match(str(first.value)):
+            assert isinstance(node, ast.expr)
+            yield node.lineno, node
+
+
+def is_composed(name: str) -> bool:
+    """Say whether psycopg puts a text of ours together with quoted names, and quotes them itself."""
+    call = ast.parse(name, mode="eval").body
+    return (
+        isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Call)
+        and ast.unparse(call.func.value.func) == "sql.SQL"
+        and all(isinstance(one, ast.Constant) for one in call.func.value.args)
+        and not any(isinstance(one, ast.JoinedStr) for one in ast.walk(call))
+    )
+
+
+PUT_IN_POSTGRES = {
+    # names of columns and tables, orders and conditions that stand in these modules
+    "COLUMNS",
+    "IN_ORDER",
+    "SAID",
+    "_ROOT",
+    "columns",
+    "table",
+    "which",
+    "mode",
+    "', '.join(StepRow._fields)",
+    "', '.join((f'steps.{name}' for name in StepRow._fields))",
+    "_UNUSED.format(table=table)",
+    "'WHERE chain_id BETWEEN %(prefix)s AND %(prefix)s || chr(1114111)' if prefix else ''",
+    # as the catalogue names the columns of our own tables
+    "', '.join(names)",
+    # as many placeholders as there are values
+    "', '.join(['%s'] * len(names))",
+    # a number, within a literal that psycopg writes
+    "day + 1",
+    # printed for somebody to run, with a name that `place` has quoted, and a number of ours
+    "name",
+    "FORMAT",
+}
+"""As `PUT_IN`, of the store in PostgreSQL."""
+
+POSTGRES = sorted((ROOT / "core" / "becausal" / "store" / "postgres").rglob("*.py"))
+
+
+@pytest.mark.parametrize("source", POSTGRES, ids=lambda source: source.name)
+def test_no_value_is_ever_put_into_the_text_of_a_statement_for_postgres(source: Path) -> None:
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+
+    put_in = {(line, name) for line, statement in texts_of_sql(tree) for name in names_in(statement)}
+
+    found = [(line, name) for line, name in sorted(put_in) if name not in PUT_IN_POSTGRES]
+    assert [(line, name) for line, name in found if not is_composed(name)] == []
+
+
+def test_a_composed_statement_is_told_from_one_that_is_formatted() -> None:
+    assert is_composed("sql.SQL('DROP TABLE {}').format(sql.Identifier(name))")
+    assert not is_composed("sql.SQL(f'DROP TABLE {name}').format(x)")
+    assert not is_composed("'DROP TABLE {}'.format(name)")
+    tree = ast.parse("query = f'SELECT {agent}'; other = 'SELECT ' + agent")
+    assert len([name for _, statement in texts_of_sql(tree) for name in names_in(statement)]) == 2
 
 
 def test_the_search_for_values_in_statements_finds_them() -> None:

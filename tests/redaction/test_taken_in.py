@@ -13,6 +13,7 @@ from tests.redaction.secrets import SECRETS
 import becausal
 from becausal import foreign
 from becausal.cli import main
+from becausal.redaction import engine
 from becausal.store import open_store
 
 KEY = SECRETS["openai_key"][0]
@@ -120,6 +121,18 @@ def test_the_doctor_advises_where_nothing_is_redacted(
     main(["doctor", "--store", store])
 
     assert "secrets are not redacted" in capsys.readouterr().out
+
+
+def test_the_doctor_tells_where_secrets_are_looked_for_slowly(
+    store: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(["doctor", "--store", store])
+    assert "google-re2" not in capsys.readouterr().out
+
+    monkeypatch.setattr(engine, "_re2", lambda: None)
+    main(["doctor", "--store", store])
+
+    assert "pip install google-re2" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_digest_that_is_kept_alone_is_of_what_is_redacted(store: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from becausal.doctor.check import Line, advice, well
 from becausal.redaction import in_force
+from becausal.redaction.engine import is_linear
 
 if TYPE_CHECKING:
     from becausal.doctor.patient import Patient
@@ -24,5 +25,12 @@ def look_at_redaction(patient: Patient) -> Iterator[Line]:
         )
     else:
         yield well("secrets are redacted before anything is kept", is_on=True)
+        if not is_linear():
+            yield advice(
+                "secrets are looked for by Python's `re`, which takes tens of times as long as RE2",
+                "pip install google-re2; where it has no wheel (Alpine) that needs a compiler, Abseil and RE2, and "
+                "all else works without it",
+                engine="re",
+            )
     for kind, count in patient.redacted.items():
         yield well(f"redacted: {count} of the kind {kind}", kind=kind, count=count)

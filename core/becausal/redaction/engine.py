@@ -15,7 +15,7 @@ import importlib
 import re
 from typing import Any, Protocol
 
-__all__ = ["Found", "Pattern", "compiled", "linear"]
+__all__ = ["Found", "Pattern", "compiled", "is_linear", "linear"]
 
 MAX_MEMORY = 64 << 20
 """Bytes that RE2 may take for one automaton; beyond, it begins it anew and grows slower, never wrong."""
@@ -70,9 +70,14 @@ def linear(pattern: str) -> Any:
         return None
 
 
+def is_linear() -> bool:
+    """Return whether RE2 is here."""
+    return _re2() is not None
+
+
 @functools.cache
 def _re2() -> Any:
-    """Return the module, imported when the first pattern is compiled; None on a platform that it is not made for."""
+    """Return the module, imported when the first pattern is compiled; None where it is not (extra `fast`)."""
     try:
         return importlib.import_module("re2")
     except ImportError:

@@ -18,6 +18,7 @@ from becausal.cassette import SUFFIX
 from becausal.errors import ReplayError
 from becausal.finding import SEVERITIES
 from becausal.run import Run
+from becausal.store.exposure import owners_only
 
 __all__ = ["Written", "write"]
 
@@ -58,7 +59,7 @@ def write(run: Run, path: Path, app: str) -> Written:
     stem = re.sub(r"\W", "_", path.stem.removeprefix("test_"), flags=re.ASCII) or "run"
     cassette = run.export(path.with_name(f"{stem}{SUFFIX}"))
     source, functions = _source(run, stem, cassette.name, app)
-    path.write_text(source, encoding="utf-8")
+    owners_only(path, source)
     return Written(path, cassette, functions)
 
 
