@@ -6,18 +6,25 @@ sent may hold a text, and what arrived the same text with a marker in it: that i
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from becausal.canonical.decoded import Record
-from becausal.redaction.marker import MARKER
+from becausal.redaction.marker import MARKER, markers_in
 
 __all__ = ["alike"]
 
 MOST_TEXTS = 10_000
 MOST_MARKED = 64
 """Texts with markers that are led back to what they were; more of them are compared as they are."""
+MOST_MARKERS = 64
+"""In one text: one with more is compared as it is."""
+MOST_SECRETS = 64
+MOST_SEARCHED = 4_000_000
+"""Characters that are looked through for what stood in the place of markers. Whoever fills the values chooses them."""
+SHORTEST, LONGEST = 4, 20_000
+"""Characters that may have stood in the place of one marker."""
 
 
 def alike(first: Any, second: Any, *, two_keys: bool = False) -> tuple[Any, Any]:
@@ -32,10 +39,10 @@ def alike(first: Any, second: Any, *, two_keys: bool = False) -> tuple[Any, Any]
         first, second = _unkeyed(first), _unkeyed(second)
     here, there = _texts(first), _texts(second)
     marked_here, marked_there = _marked(here - there), _marked(there - here)
-    if marked_there:
-        first = _replaced(first, _plain(marked_there, here - there))
-    if marked_here:
-        second = _replaced(second, _plain(marked_here, there - here))
+    if marked_there and (markers := _plain(marked_there, here - there)):
+        first = _replaced(first, _instead_of(markers))
+    if marked_here and (markers := _plain(marked_here, there - here)):
+        second = _replaced(second, _instead_of(markers))
     return first, second
 
 
@@ -46,46 +53,97 @@ def _marked(texts: set[str]) -> list[str]:
 def _plain(marked: list[str], others: set[str]) -> dict[str, str]:
     """Return what stands for each secret, by the secret: found where one text is another but for a marker."""
     found: dict[str, str] = {}
+    left = MOST_SEARCHED
+    candidates = sorted(others)
     for text in marked:
-        pattern = re.compile("(.{4,20000}?)".join(map(re.escape, _between(text))), re.DOTALL)
-        for other in others:
-            if (same := pattern.fullmatch(other)) is not None:
-                found |= {
-                    secret: marker
-                    for secret, marker in zip(same.groups(), _markers(text), strict=True)
-                    if not MARKER.search(secret)  # two secrets are two
-                }
+        markers, between = markers_in(text), _between(text)
+        if len(markers) > MOST_MARKERS:
+            continue
+        for other in candidates:
+            if not (other.startswith(between[0]) and other.endswith(between[-1])):
+                continue
+            left -= len(other)
+            if left < 0 or len(found) >= MOST_SECRETS:
+                return found
+            secrets = secrets_in(other, between)
+            # Two secrets are two.
+            found |= {
+                secret: marker
+                for secret, marker in zip(secrets, markers, strict=False)
+                if not MARKER.search(secret)
+            }
     return found
 
 
+def secrets_in(text: str, between: list[str]) -> list[str]:
+    """Return what stands between pieces in a text, if it is these pieces with something between them; else nothing.
+
+    Each piece is taken where it stands first and none is tried elsewhere: so that what takes long cannot be written.
+
+    Args:
+        text: it begins with the first piece and ends with the last one.
+        between: two pieces or more.
+    """
+    secrets: list[str] = []
+    at, end = len(between[0]), len(text) - len(between[-1])
+    for piece in between[1:-1]:
+        # Where nothing stands between two markers nobody knows where the one ends.
+        start = text.find(piece, at + SHORTEST, min(end, at + LONGEST + len(piece))) if piece else -1
+        if start < 0:
+            return []
+        secrets.append(text[at:start])
+        at = start + len(piece)
+    if not SHORTEST <= end - at <= LONGEST:
+        return []
+    return [*secrets, text[at:end]]
+
+
 def _between(text: str) -> list[str]:
-    return re.split(r"\[redacted:[a-z_]+:[0-9a-f]{8}\]", text)
+    pieces, at = [], 0
+    for found in MARKER.finditer(text):
+        pieces.append(text[at : found.start()])
+        at = found.end()
+    return [*pieces, text[at:]]
 
 
-def _markers(text: str) -> list[str]:
-    return [found.group() for found in MARKER.finditer(text)]
+def _instead_of(markers: dict[str, str]) -> Callable[[str], str]:
+    # The longest first: one may be the beginning of another.
+    by_length = sorted(markers, key=len, reverse=True)
+
+    def replaced(text: str) -> str:
+        # Once from left to right: what stands for one secret may hold another.
+        ahead = [(start, nth) for nth, secret in enumerate(by_length) if (start := text.find(secret)) >= 0]
+        heapify(ahead)
+        pieces: list[str] = []
+        at = 0
+        while ahead:
+            start, nth = heappop(ahead)
+            secret = by_length[nth]
+            if start >= at:
+                pieces += [text[at:start], markers[secret]]
+                at = start + len(secret)
+            if (start := text.find(secret, at)) >= 0:
+                heappush(ahead, (start, nth))
+        return "".join([*pieces, text[at:]]) if pieces else text
+
+    return replaced
 
 
-def _replaced(value: Any, markers: dict[str, str]) -> Any:
-    if not markers:
-        return value
+def _replaced(value: Any, by: Callable[[str], str]) -> Any:
     kind = type(value)
     if kind is str:
-        for secret in sorted(markers, key=len, reverse=True):
-            value = value.replace(secret, markers[secret])
-        return value
+        return by(value)
     if kind is dict:
-        return {_replaced(key, markers): _replaced(item, markers) for key, item in value.items()}
+        return {_replaced(key, by): _replaced(item, by) for key, item in value.items()}
     if kind is Record:
-        return Record(value.type_name, {key: _replaced(item, markers) for key, item in value.items()})
+        return Record(value.type_name, {key: _replaced(item, by) for key, item in value.items()})
     if kind is list or kind is tuple:
-        return kind([_replaced(item, markers) for item in value])
+        return kind([_replaced(item, by) for item in value])
     return value
 
 
 def _unkeyed(value: Any) -> Any:
-    found = {marker for text in _texts(value) for marker in _markers(text)}
-    return _replaced(value, {marker: f"{marker[:-9]}00000000]" for marker in found})
+    return _replaced(value, lambda text: MARKER.sub(r"[redacted:\1:00000000]", text))
 
 
 def _texts(value: Any) -> set[str]:

@@ -20,7 +20,7 @@ from typing import Final
 __all__ = ["KEY_FILE", "MARKER", "Marking", "markers_in"]
 
 KEY_FILE: Final = "redaction.key"
-MARKER: Final = re.compile(r"\[redacted:([a-z_]+):([0-9a-f]{8})\]")
+MARKER: Final = re.compile(r"\[redacted:([a-z_]{1,32}):([0-9a-f]{8})\]")
 
 
 class Marking:
