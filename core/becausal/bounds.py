@@ -16,7 +16,7 @@ MAX_RUN_BYTES: Final = 1 << 30
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _BYTES = {
-    **{"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12},
+    **{"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12},
     **{"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40},
 }
 
@@ -35,6 +35,8 @@ class Retention:
     def read(cls, text: str) -> Retention:
         """Return what a text says: `30d`, `5GB`, `last 1000`, or several of them with commas between.
 
+        What is said amiss deletes runs, so nothing is guessed: `500M` may be minutes or megabytes and is neither.
+
         Raises:
             SettingsError: it says something else.
         """
@@ -43,8 +45,12 @@ class Retention:
             last = re.fullmatch(r"(?i)last\s+(\d+)", piece)
             if last:
                 said["keep_last"] = int(last[1])
-            elif re.fullmatch(r"(?i)[\d.]+\s*[smhdw]", piece):
+            elif re.fullmatch(r"[\d.]+\s*[smhdw]", piece):
                 said["max_age_ns"] = age_ns(piece)
+            elif re.fullmatch(r"[\d.]+", piece):
+                raise SettingsError(
+                    f"{piece!r} of what? write for instance {piece}d, {piece}MB or last {piece}"
+                )
             else:
                 said["max_bytes"] = byte_count(piece)
         if not said:
@@ -80,22 +86,35 @@ def age_ns(age: str | dt.timedelta) -> int:
     """
     if isinstance(age, dt.timedelta):
         return int(age.total_seconds() * 1e9)
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", age.lower())
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", age)
     if found is None:
-        raise SettingsError(f"{age!r} is no age; write for instance 30d, 12h or 2w")
+        raise SettingsError(
+            f"{age!r} is no age; write for instance 30d, 12h or 2w (s, m, h, d, w: in small letters, m for minutes)"
+        )
     return int(float(found[1]) * _SECONDS[found[2]] * 1e9)
 
 
 def byte_count(size: str | int) -> int:
-    """Return a size in bytes: `5GB` (10^9 each), `512MiB` (2^20 each), or a number.
+    """Return a size in bytes: `5GB` (10^9 each), `512MiB` (2^20 each), or a number. The B is part of it.
 
     Raises:
         SettingsError: it is none.
     """
     if isinstance(size, int):
         return size
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?b?)\s*", size.lower())
-    unit = None if found is None else _BYTES.get(found[2])
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", size.lower())
+    unit = None if found is None else _BYTES.get(found[2] or "b")
     if found is None or unit is None:
-        raise SettingsError(f"{size!r} is no size; write for instance 5GB or 512MiB")
+        raise SettingsError(f"{size!r} is no size; {_instead(found)}")
     return int(float(found[1]) * unit)
+
+
+def _instead(found: re.Match[str] | None) -> str:
+    """Return what to write for what may be a size or an age."""
+    number, unit = ("", "") if found is None else (found[1], found[2])
+    says = []
+    if unit and f"{unit}b" in _BYTES:
+        says.append(f"{number}{unit[:1].upper()}{unit[1:]}B for bytes")
+    if unit in _SECONDS:
+        says.append(f"{number}{unit} for an age{', in minutes' if unit == 'm' else ''}")
+    return f"write {' or '.join(says)}" if says else "write for instance 5GB or 512MiB"

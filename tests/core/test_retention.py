@@ -447,7 +447,47 @@ def test_a_retention_that_means_nothing_is_refused_or_warned_of(said: str) -> No
         assert Settings.read(environ={"BECAUSAL_RETENTION": said}).retention is None
 
 
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        ("500M", "write 500MB for bytes or 500m for an age, in minutes"),
+        ("500 M", "write 500MB for bytes or 500m for an age, in minutes"),
+        ("5G", "write 5GB for bytes"),
+        ("5g", "write 5GB for bytes"),
+        ("5k", "write 5KB for bytes"),
+        ("2T", "write 2TB for bytes"),
+        ("5Gi", "write 5GiB for bytes"),
+        ("30D", "write 30d for an age"),
+        ("12H", "write 12h for an age"),
+        ("2W", "write 2w for an age"),
+        ("90S", "write 90s for an age"),
+        ("30d, 500M", "write 500MB for bytes or 500m for an age, in minutes"),
+        ("500", "write for instance 500d, 500MB or last 500"),
+        ("1000, 30d", "write for instance 1000d, 1000MB or last 1000"),
+    ],
+)
+def test_a_retention_that_can_be_read_in_two_ways_is_refused_and_says_what_to_write(
+    said: str, instead: str
+) -> None:
+    with pytest.raises(SettingsError, match=instead):
+        Settings.read(retention=said)
+
+
+@pytest.mark.parametrize("said", ["30M", "30D", "12H", "30", "5GB"])
+def test_an_age_is_written_in_small_letters(said: str) -> None:
+    with pytest.raises(SettingsError, match="m for minutes"):
+        age_ns(said)
+
+
+@pytest.mark.parametrize("said", ["500M", "5g", "30d", "5Gi", "1.5K", "5 XB", "-5GB"])
+def test_a_size_says_its_bytes(said: str) -> None:
+    with pytest.raises(SettingsError, match="is no size; write"):
+        byte_count(said)
+
+
 def test_ages_and_sizes_are_read() -> None:
+    assert Retention.read("500m").max_age_ns == age_ns("500 m") == 500 * 60 * 10**9
+    assert [byte_count(size) for size in ("500MB", "500mb", "0.5GB", "500 MB")] == [500 * 10**6] * 4
     assert age_ns(dt.timedelta(days=1)) == age_ns("24h") == age_ns("1d") == DAY
     assert (byte_count(5), byte_count("5"), byte_count("1.5 kB"), byte_count("2GiB")) == (5, 5, 1500, 2 << 30)
 
