@@ -26,7 +26,6 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from becausal import clock, semconv
-from becausal.canonical.hiding import hidden_name
 from becausal.context import current
 from becausal.delta import Delta, delta
 from becausal.errors import MemoryConflictError, MemoryKeyError, MemoryValueError
@@ -35,6 +34,7 @@ from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent, Operation, 
 from becausal.memory_step import kept_whole, recorded
 from becausal.observation import NOTHING
 from becausal.redaction import shown
+from becausal.redaction.naming import hidden_names
 from becausal.settings import store_url
 from becausal.step import Attribute
 from becausal.store import Store, open_store
@@ -195,8 +195,11 @@ class Memory:
         if recorder is not None:
             recorder.flush(5.0)
         key = shown(key)
-        told = hidden_name(key)  # by runs that kept no content
-        hidden = (replace(read, key=key) for read in self._store.memory_reads(self.name, told))
+        hidden = (
+            replace(read, key=key)
+            for told in hidden_names(key)  # by runs that kept no content
+            for read in self._store.memory_reads(self.name, told)
+        )
         reads = sorted((*self._store.memory_reads(self.name, key), *hidden), key=lambda read: read.seq)
         return tuple(read for read in reads if version is None or read.version == version)
 

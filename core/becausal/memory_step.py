@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from becausal import canonical, semconv
-from becausal.canonical.hiding import hidden_name
 from becausal.context import current
 from becausal.errors import MemoryValueError
 from becausal.instrument import active_recorder
@@ -15,6 +14,7 @@ from becausal.observation import NOTHING, Observation, Opening
 from becausal.payload import Payload
 from becausal.recorder import Recorder
 from becausal.redaction import in_force
+from becausal.redaction.naming import hidden_name
 from becausal.step import Attribute, Cause, OpenStep, StepKind
 
 __all__ = ["kept_whole", "recorded"]

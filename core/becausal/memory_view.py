@@ -13,12 +13,12 @@ from functools import cached_property
 from typing import get_args
 
 from becausal import semconv
-from becausal.canonical.hiding import hidden_name
 from becausal.delta import Delta, delta
 from becausal.errors import MemoryKeyError
 from becausal.graph import Graph
 from becausal.memory_event import Operation
 from becausal.payload import Payload
+from becausal.redaction.naming import hidden_names
 from becausal.step import Step
 
 __all__ = ["Held", "MemoryView", "Moment", "content_of"]
@@ -218,7 +218,7 @@ class MemoryView:
         if key in self._histories:
             return key
         matches = [
-            name for name, versions in self._histories.items() if versions[0].key in (key, hidden_name(key))
+            name for name, versions in self._histories.items() if versions[0].key in (key, *hidden_names(key))
         ]
         if len(matches) == 1:
             return matches[0]

@@ -142,7 +142,7 @@ def test_no_key_is_told_where_no_content_may_be_kept(store: str, keep: Any) -> N
 
 def test_the_state_and_the_sessions_of_agent_framework_hide_their_keys_alike() -> None:
     pytest.importorskip("agent_framework")
-    from becausal.canonical.hiding import hidden_name
+    from becausal.redaction.naming import hidden_name
     from becausal_integrations.agent_framework.ledger import Ledger
     from becausal_integrations.agent_framework.state import SharedState
 

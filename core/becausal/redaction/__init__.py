@@ -18,6 +18,7 @@ from traceback import format_exception
 from becausal.errors import SettingsError
 from becausal.redaction.kinds import IBAN, KINDS
 from becausal.redaction.marker import MARKER, markers_in
+from becausal.redaction.naming import name_for
 from becausal.redaction.redactor import Redactor
 from becausal.settings import DEFAULT_STORE
 
@@ -129,6 +130,7 @@ def start(argument: Redact, store: str) -> Redactor | None:
     asked = read_redaction(argument)
     redactor = None if asked is None else asked.redactor(folder_of(store))
     use(redactor)
+    name_for(folder_of(store))
     logging.getLogger("becausal").addFilter(_log_filter)
     return redactor
 

@@ -56,6 +56,13 @@ class Marking:
             self._key = secrets.token_bytes(32) if self._folder is None else _kept_key(self._folder)
         return self._key
 
+    @property
+    def known_key(self) -> bytes | None:
+        """The key, if there is one by now; none is made."""
+        if self._key is None and self._folder is not None:
+            self._key = _read_key(self._folder / KEY_FILE)
+        return self._key
+
 
 def markers_in(text: str) -> list[str]:
     """Return the markers in a text, in its order, each as often as it stands there."""
@@ -77,8 +84,12 @@ def _kept_key(folder: Path) -> bytes:
                 os.link(made, path)
         finally:
             made.unlink(missing_ok=True)
+    return _read_key(path) or fresh
+
+
+def _read_key(path: Path) -> bytes | None:
     with contextlib.suppress(OSError, ValueError):
         found = bytes.fromhex(path.read_text("ascii"))
         if len(found) == 32:
             return found
-    return fresh
+    return None

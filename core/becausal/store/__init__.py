@@ -145,7 +145,11 @@ def open_store(url: str, *, read_only: bool = False, create: bool = True) -> Sto
         StoreFormatError: what is there is damaged, no store of ours, or of a newer format.
     """
     # Imported here, so that a program pays for one kind of store alone.
+    from becausal.redaction import folder_of
+    from becausal.redaction.naming import met
+
     url = settings.store_url(url)
+    met(folder_of(url))
     scheme, _, place = url.partition("://")
     if scheme in ("postgresql", "postgres"):
         return _open_postgres(url, read_only=read_only, create=create)

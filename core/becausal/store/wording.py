@@ -28,9 +28,9 @@ import ormsgpack
 
 from becausal.canonical import digest_text
 from becausal.canonical.calling import unpacked
-from becausal.canonical.hiding import hidden_name
 from becausal.canonical.wire import NESTED, UNSORTED, Code
 from becausal.errors import StoreError
+from becausal.redaction.naming import hidden_names
 
 __all__ = ["Rewriting", "Wording", "named_in"]
 
@@ -189,7 +189,7 @@ def _pattern(text: str) -> bytes:
     pieces = (_SPACES if word.isspace() else b"".join(map(_character, word)) for word in _words(text))
     own = b"".join(pieces)
     # Where no content is kept, a memory's key is told by a name made of it.
-    return own + b"|" + re.escape(hidden_name(text).encode())
+    return b"|".join([own, *(re.escape(told.encode()) for told in hidden_names(text))])
 
 
 def _character(character: str) -> bytes:
@@ -238,5 +238,5 @@ def _sign(text: str) -> tuple[bytes, ...] | None:
         longest.encode(),
         longest.encode("utf-16-le"),
         longest.encode("utf-16-be"),
-        hidden_name(text).encode(),
+        *(told.encode() for told in hidden_names(text)),
     )

@@ -12,10 +12,10 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from becausal.canonical.hiding import hidden_name
 from becausal.errors import MemoryKeyError, RunNotFoundError
 from becausal.memory_event import MemoryEvent, MemoryRead, value_at
 from becausal.memory_view import Held, content_of
+from becausal.redaction.naming import hidden_names
 from becausal.run import Run
 from becausal.runs import Runs
 from becausal.views.clean import head, styled
@@ -196,7 +196,7 @@ def _from_log(runs: Runs, key: str | None, at: int | None) -> tuple[list[Line], 
         for event in versions
     ]
     hidden = {
-        hidden_name(event.key): event.key for event in events
+        told: event.key for event in events for told in hidden_names(event.key)
     }  # as runs tell of it that kept no content
     told = (replace(read, key=hidden.get(read.key, read.key)) for read in runs.store.memory_reads())
     reads = [_reader(read) for read in told if _is(key, read.memory, read.key)]

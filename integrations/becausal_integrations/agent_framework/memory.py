@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from becausal import semconv
-from becausal.canonical.hiding import hidden_name
 from becausal.context import current
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
+from becausal.redaction.naming import hidden_name
 from becausal.step import OpenStep
 from becausal.versions import Version
 from becausal_integrations.agent_framework.ledger import Ledger, Notes, forget_made, notes_of, owns

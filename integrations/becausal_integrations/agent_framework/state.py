@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Any
 
 from becausal import semconv
-from becausal.canonical.hiding import hidden_name
 from becausal.context import current
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
+from becausal.redaction.naming import hidden_name
 from becausal.step import OpenStep
 from becausal_integrations.agent_framework.ledger import Ledger, Notes, notes_of
 from becausal_integrations.agent_framework.messages import told

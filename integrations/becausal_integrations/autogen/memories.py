@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from becausal import semconv
 from becausal.adapter import Hooks
-from becausal.canonical.hiding import hidden_name
 from becausal.context import current
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
+from becausal.redaction.naming import hidden_name
 from becausal.step import OpenStep
 from becausal.versions import Versions
 from becausal_integrations.autogen import describe, replayed

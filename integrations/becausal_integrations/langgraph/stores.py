@@ -34,9 +34,9 @@ from opentelemetry.context import Context
 
 from becausal import semconv
 from becausal.adapter import Hooks
-from becausal.canonical.hiding import hidden_name
 from becausal.context import current, with_step
 from becausal.recorder import NOTHING, Recorder
+from becausal.redaction.naming import hidden_name
 from becausal.standin import FunctionStandIn
 from becausal.step import OpenStep, RemoteStep, StepKind
 from becausal.versions import Version, Versions
