@@ -16,8 +16,8 @@ import sys
 import threading
 import time
 import weakref
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Collection, Sequence
 
 from opentelemetry.context import Context
 
@@ -39,7 +39,11 @@ INTERVAL_S = 0.2
 MAX_STEPS = 65_536
 MAX_BYTES = 256 << 20
 MOST_RUNS = 4_096
-"""Runs whose bytes are counted; of the one that began first it is forgotten what it had."""
+"""Runs whose bytes are counted; of the one that was silent the longest it is forgotten what it had."""
+MOST_CHARGED = 32_768
+"""Bodies of which it is remembered that their run had them counted: they are counted once, however often they come."""
+MOST_LOST = 16_384
+"""Bodies that were lost one by one; beyond so many all are handed out again."""
 RETRIES = 3
 PAUSE_S = 0.05
 """Before the second attempt to write; twice that before the third."""
@@ -57,8 +61,8 @@ class Writer:
         max_run_bytes: int | None = MAX_RUN_BYTES,
     ) -> None:
         self.store = store
-        self.on_gap: Callable[[], object] = lambda: None
-        """Called when steps were lost: payload parts that were handed out with them are needed again."""
+        self.on_gap: Callable[[Collection[bytes] | None], object] = lambda _: None
+        """Called when steps were lost, with the digests of what is needed again; None: all that was handed out is."""
         self.on_batch: Callable[[], object] = lambda: None
         """Called by the writer's thread when it has written a batch."""
         self.is_closed = False
@@ -74,7 +78,9 @@ class Writer:
         """What this process could not record, by reason."""
         self._queue: deque[tuple[OpenStep, int]] = deque()
         self._bytes = 0
-        self._spent: dict[str, int] = {}  # bytes of contents, by chain
+        self._spent: OrderedDict[str, int] = OrderedDict()  # bytes of contents, by chain
+        self._charged: OrderedDict[tuple[str, bytes], None] = OrderedDict()  # (chain, digest): is in there
+        self._lost: set[bytes] = set()  # digests of bodies that were handed out and left out since
         self._taken = self._settled = 0  # steps put into the queue; steps written or counted as gaps
         self._unsaved_gaps: Counter[str] = Counter()
         self._owed_gaps: Counter[str] = (
@@ -92,7 +98,7 @@ class Writer:
         size = sum([len(body) for _, body in bodies]) if bodies else 0
         with self._lock:
             if size and not self._allows(step, size):
-                size = 0
+                size = sum([len(body) for _, body in bodies])
             fits = len(self._queue) < self._max_steps and self._bytes + size <= self._max_bytes
             if fits and not self.is_closed:
                 self._queue.append((step, size))
@@ -100,8 +106,9 @@ class Writer:
                 self._taken += 1
             else:
                 self._count("closed" if self.is_closed else "queue full", 1)
-        if not fits:
-            self.on_gap()
+                self._lose([digest for digest, _ in bodies])
+        if fits and self._lost:  # not before: what is handed out meanwhile is lost as well
+            self._tell_lost()
         if len(self._queue) >= BATCH:
             self._hurry.ring()
         self._work.ring()
@@ -110,16 +117,35 @@ class Writer:
 
     def _allows(self, step: OpenStep, size: int) -> bool:
         """Return whether a run may keep so many bytes more; else leave them out. Called with the lock held."""
-        spent = self._spent[step.chain_id] = self._spent.get(step.chain_id, 0) + size
+        run, charged = step.chain_id, self._charged
+        new = {digest: len(body) for digest, body in step.bodies if (run, digest) not in charged}
+        spent = self._spent[run] = self._spent.get(run, 0) + sum(new.values())
+        self._spent.move_to_end(run)
         if len(self._spent) > MOST_RUNS:
-            del self._spent[next(iter(self._spent))]
-        if spent <= self._max_run_bytes:
+            self._spent.popitem(last=False)
+        if not new or spent <= self._max_run_bytes:
+            for digest, _ in step.bodies:
+                charged[run, digest] = None
+                charged.move_to_end((run, digest))
+            while len(charged) > MOST_CHARGED:
+                charged.popitem(last=False)
             return True
-        step.bodies.clear()
-        step.attributes[semconv.LEFT_OUT] = size
-        self._count("content left out: run beyond max_run_bytes", 1)
-        self.on_gap()  # parts that were handed out with it are needed again
+        step.bodies[:] = [one for one in step.bodies if one[0] not in new]
+        step.attributes[semconv.LEFT_OUT] = size - sum([len(body) for _, body in step.bodies])
+        if step.ended_ns is not None:  # one that is still open comes again
+            self._count("content left out: run beyond max_run_bytes", 1)
+        self._lose(new)
         return False
+
+    def _lose(self, digests: Collection[bytes]) -> None:
+        """Note what was handed out and is not kept. Called with the lock held."""
+        if len(self._lost) <= MOST_LOST:
+            self._lost.update(digests)
+
+    def _tell_lost(self) -> None:
+        with self._lock:
+            lost, self._lost = self._lost, set()
+        self.on_gap(lost if len(lost) <= MOST_LOST else None)
 
     @property
     def waiting(self) -> int:
@@ -182,6 +208,21 @@ class Writer:
         if thread is None or not thread.is_alive():
             self._drain()  # what a thread that was killed has left
             self.store.close()
+        else:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Count what a store that hangs has not taken in time; what it holds in hand is counted when it lets go."""
+        with self._settling:
+            left = len(self._queue)
+            self._queue.clear()
+            self._bytes = 0
+            if left:
+                self._count("not written in time", left)
+                self._settled += left
+        if left:
+            with contextlib.suppress(Exception):
+                log.error("becausal gave up %d steps that %s did not take in time", left, self.store.url)
 
     def _start(self) -> bool:
         """Start the thread; False where the interpreter starts no more of them."""
@@ -236,7 +277,7 @@ class Writer:
         finally:
             self._written(len(batch), lost)
         if lost:
-            self.on_gap()
+            self.on_gap(None)
         elif batch:
             self.on_batch()
 
@@ -276,7 +317,7 @@ class Writer:
         with contextlib.suppress(StoreError):
             found = None if self._upkeep is None else self._upkeep.generation
             if found != self._generation and self._generation is not None:
-                self.on_gap()
+                self.on_gap(None)
             self._generation = found
 
     def _attempt(self, what: str, write: Callable[[], None]) -> bool:

@@ -55,6 +55,7 @@ from becausal.canonical.readers import reader_of
 from becausal.canonical.top import TopWalk
 from becausal.canonical.wire import Code, digest_of, odd_nan
 from becausal.delta import same
+from becausal.redaction import Redaction
 
 
 def digest(value: object) -> bytes:
@@ -443,6 +444,45 @@ def test_after_forgetting_all_parts_are_handed_out_again() -> None:
     third = encoder.encode([Plain(a="x" * 300)])
 
     assert (len(first.parts), len(second.parts), len(third.parts)) == (1, 0, 1)
+
+
+def test_of_some_parts_that_are_forgotten_those_alone_are_handed_out_again() -> None:
+    encoder = Encoder()
+    messages = [{"role": "user", "content": f"{number} " + "x" * 300} for number in range(40)]
+    parts = encoder.encode({"messages": messages}).parts
+    encoder.encode({"messages": messages})
+
+    encoder.forget([parts[3][0], parts[17][0], b"never handed out"])
+
+    assert encoder.encode({"messages": messages}).parts == (parts[3], parts[17])
+    assert encoder.encode({"messages": messages}).parts == ()
+
+
+def test_a_part_within_a_known_part_that_is_forgotten_is_handed_out_again() -> None:
+    encoder = Encoder()
+    value = [Plain(a=Plain(b="x" * 300), c="y" * 300)]
+    inner, outer = encoder.encode(value).parts
+
+    encoder.forget([inner[0]])
+
+    assert encoder.encode(value).parts == (inner,)
+    assert outer != inner
+
+
+def test_a_redacted_part_that_is_forgotten_is_handed_out_again() -> None:
+    redact = Redaction().redactor(None)
+    encoder = Encoder(redact)
+    secret = "x" * 600 + " password=hunter2!x9 " + "AKIAIOSFODNN7EXAMPLE"
+    encoder.encode({"big": "known before, for what is met first may tell of secrets" * 20, "it": secret})
+    parts = encoder.encode({"it": secret, "again": secret}).parts
+    assert parts == ()
+    handed = encoder.encode({"it": secret}).body[-16:]
+
+    encoder.forget([handed])
+
+    again = encoder.encode({"it": secret}).parts
+    assert [digest for digest, _ in again] == [handed]
+    assert digest(secret) != handed
 
 
 def test_what_is_remembered_is_bounded() -> None:

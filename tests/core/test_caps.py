@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry import context
+from opentelemetry.context import Context
 from tests.core.builders import Record
 
 import becausal
@@ -248,6 +250,87 @@ def test_the_bytes_of_so_many_runs_alone_are_counted(monkeypatch: pytest.MonkeyP
 
     assert len(writer._spent) == 10
     writer.close(10)
+
+
+def test_of_so_many_runs_that_which_was_silent_the_longest_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("becausal.writer.MOST_RUNS", 10)
+    writer = Writer(open_store("sqlite:///:memory:"))
+    week = Record("a" * 32)
+    for number in range(50):
+        writer.put(week.did("tool", "t", f"in {number}", "out").step)
+        writer.put(Record(f"{number:032x}").did("tool", "t", "in", "out").step)
+
+    assert writer._spent["a" * 32] > 50 * 3
+    assert len(writer._spent) == 10
+    writer.close(10)
+
+
+def test_the_bodies_that_were_counted_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("becausal.writer.MOST_CHARGED", 10)
+    writer = Writer(open_store("sqlite:///:memory:"))
+    record = Record("a" * 32)
+    for number in range(50):
+        writer.put(record.did("tool", "t", f"in {number}", "out").step)
+
+    assert len(writer._charged) == 10
+    writer.close(10)
+
+
+def test_a_run_is_charged_once_for_a_body_however_often_it_is_flushed(store: str) -> None:
+    becausal.instrument(store=store, max_run_bytes=300_000)
+    with becausal.chain("request"), becausal.agent("reader", received={"text": "x" * 100_000}) as step:
+        for _ in range(20):
+            becausal.flush()
+        step.returned("fine")
+    becausal.flush()
+    becausal.uninstrument()
+
+    runs = becausal.open(store)
+    assert runs.gaps() == {}
+    reader = runs.last().step("reader")
+    assert reader.received is not None
+    assert reader.produced is not None
+    assert reader.received.is_whole
+    assert reader.produced.is_whole
+
+
+def test_a_step_left_open_beyond_the_bound_counts_once_however_often_it_is_flushed(store: str) -> None:
+    becausal.instrument(store=store, max_run_bytes=10_000)
+    with becausal.chain("request"), becausal.agent("reader", received={"text": "x" * 100_000}):
+        for _ in range(5):
+            becausal.flush()
+    becausal.flush()
+    becausal.uninstrument()
+
+    assert becausal.open(store).gaps() == {"content left out: run beyond max_run_bytes": 1}
+
+
+def test_a_run_beyond_its_bound_costs_other_runs_nothing(store: str) -> None:
+    becausal.instrument(store=store, redact=False, max_run_bytes=200_000)
+    messages: list[dict[str, str]] = []
+    with becausal.chain("good", id="good"):
+        for number in range(40):
+            messages.append({"role": "user", "content": f"{number} " + "y" * 1_500})
+            with becausal.agent("writer", received={"messages": messages}):
+                pass
+            token = context.attach(Context())
+            with (
+                becausal.chain("runaway", id="runaway"),
+                becausal.agent("loop", received={"text": f"{number} " + "x" * 50_000}),
+            ):
+                pass
+            context.detach(token)
+    becausal.flush()
+    becausal.uninstrument()
+
+    runs = becausal.open(store)
+    good = [step.received for step in runs.get("good").steps if step.name == "writer"]
+    assert len(good) == 40
+    assert all(received is not None and received.is_whole and received.value() for received in good)
+    assert len(good[-1].value()["messages"]) == 40  # type: ignore[union-attr, index]
+    assert runs.gaps() == {"content left out: run beyond max_run_bytes": 40 - 3}
 
 
 def test_a_store_that_fails_loses_nothing_but_what_is_counted() -> None:

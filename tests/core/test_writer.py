@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def writing(store: Memory, **bounds: int) -> Writer:
     return Writer(store, **bounds)
 
 
-def step(name: str = "a", *, body: bytes = b"") -> OpenStep:
+def step(name: str = "a", *, body: bytes = b"", digest: bytes = b"digest") -> OpenStep:
     made = OpenStep(
         id=os.urandom(8).hex(),
         chain_id="c",
@@ -91,7 +91,7 @@ def step(name: str = "a", *, body: bytes = b"") -> OpenStep:
         seq=1,
         started_ns=1,
     )
-    made.bodies = [(b"digest", body)] if body else []
+    made.bodies = [(digest, body)] if body else []
     return made
 
 
@@ -126,8 +126,8 @@ def test_a_body_that_comes_while_its_step_is_written_is_there_for_the_next_time(
 
 def test_a_queue_that_is_full_drops_and_counts_exactly(store: Memory) -> None:
     made = writing(store, max_steps=5)
-    lost = []
-    made.on_gap = lambda: lost.append(1)
+    lost: list[Collection[bytes] | None] = []
+    made.on_gap = lost.append
     held_up(store, made)
     for number in range(8):
         made.put(step(str(number)))
@@ -136,7 +136,60 @@ def test_a_queue_that_is_full_drops_and_counts_exactly(store: Memory) -> None:
     assert made.flush(10)
     assert [kept.name for kept in store.written] == ["first", "0", "1", "2", "3", "4"]
     assert made.gaps == store.counted == {"queue full": 3}
-    assert len(lost) == 3
+    assert lost == []  # what is handed out while nothing fits is lost, too: it is told when something does
+
+
+def test_what_was_lost_is_told_once_when_a_step_fits_again(store: Memory) -> None:
+    made = writing(store, max_steps=2)
+    lost: list[Collection[bytes] | None] = []
+    made.on_gap = lost.append
+    held_up(store, made)
+    for number in range(6):
+        made.put(step(str(number), body=b"body", digest=bytes([number]) * 16))
+    assert lost == []
+    store.go.set()
+    assert made.flush(10)
+
+    for _ in range(3):
+        made.put(step("fits"))
+
+    assert lost == [{bytes([number]) * 16 for number in (2, 3, 4, 5)}]
+
+
+def test_of_very_many_lost_bodies_all_are_told_as_one(store: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "MOST_LOST", 10)
+    made = writing(store, max_steps=1)
+    lost: list[Collection[bytes] | None] = []
+    made.on_gap = lost.append
+    held_up(store, made)
+    for number in range(50):
+        made.put(step(str(number), body=b"body", digest=bytes([number]) * 16))
+    assert len(made._lost) == 11
+    store.go.set()
+    assert made.flush(10)
+    made.put(step("fits"))
+
+    assert lost == [None]
+
+
+def test_closing_counts_what_a_store_that_hangs_has_not_taken(
+    store: Memory, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = writing(store)
+    held_up(store, made)
+    for number in range(5):
+        made.put(step(str(number)))
+
+    assert not made.close(0.05)
+
+    assert (made.waiting, made.gaps) == (0, {"not written in time": 5})
+    assert "gave up 5 steps that memory://" in caplog.text
+    thread = made._thread
+    assert thread is not None
+    store.go.set()
+    thread.join(10)
+    assert [kept.name for kept in store.written] == ["first"]
+    assert store.counted == {"not written in time": 5}
 
 
 def test_a_queue_that_holds_too_many_bytes_drops_and_counts_exactly(store: Memory) -> None:
@@ -252,14 +305,14 @@ def test_a_store_that_is_down_is_tried_three_times_and_then_counted(
     store: Memory, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = writing(store)
-    lost = []
-    made.on_gap = lambda: lost.append(1)
+    lost: list[Collection[bytes] | None] = []
+    made.on_gap = lost.append
     store.failures = [StoreError("disk full")] * 3
     made.put(step())
     made.put(step())
 
     assert made.flush(10)
-    assert (store.written, store.attempts, lost) == ([], 3, [1])
+    assert (store.written, store.attempts, lost) == ([], 3, [None])
     assert made.gaps == store.counted == {"store failed": 2}
     assert "cannot write 2 steps to memory://" in caplog.text
 

@@ -34,6 +34,7 @@ Departs from RFC 8785 (canonical JSON): not JSON, since JSON cannot tell most of
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from becausal.canonical.calling import packed
@@ -95,6 +96,7 @@ class Encoder:
     def __init__(self, redact: Redacting | None = None) -> None:
         self._redact, self._version = redact, 0
         self._known: Known = {}
+        self._renamed: dict[bytes, set[bytes]] = {}  # by the digest handed out: those of what was redacted
         self._runs: dict[int, Run] = {}
         self._leans: dict[bytes, bytes] = {}
 
@@ -113,6 +115,8 @@ class Encoder:
         # Only now: another thread must not take for handed out what is still in the making.
         if walk.fresh:
             known.update(walk.fresh)
+            for handed, digest in walk.renamed:
+                self._renamed.setdefault(handed, set()).add(digest)
             if len(known) > self.MOST_PARTS:
                 self.forget()
         if walk.new_runs:
@@ -123,9 +127,15 @@ class Encoder:
             self._leans = {}
         return encoded
 
-    def forget(self) -> None:
-        """Drop what is remembered: parts will be handed out again."""
-        self._known, self._runs, self._leans = {}, {}, {}
+    def forget(self, digests: Collection[bytes] | None = None) -> None:
+        """Drop what is remembered, of all parts or of those that bear some digests: they are handed out again."""
+        self._runs = {}  # what stands on such a part does not say so
+        if digests is None:
+            self._known, self._renamed, self._leans = {}, {}, {}
+            return
+        for handed in digests:
+            for digest in (handed, *self._renamed.pop(handed, ())):
+                self._known.pop(digest, None)
 
 
 def encode(value: object, redact: Redacting | None = None) -> Encoded:

@@ -99,6 +99,8 @@ class Walk(ABC):
         self.known = known
         self.fast = fast
         self.fresh: Known = {}
+        self.renamed: list[tuple[bytes, bytes]] = []
+        """(digest handed out, digest of the canonical bytes) of the parts of which something was redacted."""
         self.parts: list[tuple[bytes, bytes]] = []
         self.lossy: dict[tuple[str, str], None] = {}
         self.active: dict[int, int] = {}  # id of a container being written: its place from the root
@@ -276,6 +278,7 @@ class Walk(ABC):
         if self.redact is not None and (kept := self.redact.body(body, digest)) is not body:
             body, lean = kept, kept if lean is body else self.redact.body(lean)
             handed = digest_of(body)
+            self.renamed.append((handed, digest))
         belief = handed if lean is body or lean == body else digest_of(lean)
         info = self.fresh[digest] = belief, len(body) + self.below, handed
         self.parts.append((handed, body))
