@@ -325,8 +325,10 @@ class Recorder(Keeping):
             if self._checks is not None:
                 guarded(self._checks.wait)(timeout)
         finally:
-            keepers.discard(self)  # what fails from now on is missing from other records
-            done = self._writer is None or self._writer.close(max(0.0, deadline - time.monotonic()))
+            try:
+                done = self._writer is None or self._writer.close(max(0.0, deadline - time.monotonic()))
+            finally:
+                keepers.discard(self)  # what fails from now on is missing from other records
         return done
 
     def forget_after_fork(self) -> None:

@@ -18,14 +18,6 @@ CHECKOUT = Path(__file__).parents[2]
 def test_no_app_notices_what_fails_blocks_lies_or_dies_in_twenty_plays() -> None:
     # In a process of its own: a play puts faults into functions that other tests stand on.
     command = [sys.executable, "-m", "tests.chaos", "--plays", "20", "--subjects", "6", "--seed", "21"]
-    command += [
-        "--at",
-        "becausal.store",
-        "becausal.writer",
-        "becausal.canonical",
-        "becausal.sealing",
-        "handed:",
-    ]
     ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=300, check=False)
 
     assert ended.returncode == 0, ended.stdout + ended.stderr
