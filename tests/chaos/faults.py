@@ -125,7 +125,7 @@ class Fault:
         if self.kind in ("blocks", "kills its thread") and not is_ours:
             return False
         if self.kind == "is interrupted" and (
-            thread is not threading.main_thread() or self.seam.endswith(CALL_BACKS)
+            thread is not threading.main_thread() or self.seam.endswith(CALL_BACKS) or _is_in_a_destructor()
         ):
             return False
         if self.kind == "lies" and self.seam in BELIEVED:
@@ -150,6 +150,16 @@ class Fault:
             cut: object = truth[: self._chance.randrange(len(truth))]
             return cut
         return self._chance.choice(MISTAKES)
+
+
+def _is_in_a_destructor() -> bool:
+    """Whether the garbage collector has called: Python prints what is raised in there, interrupts included."""
+    frame: types.FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _is_called_by_us() -> bool:

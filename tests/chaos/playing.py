@@ -86,10 +86,10 @@ def play(
             released.set()
             becausal.uninstrument()
     interrupts = [one for fault in faults for one in fault.interrupts]
-    if interrupts and not late:
-        if got != (KeyboardInterrupt, ("chaos",)):
-            outcome.differences.append(f"an interrupt did not reach the app, but {str(got)[:200]}")
-    elif got != wanted:
+    has_reached = bool(interrupts) and got == (KeyboardInterrupt, ("chaos",))
+    if interrupts and not has_reached and not late:
+        outcome.differences.append(f"an interrupt did not reach the app, but {str(got)[:200]}")
+    elif got != wanted and not has_reached:
         outcome.differences.append(f"the app saw something else: {_first_difference(got, wanted)}")
     if not interrupts:  # a loop that is interrupted leaves AutoGen's own spans where they are
         outcome.differences += [f"logged: {line}" for line in seen.logged]
