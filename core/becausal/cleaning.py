@@ -22,6 +22,10 @@ def clean(step: OpenStep, redact: Redactor) -> None:
 
     Ids stay: a chain's, and the names by which a later run finds a step.
     """
+    for name in redact.secret_names(step.attributes):
+        value = step.attributes[name]
+        if type(value) is str and not _is_id(name):
+            step.attributes[name] = redact.under(name, value)
     if redact.are_clean(_texts(step)):
         return
     step.name = redact.text(step.name)
@@ -46,7 +50,7 @@ def _texts(step: OpenStep) -> list[str]:
         said.append(step.error)
     for name, value in step.attributes.items():
         if type(value) is str:
-            if name not in IDS and not name.startswith(semconv.KEPT):
+            if not _is_id(name):
                 said.append(f"{name}={value}")
         elif type(value) is tuple:
             said += (name, *value)
@@ -54,6 +58,10 @@ def _texts(step: OpenStep) -> list[str]:
         said += (choice.conclusion, choice.reason or "", *choice.premises)
     said += [cause.evidence for cause in step.causes if cause.evidence]
     return said
+
+
+def _is_id(name: str) -> bool:
+    return name in IDS or name.startswith(semconv.KEPT)
 
 
 def _attribute(name: str, value: Attribute, redact: Redactor) -> Attribute:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from becausal.canonical import Encoder
+from becausal.cleaning import clean
 from becausal.redaction.redactor import Redactor
 from becausal.sealing import Sealer
+from becausal.step import OpenStep
 
 
 class Counting:
     """Stands for the sieve, and counts the bytes that it is given."""
 
     def __init__(self, sieve: Any) -> None:
-        self.sieve, self.bytes = sieve, 0
+        self.sieve, self.bytes, self.times = sieve, 0, 0
+
+    def matches(self, content: bytes) -> Any:
+        self.bytes += len(content)
+        self.times += 1
+        return self.sieve.matches(content)
 
     def search(self, content: bytes, at: int = 0) -> Any:
         self.bytes += len(content) - at
@@ -25,7 +34,7 @@ class Counting:
 @pytest.fixture
 def redactor() -> Redactor:
     made = Redactor()
-    made._sieve = Counting(made._sieve)
+    made._sieve = made._finder.sieve = Counting(made._sieve)  # type: ignore[assignment]
     return made
 
 
@@ -68,3 +77,79 @@ def test_what_was_met_as_a_secret_is_looked_for_in_what_was_read_before(redactor
     assert b"Tr0ub4dor-3" in b"".join(body for _, body in before.bodies)  # nothing gave it away then
     assert b"Tr0ub4dor-3" not in b"".join(body for _, body in after.bodies)
     assert before.payload.digest != after.payload.digest
+
+
+def test_all_that_a_value_is_made_of_is_read_in_one_go(redactor: Redactor) -> None:
+    sealer = Sealer(keeps_bodies=True, holds_whole=True, redact=redactor)
+    sealed = sealer.seal({f"part{n}": f"{n} is said " * 100 for n in range(20)})
+
+    assert len(sealed.bodies) == 21
+    assert redactor._sieve.times == 1  # type: ignore[attr-defined]
+
+
+def step(**attributes: str) -> OpenStep:
+    made = OpenStep(
+        id="1" * 16,
+        chain_id="c",
+        kind="agent",
+        name="clerk",
+        agent="clerk",
+        parent_id=None,
+        hop=0,
+        seq=1,
+        started_ns=1,
+    )
+    made.attributes.update(attributes)
+    return made
+
+
+def test_a_step_that_says_nothing_new_but_its_ids_is_not_read(redactor: Redactor) -> None:
+    for turn in range(50):
+        task = str(UUID(int=random.Random(turn).getrandbits(128) | 0xABC << 60 | 0xABC << 100))
+        clean(step(task_id=task, place=f"clerk:{task}"), redactor)
+        if not turn:
+            first = redactor._sieve.times  # type: ignore[attr-defined]
+    assert redactor._sieve.times <= first + 3  # type: ignore[attr-defined]  # a run of digits may be a card
+
+
+def test_an_id_is_no_id_where_its_name_says_that_it_is_secret_or_it_is_known_as_one(
+    redactor: Redactor,
+) -> None:
+    tasks = [str(UUID(int=(0xABCDEF << 104) + n)) for n in range(3)]
+    for task in tasks:
+        said = step(task_id=task, session_token=task)
+        clean(said, redactor)
+        assert "redacted" in str(said.attributes["session_token"])
+    again = step(task_id=tasks[0])
+    clean(again, redactor)
+    assert str(again.attributes["task_id"]).startswith("[redacted:")
+
+
+@pytest.mark.parametrize(
+    "odd", ["41111111-1111-1111-0000-00000000000a", "sk-ant-api03-a3B4c5D6e7F8g9H0i1J2k3"]
+)
+def test_what_is_no_id_or_has_digits_enough_for_a_card_is_read_where_ids_are_not(
+    odd: str, redactor: Redactor
+) -> None:
+    for n in range(2):
+        clean(step(task_id=str(UUID(int=(0xABCDEF << 104) + (0xABC << 60) + n))), redactor)
+        times = redactor._sieve.times  # type: ignore[attr-defined]
+    clean(step(task_id=odd), redactor)
+    assert redactor._sieve.times > times  # type: ignore[attr-defined]
+
+
+def test_what_stands_in_an_attribute_under_a_users_own_name_is_taken_out() -> None:
+    redactor = Redactor(keys=("patient_id",))
+    for _ in range(2):
+        said = step(patient_id="Jones-77", note="as before")
+        clean(said, redactor)
+        assert str(said.attributes["patient_id"]).startswith("[redacted:secret:")
+        assert said.attributes["note"] == "as before"
+
+
+def test_what_takes_secrets_out_is_made_when_the_first_is_met() -> None:
+    redactor = Redactor()
+    Encoder(redactor).encode({"text": "nothing " * 100})
+    assert not redactor.finds_in("nothing")
+    assert "_all" not in vars(redactor._finder)
+    assert redactor.finds_in("password=hunter2x")

@@ -208,9 +208,18 @@ def _walked(
     redact: Redacting | None,
 ) -> tuple[TopWalk, Encoded]:
     walk = TopWalk(known, runs, leans)
-    walk.redact = redact
+    walk.redact, walk.reads_late = redact, True
     body, lean = walk.root(value)
     digest = digest_of(body)
+    if (
+        redact is not None
+        and not redact.keeps([*walk.parts, (digest, body)])
+        and any(redact.body(part, name) is not part for name, part in walk.parts)
+    ):  # once more, and each part read before what refers to it: that is another with another part
+        walk = TopWalk(known, runs, leans)
+        walk.redact = redact
+        body, lean = walk.root(value)
+        digest = digest_of(body)
     lossy = tuple(walk.lossy)
     if redact is not None:
         if (kept := redact.body(body, digest)) is not body:

@@ -68,6 +68,9 @@ class Redacting(Protocol):
     def body(self, body: bytes, digest: bytes | None = None) -> bytes:
         """Return canonical bytes as they may be kept; the same object where that is all of them."""
 
+    def keeps(self, bodies: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Return whether canonical bodies, each with its digest in front, may all be kept; False: ask for each."""
+
     def text(self, text: str) -> str:
         """Return a text as it may be kept."""
 
@@ -94,6 +97,8 @@ class Walk(ABC):
     redact: Redacting | None = None
     stopped: BaseException | None = None
     """What ended a call-back and is no failure, such as a Ctrl-C; see `becausal.canonical.calling`."""
+    reads_late = False
+    """Parts are handed out as they are: whoever asked for them has them read all at once."""
 
     def __init__(self, known: Known, *, fast: bool = True) -> None:
         self.known = known
@@ -275,8 +280,9 @@ class Walk(ABC):
     def hand_out(self, digest: bytes, body: bytes, lean: bytes) -> tuple[bytes, int, bytes]:
         """Hand out a part that is not known yet, as it may be kept; return what `Known` says of it."""
         handed = digest
-        if self.redact is not None and (kept := self.redact.body(body, digest)) is not body:
-            body, lean = kept, kept if lean is body else self.redact.body(lean)
+        redact = None if self.reads_late else self.redact
+        if redact is not None and (kept := redact.body(body, digest)) is not body:
+            body, lean = kept, kept if lean is body else redact.body(lean)
             handed = digest_of(body)
             self.renamed.append((handed, digest))
         belief = handed if lean is body or lean == body else digest_of(lean)

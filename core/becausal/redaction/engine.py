@@ -13,9 +13,10 @@ from __future__ import annotations
 import functools
 import importlib
 import re
+from collections.abc import Callable
 from typing import Any, Protocol
 
-__all__ = ["Found", "Pattern", "compiled", "is_linear", "linear"]
+__all__ = ["Found", "Pattern", "Sieve", "compiled", "is_linear", "linear"]
 
 MAX_MEMORY = 64 << 20
 """Bytes that RE2 may take for one automaton; beyond, it begins it anew and grows slower, never wrong."""
@@ -55,6 +56,39 @@ def compiled(pattern: str, *, by_re2: bool = True) -> Pattern:
     except (re.error, ValueError, getattr(re2, "error", re.error)) as flaw:
         raise ValueError(f"{pattern!r} is no pattern: {flaw}") from None
     return made
+
+
+class Sieve:
+    """Tells whether a pattern matches anywhere, and no more: RE2 does so in less time than it takes to say where."""
+
+    def __init__(self, pattern: str, *, by_re2: bool = True) -> None:
+        """Make one.
+
+        Raises:
+            ValueError: neither engine can read the pattern.
+        """
+        self._pattern, self._by_re2 = pattern, by_re2
+        self.matches: Callable[[bytes], Any]
+        """Takes bytes, and returns what is true where the pattern matches."""
+        re2 = _re2() if by_re2 else None
+        if re2 is None:
+            self.matches = self._exact.search
+            return
+        made = re2.Set.SearchSet(_options(re2))
+        try:
+            made.Add(pattern.encode("latin-1"))
+            made.Compile()
+        except re2.error as flaw:
+            raise ValueError(f"{pattern!r} is no pattern: {flaw}") from None
+        self.matches = made.Match
+
+    def search(self, content: bytes, at: int = 0) -> Any:
+        """Return the first match from a place on, a `Found`; None where there is none."""
+        return self._exact.search(content, at)
+
+    @functools.cached_property
+    def _exact(self) -> Pattern:
+        return compiled(self._pattern, by_re2=self._by_re2)
 
 
 def linear(pattern: str) -> Any:

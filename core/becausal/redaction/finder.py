@@ -6,11 +6,13 @@ surroundings gave away is remembered, so that a bare copy of it is found later o
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from becausal.redaction.engine import compiled
+from becausal.redaction.blocks import REACH
+from becausal.redaction.engine import Pattern, Sieve, compiled
 from becausal.redaction.keys import (
     WORDS,
     is_placeholder,
@@ -56,7 +58,11 @@ class Finder:
         self._kinds = tuple(kinds)
         self._keys = frozenset(map(_plain, keys))
         self._kind_of_key = kind_of_key if builtin_keys else _of_no_kind
-        self._all = compiled("|".join(kind.pattern for kind in kinds), by_re2=by_re2) if kinds else None
+        self._by_re2 = by_re2
+        self.sieve = Sieve(sieve(kinds, keys, builtin_keys=builtin_keys), by_re2=by_re2)
+        """Finds each body and each text that may hold a secret."""
+        self.reach = REACH + 2 * max(map(len, keys), default=0)
+        """Bytes that hold whatever it finds at its shortest."""
         self._marking = Marking(folder)
 
     @property
@@ -74,15 +80,13 @@ class Finder:
 
     def raw(self, content: bytes) -> bytes:
         """Return bytes without secrets; the same object where there are none."""
-        if self._all is not None and self._all.search(content) is not None:
+        if self._is_of_a_kind(content):
             content = self._by_kinds(content)
         return self.known.replaced(content) if self.known.stands_in(content) else content
 
     def finds_in(self, content: bytes) -> bool:
         """Return whether bytes may hold a secret, what users added apart."""
-        return (self._all is not None and self._all.search(content) is not None) or self.known.stands_in(
-            content
-        )
+        return self._is_of_a_kind(content) or self.known.stands_in(content)
 
     def is_secret_key(self, key: str) -> bool:
         """Return whether what stands under a name may be secret."""
@@ -105,6 +109,17 @@ class Finder:
         if worth_remembering(secret):
             self.known.add(secret, marker)
         return marker
+
+    @functools.cached_property
+    def _all(self) -> Pattern | None:
+        # Compiled when the sieve first finds something: most processes never meet a secret.
+        kinds = self._kinds
+        return compiled("|".join(kind.pattern for kind in kinds), by_re2=self._by_re2) if kinds else None
+
+    def _is_of_a_kind(self, content: bytes) -> bool:
+        return bool(
+            self.sieve.matches(content) and self._all is not None and self._all.search(content) is not None
+        )
 
     def _under(self, kind: str, strong: bool, text: str) -> str:
         if is_placeholder(text) or MARKER.fullmatch(text) or (not strong and not looks_secret(text)):

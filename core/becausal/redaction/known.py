@@ -29,6 +29,8 @@ class Known:
         self._built: Pattern | None = None
         # Reentrant: the garbage collector may end a step, and so look for secrets, in the middle of this.
         self._lock = threading.RLock()
+        self.longest = 0
+        """Bytes of the longest that was ever added."""
         self.version = 0
         """Grows with each that is added."""
 
@@ -59,6 +61,7 @@ class Known:
             ]
             for data in new:
                 self._markers[data] = marker
+                self.longest = max(self.longest, len(data))
             while len(self._markers) > MOST:
                 self._markers.pop(next(iter(self._markers)))
             self._recent = (*self._recent, *new)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +17,10 @@ import ormsgpack
 
 from becausal import settings
 from becausal.canonical.wire import digest_of
+from becausal.redaction.blocks import FROM, Blocks
 from becausal.redaction.cards import RUN, may_hold_card
 from becausal.redaction.chunks import whole
-from becausal.redaction.engine import compiled
-from becausal.redaction.finder import TAIL, Finder, sieve
+from becausal.redaction.finder import TAIL, Finder
 from becausal.redaction.kinds import KINDS, Kind
 from becausal.redaction.marker import MARKER
 from becausal.redaction.own import Own
@@ -39,6 +39,11 @@ FAILED: Final = "redaction failed"
 MOST_NAMES = 1024
 
 _DIGITS = re.compile(RUN.encode())
+
+UUID: Final = "00000000-0000-0000-0000-000000000000"
+
+_ID = re.compile(r"(?!.*[0-9](?:-?[0-9]){12})[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""An UUID without a run of digits that may be a card."""
 
 LONGEST_NAME = 128
 """Characters of a text that may come again and again, as names and evidence do."""
@@ -80,11 +85,14 @@ class Redactor:
         self._finder = Finder(
             kinds, own=own, keys=keys, builtin_keys=builtin_keys, folder=folder, by_re2=by_re2
         )
-        self._sieve = compiled(sieve(kinds, keys, builtin_keys=builtin_keys), by_re2=by_re2)
+        self._sieve = self._finder.sieve
+        self._blocks = Blocks()
         self._done: dict[bytes, bytes | None] = {}
         self._done_at = 0
         self._keys: dict[str, bool] = {}
+        self._harmless: set[str] = set()
         self._clean: set[str] = set()
+        self._before_ids: set[str] = set()
         self._clean_at = 0
         self._counted: set[bytes] = set()
         self._names: dict[str, str] = {}
@@ -120,22 +128,40 @@ class Redactor:
         Args:
             digest: its digest, if the caller has it.
         """
-        if self._finder.known.version != self._done_at:  # what was clean may hold what is known by now
-            self._done, self._done_at = {}, self._finder.known.version
+        of_now = self._of_now()
         key = digest_of(body) if digest is None else digest
-        done = self._done.get(key, body)
+        done = of_now.get(key, body)
         if done is not body:
             return body if done is None else done
-        kept = self._rewritten(body) if self._finder.own or self._may_hold(body) else body
+        kept = self._rewritten(body) if self._finder.own or self._may_hold([body]) else body
         if kept is not body and key not in self._counted:  # it may be read again for what is known by now
             self._counted.add(key)
             self._tell(body, kept)
         if len(self._counted) > MOST_DONE:
             self._counted = set()
-        if len(self._done) >= MOST_DONE:
-            self._done = {}
-        self._done[key] = None if kept is body else kept
+        of_now[key] = None if kept is body else kept
         return kept
+
+    def keeps(self, bodies: Iterable[tuple[bytes, bytes]]) -> bool:
+        """Return whether all of these canonical bodies may be kept as they are; False where only `body` can tell.
+
+        They are read in one go: to look into each by itself takes several times as long where they are small.
+
+        Args:
+            bodies: each with its digest in front.
+        """
+        done = self._of_now()
+        new: dict[bytes, bytes] = {}
+        for digest, body in bodies:
+            if digest not in done:
+                new[digest] = body
+            elif done[digest] is not None:
+                return False
+        if new:
+            if self._finder.own or self._may_hold([*new.values()]):
+                return False
+            done.update(dict.fromkeys(new))
+        return True
 
     def text(self, text: str) -> str:
         """Return a text without secrets; the same object where there are none."""
@@ -156,6 +182,17 @@ class Redactor:
             self._tell(text.encode("utf-8", "replace"), kept.encode("utf-8", "replace"))
         return kept
 
+    def secret_names(self, names: Collection[str]) -> list[str]:
+        """Return which of these names say that what stands under them may be secret."""
+        if self._harmless.issuperset(names):
+            return []
+        found = [name for name in names if self.is_secret_key(name)]
+        if not found:
+            if len(self._harmless) > MOST_NAMES:
+                self._harmless = set()
+            self._harmless.update(names)
+        return found
+
     def name(self, name: str) -> str:
         """Return a name without secrets; for names that come again and again."""
         if self.version != self._names_at or len(self._names) > MOST_NAMES:
@@ -172,16 +209,27 @@ class Redactor:
 
     def are_clean(self, texts: Sequence[str]) -> bool:
         """Return whether none of these texts may hold a secret; those that come again and again are not read again."""
-        if self.version != self._clean_at or len(self._clean) > MOST_NAMES:
+        if self.version != self._clean_at or len(self._clean) + len(self._before_ids) > MOST_NAMES:
             self._clean, self._clean_at = set(), self.version
-        known = self._clean
+            self._before_ids = set()
+        known, before_ids = self._clean, self._before_ids
         new = [text for text in texts if text not in known]
+        ids = [text for text in new if text[: -len(UUID)] in before_ids and _ends_in_id(text)]
+        if ids:
+            if self.version and self._finder.known.stands_in("\n".join(ids).encode("utf-8", "surrogatepass")):
+                return False
+            new = [text for text in new if text not in ids]
         # As one text: that is read quicker than piece by piece.
         if not new:
             return True
         if self.finds_in("\n".join(new)):
             return False
-        known.update([text for text in new if len(text) <= LONGEST_NAME])
+        for text in new:
+            if len(text) <= LONGEST_NAME:
+                if _ends_in_id(text):
+                    before_ids.add(text[: -len(UUID)])
+                else:
+                    known.add(text)
         return True
 
     def joined(self, pieces: Sequence[str]) -> str | None:
@@ -196,7 +244,38 @@ class Redactor:
         """Return a stream's pieces without the secrets that lie across them; see `becausal.redaction.chunks`."""
         return whole(items, self)
 
-    def _may_hold(self, body: bytes) -> bool:
+    def _of_now(self) -> dict[bytes, bytes | None]:
+        """Return what became of bodies, as far as that still holds."""
+        known = self._finder.known
+        if known.version != self._done_at:  # what was clean may hold what is known by now
+            self._blocks = Blocks()
+            self._done, self._done_at = {}, known.version
+        elif len(self._done) >= MOST_DONE:
+            self._done = {}
+        return self._done
+
+    def _may_hold(self, bodies: Sequence[bytes]) -> bool:
+        reach, blocks = max(self._finder.reach, self._finder.known.longest), self._blocks
+        stretches: list[bytes] = []
+        digests: list[bytes] = []
+        for body in bodies:
+            if len(body) < FROM:
+                stretches.append(body)
+            else:
+                unread, fresh = blocks.unread(body, reach)
+                stretches += unread
+                digests += fresh
+        # An end of a line between them: no pattern goes on over it, nor does a run of digits.
+        content = stretches[0] if len(stretches) == 1 else b"\n".join(stretches)
+        if self._sieve.matches(content) and self._has_form(content):
+            return True
+        if self._finder.known.stands_in(content):
+            return True
+        blocks.learn(digests)
+        return False
+
+    def _has_form(self, body: bytes) -> bool:
+        """Return whether bytes may hold a secret by its form, a run of digits only where that may hold a card."""
         found = self._sieve.search(body)
         while found is not None:
             start, end = found.span()
@@ -205,7 +284,7 @@ class Redactor:
                 return True
             # The last of them may be the beginning of something else; too few to be such a run again.
             found = self._sieve.search(body, max(start + 1, end - TAIL))
-        return self._finder.known.stands_in(body)
+        return False
 
     def _rewritten(self, body: bytes) -> bytes:
         try:
@@ -235,6 +314,17 @@ class Redactor:
             )
         self.on_failure(FAILED)
         return WITHHELD
+
+
+def _ends_in_id(text: str) -> bool:
+    """Return whether a text is a name and an UUID: were another UUID clean there, then this one is.
+
+    The forms of secrets that go on in it ask for letters and digits, and no form ends in front of it.
+    """
+    return (
+        text[-len(UUID) - 1 : -len(UUID)] in ("=", ":")
+        and _ID.fullmatch(text, len(text) - len(UUID)) is not None
+    )
 
 
 def _kinds_in(data: bytes) -> Counter[str]:
