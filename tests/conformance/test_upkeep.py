@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 from tests.conformance.carrying import carried
 from tests.conformance.test_store import payload, step
 
@@ -16,6 +17,8 @@ import becausal
 from becausal import canonical, semconv
 from becausal.bounds import Retention
 from becausal.cli import main
+from becausal.memory_event import NewEvent
+from becausal.payload import Payload
 from becausal.runs import Runs
 from becausal.step import Cause, OpenStep
 from becausal.store import Store, open_store
@@ -116,6 +119,86 @@ def test_who_wrote_before_a_deletion_learns_of_it_and_a_part_that_is_missing_is_
 
     assert tended.generation != before
     assert store.gaps()[SWEPT] >= 1
+
+
+def deep(word: str) -> canonical.Encoded:
+    """Return a content whose part has a part."""
+    message = {"role": "user", "content": word * 200, "type": "human"}
+    made = canonical.encode({"task": {"messages": [message], "pad": "x" * 600}, "n": 1})
+    assert any(canonical.part_digests(part) for _, part in made.parts)
+    return made
+
+
+WAYS = ("received, handed out whole", "received, its parts handed out before", "kept", "memory")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_comes_to_be_used_while_a_sweep_runs_stays_with_all_its_parts(store: Store, way: str) -> None:
+    wanted, dead = deep("wanted"), deep("dead")
+    bodies = {wanted.digest: wanted.body, **dict(wanted.parts)}
+    text = canonical.digest_text(wanted.digest)
+    said = Payload(text, text, wanted.size, wanted.type_name)
+    old = aged(1, 10)
+    old.bodies += [*bodies.items(), (dead.digest, dead.body), *dead.parts]
+    store.write([old])
+    upkeep(store).forget(["run 1"])
+    written: list[str] = []
+
+    def write(doing: str, done: int, total: int) -> None:
+        if doing != "sweeping" or written:
+            return
+        written.append(way)
+        new = aged(2, 0)
+        new.bodies = [*bodies.items()]
+        if way == "memory":
+            store.append(NewEvent("notes", "key", "write", seq=1, at_ns=1, payload=said), bodies)
+            return
+        if way == "kept":
+            new.attributes = {semconv.KEPT + "answer": text}
+            new.bodies = []
+        else:
+            new.received = said
+        if way == "received, its parts handed out before":
+            new.bodies = [(wanted.digest, wanted.body)]
+        store.write([new])
+
+    swept = upkeep(store).sweep(write)
+
+    assert written == [way]
+    # The dead one, what was the old run's own, and what the new run has as well, if there is one.
+    assert swept == 1 + len(dead.parts) + (2 if way == "memory" else 1)
+    assert [store.body(digest) for digest in bodies] == [*bodies.values()]
+    assert store.body(dead.digest) is None
+    assert upkeep(store).sweep() == 0
+    assert store.gaps() == {}
+
+
+def test_a_sweep_that_contents_were_rewritten_under_begins_anew(store: Store) -> None:
+    store.write([aged(1, 10), aged(2, 1)])
+    upkeep(store).forget(["run 1"])
+    heard: list[int] = []
+
+    def told(doing: str, done: int, total: int) -> None:
+        if doing == "sweeping" and not heard:
+            upkeep(store).erase(Erasure(texts=("own 2",)))
+        if doing == "sweeping":
+            heard.append(done)
+
+    assert upkeep(store).sweep(told) == 1
+    assert heard == [0, 0, 1]
+    assert store.body(bytes([1]) * 16) is None
+
+
+def test_a_damaged_content_stops_no_sweep(store: Store, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.write([aged(1, 10), aged(2, 1)])
+    upkeep(store).forget(["run 1"])
+
+    def damaged(codec: int, data: bytes) -> bytes:
+        raise zstandard.ZstdError("damaged")
+
+    monkeypatch.setattr("becausal.store.sweeping.unpack", damaged)
+
+    assert upkeep(store).sweep() == 1
 
 
 def test_a_turn_to_prune_is_one_caller_s(store: Store) -> None:

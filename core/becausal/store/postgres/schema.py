@@ -94,6 +94,11 @@ MIGRATIONS: Final[tuple[tuple[LiteralString, ...], ...]] = (
         # Append-only, for the owner too: no trigger, which Citus would not take.
         "REVOKE UPDATE, DELETE, TRUNCATE ON memory_events FROM PUBLIC, CURRENT_USER",
     ),
+    (
+        # The sweeps that are under way, and what was named meanwhile (see `becausal.store.sweeping`).
+        "CREATE TABLE sweeps(sweep text PRIMARY KEY, began_ns bigint NOT NULL)",
+        "CREATE TABLE touched(digest bytea NOT NULL, sweep text NOT NULL, PRIMARY KEY (digest, sweep))",
+    ),
 )
 
 FORMAT: Final = len(MIGRATIONS)
@@ -111,7 +116,9 @@ SELECT create_distributed_table('memory_salts', 'memory', colocate_with => 'memo
 SELECT create_distributed_table('memory_reads', 'memory', colocate_with => 'memory_heads');
 SELECT create_reference_table('meta');
 SELECT create_reference_table('gaps');
-SELECT create_reference_table('erasures');"""
+SELECT create_reference_table('erasures');
+SELECT create_reference_table('sweeps');
+SELECT create_distributed_table('touched', 'digest', colocate_with => 'payloads');"""
 """What spreads the tables over the workers of a Citus cluster."""
 
 

@@ -11,20 +11,23 @@ from __future__ import annotations
 
 import calendar
 import json
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from psycopg import errors, sql
 
-from becausal import canonical, semconv
+from becausal import semconv
 from becausal.errors import StoreError
-from becausal.store.encoding import encodable, unpack
+from becausal.store.encoding import encodable
 from becausal.store.postgres.connecting import Connection, Place
 from becausal.store.postgres.erase import Erasing
 from becausal.store.postgres.moving import Changing, Rows
 from becausal.store.postgres.schema import DAY_NS, lock_number
-from becausal.store.upkeep import ChainAge, Erased, Erasure, Mark, Progress
+from becausal.store.postgres.write import ADD_GAPS
+from becausal.store.sweeping import LONGEST_NS, Begun, kept_by, parts_of, swept
+from becausal.store.upkeep import SWEPT, ChainAge, Erased, Erasure, Mark, Progress
 
 __all__ = ["PostgresUpkeep"]
 
@@ -56,10 +59,6 @@ _ROOTS = (
     "SELECT DISTINCT produced FROM steps WHERE produced IS NOT NULL",
     "SELECT DISTINCT digest FROM memory_events WHERE digest IS NOT NULL",
 )
-
-_UNUSED = """digest = ANY(%s) AND NOT EXISTS (SELECT 1 FROM steps WHERE received = digest)
-    AND NOT EXISTS (SELECT 1 FROM steps WHERE produced = digest)
-    AND NOT EXISTS (SELECT 1 FROM memory_events WHERE memory_events.digest = {table}.digest)"""
 
 
 class PostgresUpkeep:
@@ -142,27 +141,7 @@ class PostgresUpkeep:
 
     def sweep(self, told: Progress | None = None) -> int:
         """Delete every body that nothing refers to any more; returns how many."""
-        told = told or _silent
-        # First of all: whoever writes from now on hands out again what this may delete.
-        self._alone("announcing a sweep", _count_up)
-        query = "SELECT digest FROM bodies UNION SELECT digest FROM payloads"
-        there = {digest for (digest,) in self._rows("listing contents", query)}
-        dead = sorted(there - self._alive(told))
-        swept = 0
-        for nth, chunk in enumerate(_chunks(dead, BODIES_AT_ONCE)):
-
-            def work(connection: Connection, chunk: Sequence[bytes] = chunk) -> int:
-                gone = 0
-                for table in ("payloads", "bodies"):
-                    # What a step has come to refer to since the marking stays.
-                    query = f"DELETE FROM {table} WHERE {_UNUSED.format(table=table)}"
-                    gone = connection.execute(query, (chunk,)).rowcount
-                _count_up(connection)
-                return gone
-
-            swept += self._alone("sweeping bodies", work)
-            told("sweeping", min((nth + 1) * BODIES_AT_ONCE, len(dead)), len(dead))
-        return swept
+        return swept(lambda: self._sweep(told or _silent))
 
     def release(self, *, whole: bool = False) -> None:
         """Drop the tables of days that have no runs any more; `whole`: rewrite every table, which needs their owner.
@@ -193,6 +172,8 @@ class PostgresUpkeep:
             connection.execute("GRANT UPDATE, DELETE ON memory_events TO CURRENT_USER")
             erasing = Erasing(connection, what, told or _silent)
             chain_ids = erasing.carry_out()
+            connection.execute("DELETE FROM sweeps")  # what they found out about contents holds no more
+            connection.execute("DELETE FROM touched")
             connection.execute("REVOKE UPDATE, DELETE ON memory_events FROM CURRENT_USER")
             places = {sort: count for sort, count in sorted(erasing.places.items()) if count}
             erased = Erased(places, tuple(chain_ids), at_ns, what.reason)
@@ -264,6 +245,48 @@ class PostgresUpkeep:
             found.setdefault(chain_id, set()).add(writer)
         return found
 
+    def _sweep(self, told: Progress) -> Iterator[int]:
+        """Sweep once; yields how many bodies were deleted. See `becausal.store.sweeping`."""
+        sweep, now = os.urandom(8).hex(), time.time_ns()
+
+        def announce(connection: Connection) -> None:
+            connection.execute("DELETE FROM sweeps WHERE abs(%s - began_ns) > %s", (now, LONGEST_NS))
+            connection.execute("DELETE FROM touched WHERE sweep NOT IN (SELECT sweep FROM sweeps)")
+            connection.execute("INSERT INTO sweeps VALUES (%s, %s) ON CONFLICT DO NOTHING", (sweep, now))
+            _count_up(connection)
+
+        def end(connection: Connection) -> None:
+            connection.execute("DELETE FROM sweeps WHERE sweep = %s", (sweep,))
+            connection.execute("DELETE FROM touched WHERE sweep = %s", (sweep,))
+
+        # First of all: whoever writes from now on hands out again what this may delete, and says what must stay.
+        self._alone("announcing a sweep", announce)
+        try:
+            yield from self._sweep_bodies(sweep, told)
+        finally:
+            self._alone("ending a sweep", end)
+
+    def _sweep_bodies(self, sweep: str, told: Progress) -> Iterator[int]:
+        query = "SELECT digest FROM bodies UNION SELECT digest FROM payloads"
+        there = {digest for (digest,) in self._rows("listing contents", query)}
+        dead = sorted(there - self._alive(told))
+        left = set(dead)
+        for nth, chunk in enumerate(_chunks(dead, BODIES_AT_ONCE)):
+            told("sweeping", nth * BODIES_AT_ONCE, len(dead))
+
+            def work(connection: Connection, chunk: Sequence[bytes] = chunk) -> int:
+                lost = _revive(connection, left, _touched(connection, sweep))
+                going = [digest for digest in chunk if digest in left]
+                connection.execute("DELETE FROM payloads WHERE digest = ANY(%s)", (going,))
+                gone = connection.execute("DELETE FROM bodies WHERE digest = ANY(%s)", (going,)).rowcount
+                if lost:
+                    connection.execute(ADD_GAPS, ([SWEPT], [lost]))
+                _count_up(connection)
+                return gone
+
+            yield self._alone("sweeping bodies", work)
+        told("sweeping", len(dead), len(dead))
+
     def _alive(self, told: Progress) -> set[bytes]:
         """Return the digests of all that something refers to."""
         doing = "marking what is in use"
@@ -275,7 +298,7 @@ class PostgresUpkeep:
             chunk, waiting = waiting[:BODIES_AT_ONCE], waiting[BODIES_AT_ONCE:]
             query = "SELECT codec, data FROM bodies WHERE digest = ANY(%s)"
             for codec, data in self._rows(doing, query, (chunk,)):
-                new = set(canonical.part_digests(unpack(codec, data))) - alive
+                new = set(parts_of(codec, data)) - alive
                 alive |= new
                 waiting.extend(new)
             done += len(chunk)
@@ -286,12 +309,7 @@ class PostgresUpkeep:
         # What a replay needs of a step is named in its attributes alone.
         query = "SELECT attributes FROM steps WHERE attributes LIKE %s"
         for (text,) in self._rows(doing, query, (f'%"{semconv.KEPT}%',)):
-            for name, value in json.loads(text).items():
-                if name.startswith(semconv.KEPT) and isinstance(value, str):
-                    try:
-                        yield canonical.parse_digest(value)
-                    except ValueError:
-                        continue
+            yield from kept_by(json.loads(text))
 
     def _drop(self, name: str, day: int) -> None:
         def work(connection: Connection) -> None:
@@ -321,6 +339,33 @@ class PostgresUpkeep:
 class _DryRun(Exception):
     def __init__(self, erased: Erased) -> None:
         self.erased = erased
+
+
+def _touched(connection: Connection, sweep: str) -> list[bytes]:
+    """Take what was named since a sweep has looked, within a transaction while nobody writes.
+
+    Raises:
+        Begun: the sweep is no more.
+    """
+    if connection.execute("SELECT 1 FROM sweeps WHERE sweep = %s", (sweep,)).fetchone() is None:
+        raise Begun
+    query = "DELETE FROM touched WHERE sweep = %s RETURNING digest"
+    return [digest for (digest,) in connection.execute(query, (sweep,))]
+
+
+def _revive(connection: Connection, left: set[bytes], named: Iterable[bytes]) -> int:
+    """Take out of what is left to go what was named, and all its parts; returns how many of these are gone already."""
+    waiting = left.intersection(named)
+    parts: set[bytes] = set()
+    while waiting:
+        left -= waiting
+        query = "SELECT codec, data FROM bodies WHERE digest = ANY(%s)"
+        found = {part for row in connection.execute(query, (list(waiting),)) for part in parts_of(*row)}
+        parts |= found
+        waiting = left & found
+    query = "SELECT count(*) FROM bodies WHERE digest = ANY(%s)"
+    (there,) = connection.execute(query, (list(parts),)).fetchone() or (0,)
+    return len(parts) - int(there)
 
 
 def _count_up(connection: Connection) -> None:

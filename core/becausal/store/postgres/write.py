@@ -16,7 +16,6 @@ from typing import Final, LiteralString
 
 import zstandard
 
-from becausal import canonical
 from becausal.memory_event import NewEvent
 from becausal.payload import Payload
 from becausal.step import OpenStep
@@ -35,6 +34,7 @@ from becausal.store.postgres.row import (
     step_row,
 )
 from becausal.store.postgres.schema import DAY_NS, lock_number
+from becausal.store.sweeping import named_by
 from becausal.store.upkeep import SWEPT
 
 __all__ = ["ADD_GAPS", "Batch", "append", "finding", "generation", "keep"]
@@ -54,6 +54,10 @@ FIND_ROOT: Final = """SELECT seq, parent_id, name FROM steps WHERE day = %s AND 
 
 ADD_GAPS: Final = """INSERT INTO gaps SELECT * FROM unnest(%s::text[], %s::bigint[])
     ON CONFLICT (reason) DO UPDATE SET count = gaps.count + excluded.count"""
+
+# In one order, or two batches would wait for each other.
+TOUCH: Final = """INSERT INTO touched SELECT digest, sweep FROM unnest(%s::bytea[]) AS digest,
+        unnest(%s::text[]) AS sweep ORDER BY digest, sweep ON CONFLICT DO NOTHING"""
 
 WRITE_CHAIN: Final = """UPDATE chains SET day = %s, started_ns = %s, ended_ns = %s, steps = %s, open = %s, errors = %s,
     handoffs = %s, touched_ns = %s, wrong = %s, root_seq = %s, root_parent = %s, root_name = %s,
@@ -87,10 +91,13 @@ class Batch:
             known: how often when the former batch was written; since then parts were handed out that may be gone.
         """
         connection.execute("SELECT pg_advisory_xact_lock_shared(%s)", (lock_number(place),))
-        found = generation(connection)
+        found, sweeps = _look(connection)
         chains = self._lock_chains(connection)
         _add_payloads(connection, self._payloads)
         _add_bodies(connection, self._bodies)
+        if sweeps:
+            roots = (row[0] for row in self._payloads)
+            _touch(connection, sweeps, named_by(roots, self._fresh, self._steps))
         self._write_steps(connection, chains)
         self._write_anchors(connection)
         if self._notes_memory:
@@ -101,7 +108,7 @@ class Batch:
 
     def _count_swept(self, connection: Connection) -> None:
         """Count the parts that these bodies refer to, handed out before and swept out since."""
-        parts = {part for body in self._fresh.values() for part in canonical.part_digests(body)}
+        parts = named_by((), self._fresh) - self._fresh.keys()
         query = "SELECT count(*) FROM bodies WHERE digest = ANY(%s)"
         (there,) = connection.execute(query, (list(parts),)).fetchone() or (0,)
         if len(parts) > there:
@@ -170,8 +177,15 @@ class Batch:
 
 def generation(connection: Connection) -> int:
     """Return how often something was deleted from the store."""
-    row = connection.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
-    return 0 if row is None else int(row[0])
+    return _look(connection)[0]
+
+
+def _look(connection: Connection) -> tuple[int, list[str]]:
+    """Return how often something was deleted, and the sweeps that look for what to delete next."""
+    query = """SELECT (SELECT value FROM meta WHERE key = 'generation'),
+        (SELECT array_agg(sweep ORDER BY sweep) FROM sweeps)"""
+    found, sweeps = connection.execute(query).fetchone() or (None, None)
+    return int(found or 0), sweeps or []
 
 
 def append(
@@ -189,6 +203,9 @@ def keep(connection: Connection, payloads: Iterable[Payload], bodies: Mapping[by
     roots = {row[0]: row for row in map(payload_row, payloads)}
     _add_payloads(connection, list(roots.values()))
     _add_bodies(connection, [(digest, *pack(body, compressor)) for digest, body in sorted(bodies.items())])
+    _, sweeps = _look(connection)
+    if sweeps:
+        _touch(connection, sweeps, named_by(roots, bodies))
 
 
 def finding(connection: Connection, fresh: Mapping[bytes, bytes]) -> Find:
@@ -237,6 +254,11 @@ def _add_payloads(connection: Connection, rows: Sequence[tuple[object, ...]]) ->
 
 def _add_bodies(connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
     _add(connection, "bodies", BODY_TYPES, rows)
+
+
+def _touch(connection: Connection, sweeps: list[str], named: Iterable[bytes]) -> None:
+    """Say to the sweeps that are under way what must stay."""
+    connection.execute(TOUCH, (sorted(named), sweeps))
 
 
 def _add(

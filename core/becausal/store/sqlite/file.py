@@ -45,7 +45,7 @@ __all__ = [
     "told",
 ]
 
-FORMAT = 4
+FORMAT = 5
 """The number of the schema below. A file with a higher one is refused; a lower one is upgraded by its first writer."""
 
 APPLICATION_ID = 0x62636175
@@ -72,7 +72,14 @@ UPKEEP = (
         chain_ids TEXT NOT NULL) STRICT""",
 )
 
-UPGRADES = {1: (ANCHORS, *memory.SCHEMA), 2: (memory.ORDER,), 3: UPKEEP}
+# The sweeps that are under way, and what was named meanwhile (see `becausal.store.sweeping`).
+SWEEPS = (
+    "CREATE TABLE sweeps(sweep TEXT PRIMARY KEY, began_ns INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    """CREATE TABLE touched(
+        sweep TEXT NOT NULL, named BLOB NOT NULL, PRIMARY KEY(sweep, named)) STRICT, WITHOUT ROWID""",
+)
+
+UPGRADES = {1: (ANCHORS, *memory.SCHEMA), 2: (memory.ORDER,), 3: UPKEEP, 4: SWEEPS}
 """What makes a file of a format one of the next."""
 
 SCHEMA = (
@@ -111,6 +118,7 @@ SCHEMA = (
     *memory.SCHEMA,
     memory.ORDER,
     *UPKEEP,
+    *SWEEPS,
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
 

@@ -8,18 +8,20 @@ so each deletion counts `meta.generation` up, which every writer looks at as it 
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from becausal import canonical, semconv
+from becausal import semconv
 from becausal.errors import StoreError
 from becausal.store.sqlite import file, row
 from becausal.store.sqlite.erase import Erasing
-from becausal.store.sqlite.write import Writer
-from becausal.store.upkeep import SAYS_WRONG, ChainAge, Erased, Erasure, Mark, Progress
+from becausal.store.sqlite.write import ADD_GAP, Writer
+from becausal.store.sweeping import LONGEST_NS, Begun, kept_by, parts_of, swept
+from becausal.store.upkeep import SAYS_WRONG, SWEPT, ChainAge, Erased, Erasure, Mark, Progress
 
 __all__ = ["SQLiteUpkeep"]
 
@@ -30,9 +32,6 @@ CHAINS_AT_ONCE = 32
 """How many chains one transaction deletes."""
 
 BODIES_AT_ONCE = 1_000
-
-MOST_SCANNED = 1_000_000
-"""So many steps are looked through within one transaction: about a second."""
 
 PAGES_AT_ONCE = 2_000
 """How many free pages one transaction gives back: 8 MB."""
@@ -72,7 +71,7 @@ _FORGET = (
     "DELETE FROM chains WHERE chain_no = ?1",
 )
 
-_DROP_NAMES = """DELETE FROM names WHERE name_no NOT IN (
+_UNUSED_NAMES = """SELECT name_no, name FROM names WHERE name_no NOT IN (
     SELECT kind FROM steps UNION SELECT name FROM steps UNION SELECT status FROM steps
     UNION SELECT agent FROM steps WHERE agent IS NOT NULL UNION SELECT kind FROM causes UNION SELECT grade FROM causes
     UNION SELECT type FROM blobs WHERE type IS NOT NULL)"""
@@ -84,9 +83,7 @@ _ROOTS = (
 )
 
 # What a replay needs of a step is named in its attributes alone.
-_KEPT = f"""SELECT value FROM steps, json_each(attributes)
-    WHERE instr(attributes, '"{semconv.KEPT}') > 0 AND json_each.key >= '{semconv.KEPT}'
-        AND substr(json_each.key, 1, {len(semconv.KEPT)}) = '{semconv.KEPT}' AND json_each.type = 'text'"""
+_KEPT = f"""SELECT attributes FROM steps WHERE instr(attributes, '"{semconv.KEPT}') > 0"""
 
 
 class SQLiteUpkeep:
@@ -167,30 +164,17 @@ class SQLiteUpkeep:
 
     def sweep(self, told: Progress | None = None) -> int:
         """Delete every body that nothing refers to any more; returns how many."""
-        # First of all: whoever writes from now on hands out again what this may delete.
-        with self._changing("announcing a sweep", counts=True) as connection:
-            (last,) = connection.execute("SELECT coalesce(max(blob_no), 0) FROM blobs").fetchone()
-        dead = self._unmarked(last, told or _silent)
-        for start in range(0, len(dead), BODIES_AT_ONCE):
-            chunk = dead[start : start + BODIES_AT_ONCE]
-            with self._changing("sweeping bodies", counts=True) as connection:
-                # What a step has come to refer to since the marking stays.
-                connection.execute(
-                    """DELETE FROM blobs WHERE blob_no IN (SELECT value FROM json_each(?))
-                    AND NOT EXISTS (SELECT 1 FROM steps WHERE received = blob_no)
-                    AND NOT EXISTS (SELECT 1 FROM steps WHERE produced = blob_no)""",
-                    (file.list_of(chunk),),
-                )
-            (told or _silent)("sweeping", min(start + BODIES_AT_ONCE, len(dead)), len(dead))
-        self._drop_names(most=MOST_SCANNED)
-        return len(dead)
+        return swept(lambda: self._sweep(told or _silent))
 
     def release(self, *, whole: bool = False) -> None:
         """Give free pages back to the disk; `whole`: rewrite the file, so that nothing deleted is left in it."""
         if self._path is None:
             return
         if whole:
-            self._drop_names(most=None)
+            with self._changing("dropping names", counts=True) as connection:
+                connection.execute(
+                    f"DELETE FROM names WHERE name_no IN (SELECT name_no FROM ({_UNUSED_NAMES}))"
+                )
             with self._writing() as writer, file.told(self._path, "rewriting it"):
                 writer.connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 writer.connection.execute("VACUUM")
@@ -221,6 +205,8 @@ class SQLiteUpkeep:
             connection.execute("PRAGMA secure_delete = ON")
             erasing = Erasing(connection, what, told or _silent)
             chain_ids = erasing.carry_out()
+            connection.execute("DELETE FROM sweeps")  # what they found out about contents holds no more
+            connection.execute("DELETE FROM touched")
             places = {sort: count for sort, count in sorted(erasing.places.items()) if count}
             erased = Erased(places, tuple(chain_ids), at_ns, what.reason)
             if dry_run or not places:
@@ -258,16 +244,56 @@ class SQLiteUpkeep:
                     writer.connection.execute(COUNT_GENERATION)
                 yield writer.connection
 
-    def _drop_names(self, *, most: int | None) -> None:
+    def _sweep(self, told: Progress) -> Iterator[int]:
+        """Sweep once; yields how many bodies were deleted. See `becausal.store.sweeping`."""
+        sweep, now = os.urandom(8).hex(), time.time_ns()
+        # First of all: whoever writes from now on hands out again what this may delete, and says what must stay.
+        with self._changing("announcing a sweep", counts=True) as connection:
+            connection.execute("DELETE FROM sweeps WHERE abs(? - began_ns) > ?", (now, LONGEST_NS))
+            connection.execute("DELETE FROM touched WHERE sweep NOT IN (SELECT sweep FROM sweeps)")
+            connection.execute("INSERT INTO sweeps VALUES (?, ?)", (sweep, now))
+            (last,) = connection.execute("SELECT coalesce(max(blob_no), 0) FROM blobs").fetchone()
+        try:
+            yield from self._sweep_bodies(sweep, last, told)
+            self._sweep_names(sweep)
+        finally:
+            with self._changing("ending a sweep") as connection:
+                connection.execute("DELETE FROM sweeps WHERE sweep = ?", (sweep,))
+                connection.execute("DELETE FROM touched WHERE sweep = ?", (sweep,))
+
+    def _sweep_bodies(self, sweep: str, last: int, told: Progress) -> Iterator[int]:
+        dead = self._unmarked(last, told)
+        left = set(dead)
+        for start in range(0, len(dead), BODIES_AT_ONCE):
+            told("sweeping", start, len(dead))
+            with self._changing("sweeping bodies", counts=True) as connection:
+                lost = _revive(connection, left, _touched(connection, sweep))
+                going = left.intersection(dead[start : start + BODIES_AT_ONCE])
+                connection.execute(
+                    "DELETE FROM blobs WHERE blob_no IN (SELECT value FROM json_each(?))",
+                    (file.list_of(going),),
+                )
+                if lost:
+                    connection.execute(ADD_GAP, (SWEPT, lost))
+            yield len(going)
+        told("sweeping", len(dead), len(dead))
+
+    def _sweep_names(self, sweep: str) -> None:
         """Delete the names that nothing has any more: a request's is often a name of its own.
 
-        Who writes waits for a look through all steps; so it is not done where there are more than `most`.
+        They are looked for before, without the lock that others wait for: that takes a look at every step.
         """
-        with self._reading() as reader, file.told(self._path, "counting its steps"):
-            (steps,) = reader.execute("SELECT count(*) FROM steps").fetchone()
-        if most is None or steps <= most:
+        with self._reading() as reader, file.told(self._path, "looking for names that nothing has"):
+            unused = reader.execute(_UNUSED_NAMES).fetchall()
+        touched: set[bytes] = set()
+        for start in range(0, len(unused), BODIES_AT_ONCE):
             with self._changing("dropping names", counts=True) as connection:
-                connection.execute(_DROP_NAMES)
+                touched.update(_touched(connection, sweep))
+                chunk = unused[start : start + BODIES_AT_ONCE]
+                connection.executemany(
+                    "DELETE FROM names WHERE name_no = ?",
+                    [(number,) for number, name in chunk if name.encode() not in touched],
+                )
 
     def _unmarked(self, last: int, told: Progress) -> list[int]:
         """Return the numbers up to `last` of the bodies that nothing live refers to."""
@@ -286,7 +312,7 @@ class SQLiteUpkeep:
                 if done % 1_000 == 0:
                     told("marking what is in use", done, total)
                 for part in _parts(reader, number):
-                    if part <= last and not alive[part]:
+                    if part is not None and part <= last and not alive[part]:
                         alive[part] = 1
                         waiting.append(part)
             there = reader.execute("SELECT blob_no FROM blobs WHERE blob_no <= ?", (last,))
@@ -327,24 +353,48 @@ def _roots(reader: sqlite3.Connection) -> Iterator[int]:
     for query in _ROOTS:
         for (number,) in reader.execute(query):
             yield number
-    for (digest,) in reader.execute(_KEPT):
-        with suppress(ValueError):
-            yield from _numbers(reader, [canonical.parse_digest(digest)])
+    for (attributes,) in reader.execute(_KEPT):
+        yield from (number for number in _numbers(reader, kept_by(json.loads(attributes))) if number)
 
 
-def _parts(reader: sqlite3.Connection, number: int) -> Iterator[int]:
-    found = reader.execute(
-        "SELECT codec, data FROM blobs WHERE blob_no = ? AND codec IS NOT NULL", (number,)
-    ).fetchone()
+def _parts(reader: sqlite3.Connection, number: int) -> Iterator[int | None]:
+    query = "SELECT codec, data FROM blobs WHERE blob_no = ? AND codec IS NOT NULL"
+    found = reader.execute(query, (number,)).fetchone()
     if found is not None:
-        yield from _numbers(reader, canonical.part_digests(row.unpack(*found)))
+        yield from _numbers(reader, parts_of(*found))
 
 
-def _numbers(reader: sqlite3.Connection, digests: Iterable[bytes]) -> Iterator[int]:
+def _numbers(reader: sqlite3.Connection, digests: Iterable[bytes]) -> Iterator[int | None]:
+    """Yield the numbers of contents; None of one that is not there."""
     for digest in digests:
         found = reader.execute("SELECT blob_no FROM blobs WHERE digest = ?", (digest,)).fetchone()
-        if found is not None:
-            yield found[0]
+        yield None if found is None else found[0]
+
+
+def _touched(connection: sqlite3.Connection, sweep: str) -> list[bytes]:
+    """Take what was named since a sweep has looked, within a transaction.
+
+    Raises:
+        Begun: the sweep is no more.
+    """
+    if connection.execute("SELECT 1 FROM sweeps WHERE sweep = ?", (sweep,)).fetchone() is None:
+        raise Begun
+    query = "DELETE FROM touched WHERE sweep = ? RETURNING named"
+    return [named for (named,) in connection.execute(query, (sweep,)).fetchall()]
+
+
+def _revive(connection: sqlite3.Connection, left: set[int], named: Iterable[bytes]) -> int:
+    """Take out of what is left to go what was named, and all its parts; returns how many of these are gone already."""
+    lost = 0
+    waiting = list(_numbers(connection, named))
+    while waiting:
+        number = waiting.pop()
+        if number is not None and number in left:
+            left.discard(number)
+            parts = list(_parts(connection, number))
+            lost += parts.count(None)
+            waiting += parts
+    return lost
 
 
 def _sources(reader: sqlite3.Connection, chain_ids: list[str]) -> dict[str, set[str]]:

@@ -25,6 +25,7 @@ from becausal.payload import Payload
 from becausal.step import OpenStep
 from becausal.store.memory_log import Find
 from becausal.store.sqlite import file, memory, row
+from becausal.store.sweeping import named_by
 from becausal.store.upkeep import SWEPT
 
 __all__ = ["Writer"]
@@ -66,6 +67,11 @@ WRITE_ANCHOR = "INSERT OR REPLACE INTO anchors VALUES (?,?,?)"
 
 ADD_GAP = "INSERT INTO gaps VALUES (?, ?) ON CONFLICT(reason) DO UPDATE SET count = count + excluded.count"
 
+TOUCH = "INSERT OR IGNORE INTO touched SELECT sweep, ? FROM sweeps"
+
+# How often something was deleted; and whether somebody is looking for what to delete next.
+LOOK = "SELECT (SELECT value FROM meta WHERE key = 'generation'), EXISTS (SELECT 1 FROM sweeps)"
+
 WRITE_CAUSE = "INSERT OR REPLACE INTO causes VALUES (?,?,?,?,?,?,?)"
 
 Packed = tuple[int, int, bytes]
@@ -96,7 +102,7 @@ class Writer:
         self._chains: dict[str, _Chain] = {}
         self._blobs: dict[bytes, _Blob] = {}
         self._doubted_until = 0.0
-        self.generation = self._generation()
+        self.generation, self._is_swept = self._look()
         """How often chains or bodies were deleted by now, in whatever process: see `upkeep`."""
 
     def write(self, steps: Sequence[OpenStep], *, notes_memory: bool = True) -> None:
@@ -113,12 +119,13 @@ class Writer:
             self._number_names(steps, roots)
             self._number_chains(steps)
             self._write_blobs(roots, bodies)
+            if self._is_swept:
+                self._touch(named_by(roots, _fresh(steps), steps))
             self._write_steps(steps)
             self._write_causes(steps)
             self._write_anchors(steps)
             if notes_memory and any(step.kind in ("memory_write", "memory_read") for step in steps):
-                fresh = {digest: body for step in steps for digest, body in step.bodies}
-                memory.note_steps(self.connection, steps, self._finding(fresh))
+                memory.note_steps(self.connection, steps, self._finding(_fresh(steps)))
 
     def append(
         self, event: NewEvent, bodies: Mapping[bytes, bytes], expected: int | None
@@ -138,6 +145,8 @@ class Writer:
         self._write_blobs(
             roots, {digest: row.pack(body, self._compressor) for digest, body in bodies.items()}
         )
+        if self._is_swept:
+            self._touch(named_by(roots, bodies))
 
     def add_gaps(self, gaps: Mapping[str, int]) -> None:
         """Add to the counts of what could not be recorded."""
@@ -168,14 +177,18 @@ class Writer:
 
     def _mind_deletions(self) -> None:
         """Forget the numbers of what others have deleted since."""
-        found = self._generation()
+        found, self._is_swept = self._look()
         if found != self.generation:
             self.generation = found
             self._forget()
 
-    def _generation(self) -> int:
-        found = self.connection.execute("SELECT value FROM meta WHERE key = 'generation'").fetchone()
-        return 0 if found is None else int(found[0])
+    def _look(self) -> tuple[int, bool]:
+        generation, is_swept = self.connection.execute(LOOK).fetchone()
+        return int(generation or 0), bool(is_swept)
+
+    def _touch(self, named: Iterable[bytes]) -> None:
+        """Say to the sweeps that are under way what must stay: digests and names."""
+        self.connection.executemany(TOUCH, [(one,) for one in named])
 
     def _forget(self) -> None:
         self._names.clear()
@@ -184,8 +197,8 @@ class Writer:
 
     def _count_swept(self, steps: Sequence[OpenStep]) -> None:
         """Count the parts that these bodies refer to, handed out before and swept out since."""
-        fresh = {digest: body for step in steps for digest, body in step.bodies}
-        parts = {part for body in fresh.values() for part in canonical.part_digests(body)} - fresh.keys()
+        fresh = _fresh(steps)
+        parts = named_by((), fresh) - fresh.keys()
         query = "SELECT digest FROM blobs WHERE codec IS NOT NULL AND digest IN"
         gone = len(parts) - len(self._select(query, parts))
         if gone:
@@ -210,6 +223,9 @@ class Writer:
 
     def _number_texts(self, names: Iterable[str | None]) -> None:
         known = self._names
+        names = list(names)
+        if self._is_swept:
+            self._touch(row.encodable(name).encode() for name in names if name is not None)
         missing = {name: row.encodable(name) for name in names if name is not None and name not in known}
         if not missing:
             return
@@ -355,6 +371,11 @@ def _roots(steps: Sequence[OpenStep]) -> dict[bytes, Payload]:
         for payload in (step.received, step.produced)
         if payload is not None
     }
+
+
+def _fresh(steps: Sequence[OpenStep]) -> dict[bytes, bytes]:
+    """Return the bodies that come with steps."""
+    return {digest: body for step in steps for digest, body in step.bodies}
 
 
 def _forget_oldest(remembered: dict[K, V]) -> None:
