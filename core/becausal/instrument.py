@@ -384,7 +384,8 @@ def _recorder(
         if settings.retention is not None and ":memory:" not in settings.store:
             # Only who asks for it pays for its import.
             retaining = importlib.import_module("becausal.retaining")
-            writer.on_batch = retaining.Retaining(settings.store, settings.retention).occasion
+            retainer = retaining.Retaining(settings.store, settings.retention)
+            writer.on_batch, writer.on_close = retainer.occasion, retainer.stop
     recorder = Recorder(
         Telemetry(tracer_provider, settings.dialects),
         writer,

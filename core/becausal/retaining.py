@@ -17,6 +17,7 @@ from opentelemetry.context import Context
 from becausal.bounds import Retention
 from becausal.context import Scope
 from becausal.errors import StoreError
+from becausal.guard import guarded
 from becausal.store import open_store
 from becausal.store.retention import prune
 from becausal.store.upkeep import upkeep_of
@@ -35,6 +36,10 @@ SPARED_S: Final = 3_600.0
 """What was touched so recently is left alone: a step of it may be on its way."""
 
 
+class _Stopped(Exception):
+    """Nothing is to go any more."""
+
+
 class Retaining:
     """Lets old runs go from one store."""
 
@@ -42,14 +47,19 @@ class Retaining:
         self._url, self._retention = url, retention
         self._asks_again = 0.0
         self._thread: threading.Thread | None = None
+        self._is_stopped = False
 
     def occasion(self) -> None:
         """Take the turn if it is ours; returns at once."""
         now = time.monotonic()
-        if now < self._asks_again or (self._thread is not None and self._thread.is_alive()):
+        if (
+            self._is_stopped
+            or now < self._asks_again
+            or (self._thread is not None and self._thread.is_alive())
+        ):
             return
         self._asks_again = now + ASKS_S
-        thread = threading.Thread(target=self._prune, name="becausal-retention", daemon=True)
+        thread = threading.Thread(target=guarded(self._prune), name="becausal-retention", daemon=True)
         with Scope(Context()), contextlib.suppress(RuntimeError):  # at exit no thread is started any more
             thread.start()
             self._thread = thread
@@ -59,13 +69,25 @@ class Retaining:
         if self._thread is not None:
             self._thread.join(timeout)
 
+    def stop(self, timeout: float) -> None:
+        """Let nothing go any more, and wait until what is under way has come to the end of its step."""
+        self._is_stopped = True
+        self.wait(timeout)
+
+    def _go_on(self, doing: str, done: int, total: int) -> None:
+        """Called between two steps."""
+        if self._is_stopped:
+            raise _Stopped
+
     def _prune(self) -> None:
         # A connection of its own: what the app asks of the store in the middle of a run must not wait for this.
         try:
             with contextlib.closing(open_store(self._url, create=False)) as store:
                 upkeep = upkeep_of(store)
                 if upkeep is not None and upkeep.take_turn(int(EVERY_S * 1e9)):
-                    prune(store, self._retention, spare_ns=int(SPARED_S * 1e9))
+                    prune(store, self._retention, spare_ns=int(SPARED_S * 1e9), told=self._go_on)
+        except _Stopped:
+            pass  # the next one goes on with it
         except StoreError as failure:
             with contextlib.suppress(Exception):  # a filter of the app's may fail too
                 log.warning("becausal could not let old runs go: %s", failure)

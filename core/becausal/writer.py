@@ -65,6 +65,8 @@ class Writer:
         """Called when steps were lost, with the digests of what is needed again; None: all that was handed out is."""
         self.on_batch: Callable[[], object] = lambda: None
         """Called by the writer's thread when it has written a batch."""
+        self.on_close: Callable[[float], object] = lambda timeout: None
+        """Called when the writer is closed, with the seconds that are left."""
         self.is_closed = False
         self._upkeep = upkeep_of(store)
         self._generation: int | None = None
@@ -194,6 +196,7 @@ class Writer:
             done = bool(guarded(self.flush)(timeout))
         finally:
             self._stop(deadline)
+            guarded(self.on_close)(max(0.0, deadline - time.monotonic()))
         return done
 
     def _stop(self, deadline: float) -> None:

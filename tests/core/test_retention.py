@@ -16,16 +16,17 @@ import pytest
 from tests.core.builders import Record
 
 import becausal
-from becausal import semconv
+from becausal import guard, retaining, semconv, settings
 from becausal.bounds import Retention, age_ns, byte_count
 from becausal.cli import main
 from becausal.errors import BecausalWarning, SettingsError, StoreError
 from becausal.retaining import Retaining
 from becausal.settings import Settings
 from becausal.step import Cause
-from becausal.store import Store, open_store
+from becausal.store import Store, open_store, retention
 from becausal.store.retention import prune
-from becausal.store.upkeep import Upkeep, upkeep_of
+from becausal.store.sqlite.upkeep import SQLiteUpkeep
+from becausal.store.upkeep import Progress, Upkeep, upkeep_of
 from becausal.writer import Writer
 
 DAY = 86_400 * 10**9
@@ -292,6 +293,26 @@ def test_names_that_only_gone_runs_had_are_gone(store: str, path: Path) -> None:
     assert count == 0
 
 
+def test_a_name_that_comes_to_be_used_while_names_are_dropped_stays(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = open_store(store)
+    recorded(opened, "old", 60, change=lambda record: setattr(record.made[0], "name", "question"))
+    tended(opened).forget(["old"])
+    look = SQLiteUpkeep._changing
+
+    def changing(self: SQLiteUpkeep, doing: str, *, counts: bool = False) -> object:
+        if doing == "dropping names":  # they have been looked for
+            recorded(opened, "new", 0, change=lambda record: setattr(record.made[0], "name", "question"))
+        return look(self, doing, counts=counts)
+
+    monkeypatch.setattr(SQLiteUpkeep, "_changing", changing)
+    tended(opened).sweep()
+
+    assert [info.name for info in opened.chains()] == ["question"]
+    opened.close()
+
+
 def test_events_of_memories_are_never_let_go(store: str) -> None:
     memory = becausal.Memory("plan", store=store)
     memory.write("budget", {"long": "enough to be a body of its own " * 50})
@@ -305,6 +326,24 @@ def test_events_of_memories_are_never_let_go(store: str) -> None:
     assert len(memory.read("budget")["long"]) > 1_000
     memory.close()
     opened.close()
+
+
+def test_a_store_beyond_its_size_says_whether_more_may_go(
+    some: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "ROUNDS", 0)
+
+    recorded(some, "old", 9)
+    recorded(some, "pinned", 10)
+    tended(some).mark("pinned", "pinned")
+
+    cut_short = prune(some, Retention(max_bytes=1), now_ns=NOW)
+    monkeypatch.undo()
+    done = prune(some, Retention(max_bytes=1), now_ns=NOW)
+
+    assert (cut_short.is_within, cut_short.more_may_go) == (False, True)
+    assert (done.is_within, done.more_may_go) == (False, False)
+    assert left(some) == ["pinned"]
 
 
 def test_a_dry_run_names_what_would_go_and_lets_nothing_go(some: Store) -> None:
@@ -409,6 +448,53 @@ def test_an_app_lets_old_runs_go_on_a_thread_of_its_own_and_one_process_at_a_tim
     assert not tended(opened).take_turn(3600 * 10**9)  # taken, by whatever process
     assert tended(opened).take_turn(0)
     opened.close()
+
+
+def test_what_goes_wrong_in_letting_go_is_counted_and_reaches_no_hook_of_the_app(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_store(store).close()
+    seen: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", seen.append)
+    monkeypatch.setattr(settings, "is_strict", lambda: False)
+
+    def broken(*args: object, **said: object) -> None:
+        raise ValueError("a bug of ours")
+
+    monkeypatch.setattr(retaining, "prune", broken)
+    before = sum(guard.failures.values())
+    keeping = retaining.Retaining(store, Retention(max_age_ns=1))
+    keeping.occasion()
+    keeping.wait(10)
+
+    assert seen == []
+    assert sum(guard.failures.values()) == before + 1
+
+
+def test_nothing_is_let_go_any_more_once_the_app_has_stopped_recording(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def endless(*args: object, told: Progress, **said: object) -> None:
+        try:
+            while True:
+                begun.set()
+                told("letting runs go", 0, 1)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(retaining, "prune", endless)
+    becausal.instrument(store=store, retention="30d")
+    with becausal.chain("x"):
+        pass
+    assert becausal.flush()
+    assert begun.wait(10)
+
+    becausal.uninstrument()
+
+    assert ended.is_set()
+    assert "becausal-retention" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_what_was_touched_within_the_hour_is_left_alone_by_an_app(store: str) -> None:

@@ -143,7 +143,8 @@ def _pruned(done: Pruned, bounds: Retention, *, dry_run: bool) -> str:
             f"{done.kept_longer} are kept longer: pinned, under way, or something is wrong with them"
         )
     if not done.is_within:
-        lines.append(f"the store is still beyond its bounds ({bounds}): what is left may not go")
+        why = "prune again, more may go" if done.more_may_go else "what is left may not go"
+        lines.append(f"the store is still beyond its bounds ({bounds}): {why}")
     return "\n".join(lines)
 
 

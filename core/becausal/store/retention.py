@@ -53,7 +53,10 @@ class Pruned:
     """Of these, how many are older than what was let go or asked for, since they are pinned, under way or something is
     wrong with them."""
     is_within: bool = True
-    """Whether the store is now within the bounds; False where what may not go is too much by itself."""
+    """Whether the store is now within the bounds; False where what may not go is too much by itself, or where
+    `more_may_go`."""
+    more_may_go: bool = False
+    """Whether it is not, though there are runs left that may go: the size was not foreseen well enough."""
 
 
 def prune(
@@ -186,6 +189,7 @@ class _Pruning:
             bodies=self._bodies,
             bytes_before=self._before,
             bytes_after=size,
+            more_may_go=not is_within and any(age.chain_id not in gone for age in self._may_go),
             kept=len(self._ages) - len(gone),
             kept_longer=longer,
             is_within=is_within and self._is_few_enough(gone),

@@ -76,6 +76,8 @@ _UNUSED_NAMES = """SELECT name_no, name FROM names WHERE name_no NOT IN (
     UNION SELECT agent FROM steps WHERE agent IS NOT NULL UNION SELECT kind FROM causes UNION SELECT grade FROM causes
     UNION SELECT type FROM blobs WHERE type IS NOT NULL)"""
 
+_DROP_NAME = "DELETE FROM names WHERE name_no = ?"
+
 _ROOTS = (
     "SELECT received FROM steps WHERE received IS NOT NULL",
     "SELECT produced FROM steps WHERE produced IS NOT NULL",
@@ -172,9 +174,8 @@ class SQLiteUpkeep:
             return
         if whole:
             with self._changing("dropping names", counts=True) as connection:
-                connection.execute(
-                    f"DELETE FROM names WHERE name_no IN (SELECT name_no FROM ({_UNUSED_NAMES}))"
-                )
+                unused = connection.execute(_UNUSED_NAMES).fetchall()
+                connection.executemany(_DROP_NAME, [(number,) for number, _ in unused])
             with self._writing() as writer, file.told(self._path, "rewriting it"):
                 writer.connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 writer.connection.execute("VACUUM")
@@ -291,8 +292,7 @@ class SQLiteUpkeep:
                 touched.update(_touched(connection, sweep))
                 chunk = unused[start : start + BODIES_AT_ONCE]
                 connection.executemany(
-                    "DELETE FROM names WHERE name_no = ?",
-                    [(number,) for number, name in chunk if name.encode() not in touched],
+                    _DROP_NAME, [(number,) for number, name in chunk if name.encode() not in touched]
                 )
 
     def _unmarked(self, last: int, told: Progress) -> list[int]:
