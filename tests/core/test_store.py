@@ -269,7 +269,7 @@ def test_a_newer_format_is_refused_by_its_number(
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
     connection.close()
 
-    with pytest.raises(StoreFormatError, match=r"newer becausal \(format 99\); this one reads up to 4: pip"):
+    with pytest.raises(StoreFormatError, match=r"newer becausal \(format 99\); this one reads up to 5: pip"):
         opened(tmp_path / "runs.db", read_only=read_only)
 
 
@@ -283,7 +283,7 @@ def test_a_file_of_the_first_format_is_upgraded_and_keeps_what_it_has(
     with sqlite3.connect(path) as connection:  # as the first release made it
         connection.executescript(
             """DROP TABLE anchors; DROP TABLE memory_events; DROP TABLE memory_reads;
-            DROP TABLE marks; DROP TABLE erasures;
+            DROP TABLE marks; DROP TABLE erasures; DROP TABLE sweeps; DROP TABLE touched;
             UPDATE meta SET value = '1' WHERE key = 'format'"""
         )
     connection.close()
@@ -308,6 +308,7 @@ def test_a_file_of_the_second_format_gains_the_order_of_its_memories_and_keeps_t
     memory.close()
     with sqlite3.connect(path) as connection:  # as the second release made it
         connection.executescript("""DROP INDEX memory_order; DROP TABLE marks; DROP TABLE erasures;
+            DROP TABLE sweeps; DROP TABLE touched;
             UPDATE meta SET value = '2' WHERE key = 'format'""")
     connection.close()
 
