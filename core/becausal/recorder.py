@@ -398,6 +398,7 @@ class Recorder(Keeping):
             step.attributes[semconv.LEVEL] = self.level
         if parent is None and self.packages:
             step.attributes[semconv.PACKAGES] = self.packages
+            step.attributes[semconv.REDACTION] = "off" if self._redact is None else "on"
         if self._withholds and opening.kind == "request":
             step.name = "request"  # its name is what somebody asked
         if self._redact is not None:

@@ -166,6 +166,12 @@ REGISTRY: Final = (
         semconv.PACKAGES, "string[]", "`name==version` of what recorded it", "the first step of a run"
     ),
     Registered(
+        semconv.REDACTION,
+        "string",
+        "`on` where secrets were taken out, else `off`",
+        "the first step of a run",
+    ),
+    Registered(
         semconv.LEVEL, "string", "`boundaries` where the insides were left out", "the first step of a run"
     ),
     Registered(semconv.REPLAY_OF, "string", "the chain that was run again", "the first step of a replay"),

@@ -11,13 +11,14 @@ from tests.core.builders import research_team
 
 from becausal.bounds import Retention
 from becausal.doctor import CHECKS, Check, Line, Patient, diagnose, serving
+from becausal.doctor.bounding import look_at_bounds, look_at_exposure
 from becausal.doctor.check import examined
-from becausal.doctor.serving import look_at_answers, look_at_modes, look_at_retention, look_at_server
+from becausal.doctor.serving import look_at_answers, look_at_server
 from becausal.settings import Settings
 from becausal.views import checkup
 
 ALL = tuple(
-    Check("store", look) for look in (look_at_server, look_at_answers, look_at_modes, look_at_retention)
+    Check("store", look) for look in (look_at_server, look_at_answers, look_at_bounds, look_at_exposure)
 )
 
 
@@ -33,11 +34,11 @@ def test_a_store_that_others_may_open_is_told_with_the_command_that_closes_it(tm
 
     told, *_ = (line for line in lines(str(path)) if line.grade == "trouble")
 
-    assert told.says == f"others may open {path} (mode 0644)"
+    assert told.says == f"{path} can be read by others (mode 644)"
     assert told.do == f"chmod 600 {path}"
     path.chmod(stat.S_IRUSR | stat.S_IWUSR)
     (tmp_path / "redaction.key").touch(0o640)
-    assert any("redaction.key (mode 0640)" in line.says for line in lines(str(path)))
+    assert any("redaction.key can be read by others (mode 640)" in line.says for line in lines(str(path)))
 
 
 def test_a_store_that_is_slow_to_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +52,7 @@ def test_a_store_that_is_slow_to_answer_is_told(tmp_path: Path, monkeypatch: pyt
 
 def test_what_is_kept_and_for_how_long_is_told() -> None:
     kept = Settings(retention=Retention.read("30d, 5GB"), max_payload_bytes=None)
-    checks = (Check("store", look_at_retention),)
+    checks = (Check("store", look_at_bounds),)
 
     (bounded,) = examined(Patient("x", settings=kept), checks)
     (unbounded,) = examined(Patient("x"), checks)
@@ -90,7 +91,7 @@ def test_the_document_has_every_key_that_the_json_has(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     research_team().write(f"sqlite:///{path}")
 
-    found = diagnose(str(path), checks=(Check("store", look_at_modes),))
+    found = diagnose(str(path), checks=(Check("store", look_at_exposure),))
     made = json.loads(json.dumps(checkup.json(found)))
 
     assert set(made) == set(shape)

@@ -113,6 +113,37 @@ def test_the_doctor_says_how_many_values_of_which_kinds_were_redacted(
     assert "nothing was lost" in said
 
 
+def test_the_doctor_asks_the_runs_whether_they_were_redacted_and_not_its_own_environment(
+    store: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for redact, environment, says in (
+        (False, "on", "are not redacted"),
+        (None, "off", "are redacted before"),
+    ):
+        monkeypatch.delenv("BECAUSAL_REDACT", raising=False)
+        becausal.instrument(store=store, redact=redact)
+        with becausal.chain("go"), becausal.agent("clerk", received="hello"):
+            pass
+        becausal.uninstrument()
+        monkeypatch.setenv("BECAUSAL_REDACT", environment)
+
+        main(["doctor", "--store", store])
+
+        assert f"secrets {says}" in capsys.readouterr().out
+
+
+def test_the_doctor_asks_the_app_that_it_runs_in_whether_it_redacts(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    becausal.instrument(store=store, redact=False)
+    try:
+        main(["doctor", "--store", store])
+    finally:
+        becausal.uninstrument()
+
+    assert "secrets are not redacted" in capsys.readouterr().out
+
+
 def test_the_doctor_advises_where_nothing_is_redacted(
     store: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from becausal.doctor.others import Foreign, foreign_instrumentors, look_at_other
 from becausal.doctor.packages import look_at_extras, look_at_versions
 from becausal.doctor.patient import Patient, presented
 from becausal.doctor.redacting import look_at_redaction
-from becausal.doctor.serving import look_at_answers, look_at_modes, look_at_retention, look_at_server
+from becausal.doctor.serving import look_at_answers, look_at_server
 from becausal.doctor.telling import look_at_settings, look_at_spans
 from becausal.doctor.timing import look_at_clock
 from becausal.instrument import store_url_in_use
@@ -54,8 +54,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check("store", look_at_store),
     Check("store", look_at_server),
     Check("store", look_at_answers),
-    Check("store", look_at_modes),
-    Check("store", look_at_retention),
     Check("store", look_at_growth),
     Check("store", look_at_disk),
     Check("store", look_at_bounds),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from becausal.doctor.check import Line, advice, trouble, well
 from becausal.store.exposure import exposed
@@ -14,21 +15,28 @@ if TYPE_CHECKING:
 
 __all__ = ["look_at_bounds", "look_at_exposure"]
 
-LARGE: Final = 2 * 10**9
-"""Bytes: a store beyond this that nothing bounds is worth a word."""
-
 
 def look_at_bounds(patient: Patient) -> Iterator[Line]:
-    """Say which runs are let go, and what was erased."""
-    info, kept = patient.info, patient.settings.retention
-    if kept is not None:
-        yield well(f"keeps {kept}; runs with something wrong in them four times as long", retention=str(kept))
-    elif info is not None and info.bytes_on_disk > LARGE:
+    """Say which runs are kept, how much of them, and what was erased."""
+    settings, info = patient.settings, patient.info
+    if settings.retention is None:
         yield advice(
-            "every run is kept for ever",
-            "let old ones go: becausal prune --older-than 30d, or BECAUSAL_RETENTION='30d, 5GB'",
+            "runs are kept until somebody prunes them",
+            "set BECAUSAL_RETENTION='30d, 5GB', or run becausal prune from time to time",
             retention=None,
         )
+    else:
+        yield well(
+            f"kept: {settings.retention}, runs with something wrong in them four times as long; "
+            "what is beyond is pruned as apps write",
+            retention=str(settings.retention),
+        )
+    payload, run = settings.max_payload_bytes, settings.max_run_bytes
+    yield well(
+        f"at most {_bound(payload)} of a payload, {_bound(run)} of a run's bodies",
+        max_payload_bytes=payload,
+        max_run_bytes=run,
+    )
     upkeep = upkeep_of(patient.store)
     for erased in () if upkeep is None or info is None else upkeep.erasures():
         why = f" ({erased.reason})" if erased.reason else ""
@@ -38,7 +46,14 @@ def look_at_bounds(patient: Patient) -> Iterator[Line]:
 
 
 def look_at_exposure(patient: Patient) -> Iterator[Line]:
-    """Say who else can read what the store keeps."""
-    for told in exposed(patient.url):
+    """Say who else can read what the store keeps, or the key of its markers."""
+    found = exposed(patient.url)
+    for told in found:
         says, _, do = told.partition(": ")
         yield trouble(says, do)
+    if not found and os.name == "posix" and patient.info is not None and patient.info.path is not None:
+        yield well("its files are for their owner alone")
+
+
+def _bound(size: int | None) -> str:
+    return "everything" if size is None else f"{size >> 20} MB" if size >= 1 << 20 else f"{size} bytes"

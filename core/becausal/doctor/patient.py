@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from becausal import semconv
@@ -17,6 +17,7 @@ from becausal.instrument import active_recorder, is_listening
 from becausal.keeping import REDACTED
 from becausal.recorder import Recorder
 from becausal.settings import Settings, shown_url
+from becausal.step import Step
 from becausal.store import Store, StoreInfo, open_store
 
 __all__ = ["Patient", "presented"]
@@ -38,9 +39,12 @@ class Patient:
     store_trouble: str | None = None
     """Why the store cannot be read."""
     gaps: Mapping[str, int] = field(default_factory=dict)
+    """How much could not be recorded, by reason: what the store counted, of every process that wrote to it."""
     redacted: Mapping[str, int] = field(default_factory=dict)
     """How many values were redacted in what the store was given, by kind."""
-    """How much could not be recorded, by reason: what the store counted, of every process that wrote to it."""
+    redacts: bool | None = None
+    """Whether secrets are taken out: what this process does that records, else what the newest run says of itself; None
+    where there is neither."""
     recorder: Recorder | None = None
     """The one at work in this process."""
     adapters: tuple[AdapterReport, ...] = ()
@@ -64,11 +68,12 @@ def presented(url: str) -> Iterator[Patient]:
     """
     recorder = active_recorder()
     store, trouble = _opened(url)
-    info, gaps, by_callback = None, {}, False
+    info, gaps = None, {}
+    newest: Sequence[Step] = ()
     try:
         if store is not None:
             try:
-                info, gaps, by_callback = store.describe(), store.gaps(), _is_by_callback(store)
+                info, gaps, newest = store.describe(), store.gaps(), _newest(store)
             except StoreError as refusal:
                 trouble = str(refusal)
         yield Patient(
@@ -89,7 +94,8 @@ def presented(url: str) -> Iterator[Patient]:
             versions=versions(),
             extras={name: all(map(is_there, modules)) for name, modules in EXTRAS.items()},
             propagates="becausal" in os.environ.get("OTEL_PROPAGATORS", "").split(","),
-            by_callback=by_callback or is_listening("langchain"),
+            redacts=_redacts(newest) if recorder is None else recorder.redact is not None,
+            by_callback=_is_by_callback(newest) or is_listening("langchain"),
         )
     finally:
         if store is not None:
@@ -103,8 +109,18 @@ def _opened(url: str) -> tuple[Store | None, str | None]:
         return None, str(refusal)
 
 
-def _is_by_callback(store: Store) -> bool:
-    """Return whether the newest run was recorded by callbacks."""
+def _newest(store: Store) -> Sequence[Step]:
+    """Return the steps of the newest run, unless it is too large."""
     newest = (chain for chain in store.chains(limit=1) if chain.steps <= LARGEST)
-    steps = (step for chain in newest for step in store.load(chain.chain_id))
-    return any(step.attributes.get(semconv.RECORDED_BY) == "callback" for step in steps)
+    return [step for chain in newest for step in store.load(chain.chain_id)]
+
+
+def _is_by_callback(run: Sequence[Step]) -> bool:
+    """Return whether a run was recorded by callbacks."""
+    return any(step.attributes.get(semconv.RECORDED_BY) == "callback" for step in run)
+
+
+def _redacts(run: Sequence[Step]) -> bool | None:
+    """Return whether secrets were taken out of a run, as its first steps say; None where they say nothing."""
+    said = {step.attributes.get(semconv.REDACTION) for step in run} - {None}
+    return "off" not in said if said else None

@@ -17,14 +17,16 @@ __all__ = ["look_at_redaction"]
 
 def look_at_redaction(patient: Patient) -> Iterator[Line]:
     """Say whether secrets are redacted, and how many of which kinds were in what the store was given."""
-    if in_force() is None:
+    redacts = in_force() is not None if patient.redacts is None else patient.redacts
+    if not redacts:
         yield advice(
             "secrets are not redacted: what agents say is kept as it is",
             "leave out redact=False and BECAUSAL_REDACT=off, unless nobody else can read this store",
             is_on=False,
         )
     else:
-        yield well("secrets are redacted before anything is kept", is_on=True)
+        asked = " (as set here: no run says)" if patient.redacts is None else ""
+        yield well(f"secrets are redacted before anything is kept{asked}", is_on=True)
         if not is_linear():
             yield advice(
                 "secrets are looked for by Python's `re`, which takes tens of times as long as RE2",

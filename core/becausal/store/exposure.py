@@ -6,11 +6,13 @@ import os
 import stat
 from pathlib import Path
 
+from becausal.redaction.marker import KEY_FILE
+
 __all__ = ["exposed", "owners_only"]
 
 
 def exposed(url: str) -> list[str]:
-    """Return what of a store others than its owner can read or write, each with what to do about it.
+    """Return what of a store, or the key of its markers, others can read or write, each with what to do about it.
 
     Nothing of a store that is no file, or that is not there; and nothing where modes say nothing (Windows).
     """
@@ -21,7 +23,8 @@ def exposed(url: str) -> list[str]:
     if not path.exists():
         return []
     found = []
-    for each in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+    beside = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
+    for each in (path, *beside, path.parent / KEY_FILE):
         mode = _mode(each)
         if mode is not None and mode & 0o077:
             can = "written to" if mode & 0o022 else "read"
