@@ -166,7 +166,7 @@ class TopWalk(Walk):
 
     def told(self, body: bytes, fields: dict[str, Any]) -> tuple[Any, Any]:
         """Return what stands for a message of these bytes, and what does in the belief."""
-        if len(body) < INLINE_BELOW:
+        if len(body) < INLINE_BELOW or self.is_under_secret:
             lean = self.leans.get(body)
             if lean is None:
                 lean = self.leans[body] = packb(meaning(fields), self.lean_hook, OPTIONS)
@@ -198,7 +198,7 @@ class TopWalk(Walk):
             return self.pack(fields, path, held=True)
         # Nothing in it that could be split below the top: packing it whole gives the same bytes,
         # unless it is big enough to hold a big value.
-        if not any(map(may_split, fields.values())):
+        if not any(map(may_split, fields.values())) and not self.holds_secret(fields):
             pair = self.pack(fields, path, held=True)
             if len(pair[0]) < SPLIT_FROM:
                 return pair
@@ -235,10 +235,27 @@ class TopWalk(Walk):
             else:
                 # What stands under a secret's name stays where its name is seen.
                 is_secret = self.redact is not None and self.redact.is_secret_key(key)
-                body, belief = self.piece(value, step(path, key), top=top and not is_secret)
+                write = self.secret if is_secret else self.piece
+                body, belief = write(value, step(path, key), top=top)
             exact += (name, body)
             lean += (name, belief)
         return _joined(exact, lean)
+
+    def holds_secret(self, fields: dict[str, Any]) -> bool:
+        """Return whether something that may be split off stands under a secret's name."""
+        redact = self.redact
+        return redact is not None and any(
+            id(type(value)) not in SCALARS and redact.is_secret_key(key) for key, value in fields.items()
+        )
+
+    def secret(self, value: Any, path: Path, *, top: bool) -> Pair:
+        """Write a value that stands under a secret's name, whole."""
+        before, self.is_under_secret = (self.is_under_secret, self.seen), True
+        self.seen = {}
+        try:
+            return self.piece(value, path, top=False)
+        finally:
+            self.is_under_secret, self.seen = before
 
     def piece(self, value: Any, path: Path, *, top: bool) -> Pair:
         """Write a value that stands in a map, looking for message lists."""
@@ -262,7 +279,7 @@ class TopWalk(Walk):
 
     def place(self, body: bytes, lean: bytes, below: int, limit: int) -> Pair:
         """Split a packed piece off if it is big."""
-        if len(body) < limit:
+        if len(body) < limit or self.is_under_secret:
             self.below += below
             return body, lean
         digest, belief = self.part(body, lean, below)
@@ -323,7 +340,7 @@ class TopWalk(Walk):
         """
         types = [*map(type, items)]
         column = self.column(items, types)
-        if column is None or self.runs is None:
+        if column is None or self.runs is None or self.is_under_secret:
             return None
         known = self.runs.get(id(items[0]))
         if known is None or not _starts_with(types, column, known):

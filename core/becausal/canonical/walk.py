@@ -95,6 +95,8 @@ class Walk(ABC):
     bare = 0
     """The id of the value itself, which is no part."""
     redact: Redacting | None = None
+    is_under_secret = False
+    """What is being written stands under a secret's name, and stays where that name is seen: it is no part."""
     stopped: BaseException | None = None
     """What ended a call-back and is no failure, such as a Ctrl-C; see `becausal.canonical.calling`."""
     reads_late = False
@@ -255,7 +257,7 @@ class Walk(ABC):
         """Make a part of a body, or put it where it stands if it is small; leave the whole value as it is."""
         if whole:
             return body, lean
-        if len(body) >= INLINE_BELOW:
+        if len(body) >= INLINE_BELOW and not self.is_under_secret:
             digest, belief = self.part(body, lean)
             stand = Ext(Code.PART, digest)
             return stand, stand if belief is digest or belief == digest else Ext(Code.PART, belief)

@@ -113,8 +113,13 @@ def folder_of(store: str) -> Path | None:
     """Return where the key of a store's markers is kept: beside its file; None where there is no place for one."""
     scheme, _, place = (store if "://" in store else f"sqlite:///{store}").partition("://")
     if scheme == "sqlite":
-        return None if place == "/:memory:" else Path(place[1:]).parent
-    return Path(DEFAULT_STORE.partition(":///")[2]).parent
+        return None if place == "/:memory:" else _now(place[1:])
+    return _now(DEFAULT_STORE.partition(":///")[2])
+
+
+def _now(file: str) -> Path:
+    """Return the folder of a file as it is now: an app may change its working directory before it meets a secret."""
+    return Path(file).expanduser().absolute().parent
 
 
 _in_force: Redactor | None = None

@@ -36,8 +36,8 @@ SHORT = 16
 TAIL = 12
 """Bytes at the end of what turned out to be no secret that are read again: they may begin one."""
 
-_OURS = re.compile(rb"\[redacted:[a-z_]*:?$")
-"""How a place begins that lies within a marker."""
+_OURS = re.compile(MARKER.pattern.encode())
+_LONGEST_MARKER = len("[redacted::01234567]") + 32
 
 
 class Finder:
@@ -137,14 +137,18 @@ class Finder:
             kind = self._kinds[found.lastindex - 1]
             start, end = found.span(found.lastindex)
             before = data[max(copied, start - BEFORE) : start]
-            is_ours = _OURS.search(before) is not None or data.startswith(b"[redacted:", start)
-            inside = None if is_ours else kind.check(before, data[start:end])
+            if (ours := _marker_over(data, start, end)) is not None:
+                at = ours
+                continue
+            inside = kind.check(before, data[start:end])
             if inside is None:
                 # A short word after a name may itself be what tells a secret: `Authorization: Bearer …`.
                 at = start if start > found.span()[0] and end - start <= SHORT else max(end - TAIL, at + 1)
                 continue
             at = start + inside[1]
-            pieces.append(data[copied : start + inside[0]])
+            pieces.append(data[copied : found.start()])
+            # What leads to a secret may be one: the user of `https://user:password@host`.
+            pieces.append(self.raw(data[found.start() : start + inside[0]]))
             pieces.append(self._marked(kind, before, data[start + inside[0] : at]))
             copied = at
         return b"".join([*pieces, data[copied:]]) if pieces else data
@@ -169,10 +173,19 @@ class Finder:
 def sieve(kinds: Sequence[Kind], keys: Sequence[str], *, builtin_keys: bool) -> str:
     """Return what finds every body that may hold a secret: a kind's form, or a name and then a value's head."""
     names = [*([WORDS] if builtin_keys else []), *map(_loose, keys)]
-    heads = r"[\xa1-\xbf\x91-\x9f\xc4-\xc9\xcc-\xd3\xd8-\xdd]"
+    heads = r"[\x81-\x8f\xa1-\xbf\x91-\x9f\xc4-\xc9\xcc-\xd3\xd8-\xdf]"
     by_name = [rf"(?i:{'|'.join(names)}){heads}"] if names else []
     # A number of a card, kept as a number.
     return "|".join([*(kind.sieve for kind in kinds), *by_name, r"\xcf\x00[\x00-\x23]"])
+
+
+def _marker_over(data: bytes, start: int, end: int) -> int | None:
+    """Return where the marker ends in which a place begins; None where it begins in none, or with one and goes on."""
+    begins = data.rfind(b"[redacted:", max(0, start - _LONGEST_MARKER), start + len(b"[redacted:"))
+    ours = None if begins < 0 else _OURS.match(data, begins)
+    if ours is None or ours.end() <= start or (begins == start and end > ours.end()):
+        return None
+    return ours.end()
 
 
 def _of_no_kind(_: str) -> tuple[str, bool] | None:

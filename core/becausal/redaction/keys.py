@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from becausal.redaction.marker import MARKER
+
 __all__ = ["STRONG", "WEAK", "WORDS", "kind_of_key", "looks_secret", "worth_remembering"]
 
 STRONG: Final = {
@@ -112,15 +114,15 @@ def _judged(key: str) -> tuple[str, bool] | None:
 
 _PLACEHOLDER = re.compile(
     r"(?i)(?:none|null|nil|true|false|str|string|secretstr|text|example|changeme|hidden|required|optional|redacted|masked"
-    r"|[*•x.\-_ ]*|<[^>]*>|\$?\{[^}]*\}|\$[A-Za-z_]+|%\(?[a-z_]*\)?s?|your[ _-].*|\*+|\[redacted:.*"
-    r"|~?(?:/[a-z][a-z0-9_.-]*)+/?"
-    r"|.*\*\*\*\*.*)"
+    r"|[*•x.\-_ ]*|<[a-z][a-z _-]*>|\$?\{\{?[ \w.]*\}?\}|\$[A-Za-z_]+|%\(?[a-z_]*\)?s?|~?(?:/[a-z][a-z0-9_.-]*)+/?"
+    r"|your[ _-](?:[a-z]+[ _-]){0,3}(?:key|token|password|passphrase|secret|credentials?)(?:[ _-]here)?"
+    r"|\[redacted:withheld\])"
 )
 
 
 def is_placeholder(value: str) -> bool:
     """Return whether a value only stands for a secret that is not there."""
-    return _PLACEHOLDER.fullmatch(value) is not None
+    return _PLACEHOLDER.fullmatch(value) is not None or MARKER.fullmatch(value) is not None
 
 
 def looks_secret(value: str) -> bool:

@@ -13,9 +13,12 @@ import hmac
 import os
 import re
 import secrets
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from becausal.settings import DEFAULT_STORE
 
 __all__ = ["KEY_FILE", "MARKER", "Marking", "markers_in"]
 
@@ -33,6 +36,7 @@ class Marking:
             folder: where the key's file is or will be; None: a key of this process's own.
         """
         self._folder = folder
+        self._making = threading.Lock()
         given = environ.get("BECAUSAL_REDACTION_KEY")
         self._key = given.encode("utf-8", "surrogateescape") if given else None
 
@@ -53,7 +57,9 @@ class Marking:
     def key(self) -> bytes:
         """The key, made if there is none yet."""
         if self._key is None:
-            self._key = secrets.token_bytes(32) if self._folder is None else _kept_key(self._folder)
+            with self._making:  # else of two threads each would mark with a key of its own
+                if self._key is None:
+                    self._key = secrets.token_bytes(32) if self._folder is None else _kept_key(self._folder)
         return self._key
 
     @property
@@ -74,7 +80,10 @@ def _kept_key(folder: Path) -> bytes:
     fresh = secrets.token_bytes(32)
     path = folder / KEY_FILE
     with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():  # as a store's file makes it
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.name == Path(DEFAULT_STORE.removeprefix("sqlite:///")).parent.name:
+                (folder / ".gitignore").write_text("*\n", encoding="utf-8")
         # Written whole under a name of its own, then linked: whoever reads the file sees all of a key.
         made = folder / f".{KEY_FILE}.{secrets.token_hex(8)}"
         try:

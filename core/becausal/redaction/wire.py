@@ -5,6 +5,8 @@ Parts stay where they are: they were rewritten before whatever refers to them.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +19,12 @@ __all__ = ["Rewriting", "rewritten"]
 
 HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key"))
 """Names that stand before their values in a pair: headers, as ASGI and HTTP clients hold them."""
+
+NAMES = ("name", "key", "field", "header")
+"""Keys under which a name stands beside its `value`."""
+
+SCHEMA = frozenset(("type", "description", "$ref", "anyOf"))
+"""Keys of a JSON schema: under `password` it says what a password is."""
 
 
 class Rewriting(Protocol):
@@ -73,7 +81,7 @@ class _Walk:
         if kind is str:
             return self._by.text(value)
         if kind is dict:
-            return {self.name(key): self.entry(key, item) for key, item in value.items()}
+            return self.mapping(value)
         if kind is list:
             return self.items(value)
         if kind is bytes:
@@ -88,30 +96,72 @@ class _Walk:
         """Return a key without its secrets."""
         return self._by.text(key) if type(key) is str and key != "\0" else key
 
+    def mapping(self, fields: dict[Any, Any]) -> dict[Any, Any]:
+        """Return a dict without its secrets."""
+        told = None
+        if "value" in fields:  # {"name": "password", "value": …}
+            told = next(
+                (said for key in NAMES if (said := self._secret_name(fields.get(key))) is not None), None
+            )
+        kept = []
+        for key, item in fields.items():
+            by = told if told is not None and key == "value" else self._secret_name(key)
+            kept.append((self.name(key), self.value(item) if by is None else self.secret(by, item)))
+        return with_keys_apart(kept)
+
     def entry(self, key: Any, item: Any) -> Any:
         """Return what stands under a key."""
-        if type(key) is not str or not self._by.is_secret_key(key):
-            return self.value(item)
-        return self.secret(key, item)
+        name = self._secret_name(key)
+        return self.value(item) if name is None else self.secret(name, item)
+
+    def _secret_name(self, key: Any) -> str | None:
+        name = _said(key)
+        return name if name is not None and self._by.is_secret_key(name) else None
 
     def secret(self, key: str, item: Any) -> Any:
+        """Return what may be kept of what stands under a name, however deep it stands there."""
         kind = type(item)
         if kind is str or kind is bytes or kind is int:
             return self._by.under(key, item)
         if kind is list:
             return [self.secret(key, one) for one in item]
-        if kind is _Entry and item.code == Code.SUBCLASS:
+        if kind is dict:
+            if not SCHEMA.isdisjoint(item):  # what a tool takes is told in words
+                return self.mapping(item)
+            return with_keys_apart(
+                (self.name(name), self.below(key, name, one)) for name, one in item.items()
+            )
+        if kind is not _Entry or item.code not in NESTED:
+            return self.value(item)
+        if item.code in (Code.SUBCLASS, Code.ENUM):
             name, *inside = _read(item.data)
             return _Entry(item.code, _written([name, *(self.secret(key, one) for one in inside)]))
-        if kind is _Entry and item.code in (Code.TUPLE, Code.SET, Code.FROZENSET):
-            inside = _read(item.data)
-            return _Entry(item.code, _written(self.secret(key, inside)))
+        if item.code == Code.MAP:
+            rows = [[self.value(name), self.below(key, name, one)] for name, one in _read(item.data)]
+            return _Entry(item.code, _written(rows))
+        if item.code in (Code.TUPLE, Code.SET, Code.FROZENSET):
+            return _Entry(item.code, _written(self.secret(key, _read(item.data))))
         return self.value(item)
 
+    def below(self, key: str, name: Any, item: Any) -> Any:
+        """Return what stands under a name in a dict that stands under a secret's name."""
+        if (own := self._secret_name(name)) is not None:
+            return self.secret(own, item)
+        if _said(name) == "value":
+            kept = self.secret(key, item)
+            return self.secret("secret", item) if kept == item else kept
+        if type(item) in (str, bytes) and not is_one_word(item):
+            return self.value(item)
+        return self.value(item) if type(item) is int else self.secret(key, item)
+
     def items(self, items: list[Any]) -> list[Any]:
-        if len(items) == 2 and type(items[0]) in (str, bytes) and type(items[1]) in (str, bytes):
-            name = items[0] if type(items[0]) is str else items[0].decode("latin-1")
-            if name.lower() in HEADERS:
+        # ("password", …): headers, as ASGI and HTTP clients hold them, and forms.
+        if len(items) == 2 and type(items[1]) in (str, bytes):
+            name = self._secret_name(items[0])
+            # Not names of fields: ["password", "user"].
+            if name is not None and (
+                name.lower() in HEADERS or (is_one_word(items[1]) and not is_name(items[1]))
+            ):
                 return [items[0], self._by.under(name, items[1])]
         return [self.value(item) for item in items]
 
@@ -137,3 +187,43 @@ class _Walk:
             return value
         kept = self._by.text(str(value))
         return kept if not kept.isdigit() else value
+
+
+def is_one_word(item: str | bytes) -> bool:
+    """Return whether there is no space in a text: below a secret's name there are descriptions, too."""
+    return len(item.split()) == 1
+
+
+def is_name(item: str | bytes) -> bool:
+    """Return whether a text may be the name of a field."""
+    return (
+        re.fullmatch(
+            rb"[A-Za-z_.-]*", item if isinstance(item, bytes) else item.encode("utf-8", "surrogatepass")
+        )
+        is not None
+    )
+
+
+def _said(key: Any) -> str | None:
+    """Return what a key says: a text, bytes, a member of an enum, an instance of a subclass."""
+    if type(key) is str:
+        return key
+    if type(key) is bytes:
+        return key.decode("latin-1")
+    if type(key) is _Entry:
+        if key.code == Code.ENUM:
+            return _said(_read(key.data)[2])
+        if key.code == Code.SUBCLASS:
+            return _said(_read(key.data)[1])
+    return None
+
+
+def with_keys_apart(items: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """Return a dict; of two keys that have become the same, the second gets a number."""
+    made: dict[Any, Any] = {}
+    for key, item in items:
+        name, nth = key, 2
+        while name in made:
+            name, nth = f"{key} #{nth}", nth + 1
+        made[name] = item
+    return made
