@@ -59,6 +59,11 @@ class Payload:
         return not any(ERASED in why or why.startswith(CUT_DOWN) for _, why in self.lossy)
 
     @property
+    def cut_down(self) -> str:
+        """What was kept of a payload beyond its bound: `cut down: of 9,000 bytes 1,000 are kept`; else empty."""
+        return next((why for _, why in self.lossy if why.startswith(CUT_DOWN)), "")
+
+    @property
     def is_kept(self) -> bool:
         """Whether the body can be read."""
         return self._body() is not None

@@ -15,6 +15,7 @@ from tests.core.builders import Record
 import becausal
 from becausal import canonical, semconv
 from becausal.canonical.cutting import cut, is_cut
+from becausal.cli import main
 from becausal.errors import ReplayError, StoreError
 from becausal.step import OpenStep
 from becausal.store import open_store
@@ -343,3 +344,44 @@ def test_a_store_that_fails_loses_nothing_but_what_is_counted() -> None:
     writer.close(10)
 
     assert writer.gaps == {"store failed": 1}
+
+
+def test_blame_says_that_a_text_may_stand_in_what_was_cut(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    becausal.instrument(store=store, max_payload_bytes=1000)
+    with becausal.chain("request") as request:
+        request.returned("start " + "x" * 5000 + " NEEDLE " + "y" * 5000)
+    becausal.flush()
+    becausal.uninstrument()
+
+    main(["blame", "last", "NEEDLE", "--store", store])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "it may stand in the part that was not (cut down: of " in said
+    assert "max_payload_bytes" in said
+    main(["show", "last", "--store", store])
+    assert "B, cut down)" in capsys.readouterr().out
+    notes = [
+        finding for finding in becausal.open(store).last().findings if "max_payload_bytes" in finding.message
+    ]
+    assert [note.severity for note in notes] == ["note"]
+
+
+def test_what_a_run_beyond_its_bound_left_out_is_not_put_down_to_capture(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    becausal.instrument(store=store, max_run_bytes=10)
+    with becausal.chain("request " * 9) as request:
+        request.returned("answer " * 9)
+    becausal.flush()
+    becausal.uninstrument()
+
+    main(["blame", "last", "NEEDLE", "--store", store])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "a larger max_run_bytes (BECAUSAL_MAX_RUN_BYTES)" in said
+    assert "BECAUSAL_CAPTURE" not in said
+    told = str([(finding.message, finding.evidence) for finding in becausal.open(store).last().findings])
+    assert "not judged: the run was beyond max_run_bytes" in told
+    assert "capture is digest" not in told
+    main(["doctor", "--store", store])
+    assert "raise max_run_bytes" in " ".join(capsys.readouterr().out.split())

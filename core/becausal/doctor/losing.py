@@ -21,6 +21,8 @@ REMEDIES: Final[dict[str, str]] = {
     "step not recorded": "see the log of the logger 'becausal', and report the failure that it shows",
     "recorded in part": "see the log of the logger 'becausal', and report the failure that it shows",
     "span not told": "see the log of the logger 'becausal': the tracer provider refused; the runs are whole",
+    "content left out: run beyond max_run_bytes": "raise max_run_bytes (BECAUSAL_MAX_RUN_BYTES), or keep it: the "
+    "steps are there, without what they said",
     "anchor not looked up": "make the store readable for the app: it looks up what a resumed run goes on from",
 }
 """What to do, by the reason under which something was counted as a gap."""

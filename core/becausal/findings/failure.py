@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from becausal import semconv
 from becausal.finding import Finding
 from becausal.findings.scene import Scene
 from becausal.step import Step
@@ -21,16 +22,41 @@ def of_failures(scene: Scene) -> Iterator[Finding]:
             yield _failed(scene, root)
         elif root.status == "ok":
             yield from _passed_over(scene, root)
+    yield from _beyond_bounds(scene)
     payloads = [p for step in scene.graph.nodes for p in (step.received, step.produced) if p is not None]
     if payloads and not any(payload.is_kept for payload in payloads):
+        beyond = any(semconv.LEFT_OUT in step.attributes for step in scene.graph.nodes)
+        why = "the run was beyond max_run_bytes" if beyond else "capture is digest, or the bodies are gone"
         yield Finding(
             kind="run.anomaly",
             severity="note",
             confidence=1.0,
             step=scene.graph.nodes[0],
             message="nothing of the content was kept, so only the shape of this run could be judged",
-            evidence=("not judged: capture is digest, or the bodies are gone",),
+            evidence=(f"not judged: {why}",),
         )
+
+
+def _beyond_bounds(scene: Scene) -> Iterator[Finding]:
+    """Yield a note for each bound that contents of this run went beyond: what is not kept is not judged."""
+    cut = [
+        s for s in scene.graph.nodes if any(p is not None and p.cut_down for p in (s.received, s.produced))
+    ]
+    left_out = [step for step in scene.graph.nodes if semconv.LEFT_OUT in step.attributes]
+    for steps, done, bound in (
+        (cut, "cut down", "max_payload_bytes"),
+        (left_out, "left out", "max_run_bytes"),
+    ):
+        if steps:
+            count = f"{len(steps)} step{'' if len(steps) == 1 else 's'}"
+            yield Finding(
+                kind="run.anomaly",
+                severity="note",
+                confidence=1.0,
+                step=steps[0],
+                message=f"the content of {count} was {done} ({bound}), and what is not kept is not judged",
+                evidence=(f"a larger {bound} (BECAUSAL_{bound.upper()}) keeps it",),
+            )
 
 
 def _failed(scene: Scene, root: Step) -> Finding:

@@ -8,6 +8,7 @@ from typing import Final, TypedDict
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from becausal import semconv
 from becausal.answers.lineage import Lineage
 from becausal.blame import Blame, Derived, Rewording, Segment, Source
 from becausal.step import Step
@@ -180,6 +181,18 @@ def _lines(segment: Segment, of: Step, *, is_whole: bool) -> Iterator[Renderable
 
 def _nowhere(of: Step) -> Text:
     payload = of.produced or of.received
+    if payload is not None and payload.cut_down:
+        return Text(
+            f"  does not stand in what was kept of the output of {called(of)}; it may stand in the part that was not "
+            f"({payload.cut_down}). An app keeps more with a larger max_payload_bytes (BECAUSAL_MAX_PAYLOAD_BYTES)",
+            "yellow",
+        )
+    if payload is not None and not payload.is_kept and semconv.LEFT_OUT in of.attributes:
+        return Text(
+            f"  cannot be looked for: the content of {called(of)} was left out, as the run was beyond its bound. An "
+            "app keeps more with a larger max_run_bytes (BECAUSAL_MAX_RUN_BYTES)",
+            "yellow",
+        )
     if payload is not None and not payload.is_kept:
         return Text(
             f"  cannot be looked for: the content of {called(of)} was not kept. An app keeps it with "

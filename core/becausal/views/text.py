@@ -305,7 +305,7 @@ def _response(call: ToolCall) -> str:
 def _digest(payload: Payload | None) -> str:
     if payload is None:
         return "nothing"
-    return f"{payload.digest.rpartition(':')[2][:8]} ({payload.size} B)"
+    return f"{payload.digest.rpartition(':')[2][:8]} ({payload.size} B{', cut down' if payload.cut_down else ''})"
 
 
 def _count(count: int, what: str) -> str:
