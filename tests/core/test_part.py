@@ -254,3 +254,39 @@ def test_the_output_of_requests_without_one_is_what_ended_last_in_them_wherever_
         assert early.output is not None
         assert early.output.text() == "done 2.19"
         assert early.output == whole.output
+
+
+def test_a_part_without_findings_passes_no_gate_and_says_what_takes_the_whole_run(
+    runs: Runs, whole: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "MOST_WHOLE", 100)
+    assert not runs.last(last=LAST).findings
+    store = ("--last", str(LAST), "--store", runs.store.url)
+
+    for asked in (("findings", "last"), ("findings", "last", "--json"), ("show", "last")):
+        assert main((*asked, "--fail-on", "warning", *store)) == 1
+        assert "only a part of the run was judged" in capsys.readouterr().err
+    assert main(("findings", "last", *store)) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Nothing is wrong, as far as this record shows" not in said
+    assert f"of {len(whole.steps)} steps are loaded" in said
+    assert "(--whole) to see handoff.lost" in said
+    assert main(("findings", "last", "--whole", "--fail-on", "error", "--store", runs.store.url)) == 0
+
+
+def test_a_part_counts_no_handoff_as_intact_of_which_it_was_not_judged_whether_somebody_received_it(
+    tmp_path: Path,
+) -> None:
+    record = Record()
+    with record.step("workflow", "relay", received="go"):
+        for turn in range(20):
+            with record.step("agent", "seeker", received="go") as seeker:
+                seeker.produces(f"crate {turn}")
+            record.handoff(seeker, "writer", f"crate {turn}")
+    record.write(f"sqlite:///{tmp_path / 'runs.db'}")
+
+    with becausal.open(f"sqlite:///{tmp_path / 'runs.db'}") as opened:
+        health = opened.last(last=LAST).health
+
+    assert health.transitions >= 5
+    assert (health.intact, health.unjudged) == (0, health.transitions)

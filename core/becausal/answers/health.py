@@ -97,7 +97,8 @@ def health(run: Recorded) -> Health:
     suspects, put_right = root_cause(run), contained(run)
     wrong = {finding.step.id for finding in run.findings if finding.severity != "note"}
     passed = [step for step in run.steps if step.kind in TRANSITIONS]
-    unjudged = [step for step in passed if step.id not in wrong and not _is_judged(step)]
+    is_part = run.graph.part is not None
+    unjudged = [step for step in passed if step.id not in wrong and not _is_judged(step, is_part=is_part)]
     reached = [one for one in suspects if any(finding.severity == "error" for finding in one.findings)]
     others = [one for one in suspects if one not in reached]
     unended, unknown = list(_unended(run)), list(_unknown(run))
@@ -172,12 +173,14 @@ def _unknown(run: Recorded) -> Iterator[str]:
             yield finding.message
 
 
-def _is_judged(step: Step) -> bool:
+def _is_judged(step: Step, *, is_part: bool) -> bool:
     sides: tuple[Payload | None, ...] = (step.received, step.produced)
     if step.kind == "handoff" and None not in sides:
         first, second = sides
         if first is not None and second is not None and first.digest == second.digest:
             return True  # equal, whatever they say
+    if step.kind == "handoff" and is_part:
+        return False  # whether it was lost, or came to somebody else, takes the whole run to see
     return all(payload is None or payload.is_kept for payload in sides)
 
 

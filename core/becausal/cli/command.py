@@ -115,18 +115,29 @@ def add_fail_on(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--fail-on",
         choices=SEVERITIES,
-        default="error",
-        help="exit with 1 if the run has findings of this severity or a worse one (default: error)",
+        help="exit with 1 if the run has findings of this severity or a worse one (default: error), or if only "
+        "a part of it was judged (see --whole)",
     )
 
 
-def by_findings(run: Run, options: argparse.Namespace) -> Callable[[], int]:
-    """Return the exit status of a command whose run may have findings as bad as `--fail-on` says."""
+def by_findings(run: Run, options: argparse.Namespace, *, judges: bool = False) -> Callable[[], int]:
+    """Return the exit status of a command whose run may have findings as bad as `--fail-on` says.
+
+    A part passes no gate: it is not known to be well. Where nobody said `--fail-on`, that holds of a command that
+    `judges`; one that shows a part has done what it was asked.
+    """
 
     def status() -> int:
-        least = SEVERITIES.index(options.fail_on)
-        bad = any(SEVERITIES.index(finding.severity) >= least for finding in run.findings)
-        return FOUND if bad else FINE
+        least = SEVERITIES.index(options.fail_on or "error")
+        if any(SEVERITIES.index(finding.severity) >= least for finding in run.findings):
+            return FOUND
+        if run.part is None or not (judges or options.fail_on):
+            return FINE
+        sys.stderr.write(
+            "becausal: exits with 1: only a part of the run was judged, so it is not known to be well; "
+            "--whole judges all of it\n"
+        )
+        return FOUND
 
     return status
 

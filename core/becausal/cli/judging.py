@@ -62,7 +62,9 @@ def add_to(commands: Commands) -> None:
 
 def _findings(options: argparse.Namespace) -> Answer:
     run = run_of(options)
-    return Answer(lambda: findings.text(run), lambda: findings.json(run), by_findings(run, options))
+    return Answer(
+        lambda: findings.text(run), lambda: findings.json(run), by_findings(run, options, judges=True)
+    )
 
 
 def _contracts(options: argparse.Namespace) -> Answer:

@@ -28,7 +28,7 @@ from becausal.findings.tools import of_tools
 from becausal.graph import Graph
 from becausal.handoff import Handoff
 
-__all__ = ["find", "place"]
+__all__ = ["UNSEEN_IN_A_PART", "find", "place"]
 
 JUDGES: Final[tuple[Callable[[Scene], Iterable[Finding]], ...]] = (
     of_deliveries,
@@ -55,6 +55,19 @@ JUDGES_OF_A_PART: Final[tuple[Callable[[Scene], Iterable[Finding]], ...]] = (
 """Those whose evidence is what is there. That something was never said, or came to nobody, takes the whole run."""
 
 OF_THE_WHOLE: Final = frozenset[FindingKind](("handoff.injected", "handoff.lost"))
+
+UNSEEN_IN_A_PART: Final[tuple[FindingKind, ...]] = (
+    "handoff.lost",
+    "handoff.misrouted",
+    "handoff.injected",
+    "drift.lost_fact",
+    "drift.changed_fact",
+    "model.ungrounded",
+    "context.evicted",
+    "chain.orphaned",
+    "path.loop",
+)
+"""What no judge of a part can find: a part without findings says nothing of these."""
 
 
 def find(

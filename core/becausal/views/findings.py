@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
 from becausal.finding import Finding, Severity
+from becausal.findings import UNSEEN_IN_A_PART
+from becausal.graph.part import Part
 from becausal.run import Run
 from becausal.views.clean import cut, styled
 
@@ -36,9 +38,18 @@ class FindingJson(TypedDict):
 
 
 def text(shown: Run) -> RenderableType:
-    """Return a run's findings, each with its evidence and its way below it."""
-    if not shown.findings:
-        return Text("Nothing is wrong, as far as this record shows.")
+    """Return a run's findings, each with its evidence and its way below it; of a part, what it was not judged for."""
+    if shown.part is None:
+        return _found(shown) if shown.findings else Text("Nothing is wrong, as far as this record shows.")
+    here = _found(shown) if shown.findings else Text("Nothing is wrong in the part that was judged.")
+    return Group(here, styled(_unjudged(shown.part), "yellow"))
+
+
+def _unjudged(part: Part) -> str:
+    return f"Only a part was judged: {part}. It takes the whole run (--whole) to see {', '.join(UNSEEN_IN_A_PART)}."
+
+
+def _found(shown: Run) -> RenderableType:
     tree = Tree("", guide_style="dim", hide_root=True)
     for finding in shown.findings:
         branch = tree.add(_line(finding))
