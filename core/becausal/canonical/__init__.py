@@ -94,7 +94,7 @@ class Encoder:
     MOST_LEANS = 4096
 
     def __init__(self, redact: Redacting | None = None) -> None:
-        self._redact, self._version = redact, 0
+        self._redact = redact
         self._known: Known = {}
         self._renamed: dict[bytes, set[bytes]] = {}  # by the digest handed out: those of what was redacted
         self._runs: dict[int, Run] = {}
@@ -103,14 +103,10 @@ class Encoder:
     def encode(self, value: object) -> Encoded:
         """Return the canonical form of any value. Never raises."""
         redact = self._redact
-        if redact is not None and redact.version != self._version:
-            self.forget()  # in what was handed out may stand what is known as secret by now
-            self._version = redact.version
         known, runs = self._known, self._runs
         walk, encoded = _encode(value, known, runs, self._leans, redact)
-        if (
-            redact is not None and redact.version != self._version
-        ):  # its later parts told of secrets in earlier ones
+        if redact is not None and redact.version != walk.version:
+            # Its later parts told of secrets in earlier ones, or another thread did.
             return self.encode(value)
         # Only now: another thread must not take for handed out what is still in the making.
         if walk.fresh:
@@ -207,8 +203,10 @@ def _walked(
     leans: dict[bytes, bytes] | None,
     redact: Redacting | None,
 ) -> tuple[TopWalk, Encoded]:
+    # Before anything is looked through: what is learned meanwhile may stand in what was looked through already.
+    version = 0 if redact is None else redact.version
     walk = TopWalk(known, runs, leans)
-    walk.redact, walk.reads_late = redact, True
+    walk.redact, walk.reads_late, walk.version = redact, True, version
     body, lean = walk.root(value)
     digest = digest_of(body)
     if (
@@ -217,7 +215,7 @@ def _walked(
         and any(redact.body(part, name) is not part for name, part in walk.parts)
     ):  # once more, and each part read before what refers to it: that is another with another part
         walk = TopWalk(known, runs, leans)
-        walk.redact = redact
+        walk.redact, walk.version = redact, version
         body, lean = walk.root(value)
         digest = digest_of(body)
     lossy = tuple(walk.lossy)

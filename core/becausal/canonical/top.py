@@ -76,6 +76,8 @@ class Run(NamedTuple):
     pair: Pair
     """Without the head of the list, which says how long it is."""
     below: int
+    version: int
+    """Of the redaction, when it was looked through."""
 
 
 class TopWalk(Walk):
@@ -173,10 +175,10 @@ class TopWalk(Walk):
             fragment = Fragment(body)
             return fragment, fragment if lean == body else Fragment(lean)
         digest = digest_of(body)
-        info = self.known.get(digest) or self.fresh.get(digest)
+        info = self.info_of(digest)
         if info is None:
             info = self.hand_out(digest, body, packb(meaning(fields), self.lean_hook, OPTIONS))
-        belief, self.below, handed = info
+        belief, self.below, handed, _ = info
         stand = Ext(Code.PART, handed)
         return stand, stand if belief == handed else Ext(Code.PART, belief)
 
@@ -212,7 +214,7 @@ class TopWalk(Walk):
             lean = self.leans.get(body)
             if lean is None:
                 lean = self.leans[body] = self.believe(meaning(fields), path)
-        elif len(self.active) > 1 and digest_of(body) in self.known:
+        elif len(self.active) > 1 and self.info_of(digest_of(body)) is not None:
             return body, body
         else:
             lean = self.believe(meaning(fields), path)
@@ -343,20 +345,31 @@ class TopWalk(Walk):
         if column is None or self.runs is None or self.is_under_secret:
             return None
         known = self.runs.get(id(items[0]))
-        if known is None or not _starts_with(types, column, known):
+        if known is None or not _starts_with(types, column, known) or self.holds_newer(column, known):
             known = _NO_RUN
         head, pair, done = array(len(items)), known.pair, len(known.types)
         if done == len(items):
             self.below += known.below
+            if known.version != self.version:
+                self.new_runs[id(items[0])] = known._replace(version=self.version)
         else:
             split = is_message_list(items)
             before, self.below = self.below, known.below
             rest = [self.item(item, step(path, n), split) for n, item in enumerate(items[done:], done)]
             pair = _joined([pair[0], *[body for body, _ in rest]], [pair[1], *[lean for _, lean in rest]])
-            self.new_runs[id(items[0])] = Run(types, len(column), digest_of(column), pair, self.below)
+            self.new_runs[id(items[0])] = Run(
+                types, len(column), digest_of(column), pair, self.below, self.version
+            )
             self.below += before
         body = head + pair[0]
         return body, body if pair[0] is pair[1] else head + pair[1]
+
+    def holds_newer(self, column: memoryview, known: Run) -> bool:
+        """Return whether a run that is known holds what must be taken out by now."""
+        redact = self.redact
+        if redact is None or known.version == self.version:
+            return False
+        return redact.holds_newer(bytes(column[: known.size]), known.version)
 
     def column(self, items: list[Any], types: list[type]) -> memoryview | None:
         """Return the packed fields of the items, one after the other, each followed by its extra ones.
@@ -392,7 +405,7 @@ class TopWalk(Walk):
             self.below, self.differs = below, differs
 
 
-_NO_RUN = Run([], 0, digest_of(b""), (b"", b""), 0)
+_NO_RUN = Run([], 0, digest_of(b""), (b"", b""), 0, 0)
 
 
 def _is_other(first: Reader, kind: type) -> bool:

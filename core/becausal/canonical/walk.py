@@ -26,6 +26,7 @@ __all__ = [
     "MOST_LEVELS",
     "MOST_PLAIN_LEVELS",
     "SCALARS",
+    "Info",
     "Known",
     "Pair",
     "Path",
@@ -48,9 +49,12 @@ Path = tuple[Any, ...] | None
 Pair = tuple[bytes, bytes]
 """Canonical bytes, belief bytes."""
 
-Known = dict[bytes, tuple[bytes, int, bytes]]
-"""By a part's digest: its belief digest, its size, parts included, and the digest under which it was handed out, which
-is another one where something in it was redacted."""
+Info = tuple[bytes, int, bytes, int]
+"""Of a part: its belief digest, its size, parts included, the digest under which it was handed out, which is another
+one where something in it was redacted, and the version of what was redacted by."""
+
+Known = dict[bytes, Info]
+"""What was handed out, by a part's digest."""
 
 Seen = tuple[object, Any, Any, int, int]
 """(the value, what stands for it, what stands for it in the belief, levels below it, bytes of its parts)."""
@@ -67,6 +71,9 @@ class Redacting(Protocol):
 
     def body(self, body: bytes, digest: bytes | None = None) -> bytes:
         """Return canonical bytes as they may be kept; the same object where that is all of them."""
+
+    def holds_newer(self, content: bytes, since: int) -> bool:
+        """Return whether something stands in bytes that has had to be taken out only since a version."""
 
     def keeps(self, bodies: Iterable[tuple[bytes, bytes]]) -> bool:
         """Return whether canonical bodies, each with its digest in front, may all be kept; False: ask for each."""
@@ -95,6 +102,8 @@ class Walk(ABC):
     bare = 0
     """The id of the value itself, which is no part."""
     redact: Redacting | None = None
+    version = 0
+    """The redaction's, when this was begun."""
     is_under_secret = False
     """What is being written stands under a secret's name, and stays where that name is seen: it is no part."""
     stopped: BaseException | None = None
@@ -273,22 +282,32 @@ class Walk(ABC):
             before: bytes of parts of what holds this one.
         """
         digest = digest_of(body)
-        info = self.known.get(digest) or self.fresh.get(digest)
-        if info is None:
-            info = self.hand_out(digest, body, lean)
+        info = self.info_of(digest) or self.hand_out(digest, body, lean)
         self.below = before + info[1]
         return info[2], info[0]
 
-    def hand_out(self, digest: bytes, body: bytes, lean: bytes) -> tuple[bytes, int, bytes]:
+    def info_of(self, digest: bytes) -> Info | None:
+        """Return what is known of a part, if it holds nothing that must be taken out by now."""
+        info = self.known.get(digest)
+        return info if info is not None and info[3] == self.version else self.fresh.get(digest)
+
+    def hand_out(self, digest: bytes, body: bytes, lean: bytes) -> Info:
         """Hand out a part that is not known yet, as it may be kept; return what `Known` says of it."""
         handed = digest
         redact = None if self.reads_late else self.redact
+        known = self.known.get(digest)
+        if known is not None and self.redact is not None:  # handed out before more was known to be secret
+            redact = self.redact
+            kept = redact.body(body, digest)
+            if known[2] == (digest if kept is body else digest_of(kept)):
+                info = self.fresh[digest] = (*known[:3], self.version)
+                return info
         if redact is not None and (kept := redact.body(body, digest)) is not body:
             body, lean = kept, kept if lean is body else redact.body(lean)
             handed = digest_of(body)
             self.renamed.append((handed, digest))
         belief = handed if lean is body or lean == body else digest_of(lean)
-        info = self.fresh[digest] = belief, len(body) + self.below, handed
+        info = self.fresh[digest] = belief, len(body) + self.below, handed, self.version
         self.parts.append((handed, body))
         return info
 

@@ -7,11 +7,12 @@ sent may hold a text, and what arrived the same text with a marker in it: that i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from heapq import heapify, heappop, heappush
+from functools import partial
 from typing import Any
 
 from becausal.canonical.decoded import Record
 from becausal.redaction.marker import MARKER, markers_in
+from becausal.redaction.replacing import replaced
 
 __all__ = ["alike"]
 
@@ -39,10 +40,10 @@ def alike(first: Any, second: Any, *, two_keys: bool = False) -> tuple[Any, Any]
         first, second = _unkeyed(first), _unkeyed(second)
     here, there = _texts(first), _texts(second)
     marked_here, marked_there = _marked(here - there), _marked(there - here)
-    if marked_there and (markers := _plain(marked_there, here - there)):
-        first = _replaced(first, _instead_of(markers))
-    if marked_here and (markers := _plain(marked_here, there - here)):
-        second = _replaced(second, _instead_of(markers))
+    if marked_there and (told := _plain(marked_there, here - there)):
+        first = _replaced(first, partial(replaced, instead=told))
+    if marked_here and (seen := _plain(marked_here, there - here)):
+        second = _replaced(second, partial(replaced, instead=seen))
     return first, second
 
 
@@ -104,29 +105,6 @@ def _between(text: str) -> list[str]:
         pieces.append(text[at : found.start()])
         at = found.end()
     return [*pieces, text[at:]]
-
-
-def _instead_of(markers: dict[str, str]) -> Callable[[str], str]:
-    # The longest first: one may be the beginning of another.
-    by_length = sorted(markers, key=len, reverse=True)
-
-    def replaced(text: str) -> str:
-        # Once from left to right: what stands for one secret may hold another.
-        ahead = [(start, nth) for nth, secret in enumerate(by_length) if (start := text.find(secret)) >= 0]
-        heapify(ahead)
-        pieces: list[str] = []
-        at = 0
-        while ahead:
-            start, nth = heappop(ahead)
-            secret = by_length[nth]
-            if start >= at:
-                pieces += [text[at:start], markers[secret]]
-                at = start + len(secret)
-            if (start := text.find(secret, at)) >= 0:
-                heappush(ahead, (start, nth))
-        return "".join([*pieces, text[at:]]) if pieces else text
-
-    return replaced
 
 
 def _replaced(value: Any, by: Callable[[str], str]) -> Any:

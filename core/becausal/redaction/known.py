@@ -9,15 +9,26 @@ from __future__ import annotations
 import json
 import re
 import threading
+from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
 from becausal.redaction.engine import Pattern, compiled
+from becausal.redaction.replacing import replaced
 
 __all__ = ["MOST", "Known"]
 
 MOST = 1024
-RECENT = 16
-"""So many are looked for one by one before the automaton of all is built again."""
+RECENT = 32
+"""So many are looked for one by one before an automaton is built of them."""
+LARGEST = 256
+"""Secrets of one automaton. To build it takes milliseconds, on the app's thread."""
+
+
+class Built(NamedTuple):
+    """Secrets, and the automaton that finds one of them."""
+
+    secrets: tuple[bytes, ...]
+    pattern: Pattern
 
 
 class Known:
@@ -25,14 +36,18 @@ class Known:
 
     def __init__(self) -> None:
         self._markers: dict[bytes, str] = {}
-        self._recent: tuple[bytes, ...] = ()
-        self._built: Pattern | None = None
+        # Bound anew as one, never changed: a reader sees all of them, whatever another thread adds.
+        self._sought: tuple[tuple[Built, ...], tuple[bytes, ...]] = (), ()
+        self._newest: tuple[int, tuple[bytes, ...]] = 0, ()
         # Reentrant: the garbage collector may end a step, and so look for secrets, in the middle of this.
         self._lock = threading.RLock()
         self.longest = 0
         """Bytes of the longest that was ever added."""
-        self.version = 0
-        """Grows with each that is added."""
+
+    @property
+    def version(self) -> int:
+        """How many were ever added. Whoever looks for them now finds so many at least."""
+        return self._newest[0]
 
     def forget_after_fork(self) -> None:
         """Let go of a lock that a thread of the parent holds."""
@@ -64,36 +79,52 @@ class Known:
                 self.longest = max(self.longest, len(data))
             while len(self._markers) > MOST:
                 self._markers.pop(next(iter(self._markers)))
-            self._recent = (*self._recent, *new)
-            if len(self._recent) > RECENT:
-                every = sorted(self._markers, key=len, reverse=True)
-                self._built = compiled("|".join(re.escape(data.decode("latin-1")) for data in every))
-                self._recent = ()
-            self.version += bool(new)
+            built, recent = self._sought
+            recent = (*recent, *new)
+            if len(recent) > RECENT:
+                built, recent = self._with(built, recent), ()
+            self._sought = built, recent
+            # Last: who knows the version finds what is of it.
+            version, newest = self._newest
+            self._newest = version + len(new), (*newest, *new)[-RECENT:]
+
+    def _with(self, built: tuple[Built, ...], batch: tuple[bytes, ...]) -> tuple[Built, ...]:
+        """Return automata of more secrets: small ones become larger ones, so that each secret is built in few times."""
+        markers = self._markers
+        kept = [one for one in built if any(secret in markers for secret in one.secrets)]
+        while kept and len(kept[-1].secrets) <= len(batch) <= LARGEST // 2:
+            batch = tuple(secret for secret in kept.pop().secrets if secret in markers) + batch
+        by_length = sorted(batch, key=len, reverse=True)
+        pattern = compiled("|".join(re.escape(data.decode("latin-1")) for data in by_length))
+        return (*kept, Built(batch, pattern))
 
     def stands_in(self, data: bytes) -> bool:
         """Return whether one of them stands in some bytes."""
-        if self._built is not None and self._built.search(data) is not None:
-            return True
-        recent = self._recent
-        return bool(recent) and any(secret in data for secret in recent)
+        built, recent = self._sought
+        return any(secret in data for secret in recent) or any(
+            one.pattern.search(data) is not None for one in built
+        )
+
+    def newer_stands_in(self, data: bytes, since: int) -> bool:
+        """Return whether one that was added since a version stands in some bytes; it may be an older one, too."""
+        version, newest = self._newest
+        more = version - since
+        if more > len(newest):
+            return self.stands_in(data)
+        return more > 0 and any(secret in data for secret in newest[-more:])
 
     def replaced(self, data: bytes) -> bytes:
         """Return bytes with markers in place of what is known."""
-        for secret in self._recent:
-            if (marker := self._markers.get(secret)) is not None:
-                data = data.replace(secret, marker.encode())
-        return data if self._built is None else self._by_automaton(data, self._built)
-
-    def _by_automaton(self, data: bytes, built: Pattern) -> bytes:
-        pieces: list[bytes] = []
-        at = 0
-        while (found := built.search(data, at)) is not None:
-            start, end = found.span()
-            marker = self._markers.get(data[start:end])  # one that was forgotten since stays
-            pieces += [data[at:start], data[start:end] if marker is None else marker.encode()]
-            at = end
-        return b"".join([*pieces, data[at:]])
+        built, recent = self._sought
+        found = {secret for secret in recent if secret in data}
+        for one in built:
+            at = 0
+            while (place := one.pattern.search(data, at)) is not None:
+                at = place.end()
+                found.add(data[place.start() : at])
+        # One that was forgotten since stays.
+        instead = {secret: marker.encode() for secret in found if (marker := self.marker(secret)) is not None}
+        return replaced(data, instead)
 
 
 def _bytes(text: str) -> bytes:

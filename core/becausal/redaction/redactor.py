@@ -87,8 +87,8 @@ class Redactor:
         )
         self._sieve = self._finder.sieve
         self._blocks = Blocks()
-        self._done: dict[bytes, bytes | None] = {}
-        self._done_at = 0
+        self._blocks_at = 0
+        self._done: dict[bytes, tuple[int, bytes | None]] = {}
         self._keys: dict[str, bool] = {}
         self._harmless: set[str] = set()
         self._clean: set[str] = set()
@@ -128,19 +128,24 @@ class Redactor:
         Args:
             digest: its digest, if the caller has it.
         """
-        of_now = self._of_now()
+        # Before it is judged: what another thread meets meanwhile is looked for the next time.
+        version = self.version
         key = digest_of(body) if digest is None else digest
-        done = of_now.get(key, body)
-        if done is not body:
-            return body if done is None else done
+        known = self._remembered(key, body, version)
+        if known is not None:
+            return known
         kept = self._rewritten(body) if self._finder.own or self._may_hold([body]) else body
         if kept is not body and key not in self._counted:  # it may be read again for what is known by now
             self._counted.add(key)
             self._tell(body, kept)
         if len(self._counted) > MOST_DONE:
             self._counted = set()
-        of_now[key] = None if kept is body else kept
+        self._remember([key], (version, None if kept is body else kept))
         return kept
+
+    def holds_newer(self, content: bytes, since: int) -> bool:
+        """Return whether a secret stands in bytes that was not known at a version."""
+        return self._finder.known.newer_stands_in(content, since)
 
     def keeps(self, bodies: Iterable[tuple[bytes, bytes]]) -> bool:
         """Return whether all of these canonical bodies may be kept as they are; False where only `body` can tell.
@@ -150,17 +155,18 @@ class Redactor:
         Args:
             bodies: each with its digest in front.
         """
-        done = self._of_now()
+        version = self.version
         new: dict[bytes, bytes] = {}
         for digest, body in bodies:
-            if digest not in done:
+            kept = self._remembered(digest, body, version)
+            if kept is None:
                 new[digest] = body
-            elif done[digest] is not None:
+            elif kept is not body:
                 return False
         if new:
             if self._finder.own or self._may_hold([*new.values()]):
                 return False
-            done.update(dict.fromkeys(new))
+            self._remember(new, (version, None))
         return True
 
     def text(self, text: str) -> str:
@@ -197,10 +203,10 @@ class Redactor:
         """Return a name without secrets; for names that come again and again."""
         if self.version != self._names_at or len(self._names) > MOST_NAMES:
             self._names, self._names_at = {}, self.version
-        kept = self._names.get(name)
+        names = self._names  # those of this version: another thread may meet a secret while this one is read
+        kept = names.get(name)
         if kept is None:
-            kept = self.text(name)
-            self._names[name] = kept
+            kept = names[name] = self.text(name)
         return kept
 
     def finds_in(self, text: str) -> bool:
@@ -244,17 +250,28 @@ class Redactor:
         """Return a stream's pieces without the secrets that lie across them; see `becausal.redaction.chunks`."""
         return whole(items, self)
 
-    def _of_now(self) -> dict[bytes, bytes | None]:
-        """Return what became of bodies, as far as that still holds."""
-        known = self._finder.known
-        if known.version != self._done_at:  # what was clean may hold what is known by now
-            self._blocks = Blocks()
-            self._done, self._done_at = {}, known.version
-        elif len(self._done) >= MOST_DONE:
+    def _remembered(self, digest: bytes, body: bytes, version: int) -> bytes | None:
+        """Return what may be kept of a body that was read before, and holds nothing that was met since; else None."""
+        found = self._done.get(digest)
+        if found is None:
+            return None
+        at, kept = found
+        if kept is None:
+            kept = body
+        if at != version:
+            if self._finder.known.newer_stands_in(kept, at):
+                return None
+            self._done[digest] = version, found[1]
+        return kept
+
+    def _remember(self, digests: Collection[bytes], what: tuple[int, bytes | None]) -> None:
+        if len(self._done) + len(digests) > MOST_DONE:
             self._done = {}
-        return self._done
+        self._done.update(dict.fromkeys(digests, what))
 
     def _may_hold(self, bodies: Sequence[bytes]) -> bool:
+        if self.version != self._blocks_at:  # what was clean may hold what is known by now
+            self._blocks, self._blocks_at = Blocks(), self.version
         reach, blocks = max(self._finder.reach, self._finder.known.longest), self._blocks
         stretches: list[bytes] = []
         digests: list[bytes] = []
