@@ -6,7 +6,7 @@ import dataclasses
 import sys
 
 from becausal.bounds import MAX_PAYLOAD_BYTES
-from becausal.canonical import Encoder, Redacting, digest_text, encode
+from becausal.canonical import Encoded, Encoder, Redacting, digest_text
 from becausal.canonical.cutting import cut
 from becausal.canonical.ordered import in_order
 from becausal.canonical.wire import digest_of
@@ -14,6 +14,10 @@ from becausal.observation import Sealed
 from becausal.payload import CUT_DOWN, Payload
 
 __all__ = ["Sealer"]
+
+
+MOST_HELD = 32 << 20
+"""Bytes of parts that are at hand for payloads that must be readable before they are in a store."""
 
 
 class Sealer:
@@ -35,16 +39,22 @@ class Sealer:
             redact: takes out what must not be kept, before anything is digested; None: nothing is.
             max_bytes: of a larger body its beginning and its end go to the store; None: no bound.
         """
-        self.encoder = Encoder(redact)
+        self._handing = _Handing(redact)
         self._redact = redact
         self._max_bytes = sys.maxsize if max_bytes is None else max_bytes
         self._keeps_bodies, self._holds_whole = keeps_bodies, holds_whole
+
+    @property
+    def encoder(self) -> Encoder:
+        """Remembers which parts it handed out. Ask for it anew each time: with content on spans it is replaced."""
+        return self._handing.encoder
 
     def seal(self, value: object) -> Sealed:
         """Fix a value as it is now; one that is sealed already stays as it is."""
         if isinstance(value, Sealed):
             return value
-        encoded = self.encoder.encode(value)
+        handing = self._handing
+        encoded = handing.encoder.encode(value)
         payload = Payload(
             digest_text(encoded.digest),
             digest_text(encoded.belief),
@@ -56,10 +66,9 @@ class Sealer:
         if bodies and encoded.size > self._max_bytes:
             payload, bodies = self._bounded(payload, bodies)
         if self._holds_whole:
-            # What the encoder handed out before is not among these parts.
-            whole = encode(value, self._redact)
-            held = _Held(dict([*whole.parts, (whole.digest, whole.body)]))
-            payload = dataclasses.replace(payload, bodies=held)
+            payload = dataclasses.replace(payload, bodies=handing.held(encoded))
+            if handing.bytes > MOST_HELD:
+                self._handing = _Handing(self._redact)
         return Sealed(payload, bodies)
 
     def kept(self, value: object, *, unless_sorted: bool = False) -> Sealed | None:
@@ -96,8 +105,32 @@ class Sealer:
         return dataclasses.replace(payload, lossy=lossy), kept
 
 
+class _Handing:
+    """An encoder, and all that it handed out where that must be readable.
+
+    Both are new at once, so that nothing which the encoder knows is missing here.
+    """
+
+    def __init__(self, redact: Redacting | None) -> None:
+        self.encoder = Encoder(redact)
+        self.parts: dict[bytes, bytes] = {}
+        self.bytes = 0
+
+    def held(self, encoded: Encoded) -> _Held:
+        """Return what keeps the bodies of a payload; takes as long as its new parts are many."""
+        self.parts.update(encoded.parts)
+        self.bytes += sum([len(body) for _, body in encoded.parts])
+        return _Held(encoded.digest, encoded.body, self.parts)
+
+
 class _Held:
     """Keeps the bodies of one payload for as long as it is on its way."""
 
-    def __init__(self, bodies: dict[bytes, bytes]) -> None:
-        self.body = bodies.get
+    __slots__ = ("_body", "_digest", "_parts")
+
+    def __init__(self, digest: bytes, body: bytes, parts: dict[bytes, bytes]) -> None:
+        self._digest, self._body, self._parts = digest, body, parts
+
+    def body(self, digest: bytes) -> bytes | None:
+        """Return the body that a digest stands for."""
+        return self._body if digest == self._digest else self._parts.get(digest)
