@@ -310,6 +310,28 @@ def test_a_run_s_contents_are_erased_and_its_steps_stay(told: str) -> None:
     store.close()
 
 
+def test_what_a_run_asked_and_wrote_to_memories_goes_with_its_contents(told: str) -> None:
+    store = open_store(told)
+    [info] = store.chains()
+    memory = becausal.Memory("people", store=told)
+    memory.write("city", "Basel")
+
+    upkeep(store).erase(Erasure(chain_id=info.chain_id))
+
+    # `city` another one wrote to as well. Names of agents say who did it.
+    assert NAME not in {event.key for event in store.memory_events("people")}
+    assert NAME not in {read.key for read in store.memory_reads("people")}
+    assert not any(NAME in (event.reason or "") for event in store.memory_events("people"))
+    assert memory.read("city") == "Basel"
+    assert memory.verify() is None
+    assert [one.name for one in store.chains()] == ["request"]
+    assert "request" in {step.name for step in store.load(info.chain_id)}
+    memory.write("city", "Chur")
+    assert memory.verify() is None
+    memory.close()
+    store.close()
+
+
 def test_the_commands_prune_and_erase(told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prune", "--older-than", "1d", "--json", "--store", told]) in (0, 1)
     assert json.loads(capsys.readouterr().out) is not None

@@ -72,7 +72,8 @@ class Erasure:
     memory: tuple[str, str] | None = None
     """A memory's name and a key: every content that the key ever had, and the key itself."""
     chain_id: str | None = None
-    """Every content of a run; its steps stay."""
+    """Every content of a run, what was asked (the names of its requests), and of what it wrote to memories the reasons
+    and those keys that it alone has used; its steps stay, and the names of agents and tools."""
     reason: str = ""
     """Why, such as a ticket's number; it is kept, so it names nobody."""
 

@@ -32,7 +32,10 @@ from becausal.canonical.wire import NESTED, UNSORTED, Code
 from becausal.errors import StoreError
 from becausal.redaction.naming import hidden_names
 
-__all__ = ["Rewriting", "Wording", "named_in"]
+__all__ = ["ASKS", "Rewriting", "Wording", "named_in", "new_mark"]
+
+ASKS = "request"
+"""The kind of steps whose name is what somebody asked."""
 
 SHORTEST = 3
 """Characters that a text must have, white space apart: a shorter one stands everywhere by chance."""
@@ -60,7 +63,7 @@ class Wording:
         for text in given:
             if len("".join(text.split())) < SHORTEST:
                 raise StoreError(f"{text!r} is too short to be erased: name at least {SHORTEST} characters")
-        self.marks = [f"[erased {os.urandom(4).hex()}]" for _ in given]
+        self.marks = [new_mark() for _ in given]
         self.numbers = {
             int(text): mark for text, mark in zip(given, self.marks, strict=True) if _is_number(text)
         }
@@ -147,6 +150,11 @@ class Rewriting:
             return digest_text(self.digests.get(former, former)).encode()
         encoding = {"u": "utf-8", "l": "utf-16-le", "b": "utf-16-be"}[way[0]]
         return self.wording.marks[int(way[1:])].encode(encoding)
+
+
+def new_mark() -> str:
+    """Return what stands in the place of something that is erased."""
+    return f"[erased {os.urandom(4).hex()}]"
 
 
 def named_in(body: bytes) -> list[bytes]:

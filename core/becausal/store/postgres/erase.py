@@ -31,7 +31,7 @@ from becausal.store.postgres.connecting import Connection
 from becausal.store.postgres.write import finding
 from becausal.store.structure import structure_of
 from becausal.store.upkeep import Erasure, Progress
-from becausal.store.wording import Rewriting, Wording, named_in
+from becausal.store.wording import ASKS, Rewriting, Wording, named_in, new_mark
 
 __all__ = ["Erasing"]
 
@@ -56,6 +56,12 @@ keys, a digest."""
 
 NAMED: Final = ("runs", "names", "memories", "keys", "anchors", "gaps")
 """Of these, two that would become the same stay two."""
+
+
+# The keys that a run alone has written or read: what other runs have as well is not its own to take away.
+OWN_KEYS: Final = """SELECT memory, key FROM (
+        SELECT memory, key, chain_id FROM memory_events UNION SELECT memory, key, chain_id FROM memory_reads) AS used
+    GROUP BY memory, key HAVING bool_and(chain_id IS NOT DISTINCT FROM %s)"""
 
 
 class Erasing:
@@ -209,18 +215,38 @@ class Erasing:
                 ],
             )
         self._connection.execute("UPDATE causes SET evidence = '' WHERE chain_id = %s", (chain_id,))
-        query = "SELECT memory, nth, digest FROM memory_events WHERE chain_id = %s AND digest IS NOT NULL"
-        for name, nth, digest in self._connection.execute(query, (chain_id,)).fetchall():
-            new = emptied.setdefault(digest, os.urandom(16))
-            self._marked.add((name, nth))
-            self._connection.execute(
-                "UPDATE memory_events SET digest = %s WHERE memory = %s AND nth = %s", (new, name, nth)
-            )
+        self._empty_names(chain_id)
+        self._empty_events(chain_id, emptied)
         query = """INSERT INTO payloads SELECT %s, NULL, size, type, %s FROM payloads WHERE digest = %s"""
         with self._connection.cursor() as cursor:
             cursor.executemany(query, [(new, _lost("[]", ERASED), old) for old, new in emptied.items()])
         self.places["contents"] += len(emptied)
         self.places["steps"] += len(rows)
+
+    def _empty_names(self, chain_id: str) -> None:
+        which = "FROM steps WHERE chain_id = %s AND kind = %s"
+        asked = [name for (name,) in self._connection.execute(f"SELECT name {which}", (chain_id, ASKS))]
+        query = "UPDATE steps SET name = kind WHERE chain_id = %s AND kind = %s"
+        self._connection.execute(query, (chain_id, ASKS))
+        query = "UPDATE chains SET root_name = %s WHERE chain_id = %s AND root_name = ANY(%s)"
+        self._connection.execute(query, (ASKS, chain_id, asked))
+
+    def _empty_events(self, chain_id: str, emptied: dict[bytes, bytes]) -> None:
+        query = "UPDATE memory_events SET reason = %s WHERE chain_id = %s AND reason IS NOT NULL"
+        self._connection.execute(query, (ERASED, chain_id))
+        keys = self._connection.execute(OWN_KEYS, (chain_id,)).fetchall()
+        self.places["keys"] += len(keys)
+        for name, key in keys:
+            new = new_mark()
+            for table in ("memory_events", "memory_reads"):
+                query = f"UPDATE {table} SET key = %s WHERE memory = %s AND key = %s"
+                self._connection.execute(query, (new, name, key))
+        query = "SELECT memory, nth, digest FROM memory_events WHERE chain_id = %s"
+        for name, nth, digest in self._connection.execute(query, (chain_id,)).fetchall():
+            self._marked.add((name, nth))
+            if digest is not None:
+                query = "UPDATE memory_events SET digest = %s WHERE memory = %s AND nth = %s"
+                self._connection.execute(query, (emptied.setdefault(digest, os.urandom(16)), name, nth))
 
     # -- rows
 

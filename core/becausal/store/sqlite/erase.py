@@ -23,9 +23,15 @@ from becausal.store.encoding import json_text, pack, unpack
 from becausal.store.sqlite import file, memory, row
 from becausal.store.structure import structure_of
 from becausal.store.upkeep import Erasure, Progress
-from becausal.store.wording import Rewriting, Wording, named_in
+from becausal.store.wording import ASKS, Rewriting, Wording, named_in, new_mark
 
 __all__ = ["Erasing"]
+
+
+# The keys that a run alone has written or read: what other runs have as well is not its own to take away.
+OWN_KEYS = """SELECT memory, key FROM (
+        SELECT memory, key, chain_id FROM memory_events UNION SELECT memory, key, chain_id FROM memory_reads)
+    GROUP BY memory, key HAVING min(coalesce(chain_id, '') = ?)"""
 
 
 class Erasing:
@@ -204,7 +210,9 @@ class Erasing:
                 (*sides, None if error is None else ERASED, structure_of(attributes), found[0], step_id),
             )
         self._connection.execute("UPDATE causes SET evidence = '' WHERE chain_no = ?", found)
-        self._empty_events(chain_id, emptied)
+        query = "UPDATE steps SET name = kind WHERE chain_no = ? AND kind = (SELECT name_no FROM names WHERE name = ?)"
+        self._connection.execute(query, (*found, ASKS))
+        self._empty_events(row.encodable(chain_id), emptied)
         self.places["contents"] += len(emptied)
         self.places["steps"] += len(rows)
 
@@ -221,15 +229,28 @@ class Erasing:
         return emptied[number]
 
     def _empty_events(self, chain_id: str, emptied: dict[int, int]) -> None:
+        self._connection.execute(
+            "UPDATE memory_events SET reason = ? WHERE chain_id = ? AND reason IS NOT NULL",
+            (ERASED, chain_id),
+        )
+        keys = self._connection.execute(OWN_KEYS, (chain_id,)).fetchall()
+        self.places["keys"] += len(keys)
+        for store, key in keys:
+            new = new_mark()
+            for table in ("memory_events", "memory_reads"):
+                query = f"UPDATE {table} SET key = ? WHERE memory = ? AND key = ?"
+                self._connection.execute(query, (new, store, key))
         events = self._connection.execute(
-            """SELECT event_no, blob_no FROM memory_events JOIN blobs USING (digest) WHERE chain_id = ?""",
-            (row.encodable(chain_id),),
+            """SELECT event_no, blob_no FROM memory_events LEFT JOIN blobs USING (digest) WHERE chain_id = ?""",
+            (chain_id,),
         ).fetchall()
         for event, number in events:
-            self._connection.execute(
-                "UPDATE memory_events SET digest = (SELECT digest FROM blobs WHERE blob_no = ?) WHERE event_no = ?",
-                (self._emptied(number, emptied), event),
-            )
+            if number is not None:
+                self._connection.execute(
+                    """UPDATE memory_events SET digest = (SELECT digest FROM blobs WHERE blob_no = ?)
+                    WHERE event_no = ?""",
+                    (self._emptied(number, emptied), event),
+                )
         self._mark_erased([event for event, _ in events])
 
     # -- texts beside the contents
