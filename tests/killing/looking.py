@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from typing import Any
 from tests.killing.victim import MEMORY
 
 import becausal
+from becausal import canonical, semconv
 from becausal.run import Run
+from becausal.step import Step
 from becausal.store import Store, open_store
+from becausal.store.memory_log import parts_below
 
 __all__ = ["Acknowledged", "look"]
 
@@ -42,6 +46,8 @@ class Acknowledged:
     events: dict[tuple[str, int], str] = field(default_factory=dict)
     fresh: list[tuple[str, str]] = field(default_factory=list)
     """The steps since the last look."""
+    going: set[str] = field(default_factory=set)
+    """The chains that were let go or erased, or were about to be."""
 
     def note(self, what: str, said: list[Any]) -> None:
         """Note a line that a process told."""
@@ -50,6 +56,8 @@ class Acknowledged:
             self.fresh += [(chain, step) for chain, step in said]
         elif what == "appended":
             self.events[said[0], said[1]] = said[2]
+        elif what == "going":
+            self.going.update(said)
 
 
 def look(path: Path, told: Acknowledged, seen: Counter[str]) -> list[str]:
@@ -98,7 +106,8 @@ def _lost_steps(store: Store, told: Acknowledged, seen: Counter[str]) -> list[st
     wrong = []
     by_chain: dict[str, set[str]] = {}
     for chain, step in told.fresh:
-        by_chain.setdefault(chain, set()).add(step)
+        if chain not in told.going:
+            by_chain.setdefault(chain, set()).add(step)
     for chain, wanted in by_chain.items():
         kept = {step.id: step for step in store.load(chain)}
         for id in wanted:
@@ -106,20 +115,37 @@ def _lost_steps(store: Store, told: Acknowledged, seen: Counter[str]) -> list[st
             found = kept.get(id)
             if found is None or found.status != "ok":
                 wrong.append(f"step {id} was flushed and is {'lost' if found is None else found.status}")
-            elif found.received is not None:
-                found.received.value()  # raises where a part is not there
+            else:
+                wrong += [f"step {id} was flushed and lacks {what}" for what in _missing(store, found)]
     known = {info.chain_id for info in store.chains()}
-    wrong += [f"chain {chain} of an earlier look is lost" for chain, _ in told.steps if chain not in known]
+    wrong += [
+        f"chain {chain} of an earlier look is lost"
+        for chain, _ in told.steps
+        if chain not in known | told.going
+    ]
     return wrong
 
 
+def _missing(store: Store, step: Step) -> Iterator[str]:
+    """Yield which contents of a step, and of what a replay needs of it, are not there whole."""
+    digests = [("what it received", step.received), ("what it produced", step.produced)]
+    named = [(what, side.digest) for what, side in digests if side is not None]
+    named += [(name, str(value)) for name, value in step.attributes.items() if name.startswith(semconv.KEPT)]
+    for what, digest in named:
+        for one in parts_below(canonical.parse_digest(digest), store.body):
+            if store.body(one) is None:
+                yield what
+                break
+
+
 def _lost_events(store: Store, told: Acknowledged, seen: Counter[str]) -> list[str]:
-    kept = {(event.key, event.version): event.hash for event in store.memory_events(MEMORY)}
+    # By their hashes: a key that only an erased run had has another name now.
+    kept = {event.hash for event in store.memory_events(MEMORY)}
     seen["acknowledged memory events"] += len(told.events)
     return [
-        f"{key}@{version} was appended and is {'lost' if (key, version) not in kept else 'another'}"
+        f"{key}@{version} was appended and is lost"
         for (key, version), hash in told.events.items()
-        if kept.get((key, version)) != hash
+        if hash not in kept
     ]
 
 

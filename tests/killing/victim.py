@@ -6,6 +6,7 @@ so whoever kills the process knows what may not be lost.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -16,12 +17,17 @@ from langgraph.checkpoint.memory import InMemorySaver
 from tests.integrations.growth import a_graph, run_once
 
 import becausal
+from becausal.store import open_store
+from becausal.store.upkeep import Erasure, upkeep_of
 
 __all__ = ["ENDED", "MEMORY", "live", "no_traceback", "warm_up"]
 
 MEMORY = "facts"
 ENDED = "ended"
 """Told when a process that was asked to stop has let go of everything."""
+
+KEPT_RUNS = 6
+"""So many of the newest runs are never let go."""
 
 Line = tuple[str, Any]
 
@@ -48,6 +54,8 @@ def live(store: str, seed: int, out: int, stop: int) -> None:
             run_once(number, graph)
         if chance.random() < 0.7 and becausal.flush(30):
             _tell(out, "flushed", [step for steps in done for step in steps])
+        if chance.random() < 0.3:
+            _clear_away(chance, store, out)
     becausal.uninstrument()
     _tell(out, ENDED, [])
     os._exit(0)
@@ -83,6 +91,23 @@ def _request(chance: random.Random, memory: Any, out: int, number: int) -> list[
     return steps
 
 
+def _clear_away(chance: random.Random, store: str, out: int) -> None:
+    """Let runs go as an app does that keeps its store small, or have one of them erased."""
+    with contextlib.closing(open_store(store)) as opened:
+        tended = upkeep_of(opened)
+        assert tended is not None
+        going = [info.chain_id for info in opened.chains()][KEPT_RUNS:]
+        if chance.random() < 0.7:
+            _tell_all(
+                out, "going", going
+            )  # before it is done: it may be half done when this process is killed
+            tended.forget(going)
+            tended.sweep()
+        elif going:
+            _tell_all(out, "going", going[:1])
+            tended.erase(Erasure(chain_id=going[0]))
+
+
 @becausal.tool
 def _look_up(text: str) -> str:
     return f"{len(text)} letters: {text[:40]}"
@@ -93,6 +118,11 @@ def _asked_to_stop(stop: int) -> bool:
         return os.read(stop, 1) == b""
     except BlockingIOError:
         return False
+
+
+def _tell_all(out: int, what: str, said: list[str]) -> None:
+    for one in said:
+        _tell(out, what, [one])
 
 
 def _tell(out: int, what: str, said: list[Any]) -> None:
