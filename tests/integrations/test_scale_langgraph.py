@@ -162,6 +162,7 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> None:
         ("becausal_integrations.langchain.calls", "MAX_IDS"),
         ("becausal.store.sqlite.write", "REMEMBERED"),
         ("becausal.writer", "MOST_RUNS"),
+        ("becausal.writer", "MOST_CHARGED"),
         ("becausal.redaction.redactor", "MOST_DONE"),
         ("becausal.redaction.redactor", "MOST_NAMES"),
         ("becausal.redaction.keys", "_MOST_KINDS"),
