@@ -51,6 +51,10 @@ class Retention:
                 raise SettingsError(
                     f"{piece!r} of what? write for instance {piece}d, {piece}MB or last {piece}"
                 )
+            elif not re.match(r"[\d.]", piece):
+                raise SettingsError(
+                    f"{piece!r} is no age, size or count; write for instance '30d', '5GB', 'last 1000'"
+                )
             else:
                 said["max_bytes"] = byte_count(piece)
         if not said:

@@ -29,7 +29,7 @@ from becausal.contracts import Contract, declare
 from becausal.errors import AdapterError, BecausalWarning, StoreError
 from becausal.guard import guarded, note_failure
 from becausal.recorder import Recorder
-from becausal.settings import Settings, shown_url
+from becausal.settings import Settings, shown_url, store_named
 from becausal.step import OpenStep
 from becausal.store import Store, open_store
 from becausal.telemetry import Telemetry
@@ -227,7 +227,7 @@ def active_store() -> Store | None:
 
 def store_url_in_use() -> str:
     """Return the URL of the store that this process records to, or last did, or would by default."""
-    return _last_store or Settings.read().store
+    return _last_store or store_named()
 
 
 def hooks_report() -> list[AdapterReport]:

@@ -30,6 +30,10 @@ DIALECTS = ("genai", "openinference", "langfuse", "langsmith", "mlflow")
 NO_BOUND = ("none", "off", "no")
 """How one says that there is to be no bound."""
 
+ON = ("1", "true", "yes", "on")
+OFF = ("0", "false", "no", "off")
+"""How one says that something is to be so, or not."""
+
 DEFAULT_STORE = "sqlite:///.becausal/becausal.db"
 
 
@@ -60,30 +64,43 @@ class Settings:
         max_payload_bytes: str | int | None = None,
         max_run_bytes: str | int | None = None,
         environ: Mapping[str, str] = os.environ,
+        flawed: Callable[[str], object] | None = None,
     ) -> Settings:
         """Return the settings that these arguments and the environment amount to.
 
         A variable whose value means nothing is warned of, and the default taken: it must not stop the app.
 
+        Args:
+            flawed: is told of each such variable instead of the warning.
+
         Raises:
             SettingsError: an argument whose value means nothing.
         """
+        tell = _warn if flawed is None else flawed
+        _switch(
+            "redact", environ, tell, unless=True
+        )  # `becausal.redaction` reads it; what it cannot is said here
         named = store is not None
         chosen = os.fspath(store) if store is not None else environ.get("BECAUSAL_STORE") or DEFAULT_STORE
         return cls(
             store=store_url(chosen),
             store_was_named=named,
-            level=_chosen("level", level, environ, get_args(Level), unless="full"),
+            level=_chosen("level", level, environ, tell, get_args(Level), unless="full"),
             # Who wrote something else meant less than everything.
-            capture=_chosen("capture", capture, environ, get_args(Capture), unless="digest"),
-            dialects=_dialects(dialects, environ),
-            watch=_is_on(environ.get("BECAUSAL_WATCH", "")) if watch is None else watch,
-            retention=_bound("retention", retention, environ, _retention, None),
+            capture=_chosen("capture", capture, environ, tell, get_args(Capture), unless="digest"),
+            dialects=_dialects(dialects, environ, tell),
+            watch=_switch("watch", environ, tell, unless=False) if watch is None else watch,
+            retention=_bound("retention", retention, environ, tell, _retention, None),
             max_payload_bytes=_bound(
-                "max_payload_bytes", max_payload_bytes, environ, _cap, MAX_PAYLOAD_BYTES
+                "max_payload_bytes", max_payload_bytes, environ, tell, _cap, MAX_PAYLOAD_BYTES
             ),
-            max_run_bytes=_bound("max_run_bytes", max_run_bytes, environ, _cap, MAX_RUN_BYTES),
+            max_run_bytes=_bound("max_run_bytes", max_run_bytes, environ, tell, _cap, MAX_RUN_BYTES),
         )
+
+
+def store_named(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the URL of the store that the environment names, else of the default one."""
+    return store_url(environ.get("BECAUSAL_STORE") or DEFAULT_STORE)
 
 
 def store_url(store: str) -> str:
@@ -125,15 +142,41 @@ def content_on_spans(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def _is_on(value: str) -> bool:
-    return value.lower() not in ("", "0", "false", "no", "off")
+    return value.lower() not in ("", *OFF)
+
+
+def _switch(what: str, environ: Mapping[str, str], tell: Callable[[str], object], *, unless: bool) -> bool:
+    """Return what a variable says that is on or off; `unless` for one that is not set or means nothing."""
+    variable = f"BECAUSAL_{what.upper()}"
+    value = environ.get(variable, "").strip()
+    if value.lower() in ON or value.lower() in OFF:
+        return value.lower() in ON
+    if value:
+        tell(
+            f"{variable}={value!r} is neither on nor off, so {'on' if unless else 'off'} is taken; write 1 or 0"
+        )
+    return unless
+
+
+def _warn(flaw: str) -> None:
+    # Past `_warn`, what reads one setting, `Settings.read` and `instrument`: it points into the app.
+    warnings.warn(flaw, BecausalWarning, stacklevel=5)
 
 
 def _bound(
-    what: str, argument: Any, environ: Mapping[str, str], read: Callable[[Any], Any], default: Any
+    what: str,
+    argument: Any,
+    environ: Mapping[str, str],
+    tell: Callable[[str], object],
+    read: Callable[[Any], Any],
+    default: Any,
 ) -> Any:
     """Return what an argument, else a variable, says of a bound; the default for one that means nothing."""
     if argument is not None:
-        return read(argument)
+        try:
+            return read(argument)
+        except SettingsError as flaw:
+            raise SettingsError(f"{what}={argument!r}: {flaw}") from None
     variable = f"BECAUSAL_{what.upper()}"
     value = environ.get(variable)
     if not value:
@@ -141,7 +184,8 @@ def _bound(
     try:
         return read(value)
     except SettingsError as flaw:
-        warnings.warn(f"{variable}: {flaw}; until then {default} is taken", BecausalWarning, stacklevel=4)
+        taken = "there is no bound" if default is None else f"it is {default:,} bytes"
+        tell(f"{variable}={value!r}: {flaw}; until then {taken}")
         return default
 
 
@@ -152,10 +196,20 @@ def _retention(said: str | Retention) -> Retention | None:
 
 
 def _cap(said: str | int) -> int | None:
-    return None if isinstance(said, str) and said.lower() in NO_BOUND else byte_count(said)
+    if isinstance(said, str) and said.lower() in NO_BOUND:
+        return None
+    size = byte_count(said)
+    if size <= 0:
+        raise SettingsError(
+            "nothing would be kept; write a size such as '8MiB', 'none' for no bound, or use capture='digest' for "
+            "no content"
+        )
+    return size
 
 
-def _dialects(argument: Iterable[str] | None, environ: Mapping[str, str]) -> tuple[str, ...]:
+def _dialects(
+    argument: Iterable[str] | None, environ: Mapping[str, str], tell: Callable[[str], object]
+) -> tuple[str, ...]:
     """Return the dialects that are asked for, each once; those of a variable that do not exist are left out."""
     there = f"use some of: {', '.join(DIALECTS)}"
     if argument is not None:
@@ -168,16 +222,18 @@ def _dialects(argument: Iterable[str] | None, environ: Mapping[str, str]) -> tup
         return ("openinference",)
     named = [name.strip().lower() for name in value.split(",") if name.strip()]
     if unknown := [name for name in named if name not in DIALECTS]:
-        warnings.warn(
-            f"BECAUSAL_DIALECTS={value!r}: {', '.join(unknown)} left out; {there}",
-            BecausalWarning,
-            stacklevel=4,
-        )
+        tell(f"BECAUSAL_DIALECTS={value!r}: {', '.join(unknown)} left out; {there}")
     return tuple(dict.fromkeys(name for name in named if name in DIALECTS))
 
 
 def _chosen(
-    what: str, argument: str | None, environ: Mapping[str, str], allowed: tuple[Any, ...], *, unless: str
+    what: str,
+    argument: str | None,
+    environ: Mapping[str, str],
+    tell: Callable[[str], object],
+    allowed: tuple[Any, ...],
+    *,
+    unless: str,
 ) -> Any:
     """Return an argument, else a variable, else the first allowed; `unless` for a variable that means nothing."""
     there = f"use one of: {', '.join(allowed)}"
@@ -189,7 +245,5 @@ def _chosen(
     value = environ.get(variable) or allowed[0]
     if value.lower() in allowed:
         return value.lower()
-    warnings.warn(
-        f"{variable}={value!r} does not exist, so {unless!r} is taken; {there}", BecausalWarning, stacklevel=4
-    )
+    tell(f"{variable}={value!r} does not exist, so {unless!r} is taken; {there}")
     return unless

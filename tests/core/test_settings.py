@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import warnings
 from pathlib import Path
 
 import pytest
 
 import becausal
 from becausal.context import current
+from becausal.doctor import diagnose
+from becausal.doctor.check import Check
+from becausal.doctor.telling import look_at_settings
 from becausal.errors import BecausalWarning, SettingsError
 from becausal.instrument import active_recorder
 from becausal.settings import Settings
@@ -66,3 +71,43 @@ def test_without_content_no_word_of_it_reaches_the_store(tmp_path: Path) -> None
     assert not run.output.is_kept
     for file in tmp_path.iterdir():
         assert secret.encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("REDACT", "maybe", "neither on nor off, so on is taken"),
+        ("WATCH", "perhaps", "neither on nor off, so off is taken"),
+        (
+            "RETENTION",
+            "banana",
+            "no age, size or count; write for instance '30d', '5GB', 'last 1000'; until then there is no bound",
+        ),
+        ("MAX_RUN_BYTES", "0", "nothing would be kept.*until then it is 1,073,741,824 bytes"),
+        ("DIALECTS", "phoenix", "phoenix left out; use some of"),
+    ],
+)
+def test_each_variable_that_means_nothing_is_warned_of_once_and_the_doctor_lists_it_without_a_warning(
+    variable: str, value: str, said: str, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"BECAUSAL_{variable}", value)
+    with pytest.warns(BecausalWarning) as warned:
+        becausal.instrument("threads", store=store)
+    becausal.uninstrument()
+    (warning,) = warned
+    assert re.search(f"BECAUSAL_{variable}='{value}'.*{said}", str(warning.message))
+    assert warning.filename == __file__
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = diagnose(store, checks=(Check("settings", look_at_settings),))
+    (line,) = [line for section in found.sections for line in section.lines if line.grade == "trouble"]
+    assert line.says.startswith(f"BECAUSAL_{variable}='{value}'")
+    assert line.do
+
+
+@pytest.mark.parametrize("bound", [0, -1, "0", "0MB"])
+@pytest.mark.parametrize("what", ["max_payload_bytes", "max_run_bytes"])
+def test_a_bound_that_would_keep_nothing_is_refused(what: str, bound: object) -> None:
+    with pytest.raises(SettingsError, match=f"{what}={bound!r}: nothing would be kept.*'none' for no bound"):
+        Settings.read(environ={}, **{what: bound})  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from becausal.finding import SEVERITIES
 from becausal.graph.part import USUAL
 from becausal.run import Run
 from becausal.runs import Runs
-from becausal.settings import Settings
+from becausal.settings import store_named
 
 __all__ = [
     "FINE",
@@ -181,4 +181,4 @@ def runs_of(options: argparse.Namespace) -> Runs:
 def store_of(options: argparse.Namespace) -> str:
     """Return the URL or path of the store that a command's user named, or that the environment names."""
     store: str | None = options.store
-    return store or Settings.read().store
+    return store or store_named()

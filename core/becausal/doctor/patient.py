@@ -34,6 +34,8 @@ class Patient:
     """The store's."""
     settings: Settings = field(default_factory=Settings)
     """What `becausal.instrument()` without arguments would do here."""
+    unread: tuple[str, ...] = ()
+    """What is wrong with variables whose values mean nothing."""
     store: Store | None = None
     info: StoreInfo | None = None
     store_trouble: str | None = None
@@ -68,6 +70,8 @@ def presented(url: str) -> Iterator[Patient]:
     """
     recorder = active_recorder()
     store, trouble = _opened(url)
+    unread: list[str] = []
+    settings = Settings.read(flawed=unread.append)
     info, gaps = None, {}
     newest: Sequence[Step] = ()
     try:
@@ -78,7 +82,8 @@ def presented(url: str) -> Iterator[Patient]:
                 trouble = str(refusal)
         yield Patient(
             url=shown_url(url),
-            settings=Settings.read(),
+            settings=settings,
+            unread=tuple(unread),
             store=store if trouble is None else None,
             info=info,
             store_trouble=trouble,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 
-from becausal.doctor.check import Line, advice, well
+from becausal.doctor.check import Line, advice, trouble, well
 
 if TYPE_CHECKING:
     from becausal.doctor.patient import Patient
@@ -42,6 +42,9 @@ def look_at_spans(patient: Patient) -> Iterator[Line]:
 def look_at_settings(patient: Patient) -> Iterator[Line]:
     """Say what is recorded, and when it is judged."""
     settings = patient.settings
+    for flaw in patient.unread:
+        says, _, do = flaw.rpartition("; ")
+        yield trouble(says, do, variable=flaw.partition("=")[0])
     judged = "each run is judged as it ends" if settings.watch else "runs are judged when they are read"
     yield well(
         f"level {settings.level}, capture {settings.capture}; {judged}",

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from re import Pattern
 from traceback import format_exception
 
-from becausal.errors import SettingsError
+from becausal.errors import BecausalWarning, SettingsError
+from becausal.redaction.engine import is_linear, linear
 from becausal.redaction.kinds import IBAN, KINDS
 from becausal.redaction.marker import MARKER, markers_in
 from becausal.redaction.naming import name_for
 from becausal.redaction.redactor import Redactor
-from becausal.settings import DEFAULT_STORE
+from becausal.settings import DEFAULT_STORE, OFF, ON
 
 __all__ = [
     "MARKER",
@@ -90,13 +92,16 @@ def read_redaction(
         SettingsError: the argument is none of this.
     """
     if argument is None:
-        return (
-            None if environ.get("BECAUSAL_REDACT", "").lower() in ("0", "false", "no", "off") else Redaction()
-        )
+        return None if environ.get("BECAUSAL_REDACT", "").strip().lower() in OFF else Redaction()
     if isinstance(argument, Redaction):
         return argument
     if isinstance(argument, bool):
         return Redaction() if argument else None
+    if isinstance(argument, str) and argument.lower() in ("", *ON, *OFF):
+        raise SettingsError(
+            f"redact={argument!r} would be a pattern: write redact=False or redact=True, or [{argument!r}] if this "
+            "very text is secret"
+        )
     items = (argument,) if isinstance(argument, str | Pattern) or callable(argument) else tuple(argument)
     for item in items:
         if not isinstance(item, str | Pattern) and not callable(item):
@@ -134,10 +139,24 @@ def start(argument: Redact, store: str) -> Redactor | None:
     """
     asked = read_redaction(argument)
     redactor = None if asked is None else asked.redactor(folder_of(store))
+    if asked is not None:
+        _warn_of_backtracking(asked.patterns)
     use(redactor)
     name_for(folder_of(store))
     logging.getLogger("becausal").addFilter(_log_filter)
     return redactor
+
+
+def _warn_of_backtracking(patterns: Iterable[str | Pattern[str]]) -> None:
+    for pattern in patterns:
+        if isinstance(pattern, str) and is_linear() and linear(pattern) is None:
+            warnings.warn(
+                f"redact: RE2 cannot read the pattern {pattern!r} (look-around, back references), so Python's `re` "
+                "looks for it, which backtracks: some texts may hold the app up. Write it without these, with the "
+                "secret in a group `(?P<secret>…)`",
+                BecausalWarning,
+                stacklevel=5,
+            )
 
 
 def use(redactor: Redactor | None) -> None:
