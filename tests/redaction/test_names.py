@@ -45,6 +45,7 @@ def blob(value: object) -> bytes:
         {"password": [(SECRET, "z" * 300)]},
         Login((SECRET, "z" * 600)),
         {"credentials": {"user": "ann", "value": SECRET}},
+        {"secret": {"type": "opaque", "value": SECRET}},
         {"secret": {"of": "db", "all": [SECRET]}},
         {"api_key": {1: SECRET}},
         [{"name": "password", "value": SECRET}],

@@ -23,8 +23,8 @@ HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cook
 NAMES = ("name", "key", "field", "header")
 """Keys under which a name stands beside its `value`."""
 
-SCHEMA = frozenset(("type", "description", "$ref", "anyOf"))
-"""Keys of a JSON schema: under `password` it says what a password is."""
+TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
+"""Of a JSON schema: under `password` it says what a password is."""
 
 
 class Rewriting(Protocol):
@@ -126,7 +126,9 @@ class _Walk:
         if kind is list:
             return [self.secret(key, one) for one in item]
         if kind is dict:
-            if not SCHEMA.isdisjoint(item):  # what a tool takes is told in words
+            if (
+                item.get("type") in TYPES or "$ref" in item or "anyOf" in item
+            ):  # a JSON schema: what a tool takes is told in words
                 return self.mapping(item)
             return with_keys_apart(
                 (self.name(name), self.below(key, name, one)) for name, one in item.items()
