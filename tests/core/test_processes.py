@@ -167,8 +167,13 @@ def test_an_interrupt_in_the_middle_of_a_run_reaches_the_app(recording: Recordin
     def interrupted() -> None:
         signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt), becausal.chain("question"):
-        interrupted()
+    # Whoever starts a program in the background has it ignore the signal.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), becausal.chain("question"):
+            interrupted()
+    finally:
+        signal.signal(signal.SIGINT, former)
 
     assert {step.name: step.status for step in recording.last()} == {
         "question": "error",
