@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import struct
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from becausal.canonical import Encoder
+from becausal.canonical import Encoder, encode
 from becausal.cleaning import clean
 from becausal.redaction.redactor import Redactor
 from becausal.sealing import Sealer
@@ -153,3 +155,28 @@ def test_what_takes_secrets_out_is_made_when_the_first_is_met() -> None:
     assert not redactor.finds_in("nothing")
     assert "_all" not in vars(redactor._finder)
     assert redactor.finds_in("password=hunter2x")
+
+
+def test_letters_of_a_name_within_a_number_are_no_name(tmp_path: Path) -> None:
+    class Rewriting(Redactor):
+        rewritten = 0
+
+        def _rewritten(self, body: bytes) -> bytes:
+            self.rewritten += 1
+            return super()._rewritten(body)
+
+    redact = Rewriting(folder=tmp_path)
+    (number,) = struct.unpack(">d", b"?\xe6\\cVc\xac\xe9")
+    by_chance, named = encode({"score": number}).body, encode({"score": {"cvc": "937", "id": number}}).body
+
+    assert b"cVc\xac" in by_chance
+    assert redact.body(by_chance) is by_chance
+    assert redact.rewritten == 0
+    assert b"937" not in redact.body(named)
+
+
+@pytest.mark.parametrize("length", [*range(3, 34), 100, 128])
+def test_a_name_of_any_length_is_seen_in_front_of_its_value(tmp_path: Path, length: int) -> None:
+    key = "_".join(["x" * (length - 4), "pwd"]) if length > 4 else "cvc"
+    for body in (encode({key: "hunter2!x9"}).body, encode({key.encode(): "hunter2!x9"}).body):
+        assert b"hunter2" not in Redactor(folder=tmp_path).body(body)

@@ -25,7 +25,7 @@ from becausal.redaction.known import Known
 from becausal.redaction.marker import MARKER, Marking
 from becausal.redaction.own import Own, replacing
 
-__all__ = ["TAIL", "Finder", "sieve"]
+__all__ = ["TAIL", "Finder", "named_value", "sieve"]
 
 BEFORE = 48
 """Bytes in front of what is found that tell what it is."""
@@ -172,11 +172,16 @@ class Finder:
 
 def sieve(kinds: Sequence[Kind], keys: Sequence[str], *, builtin_keys: bool) -> str:
     """Return what finds every body that may hold a secret: a kind's form, or a name and then a value's head."""
+    named = named_value(keys, builtin_keys=builtin_keys)
+    # A number of a card, kept as a number.
+    return "|".join([*(kind.sieve for kind in kinds), *([named] if named else []), r"\xcf\x00[\x00-\x23]"])
+
+
+def named_value(keys: Sequence[str], *, builtin_keys: bool) -> str | None:
+    """Return what finds the end of a secret's name and the head of its value; None where no name is one."""
     names = [*([WORDS] if builtin_keys else []), *map(_loose, keys)]
     heads = r"[\x81-\x8f\xa1-\xbf\x91-\x9f\xc4-\xc9\xcc-\xd3\xd8-\xdf]"
-    by_name = [rf"(?i:{'|'.join(names)}){heads}"] if names else []
-    # A number of a card, kept as a number.
-    return "|".join([*(kind.sieve for kind in kinds), *by_name, r"\xcf\x00[\x00-\x23]"])
+    return rf"(?i:{'|'.join(names)}){heads}" if names else None
 
 
 def _marker_over(data: bytes, start: int, end: int) -> int | None:

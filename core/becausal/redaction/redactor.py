@@ -20,11 +20,11 @@ from becausal.canonical.wire import digest_of
 from becausal.redaction.blocks import FROM, Blocks
 from becausal.redaction.cards import RUN, may_hold_card
 from becausal.redaction.chunks import whole
-from becausal.redaction.finder import TAIL, Finder
+from becausal.redaction.finder import TAIL, Finder, named_value
 from becausal.redaction.kinds import KINDS, Kind
 from becausal.redaction.marker import MARKER
 from becausal.redaction.own import Own
-from becausal.redaction.wire import rewritten
+from becausal.redaction.wire import ends_text, rewritten
 
 __all__ = ["FAILED", "WITHHELD", "Redactor"]
 
@@ -86,6 +86,8 @@ class Redactor:
             kinds, own=own, keys=keys, builtin_keys=builtin_keys, folder=folder, by_re2=by_re2
         )
         self._sieve = self._finder.sieve
+        named = named_value(keys, builtin_keys=builtin_keys)
+        self._named = None if named is None else re.compile(named.encode("latin-1"))
         self._blocks = Blocks()
         self._blocks_at = 0
         self._done: dict[bytes, tuple[int, bytes | None]] = {}
@@ -292,14 +294,17 @@ class Redactor:
         return False
 
     def _has_form(self, body: bytes) -> bool:
-        """Return whether bytes may hold a secret by its form, a run of digits only where that may hold a card."""
+        """Return whether bytes may hold a secret: by its form, or by a name that is one; digits only as a card."""
         found = self._sieve.search(body)
         while found is not None:
             start, end = found.span()
             run = body[start:end]
-            if _DIGITS.fullmatch(run) is None or may_hold_card(run):
+            if self._named is not None and self._named.fullmatch(run):
+                if ends_text(body, end - 1):
+                    return True
+            elif _DIGITS.fullmatch(run) is None or may_hold_card(run):
                 return True
-            # The last of them may be the beginning of something else; too few to be such a run again.
+            # The last of it may be the beginning of something else; too few to be such a run again.
             found = self._sieve.search(body, max(start + 1, end - TAIL))
         return False
 

@@ -15,7 +15,7 @@ import ormsgpack
 from becausal.canonical.calling import packed, unpacked
 from becausal.canonical.wire import NESTED, UNSORTED, Code
 
-__all__ = ["Rewriting", "rewritten"]
+__all__ = ["Rewriting", "ends_text", "rewritten"]
 
 HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key"))
 """Names that stand before their values in a pair: headers, as ASGI and HTTP clients hold them."""
@@ -50,6 +50,34 @@ def rewritten(body: bytes, by: Rewriting) -> bytes:
         ValueError: it is none.
     """
     return _written(_Walk(by).value(_read(body)))
+
+
+def ends_text(body: bytes, end: int) -> bool:
+    """Return whether a text or bytes of up to 255 bytes may end at a place: as a name does, and its value follows.
+
+    A number or a digest has the letters of a short name in it by chance, one in some ten thousand.
+    """
+    for length in range(1, min(end, 256)):
+        start = end - length
+        before = body[start - 1]
+        is_head = before == 0xA0 | length if length < 32 else False
+        if not is_head and before == length and start > 1:
+            is_head = body[start - 2] in _HEADS
+        if is_head and _is_utf8(body[start:end]):
+            return True
+    return False
+
+
+_HEADS = frozenset(b"\xd9\xc4")
+"""How a text of 32 to 255 bytes begins, and bytes of up to 255; their length follows."""
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
