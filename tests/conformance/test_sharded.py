@@ -114,7 +114,7 @@ def test_what_citus_spreads_is_found_by_what_it_is_spread_by() -> None:
         re.findall(r"CREATE TABLE (\w+)\((.*?)\)(?:\n\s+WITH \(fillfactor = 70\))?;\n", script, re.DOTALL)
     )
     assert "PARTITION" not in script
-    assert SPREAD.keys() | {"meta", "gaps", "erasures"} == made.keys()
+    assert SPREAD.keys() | {"meta", "gaps", "erasures", "sweeps"} == made.keys()
     for table, column in SPREAD.items():
         # Citus takes no key that does not hold the column that rows are spread by.
         keys = re.findall(r"(?:PRIMARY KEY|UNIQUE) \(([^)]*)\)?", made[table])
