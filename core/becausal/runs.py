@@ -288,7 +288,10 @@ class Runs:
         )
         if is_whole:
             return Run(info.chain_id, self.store.load(info.chain_id), store=self.store)
-        return Run.of_part(Part.of(self.store, info.chain_id, window))
+        part = Part.of(self.store, info.chain_id, window)
+        if not part.leaves_any_out:
+            return Run(info.chain_id, part.steps, store=self.store)
+        return Run.of_part(part)
 
     def _nothing_yet(self) -> str:
         return (

@@ -173,7 +173,9 @@ def test_a_window_lies_around_a_step_or_in_a_stretch_of_time(runs: Runs, whole: 
 
 def test_a_run_no_longer_than_what_is_asked_for_is_loaded_whole(runs: Runs, whole: Run) -> None:
     assert runs.last(last=len(whole.steps)).part is None
-    assert runs.last(last=len(whole.steps) - 1).part is not None
+    assert runs.last(last=len(whole.steps) - 1).part is None  # but for the callers, which are loaded
+    assert runs.last(last=len(whole.steps) - 3).part is not None
+    assert runs.last(since=dt.datetime.fromtimestamp(0)).part is None
 
 
 def test_a_part_has_no_finding_that_the_whole_has_not_and_no_verdict_that_it_is_well(
@@ -271,6 +273,7 @@ def test_a_part_without_findings_passes_no_gate_and_says_what_takes_the_whole_ru
     assert "Nothing is wrong, as far as this record shows" not in said
     assert f"of {len(whole.steps)} steps are loaded" in said
     assert "(--whole) to see handoff.lost" in said
+    assert "path.loop" in said
     assert main(("findings", "last", "--whole", "--fail-on", "error", "--store", runs.store.url)) == 0
 
 
@@ -290,3 +293,58 @@ def test_a_part_counts_no_handoff_as_intact_of_which_it_was_not_judged_whether_s
 
     assert health.transitions >= 5
     assert (health.intact, health.unjudged) == (0, health.transitions)
+
+
+@pytest.mark.parametrize("times", [("--since", "2100-01-01T00:00"), ("--until", "1969-12-30T12:00")])
+def test_a_time_at_which_no_step_started_is_wrong_use_and_told_with_the_run_s_times(
+    times: tuple[str, str], runs: Runs, whole: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(("findings", "last", *times, "--store", runs.store.url)) == 2
+
+    shown = capsys.readouterr()
+    first = dt.datetime.fromtimestamp(whole.steps[0].started_ns // 10**9).astimezone()
+    assert shown.out == ""
+    assert f"no step started then: this run's steps started from {first.isoformat()} to " in shown.err
+
+
+def test_a_time_may_be_told_as_so_long_ago(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    record = Record(started_ns=int((dt.datetime.now() - dt.timedelta(hours=3)).timestamp() * 10**9))
+    with record.step("workflow", "night") as night:
+        record.did("tool", "early", "x", "y")
+        record.now += 2 * 3600 * 10**9 + 1800 * 10**9
+        record.did("tool", "late", "x", "y")
+        night.produces("y")
+    record.write(url)
+
+    assert main(("show", "last", "--since", "1h", "--store", url)) == 0
+    shown = capsys.readouterr()
+    assert ("late" in shown.out, "early" in shown.out) == (True, False)
+    assert main(("show", "last", "--since", "5m", "--store", url)) == 2
+    assert "no step started then" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("show", "last", "--last", "x"), "'x' is no number of steps"),
+        (
+            ("show", "last", "--since", "soon"),
+            "'soon' is no time: write it as 2026-11-22T14:00, or as an age",
+        ),
+        (("report", "last", "--last", "5"), "it is of the whole run, and takes no --last"),
+        (("drift", "last", "--since=1h"), "it is of the whole run, and takes no --since"),
+        (("drift", "last", "--nothing"), "unrecognized arguments: --nothing"),
+    ],
+)
+def test_what_a_command_does_not_take_is_refused_with_its_own_usage(
+    arguments: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+
+    said = capsys.readouterr().err
+    assert left.value.code == 2
+    assert said.startswith(f"usage: becausal {arguments[0]} ")
+    assert told in " ".join(said.split())
+    assert "_count" not in said

@@ -598,6 +598,29 @@ def test_the_command_prunes_and_says_what_it_did(store: str, capsys: pytest.Capt
     assert becausal.open(store).list() == []
 
 
+def test_runs_are_pinned_and_erased_by_the_names_that_every_command_takes(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = open_store(store)
+    for number in range(2):
+        recorded(opened, f"{number}run", 400 - number)
+    opened.close()
+
+    def pruned() -> list[str]:
+        capsys.readouterr()
+        assert main(["prune", "--store", store, "--keep-last", "0", "--dry-run", "--json"]) == 0
+        return list(json.loads(capsys.readouterr().out)["chain_ids"])
+
+    assert main(["prune", "--store", store, "--pin", "last", "--pin", "nobody"]) == 2
+    assert pruned() == ["0run", "1run"]
+    assert main(["prune", "--store", store, "--pin", "last"]) == 0
+    assert pruned() == ["0run"]
+    assert main(["prune", "--store", store, "--unpin", "last", "--pin", "0r"]) == 0
+    assert pruned() == ["1run"]
+    assert main(["erase", "--store", store, "--run", "last", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"] == ["1run"]
+
+
 def test_the_command_takes_the_bounds_of_the_environment(
     store: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,12 +13,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Literal, TextIO
+from typing import Final, Literal, NoReturn, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from becausal.cli.command import FINE, WRONG_USE, Answer
+from becausal.cli.command import FINE, PART, WRONG_USE, Answer
 from becausal.errors import BecausalError
 from becausal.harmless import harmless
 
@@ -49,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: as typed after `becausal`; None for those of this process.
     """
     typed = sys.argv[1:] if arguments is None else arguments
-    options = _parser(_groups_for(typed)).parse_args(typed)
+    options, unknown = _parser(_groups_for(typed)).parse_known_args(typed)
+    if unknown:
+        _refuse(unknown, options)
     answer: Callable[[argparse.Namespace], Answer] = options.answer
     try:
         answered = answer(options)
@@ -63,6 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read us has seen enough (`becausal runs | head`); Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return FINE
+
+
+def _refuse(unknown: Sequence[str], options: argparse.Namespace) -> NoReturn:
+    """Refuse arguments that a command does not have, with that command's usage, and exit with `WRONG_USE`."""
+    part = [one for one in unknown if one.partition("=")[0] in PART]
+    why = f"; it is of the whole run, and takes no {part[0]}" if part else ""
+    options.refuse(f"unrecognized arguments: {' '.join(unknown)}{why}")
+    raise SystemExit(WRONG_USE)
 
 
 def _groups_for(typed: Sequence[str]) -> Iterable[str]:

@@ -12,16 +12,20 @@ from typing import TypeAlias
 from rich.console import RenderableType
 
 from becausal import runs as loading
+from becausal.bounds import age_ns
 from becausal.cassette import is_cassette
+from becausal.errors import SettingsError
 from becausal.finding import SEVERITIES
 from becausal.graph.part import USUAL
 from becausal.run import Run
 from becausal.runs import Runs
 from becausal.settings import store_named
+from becausal.store import ChainInfo
 
 __all__ = [
     "FINE",
     "FOUND",
+    "PART",
     "RUN",
     "WRONG_USE",
     "Answer",
@@ -30,6 +34,7 @@ __all__ = [
     "add_fail_on",
     "add_part",
     "by_findings",
+    "info_of",
     "run_of",
     "runs_of",
     "store_of",
@@ -39,6 +44,9 @@ FINE, FOUND, WRONG_USE = 0, 1, 2
 
 MOST_WHOLE = 20_000
 """Steps of a run that is loaded whole where nobody says what to load of it."""
+
+PART = ("--last", "--around", "--since", "--until", "--whole")
+"""The options of the commands that answer of a part of a run, too."""
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -65,7 +73,7 @@ def add_command(
 ) -> argparse.ArgumentParser:
     """Add a command that `answer` carries out; with a run as its first argument unless it takes none."""
     command = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
-    command.set_defaults(answer=answer)
+    command.set_defaults(answer=answer, refuse=command.error)
     if takes_run:
         command.add_argument("run", metavar="RUN", help=RUN)
     command.add_argument(
@@ -89,14 +97,17 @@ def add_part(command: argparse.ArgumentParser, *, usual: int = USUAL) -> None:
     part.add_argument("--last", type=_count, metavar="N", help=f"the last N steps (default: {usual:,})")
     part.add_argument("--around", metavar="STEP", help="the steps around one, most of them before it: its id")
     for name, which in (("since", "later"), ("until", "earlier")):
-        told = f"what started at a time or {which}: 2026-11-22T14:00"
+        told = f"what started at a time or {which}: 2026-11-22T14:00, or so long ago: 5m, 1h, 2d"
         part.add_argument(f"--{name}", type=_moment, metavar="TIME", help=told)
     part.add_argument("--whole", action="store_true", help="all steps, however many")
     command.set_defaults(usual=usual)
 
 
 def _count(text: str) -> int:
-    count = int(text)
+    try:
+        count = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of steps: write it as 200") from None
     if count < 1:
         raise argparse.ArgumentTypeError(f"{text} steps are none")
     return count
@@ -104,10 +115,15 @@ def _count(text: str) -> int:
 
 def _moment(text: str) -> dt.datetime:
     try:
-        moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time: write it as 2026-11-22T14:00") from None
-    return moment.astimezone()  # without a zone it is this machine's
+        return dt.datetime.now().astimezone() - dt.timedelta(microseconds=age_ns(text) / 1000)
+    except (SettingsError, OverflowError):
+        pass  # no age, so a time
+    try:
+        return dt.datetime.fromisoformat(text).astimezone()  # without a zone it is this machine's
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time: write it as 2026-11-22T14:00, or as an age: 5m, 1h, 2d"
+        ) from None
 
 
 def add_fail_on(command: argparse.ArgumentParser) -> None:
@@ -153,7 +169,7 @@ def run_of(options: argparse.Namespace) -> Run:
     if is_cassette(options.run):
         return loading.open(options.run).last()
     runs = runs_of(options)
-    info = runs.info(None if options.run == "last" else options.run)
+    info = info_of(runs, options.run)
     asked = {name: getattr(options, name, None) for name in ("last", "around", "since", "until")}
     is_long = hasattr(options, "usual") and info.steps > MOST_WHOLE
     if getattr(options, "whole", False) or not (is_long or any(asked.values())):
@@ -167,6 +183,15 @@ def run_of(options: argparse.Namespace) -> Run:
             "--last, --around, --since and --until load others, --whole loads all\n"
         )
     return run
+
+
+def info_of(runs: Runs, name: str) -> ChainInfo:
+    """Return what there is of a run that was named as every command takes it, without loading it.
+
+    Raises:
+        RunNotFoundError: no run, or more than one, answers to it.
+    """
+    return runs.info(None if name == "last" else name)
 
 
 def runs_of(options: argparse.Namespace) -> Runs:

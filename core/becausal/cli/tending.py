@@ -14,13 +14,15 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from becausal.bounds import Retention
-from becausal.cli.command import Answer, Commands, add_command, runs_of
+from becausal.cli.command import Answer, Commands, add_command, info_of, runs_of
 from becausal.errors import SettingsError
 from becausal.store.retention import Pruned
 from becausal.store.upkeep import Erased
 from becausal.tending import bounds_of, erase_from, pin_in, prune_from, release_of
 
 __all__ = ["add_to"]
+
+RUN_IN_STORE = "a chain id, the beginning of one, or `last`"
 
 MOST_NAMED = 10
 """Runs that are named; all are in the JSON."""
@@ -40,7 +42,11 @@ def add_to(commands: Commands) -> None:
     pruned.add_argument("--keep-last", type=int, metavar="N", help="all but so many runs")
     pruned.add_argument("--dry-run", action="store_true", help="only say what would go")
     pruned.add_argument(
-        "--pin", action="append", default=[], metavar="RUN", help="keep this run, whatever is pruned"
+        "--pin",
+        action="append",
+        default=[],
+        metavar="RUN",
+        help=f"keep this run, whatever is pruned: {RUN_IN_STORE}",
     )
     pruned.add_argument("--unpin", action="append", default=[], metavar="RUN", help="no longer keep it so")
     pruned.add_argument(
@@ -65,7 +71,7 @@ def add_to(commands: Commands) -> None:
     erased.add_argument(
         "--memory", nargs=2, metavar=("NAME", "KEY"), help="every content that a memory's key ever had"
     )
-    erased.add_argument("--run", metavar="RUN", help="all that was said in a run")
+    erased.add_argument("--run", metavar="RUN", help=f"all that was said in a run: {RUN_IN_STORE}")
     erased.add_argument(
         "--reason", default="", metavar="WORDS", help="why; is kept, so it should name nobody"
     )
@@ -75,8 +81,9 @@ def add_to(commands: Commands) -> None:
 def _prune(options: argparse.Namespace) -> Answer:
     runs = runs_of(options)
     marked = [(name, True) for name in options.pin] + [(name, False) for name in options.unpin]
-    for name, keep in marked:
-        pin_in(runs.store, runs.get(name).chain_id, keep=keep)
+    # All are looked up before one is marked: of names of which one is wrong, nothing is done.
+    for chain_id, keep in [(info_of(runs, name).chain_id, keep) for name, keep in marked]:
+        pin_in(runs.store, chain_id, keep=keep)
     asked = (options.older_than, options.max_size, options.keep_last)
     bounds = _bounds(asked, is_needed=not marked and not options.compact)
     if bounds is None:
@@ -94,7 +101,7 @@ def _prune(options: argparse.Namespace) -> Answer:
 
 def _erase(options: argparse.Namespace) -> Answer:
     runs = runs_of(options)
-    chain_id = None if options.run is None else runs.get(options.run).chain_id
+    chain_id = None if options.run is None else info_of(runs, options.run).chain_id
     with _told(quiet=options.json) as told:
         done = erase_from(
             runs.store,

@@ -51,7 +51,7 @@ class Window:
         """Return the places in a chain of the steps that are asked for.
 
         Raises:
-            StepNotFoundError: the chain has no step to load around, or several.
+            StepNotFoundError: the chain has no step to load around, or several; or none started within the times.
         """
         most, size = self.last or USUAL, len(outline)
         if self.around is not None:
@@ -61,7 +61,19 @@ class Window:
             return range(max(0, size - most), size)
         least, latest = _ns(self.since, -1), _ns(self.until, 1 << 63)
         found = [at for at, started in enumerate(outline.started_ns) if least <= started <= latest]
+        if not found:
+            raise StepNotFoundError(f"no step started then: {_times(outline.started_ns)}")
         return found if self.last is None else found[-self.last :]
+
+
+def _times(started_ns: Sequence[int]) -> str:
+    """Return when a run's steps started, in this machine's time."""
+    if not started_ns:
+        return "the run has none"
+    first, last = (
+        dt.datetime.fromtimestamp(at // 10**9).astimezone() for at in (min(started_ns), max(started_ns))
+    )
+    return f"this run's steps started from {first.isoformat()} to {last.isoformat()}"
 
 
 def _ns(moment: dt.datetime | None, otherwise: int) -> int:
@@ -130,6 +142,11 @@ class Part:
     def __str__(self) -> str:
         here = f"{len(self._loaded):,} of {self.of_all:,} steps are loaded"
         return here if self.begins is None else f"{here}, from the step {self.begins} on"
+
+    @property
+    def leaves_any_out(self) -> bool:
+        """Whether it is less than the whole chain."""
+        return len(self._loaded) < self.of_all
 
     def leaves_out(self, step_id: str) -> bool:
         """Return whether a step is in the chain, and not loaded."""

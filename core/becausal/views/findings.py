@@ -42,7 +42,7 @@ def text(shown: Run) -> RenderableType:
     if shown.part is None:
         return _found(shown) if shown.findings else Text("Nothing is wrong, as far as this record shows.")
     here = _found(shown) if shown.findings else Text("Nothing is wrong in the part that was judged.")
-    return Group(here, styled(_unjudged(shown.part), "yellow"))
+    return Group(here, Text(_unjudged(shown.part), "yellow"))
 
 
 def _unjudged(part: Part) -> str:
