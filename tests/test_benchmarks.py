@@ -147,3 +147,19 @@ def test_a_run_measures_what_is_asked_for_and_says_what_is_left_out(tmp_path: Pa
     assert "OpenInference" not in ended.stdout
     assert '"linear"' in figures.read_text()
     assert Cell("linear", 1024, 0).title in ended.stdout
+
+
+def test_who_reads_no_further_than_the_first_line_of_the_list_sees_no_traceback() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks", "--list"],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -31,7 +31,7 @@ from becausal.delta import Delta, delta
 from becausal.errors import MemoryConflictError, MemoryKeyError, MemoryValueError
 from becausal.instrument import active_recorder, active_store, store_url_in_use
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent, Operation, value_at
-from becausal.memory_step import kept_whole, recorded
+from becausal.memory_step import kept_under, kept_whole, recorded
 from becausal.observation import NOTHING
 from becausal.redaction import shown
 from becausal.redaction.naming import hidden_names
@@ -301,6 +301,7 @@ class Memory:
     ) -> MemoryEvent:
         if not isinstance(key, str) or not key:
             raise MemoryValueError(f"a memory's key is a text that is not empty, not {key!r}")
+        value = kept_under(key, value)
         key, reason = shown(key), None if reason is None else shown(reason)
         payload, bodies = (None, {}) if value is NOTHING else kept_whole(self.name, key, value)
 

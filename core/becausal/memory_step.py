@@ -17,7 +17,7 @@ from becausal.redaction import in_force
 from becausal.redaction.naming import hidden_name
 from becausal.step import Attribute, Cause, OpenStep, StepKind
 
-__all__ = ["kept_whole", "recorded"]
+__all__ = ["kept_under", "kept_whole", "recorded"]
 
 T = TypeVar("T")
 
@@ -25,6 +25,12 @@ T = TypeVar("T")
 class _Bodies:
     def __init__(self, found: Callable[[bytes], bytes | None]) -> None:
         self.body = found
+
+
+def kept_under(key: str, value: object) -> object:
+    """Return a value as it may be kept under a key, which names it: what stands under `password` is a secret."""
+    redactor = in_force()
+    return redactor.under(key, value) if redactor is not None and type(value) is str else value
 
 
 def kept_whole(name: str, key: str, value: object) -> tuple[Payload, dict[bytes, bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 import warnings
 from pathlib import Path
@@ -111,3 +112,12 @@ def test_each_variable_that_means_nothing_is_warned_of_once_and_the_doctor_lists
 def test_a_bound_that_would_keep_nothing_is_refused(what: str, bound: object) -> None:
     with pytest.raises(SettingsError, match=f"{what}={bound!r}: nothing would be kept.*'none' for no bound"):
         Settings.read(environ={}, **{what: bound})  # type: ignore[arg-type]
+
+
+def test_every_setting_is_told_to_the_user() -> None:
+    told = (Path(__file__).parents[2] / "README.md").read_text()
+    variables = [f"BECAUSAL_{field.name.upper()}" for field in dataclasses.fields(Settings)]
+    variables.remove("BECAUSAL_STORE_WAS_NAMED")  # follows from the others
+    assert [
+        name for name in (*variables, "BECAUSAL_REDACT", "BECAUSAL_REDACTION_KEY") if f"`{name}" not in told
+    ] == []

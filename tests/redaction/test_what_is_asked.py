@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +33,24 @@ def test_a_pattern_that_may_hold_the_app_up_is_warned_of_by_name(store: str) -> 
         warnings.simplefilter("error")
         becausal.instrument("threads", store=store, redact=[r"(a+)+bc", r"MRN-\d{6}"])
     becausal.uninstrument()
+
+
+def test_a_memorys_key_is_the_name_of_its_value(store: str, tmp_path: Path) -> None:
+    becausal.instrument("threads", store=store)
+    try:
+        with (
+            becausal.chain("go"),
+            becausal.agent("clerk"),
+            closing(becausal.Memory("notes", store=store)) as memory,
+        ):
+            memory.write("password", "gr33n-Eggs-and-ham")
+            memory.write("city", "Ulm-on-the-Danube")
+            assert str(memory.read("password")).startswith("[redacted:password:")
+            assert memory.read("city") == "Ulm-on-the-Danube"
+    finally:
+        becausal.uninstrument()
+
+    kept = repr([step.received and step.received.value() for step in becausal.open(store).last().steps])
+    assert "Ulm-on-the-Danube" in kept
+    assert "gr33n" not in kept
+    assert not [file for file in tmp_path.rglob("*") if file.is_file() and b"gr33n-Eggs" in file.read_bytes()]

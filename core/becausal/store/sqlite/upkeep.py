@@ -336,7 +336,7 @@ class SQLiteUpkeep:
             if time.monotonic() > deadline:
                 raise StoreError(
                     f"{self._path}: somebody still reads a former state of it, which its -wal file holds; "
-                    "close who reads it (a notebook, becausal ui), and do this again"
+                    "close who reads it (a notebook, another command), and do this again"
                 )
             time.sleep(0.05)
 
