@@ -37,7 +37,7 @@ from becausal.doctor import (
 )
 from becausal.doctor.check import examined
 from becausal.doctor.cost import look_at_cost
-from becausal.doctor.keeping import DAY_NS, growth, look_at_disk
+from becausal.doctor.keeping import DAY_NS, growth, look_at_disk, look_at_growth
 from becausal.doctor.packages import EXTRAS
 from becausal.doctor.timing import look_at_clock
 from becausal.instrument import active_recorder
@@ -320,6 +320,24 @@ def test_a_clock_that_went_backward_is_told(tmp_path: Path) -> None:
     assert found.grade == "trouble"
     assert "the clock went backward: 1 of the newest 15 steps" in shown(found)
     assert "slewed" in shown(found)
+
+
+def test_a_store_of_less_than_a_day_is_too_young_to_say_how_it_grows_or_how_long_the_disk_lasts(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    research_team(Record("a" * 32, started_ns=time.time_ns() - 17 * 60 * 10**9)).write(url)
+    store = open_store(url, read_only=True)
+    patient = Patient(url, store=store, info=store.describe())
+
+    found = shown(
+        Diagnosis(patient, examined(patient, (Check("store", look_at_growth), Check("disk", look_at_disk))))
+    )
+    store.close()
+
+    assert "too young to say how it grows" in found
+    assert "free on its disk" in found
+    assert "lasts" not in found
 
 
 def test_growth_is_reckoned_from_the_last_week_s_runs_and_how_long_the_disk_lasts(

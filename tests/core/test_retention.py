@@ -18,7 +18,10 @@ from tests.core.builders import Record
 import becausal
 from becausal import guard, retaining, semconv, settings
 from becausal.bounds import Retention, age_ns, byte_count
+from becausal.cassette.archive import Moved
 from becausal.cli import main
+from becausal.cli.carrying import _counted
+from becausal.cli.tending import _erased
 from becausal.errors import BecausalWarning, SettingsError, StoreError
 from becausal.retaining import Retaining
 from becausal.settings import Settings
@@ -26,7 +29,7 @@ from becausal.step import Cause
 from becausal.store import Store, open_store, retention
 from becausal.store.retention import prune
 from becausal.store.sqlite.upkeep import SQLiteUpkeep
-from becausal.store.upkeep import Progress, Upkeep, upkeep_of
+from becausal.store.upkeep import Erased, Progress, Upkeep, upkeep_of
 from becausal.writer import Writer
 
 DAY = 86_400 * 10**9
@@ -635,7 +638,7 @@ def test_the_command_takes_the_bounds_of_the_environment(
     assert "write for instance 30d" in capsys.readouterr().err
     monkeypatch.setenv("BECAUSAL_RETENTION", "last 0")
     assert main(["prune", "--store", store]) == 0
-    assert "1 runs gone" in capsys.readouterr().out
+    assert "1 run gone" in capsys.readouterr().out
 
 
 def test_the_command_erases_only_what_it_was_told_to_twice(
@@ -687,3 +690,9 @@ def test_a_cassette_is_never_changed(store: str, tmp_path: Path) -> None:
         becausal.open(file).prune("1d")
     with pytest.raises(StoreError, match="cannot be changed"):
         becausal.open(file).erase("Jane Doe")
+
+
+def test_what_is_erased_is_counted_in_words_that_fit_the_number() -> None:
+    assert _erased(Erased({"contents": 1}, ("run",)), is_done=True).startswith("erased in 1 run;")
+    assert _erased(Erased({"contents": 1}), is_done=False).startswith("would be erased outside of every run;")
+    assert _counted(Moved(runs=1, steps=2, memories=1, events=1)) == "1 run, 2 steps, 1 memory with 1 event"

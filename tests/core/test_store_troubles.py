@@ -308,7 +308,7 @@ def test_the_doctor_tells_who_else_can_read_the_store_and_what_was_erased(store:
 
     assert f"chmod 600 {path}" in [line.do for line in lines if "can be read by others" in line.says]
     assert [line.says for line in lines if line.says.startswith("erased")] == [
-        "erased in 1 places of 1 runs (ticket 4711)"
+        "erased in 1 place of 1 run (ticket 4711)"
     ]
 
 

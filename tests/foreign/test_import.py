@@ -48,3 +48,25 @@ def test_a_file_that_is_no_trace_is_wrong_use(tmp_path: Path, capsys: pytest.Cap
 
     assert main(["import", str(path), "--store", str(tmp_path / "runs.db")]) == 2
     assert "holds no trace or log that is known" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "holds", [b"", b"\x00\xffrubbish", b"[]", b'{"resourceSpans": []}', b'{"messages": []}']
+)
+@pytest.mark.parametrize("is_input", [False, True])
+def test_of_nothing_and_of_rubbish_nothing_is_imported_and_no_store_is_made(
+    holds: bytes,
+    is_input: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path, store = tmp_path / "file.json", tmp_path / "runs.db"
+    path.write_bytes(holds)
+
+    with path.open(encoding="latin-1") as opened:
+        monkeypatch.setattr("sys.stdin", opened)
+        assert main(["import", "-" if is_input else str(path), "--store", str(store)]) == 2
+
+    assert "nothing was imported" in capsys.readouterr().err
+    assert not store.exists()

@@ -73,6 +73,12 @@ def is_archive(path: Path) -> bool:
         return False
 
 
+def begins_as_archive(first: bytes) -> bool:
+    """Return whether some first bytes, at least one, may be those of an archive."""
+    begin = ABOUT.encode() + b"\0"
+    return bool(first) and first[: len(begin)] == begin[: len(first)]
+
+
 def write_archive(store: Store, out: IO[bytes]) -> Moved:
     """Write all of a store.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from contextlib import closing
@@ -12,10 +13,11 @@ from pathlib import Path
 from rich.text import Text
 
 from becausal.cassette import MAX_BYTES, SUFFIX, Cassette, is_cassette, read
-from becausal.cassette.archive import Moved, is_archive, read_archive, write_archive
+from becausal.cassette.archive import Moved, begins_as_archive, is_archive, read_archive, write_archive
 from becausal.cassette.store import take_in
 from becausal.cli.command import Answer, Commands, add_command, run_of, runs_of, store_of
 from becausal.cli.importing import import_others
+from becausal.counted import counted
 from becausal.errors import BecausalError, CassetteError
 from becausal.harmless import file_name
 from becausal.regression.written import write
@@ -108,6 +110,11 @@ def _export_all(options: argparse.Namespace) -> Answer:
 
 
 def _import_all(options: argparse.Namespace, path: Path) -> Answer:
+    given = sys.stdin.buffer if options.file == "-" else None
+    if isinstance(given, io.BufferedReader) and not begins_as_archive(given.peek(1)):
+        raise CassetteError(
+            "nothing was imported: the input is no archive; `becausal export all -o -` writes one"
+        )
     with closing(open_store(store_url(store_of(options)))) as store:
         if options.file == "-":
             moved = read_archive(sys.stdin.buffer, store, max_bytes=options.max_bytes)
@@ -125,8 +132,7 @@ def _import(options: argparse.Namespace) -> Answer:
     if options.file == "-" or is_archive(path):
         return _import_all(options, path)
     if path.suffix != SUFFIX and path.is_file() and not is_cassette(path):
-        with closing(open_store(store_url(store_of(options)))) as store:
-            return import_others(path, store)
+        return import_others(path, store_url(store_of(options)))
     made = read(options.file, max_bytes=options.max_bytes)
     store = open_store(store_url(store_of(options)))
     try:
@@ -135,7 +141,7 @@ def _import(options: argparse.Namespace) -> Answer:
         store.close()
     done = "imported" if is_new else "is there already"
     return Answer(
-        lambda: Text(f"{made.chain_id} {done}: {len(made.steps)} steps in {store.url}"),
+        lambda: Text(f"{made.chain_id} {done}: {counted(len(made.steps), 'step')} in {store.url}"),
         lambda: {"store": store.url, "is_new": is_new, **_told(made)},
     )
 
@@ -160,14 +166,15 @@ def _for_its_owner(path: str, flags: int) -> int:
 
 def _counted(moved: Moved) -> str:
     return (
-        f"{moved.runs} runs, {moved.steps} steps, {moved.memories} memories, {moved.events} events of theirs"
+        f"{counted(moved.runs, 'run')}, {counted(moved.steps, 'step')}, "
+        f"{counted(moved.memories, 'memory', 'memories')} with {counted(moved.events, 'event')}"
     )
 
 
 def _exported(path: Path, made: Cassette) -> str:
     without = f"; {made.without_body} payloads have no body" if made.without_body else ""
     return (
-        f"{path}: {len(made.steps)} steps, {path.stat().st_size} bytes{without}\n"
+        f"{path}: {counted(len(made.steps), 'step')}, {path.stat().st_size} bytes{without}\n"
         "It holds what was said and handed on in this run, as far as that was recorded."
     )
 

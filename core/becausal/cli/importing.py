@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TypedDict
 
@@ -9,9 +10,11 @@ from rich.text import Text
 
 from becausal import foreign, semconv
 from becausal.cli.command import Answer
+from becausal.counted import counted
+from becausal.errors import ImportFormatError
 from becausal.redaction import start
 from becausal.step import OpenStep
-from becausal.store import Store
+from becausal.store import open_store
 
 __all__ = ["import_others"]
 
@@ -26,17 +29,26 @@ class ImportedRun(TypedDict):
     notes: list[str]
 
 
-def import_others(path: Path, store: Store) -> Answer:
+def import_others(path: Path, url: str) -> Answer:
     """Take every run of a file into a store, and say what each was read from and what it lacks.
 
+    The store is made when there is something to take in, and not before.
+
     Raises:
-        ImportFormatError: it is no trace or log that can be read.
+        ImportFormatError: it is no trace or log that can be read, or nothing is in it.
+        StoreError: the store cannot be written.
     """
-    start(None, store.url)  # whoever recorded it, secrets are not kept
-    steps = foreign.load(path)
-    store.write(steps)
+    start(None, url)  # whoever recorded it, secrets are not kept
+    try:
+        steps = foreign.load(path)
+    except ImportFormatError as refusal:
+        raise ImportFormatError(f"nothing was imported: {refusal}") from None
+    if not steps:
+        raise ImportFormatError(f"nothing was imported: {path.name} holds no step")
+    with closing(open_store(url)) as store:
+        store.write(steps)
+        url = store.url  # as it may be shown
     runs = _runs(steps)
-    url = store.url
     return Answer(lambda: Text("\n".join(_lines(runs, url))), lambda: {"store": url, "runs": runs})
 
 
@@ -65,7 +77,8 @@ def _lines(runs: list[ImportedRun], url: str) -> list[str]:
     lines = []
     for run in runs:
         lines.append(
-            f"{run['chain_id']} imported: {run['name'][:60]}, {run['steps']} steps ({', '.join(run['dialects'])})"
+            f"{run['chain_id']} imported: {run['name'][:60]}, "
+            f"{counted(run['steps'], 'step')} ({', '.join(run['dialects'])})"
         )
         lines += [f"    {note}" for note in run["notes"]]
-    return [*lines, f"{len(runs)} run{'s' if len(runs) != 1 else ''} in {url}"]
+    return [*lines, f"{counted(len(runs), 'run')} in {url}"]

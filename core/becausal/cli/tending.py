@@ -15,6 +15,7 @@ from rich.text import Text
 
 from becausal.bounds import Retention
 from becausal.cli.command import Answer, Commands, add_command, info_of, runs_of
+from becausal.counted import counted
 from becausal.errors import SettingsError
 from becausal.store.retention import Pruned
 from becausal.store.upkeep import Erased
@@ -138,7 +139,8 @@ def _bounds(asked: tuple[str | None, str | None, int | None], *, is_needed: bool
 
 def _pruned(done: Pruned, bounds: Retention, *, dry_run: bool) -> str:
     lines = [
-        f"{len(done.chain_ids)} runs {'would go' if dry_run else 'gone'}, {done.steps} steps; {done.kept} kept"
+        f"{counted(len(done.chain_ids), 'run')} {'would go' if dry_run else 'gone'}, {counted(done.steps, 'step')}; "
+        f"{done.kept:,} kept"
     ]
     lines += [f"  {chain_id}" for chain_id in done.chain_ids[:MOST_NAMED]]
     if len(done.chain_ids) > MOST_NAMED:
@@ -147,7 +149,8 @@ def _pruned(done: Pruned, bounds: Retention, *, dry_run: bool) -> str:
         lines.append(f"{done.bytes_before / 1e6:.1f} MB before, {done.bytes_after / 1e6:.1f} MB now")
     if done.kept_longer:
         lines.append(
-            f"{done.kept_longer} are kept longer: pinned, under way, or something is wrong with them"
+            f"{done.kept_longer} {'is' if done.kept_longer == 1 else 'are'} kept longer: "
+            "pinned, under way, or with something wrong in them"
         )
     if not done.is_within:
         why = "prune again, more may go" if done.more_may_go else "what is left may not go"
@@ -158,11 +161,12 @@ def _pruned(done: Pruned, bounds: Retention, *, dry_run: bool) -> str:
 def _erased(done: Erased, *, is_done: bool) -> str:
     if not done.total:
         return "nothing of it is in the store"
-    lines = [f"{'erased' if is_done else 'would be erased'} in {len(done.chain_ids)} runs:"]
+    where = f"in {counted(len(done.chain_ids), 'run')}" if done.chain_ids else "outside of every run"
+    lines = [f"{'erased' if is_done else 'would be erased'} {where}; places of each sort:"]
     lines += [f"  {count:>7,}  {sort}" for sort, count in done.places.items()]
     lines += [f"  {chain_id}" for chain_id in done.chain_ids[:MOST_NAMED]]
     if len(done.chain_ids) > MOST_NAMED:
-        lines.append(f"  and {len(done.chain_ids) - MOST_NAMED} more runs")
+        lines.append(f"  and {counted(len(done.chain_ids) - MOST_NAMED, 'more run')}")
     if is_done:
         lines.append(
             "Cassettes, reports, backups and spans that were sent elsewhere are not reached from here."

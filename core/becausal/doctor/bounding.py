@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from becausal.counted import counted
 from becausal.doctor.check import Line, advice, trouble, well
 from becausal.store.exposure import exposed
 from becausal.store.upkeep import upkeep_of
@@ -41,7 +42,8 @@ def look_at_bounds(patient: Patient) -> Iterator[Line]:
     for erased in () if upkeep is None or info is None else upkeep.erasures():
         why = f" ({erased.reason})" if erased.reason else ""
         yield well(
-            f"erased in {erased.total} places of {len(erased.chain_ids)} runs{why}", places=erased.total
+            f"erased in {counted(erased.total, 'place')} of {counted(len(erased.chain_ids), 'run')}{why}",
+            places=erased.total,
         )
 
 

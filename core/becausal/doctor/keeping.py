@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from becausal.doctor.check import Line, advice, trouble, well
-from becausal.store import ChainInfo
+from becausal.store import ChainInfo, StoreInfo
 
 if TYPE_CHECKING:
     from becausal.doctor.patient import Patient
@@ -51,6 +51,9 @@ def look_at_growth(patient: Patient) -> Iterator[Line]:
     """Say how many steps a day came in lately, and what they take on disk."""
     grown = growth(patient)
     if grown is None:
+        newest = [] if patient.store is None else patient.store.chains(limit=1)
+        if newest and time.time_ns() - newest[0].started_ns < DAY_NS:
+            yield well("too young to say how it grows: all that it has came in within the last day")
         return
     steps, size = grown
     yield well(
@@ -76,7 +79,7 @@ def look_at_disk(patient: Patient) -> Iterator[Line]:
 
 
 def growth(patient: Patient, *, now_ns: int | None = None) -> tuple[float, float] | None:
-    """Return steps and bytes a day, reckoned from the runs of the last week; None without any.
+    """Return steps and bytes a day, reckoned from the runs of the last week; None without any, or of less than a day.
 
     Bytes are those that a step of this store takes on average: old and new alike.
     """
@@ -87,10 +90,15 @@ def growth(patient: Patient, *, now_ns: int | None = None) -> tuple[float, float
     recent = [
         chain for chain in patient.store.chains(limit=NEWEST) if now - chain.started_ns < WINDOW_DAYS * DAY_NS
     ]
-    if not recent:
+    if not recent or _is_young(recent, info, now):
         return None
     steps = sum(chain.steps for chain in recent) / _days(recent, now)
     return steps, steps * info.bytes_on_disk / info.steps
+
+
+def _is_young(recent: Sequence[ChainInfo], info: StoreInfo, now_ns: int) -> bool:
+    """Return whether all that a store has came in within the last day: no rate is known from that."""
+    return len(recent) == info.chains and now_ns - min(chain.started_ns for chain in recent) < DAY_NS
 
 
 def _days(recent: Sequence[ChainInfo], now_ns: int) -> float:
