@@ -184,8 +184,8 @@ def _bound(
     try:
         return read(value)
     except SettingsError as flaw:
-        taken = "there is no bound" if default is None else f"it is {default:,} bytes"
-        tell(f"{variable}={value!r}: {flaw}; until then {taken}")
+        taken = "there is no bound" if default is None else f"{default:,} bytes are the bound"
+        tell(f"{variable}={value!r}, so {taken}: {flaw}")
         return default
 
 

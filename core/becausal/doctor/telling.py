@@ -44,7 +44,11 @@ def look_at_settings(patient: Patient) -> Iterator[Line]:
     settings = patient.settings
     for flaw in patient.unread:
         says, _, do = flaw.rpartition("; ")
-        yield trouble(says, do, variable=flaw.partition("=")[0])
+        yield trouble(
+            says or flaw,
+            do if says else "write it as the README's settings say",
+            variable=flaw.partition("=")[0],
+        )
     judged = "each run is judged as it ends" if settings.watch else "runs are judged when they are read"
     yield well(
         f"level {settings.level}, capture {settings.capture}; {judged}",
