@@ -327,6 +327,10 @@ class Recorder(Keeping):
         finally:
             try:
                 done = self._writer is None or self._writer.close(max(0.0, deadline - time.monotonic()))
+            except BaseException:  # an interrupt that came before it had told its thread
+                if self._writer is not None and not self._writer.is_closed:
+                    self._writer.stop(deadline)
+                raise
             finally:
                 keepers.discard(self)  # what fails from now on is missing from other records
         return done

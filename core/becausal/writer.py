@@ -195,11 +195,12 @@ class Writer:
         try:
             done = bool(guarded(self.flush)(timeout))
         finally:
-            self._stop(deadline)
+            self.stop(deadline)
             guarded(self.on_close)(max(0.0, deadline - time.monotonic()))
         return done
 
-    def _stop(self, deadline: float) -> None:
+    def stop(self, deadline: float) -> None:
+        """Stop the thread and close the store, without waiting for a flush; `deadline` is of the monotonic clock."""
         with self._settling:
             self.is_closed = True
             self._settling.notify_all()  # nobody waits for what is closed
