@@ -89,6 +89,21 @@ def test_the_same_ages_are_told_by_either_store(recorded: str, store: Store) -> 
     source.close()
 
 
+def test_what_a_kept_run_follows_from_stays_however_far_back_it_lies(store: Store) -> None:
+    last, middle = aged(1, 10), aged(2, 10)
+    last.causes = [Cause(f"{2:016x}", "data", "observed")]
+    middle.causes = [Cause(f"{3:016x}", "data", "observed")]
+    first, beside = aged(3, 10), aged(4, 10)
+    first.causes = [Cause(f"{1:016x}", "data", "observed")]  # and round again
+    store.write([last, middle, first, beside])
+    upkeep(store).mark("run 1", "pinned")
+
+    assert prune(store, Retention(max_age_ns=DAY_NS)).chain_ids == ("run 4",)
+    assert {age.chain_id: age.sources for age in upkeep(store).ages()} == {
+        "run 1": ("run 2",), "run 2": ("run 3",), "run 3": ("run 1",),
+    }  # fmt: skip
+
+
 def test_a_pinned_run_is_let_go_once_it_is_unpinned(store: Store) -> None:
     store.write([aged(1, 10)])
     for _ in range(2):

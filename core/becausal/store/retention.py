@@ -18,7 +18,7 @@ from typing import Final
 
 from becausal.bounds import Retention
 from becausal.errors import StoreError
-from becausal.store.upkeep import ChainAge, Progress, Upkeep, upkeep_of
+from becausal.store.upkeep import ChainAge, Progress, Upkeep, silent, upkeep_of
 
 __all__ = ["LONGER", "Pruned", "prune"]
 
@@ -85,7 +85,7 @@ def prune(
     if upkeep is None:
         raise StoreError("nothing can be let go from this store: a cassette never changes")
     now = time.time_ns() if now_ns is None else now_ns
-    pruning = _Pruning(upkeep, retention, upkeep.ages(), now, spare_ns, told or _silent)
+    pruning = _Pruning(upkeep, retention, upkeep.ages(), now, spare_ns, told or silent)
     return pruning.foreseen() if dry_run else pruning.carried_out()
 
 
@@ -211,7 +211,3 @@ def _with_sources(ages: Iterable[ChainAge], chosen: Iterable[str]) -> set[str]:
             found.add(chain_id)
             waiting += sources.get(chain_id, ())
     return found
-
-
-def _silent(doing: str, done: int, total: int) -> None:
-    pass

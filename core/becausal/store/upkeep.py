@@ -23,6 +23,7 @@ __all__ = [
     "Progress",
     "Tended",
     "Upkeep",
+    "silent",
     "upkeep_of",
 ]
 
@@ -164,3 +165,7 @@ class Tended(Protocol):
 def upkeep_of(store: object) -> Upkeep | None:
     """Return what keeps a store within bounds; None of a store that cannot be."""
     return store.upkeep() if isinstance(store, Tended) else None
+
+
+def silent(doing: str, done: int, total: int) -> None:
+    """Be told of some progress, and say nothing of it."""

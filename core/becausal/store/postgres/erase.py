@@ -5,33 +5,30 @@ anew without the texts and with the new digests, and those that have become othe
 transaction, while nobody writes. It wants the tables' owner: the log of memories may not be changed by anybody else,
 and by its owner only while this is done.
 
-Contents refer to their parts by digest, so what a part becomes changes all that it is part of, inside out. A content
-that goes as a whole gets random bytes for a digest; one whose text was taken out, the digest of what is left. The map
-from former digests to new ones is held in memory while this runs, and nowhere else.
+What it means, and what is the same in every store, stands in `becausal.store.erasing`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import zstandard
 
-from becausal import canonical
 from becausal.canonical.wire import digest_of
 from becausal.payload import ERASED
 from becausal.store import memory_log
-from becausal.store.encoding import encodable, json_text, pack, unpack
+from becausal.store.encoding import encodable, pack, unpack
+from becausal.store.erasing import Cleaning, inside_out, lost, named
 from becausal.store.memory_log import Entry, parts_below
 from becausal.store.postgres import memory
 from becausal.store.postgres.connecting import Connection
 from becausal.store.postgres.write import finding
 from becausal.store.structure import structure_of
 from becausal.store.upkeep import Erasure, Progress
-from becausal.store.wording import ASKS, Rewriting, Wording, named_in, new_mark
+from becausal.store.wording import ASKS, new_mark
 
 __all__ = ["Erasing"]
 
@@ -68,15 +65,12 @@ class Erasing:
     """One erasure, within one transaction."""
 
     def __init__(self, connection: Connection, what: Erasure, told: Progress) -> None:
-        self.places: Counter[str] = Counter()
+        self._clean = Cleaning(what.texts)
+        self.places = self._clean.places
         """How many places of each sort held it."""
         self._connection, self._what, self._told = connection, what, told
         self._compressor = zstandard.ZstdCompressor(level=3)
-        self._digests: dict[bytes, bytes] = {}  # of contents that have become others, by the former ones
-        self._wording = Wording(what.texts)
-        self._rewriting = Rewriting(self._wording, self._digests)
         self._chains: set[str] = set()
-        self._renamed: dict[str, dict[str, str]] = {}
         self._marked: set[tuple[str, int]] = set()  # events of which something goes though all they say stays
 
     def carry_out(self) -> list[str]:
@@ -103,13 +97,13 @@ class Erasing:
                     touched[digest] = None
                     waiting.append(digest)
         for digest in gone:
-            self._digests[digest] = os.urandom(16)
+            self._clean.digests[digest] = os.urandom(16)
         done: set[bytes] = set(gone)
         for nth, digest in enumerate(touched):
             self._told("rewriting contents", nth + 1, len(touched))
             self._rewrite(digest, touched, done)
         self._move_payloads(gone)
-        self._connection.execute("DELETE FROM bodies WHERE digest = ANY(%s)", (list(self._digests),))
+        self._connection.execute("DELETE FROM bodies WHERE digest = ANY(%s)", (list(self._clean.digests),))
 
     def _of_the_key(self) -> Iterable[bytes]:
         """Yield the digests of all that a memory's key ever held, parts included."""
@@ -129,9 +123,9 @@ class Erasing:
                 if nth % 1_000 == 0:
                     self._told("looking through contents", nth, 0)
                 content = unpack(codec, data)
-                for part in _named(content):
+                for part in named(content):
                     wholes.setdefault(part, []).append(digest)
-                if self._what.texts and self._wording.is_in(content):
+                if self._what.texts and self._clean.wording.is_in(content):
                     self.places["contents"] += 1
                     if self._what.whole:
                         gone.add(digest)
@@ -144,28 +138,14 @@ class Erasing:
     def _rewrite(self, digest: bytes, touched: dict[bytes, None], done: set[bytes]) -> None:
         """Rewrite a content, after all of its parts that become others."""
         find = finding(self._connection, {})
-        waiting = [digest]
-        while waiting:
-            at = waiting[-1]
-            content = None if at in done else find(at)
-            left = [
-                part
-                for part in (() if content is None else _named(content))
-                if part in touched and part not in done and part not in waiting
-            ]
-            if left:
-                waiting += left
-                continue
-            waiting.pop()
-            if content is not None and at not in done:
-                done.add(at)
-                self._replace(at, content)
+        for at, content in inside_out(digest, touched, done, find=find, parts=named):
+            self._replace(at, content)
 
     def _replace(self, digest: bytes, content: bytes) -> None:
-        made = self._rewriting.body(content)
+        made = self._clean.body(content)
         if made == content:
             return
-        new = self._digests[digest] = digest_of(made)
+        new = self._clean.digests[digest] = digest_of(made)
         self._connection.execute(
             "INSERT INTO bodies VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
             (new, *pack(made, self._compressor)),
@@ -173,18 +153,18 @@ class Erasing:
 
     def _move_payloads(self, gone: set[bytes]) -> None:
         query = "SELECT digest, belief, size, type, lossy FROM payloads WHERE digest = ANY(%s)"
-        rows = self._connection.execute(query, (list(self._digests),)).fetchall()
+        rows = self._connection.execute(query, (list(self._clean.digests),)).fetchall()
         beliefs: dict[bytes, bytes] = {}
         for digest, belief, size, type_name, lossy in rows:
             why = ERASED if digest in gone else f"text {ERASED}"
             if belief is not None:
-                belief = beliefs.setdefault(belief, self._digests.get(belief) or os.urandom(16))
+                belief = beliefs.setdefault(belief, self._clean.digests.get(belief) or os.urandom(16))
             kept = None if digest in gone else belief
             self._connection.execute(
                 "INSERT INTO payloads VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-                (self._digests[digest], kept, size, type_name, _lost(lossy, why)),
+                (self._clean.digests[digest], kept, size, type_name, lost(lossy or "[]", why)),
             )
-        self._connection.execute("DELETE FROM payloads WHERE digest = ANY(%s)", (list(self._digests),))
+        self._connection.execute("DELETE FROM payloads WHERE digest = ANY(%s)", (list(self._clean.digests),))
 
     # -- a run
 
@@ -219,7 +199,7 @@ class Erasing:
         self._empty_events(chain_id, emptied)
         query = """INSERT INTO payloads SELECT %s, NULL, size, type, %s FROM payloads WHERE digest = %s"""
         with self._connection.cursor() as cursor:
-            cursor.executemany(query, [(new, _lost("[]", ERASED), old) for old, new in emptied.items()])
+            cursor.executemany(query, [(new, lost("[]", ERASED), old) for old, new in emptied.items()])
         self.places["contents"] += len(emptied)
         self.places["steps"] += len(rows)
 
@@ -298,14 +278,14 @@ class Erasing:
         name, key, *rest = entry.said
         chain_id, step_id, agent, digest, reason = rest[5:]
         said = (
-            self._rename("memories", name),
-            self._rename("keys", key),
+            self._clean.name("memories", name),
+            self._clean.name("keys", key),
             *rest[:5],
-            None if chain_id is None else self._rename("runs", chain_id),
+            None if chain_id is None else self._clean.name("runs", chain_id),
             step_id,
-            self._clean("memory", agent),
-            self._digests.get(digest, digest),
-            self._clean("memory", reason),
+            self._clean.text("memory", agent),
+            self._clean.digest(digest),
+            self._clean.text("memory", reason),
         )
         is_key = self._what.memory is not None and (name, key) == tuple(map(encodable, self._what.memory))
         if said == entry.said and not is_key and (name, nth) not in self._marked:
@@ -316,45 +296,16 @@ class Erasing:
         if sort is None:
             return lambda value: value
         if sort == "":
-            return lambda digest: self._digests.get(digest, digest)
+            return self._clean.digest
         form, _, rest = sort.partition(" ")
         if form == "json":
-            return lambda text: self._clean_json(rest, text)
+            return lambda text: self._clean.json(rest, text)
         if form == "object":
             return lambda text: json.dumps(
-                {self._rename(rest, name): seq for name, seq in json.loads(text).items()}
+                {self._clean.name(rest, name): seq for name, seq in json.loads(text).items()}
             )
-        clean = self._rename if sort in NAMED else self._clean
+        clean = self._clean.name if sort in NAMED else self._clean.text
         return lambda text: None if text is None else clean(sort, text)
-
-    def _clean(self, sort: str, text: str | None) -> str | None:
-        if text is None or not self._may_hold(text):
-            return text
-        new = self._rewriting.text(text)
-        self.places[sort] += new != text
-        return new
-
-    def _clean_json(self, sort: str, text: str | None) -> str | None:
-        if text is None or not self._may_hold(text):
-            return text
-        said = json.loads(text)
-        new = self._rewriting.plain(said)
-        if new == said:
-            return text
-        self.places[sort] += 1
-        return json_text(new)
-
-    def _may_hold(self, text: str) -> bool:
-        return "bc1-xxh3:" in text or bool(self._what.texts)
-
-    def _rename(self, sort: str, name: str) -> str:
-        """Return a name without the texts; two names that would become the same stay two."""
-        known = self._renamed.setdefault(sort, {})
-        if name not in known:
-            new = self._clean(sort, name) or name
-            others = set(known.values())
-            known[name] = new if new == name or new not in others else f"{new} #{len(others)}"
-        return known[name]
 
     def _columns(self, table: str) -> list[str]:
         query = """SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0
@@ -365,14 +316,3 @@ class Erasing:
         query = """SELECT attname FROM pg_index JOIN pg_attribute
             ON attrelid = indrelid AND attnum = ANY(indkey) WHERE indrelid = %s::regclass AND indisprimary"""
         return [str(name) for (name,) in self._connection.execute(query, (table,))]
-
-
-def _named(content: bytes) -> Sequence[bytes]:
-    """Return the digests that a content names, as its parts or in its texts."""
-    return list({*canonical.part_digests(content), *named_in(content)})
-
-
-def _lost(lossy: str | None, why: str) -> str:
-    """Return what a payload has lost, with one loss more."""
-    losses = [one for one in json.loads(lossy or "[]") if one != ["$", why]]
-    return json_text([*losses, ["$", why]])

@@ -20,14 +20,16 @@ from psycopg import errors, sql
 
 from becausal import semconv
 from becausal.errors import StoreError
+from becausal.store.depending import sources_of
 from becausal.store.encoding import encodable
+from becausal.store.erasing import DryRun
 from becausal.store.postgres.connecting import Connection, Place
 from becausal.store.postgres.erase import Erasing
 from becausal.store.postgres.moving import Changing, Rows
 from becausal.store.postgres.schema import DAY_NS, lock_number
 from becausal.store.postgres.write import ADD_GAPS
 from becausal.store.sweeping import LONGEST_NS, Begun, kept_by, parts_of, swept
-from becausal.store.upkeep import SWEPT, ChainAge, Erased, Erasure, Mark, Progress
+from becausal.store.upkeep import SWEPT, ChainAge, Erased, Erasure, Mark, Progress, silent
 
 __all__ = ["PostgresUpkeep"]
 
@@ -94,7 +96,7 @@ class PostgresUpkeep:
         """Return all chains, those that were touched longest ago first."""
         doing = "looking at the age of its runs"
         found = self._rows(doing, _AGES)
-        sources = self._sources(doing, [one[0] for one in found if one[4] or one[5]])
+        sources = sources_of([one[0] for one in found if one[4] or one[5]], _Asking(self._rows, doing))
         return [
             ChainAge(
                 chain_id,
@@ -141,7 +143,7 @@ class PostgresUpkeep:
 
     def sweep(self, told: Progress | None = None) -> int:
         """Delete every body that nothing refers to any more; returns how many."""
-        return swept(lambda: self._sweep(told or _silent))
+        return swept(lambda: self._sweep(told or silent))
 
     def release(self, *, whole: bool = False) -> None:
         """Drop the tables of days that have no runs any more; `whole`: rewrite every table, which needs their owner.
@@ -170,7 +172,7 @@ class PostgresUpkeep:
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_number(self._place),))
             # Nobody changes the log of memories, but for this.
             connection.execute("GRANT UPDATE, DELETE ON memory_events TO CURRENT_USER")
-            erasing = Erasing(connection, what, told or _silent)
+            erasing = Erasing(connection, what, told or silent)
             chain_ids = erasing.carry_out()
             connection.execute("DELETE FROM sweeps")  # what they found out about contents holds no more
             connection.execute("DELETE FROM touched")
@@ -178,7 +180,7 @@ class PostgresUpkeep:
             places = {sort: count for sort, count in sorted(erasing.places.items()) if count}
             erased = Erased(places, tuple(chain_ids), at_ns, what.reason)
             if dry_run or not places:
-                raise _DryRun(erased)  # nothing of it stays
+                raise DryRun(erased)  # nothing of it stays
             connection.execute(
                 "INSERT INTO erasures VALUES (%s, %s, %s, %s)",
                 (at_ns, encodable(what.reason), json.dumps(places), json.dumps(chain_ids)),
@@ -188,7 +190,7 @@ class PostgresUpkeep:
 
         try:
             erased = self._changing("erasing", work)
-        except _DryRun as only:
+        except DryRun as only:
             return only.erased
         self._forget_bodies()
         if what.chain_id is not None:
@@ -230,20 +232,6 @@ class PostgresUpkeep:
             return work(connection)
 
         return self._changing(doing, alone)
-
-    def _sources(self, doing: str, chain_ids: list[str]) -> dict[str, set[str]]:
-        """Return which other chains these depend on, by their causes and by what they read from memories."""
-        found: dict[str, set[str]] = {}
-        far = self._rows(doing, _FAR, (chain_ids,))
-        owners: dict[int, set[str]] = {}
-        if far:
-            for step_id, chain_id in self._rows(doing, _OWNERS, (sorted({one for one, _ in far}),)):
-                owners.setdefault(step_id, set()).add(chain_id)
-        for source_id, chain_id in far:
-            found.setdefault(chain_id, set()).update(owners.get(source_id, set()) - {chain_id})
-        for chain_id, writer in self._rows(doing, _READ, (chain_ids,)):
-            found.setdefault(chain_id, set()).add(writer)
-        return found
 
     def _sweep(self, told: Progress) -> Iterator[int]:
         """Sweep once; yields how many bodies were deleted. See `becausal.store.sweeping`."""
@@ -336,11 +324,6 @@ class PostgresUpkeep:
             self._changing(f"rewriting {name}", work)
 
 
-class _DryRun(Exception):
-    def __init__(self, erased: Erased) -> None:
-        self.erased = erased
-
-
 def _touched(connection: Connection, sweep: str) -> list[bytes]:
     """Take what was named since a sweep has looked, within a transaction while nobody writes.
 
@@ -393,5 +376,17 @@ def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
         yield list(items[start : start + size])
 
 
-def _silent(doing: str, done: int, total: int) -> None:
-    pass
+class _Asking:
+    """Asks a store which of its chains depend on which."""
+
+    def __init__(self, rows: Rows, doing: str) -> None:
+        self._rows, self._doing = rows, doing
+
+    def far(self, chain_ids: Sequence[str]) -> Iterable[tuple[int, str]]:
+        return self._rows(self._doing, _FAR, (list(chain_ids),))
+
+    def owners(self, step_ids: Sequence[int]) -> Iterable[tuple[int, str]]:
+        return self._rows(self._doing, _OWNERS, (list(step_ids),))
+
+    def read(self, chain_ids: Sequence[str]) -> Iterable[tuple[str, str]]:
+        return self._rows(self._doing, _READ, (list(chain_ids),))

@@ -1,29 +1,25 @@
 """Erasing from a file: each content that held something becomes another one, and every reference follows.
 
-Contents refer to their parts by digest, so what a part becomes changes all that it is part of, inside out. A content
-that goes as a whole gets random bytes for a digest; one whose text was taken out, the digest of what is left. The map
-from former digests to new ones is held in memory while this runs, and nowhere else.
+What it means, and what is the same in every store, stands in `becausal.store.erasing`.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import zstandard
 
-from becausal import canonical
 from becausal.canonical.wire import digest_of
 from becausal.payload import ERASED
 from becausal.store import memory_log
-from becausal.store.encoding import json_text, pack, unpack
+from becausal.store.encoding import pack, unpack
+from becausal.store.erasing import Cleaning, inside_out, lost, named
 from becausal.store.sqlite import file, memory, row
 from becausal.store.structure import structure_of
 from becausal.store.upkeep import Erasure, Progress
-from becausal.store.wording import ASKS, Rewriting, Wording, named_in, new_mark
+from becausal.store.wording import ASKS, new_mark
 
 __all__ = ["Erasing"]
 
@@ -38,15 +34,12 @@ class Erasing:
     """One erasure, within one transaction."""
 
     def __init__(self, connection: sqlite3.Connection, what: Erasure, told: Progress) -> None:
-        self.places: Counter[str] = Counter()
+        self._clean = Cleaning(what.texts)
+        self.places = self._clean.places
         """How many places of each sort held it."""
         self._connection, self._what, self._told = connection, what, told
         self._compressor = zstandard.ZstdCompressor(level=3)
-        self._digests: dict[bytes, bytes] = {}  # of contents that have become others, by the former ones
-        self._wording = Wording(what.texts)
-        self._rewriting = Rewriting(self._wording, self._digests)
         self._chains: set[int] = set()
-        self._renamed: dict[str, dict[str, str]] = {}
 
     def carry_out(self) -> list[str]:
         """Erase; returns the ids of the chains that held it."""
@@ -76,7 +69,7 @@ class Erasing:
                     touched[number] = None
                     waiting.append(digest)
         for digest in gone:
-            self._digests[digest] = os.urandom(16)
+            self._clean.digests[digest] = os.urandom(16)
         beliefs: dict[bytes, bytes] = {}
         done: set[int] = set()
         for nth, number in enumerate(touched):
@@ -103,9 +96,9 @@ class Erasing:
             if nth % 1_000 == 0:
                 self._told("looking through contents", nth, total)
             body = unpack(codec, data)
-            for part in _named(body):
+            for part in named(body):
                 wholes.setdefault(part, []).append((number, digest))
-            if self._what.texts and self._wording.is_in(body):
+            if self._what.texts and self._clean.wording.is_in(body):
                 self.places["contents"] += 1
                 if self._what.whole:
                     gone.add(digest)
@@ -119,31 +112,24 @@ class Erasing:
         self, number: int, touched: dict[int, None], done: set[int], beliefs: dict[bytes, bytes]
     ) -> None:
         """Rewrite a content, after all of its parts that become others."""
-        waiting = [number]
-        while waiting:
-            at = waiting[-1]
-            body = self._body_numbered(at)
-            inner = [] if at in done or body is None else [*self._numbers(_named(body))]
-            left = [part for part in inner if part in touched and part not in done and part not in waiting]
-            if left:
-                waiting += left
-                continue
-            waiting.pop()
-            if at not in done and body is not None:
-                done.add(at)
-                self._replace(at, body, beliefs)
+
+        def parts(body: bytes) -> Iterator[int]:
+            return self._numbers(named(body))
+
+        for at, body in inside_out(number, touched, done, find=self._body_numbered, parts=parts):
+            self._replace(at, body, beliefs)
 
     def _replace(self, number: int, body: bytes, beliefs: dict[bytes, bytes]) -> None:
-        made = self._rewriting.body(body)
+        made = self._clean.body(body)
         if made == body:
             return
         former, belief, lossy = self._connection.execute(
             "SELECT digest, belief, iif(type IS NULL, NULL, coalesce(lossy, '[]')) FROM blobs WHERE blob_no = ?",
             (number,),
         ).fetchone()
-        if former in self._digests:  # it goes as a whole
+        if former in self._clean.digests:  # it goes as a whole
             return
-        digest = self._digests[former] = digest_of(made)
+        digest = self._clean.digests[former] = digest_of(made)
         self._note_chains(number)
         same = self._connection.execute(
             "SELECT blob_no FROM blobs WHERE digest = ? AND blob_no != ?", (digest, number)
@@ -152,7 +138,7 @@ class Erasing:
             self._redirect(number, same[0])
             return
         if belief is not None:
-            belief = beliefs.setdefault(belief, self._digests.get(belief) or os.urandom(16))
+            belief = beliefs.setdefault(belief, self._clean.digests.get(belief) or os.urandom(16))
         self._connection.execute(
             """UPDATE blobs SET digest = ?, belief = ?, size = ?, codec = ?, data = ?, lossy = ?
             WHERE blob_no = ?""",
@@ -170,7 +156,7 @@ class Erasing:
             self._connection.execute(
                 """UPDATE blobs SET digest = ?, belief = NULL, size = NULL, codec = NULL, data = NULL, lossy = ?
                 WHERE blob_no = ?""",
-                (self._digests[digest], _lost(found[1], ERASED), found[0]),
+                (self._clean.digests[digest], _lost(found[1], ERASED), found[0]),
             )
 
     def _redirect(self, number: int, other: int) -> None:
@@ -258,7 +244,7 @@ class Erasing:
     def _rewrite_names(self) -> None:
         changed = []
         for number, name in self._connection.execute("SELECT name_no, name FROM names").fetchall():
-            new = self._rename("names", name)
+            new = self._clean.name("names", name)
             if new != name:
                 changed.append(number)
                 self._connection.execute("UPDATE names SET name = ? WHERE name_no = ?", (new, number))
@@ -268,7 +254,7 @@ class Erasing:
             found = self._connection.execute(query, (file.list_of(changed),))
             self._chains.update(chain for (chain,) in found)
         for number, chain_id in self._connection.execute("SELECT chain_no, chain_id FROM chains").fetchall():
-            new = self._rename("runs", chain_id)
+            new = self._clean.name("runs", chain_id)
             if new != chain_id:
                 self._chains.add(number)
                 self._connection.execute("UPDATE chains SET chain_id = ? WHERE chain_no = ?", (new, number))
@@ -286,8 +272,8 @@ class Erasing:
                 self._told("looking through steps", nth, total)
             said = (error, attributes, choices)
             new = (
-                self._clean("errors", error),
-                *map(self._clean_json, ("attributes", "decisions"), said[1:]),
+                self._clean.text("errors", error),
+                *map(self._clean.json, ("attributes", "decisions"), said[1:]),
             )
             if new != said:
                 changed.append((*new, chain, step))
@@ -304,13 +290,13 @@ class Erasing:
         for number, *said in self._connection.execute(query).fetchall():
             store, key, chain_id, agent, digest, reason = said
             new = [
-                self._rename("memories", store),
-                self._rename("keys", key),
-                None if chain_id is None else self._rename("runs", chain_id),
+                self._clean.name("memories", store),
+                self._clean.name("keys", key),
+                None if chain_id is None else self._clean.name("runs", chain_id),
                 *(
-                    self._clean("memory", agent),
-                    self._digests.get(digest, digest),
-                    self._clean("memory", reason),
+                    self._clean.text("memory", agent),
+                    self._clean.digest(digest),
+                    self._clean.text("memory", reason),
                 ),
             ]
             if new != said:
@@ -331,10 +317,10 @@ class Erasing:
         ).fetchall()
         for store, key, agent, chain_id, step in reads:
             new_read = (
-                self._rename("memories", store),
-                self._rename("keys", key),
-                self._clean("memory", agent),
-                self._rename("runs", chain_id),
+                self._clean.name("memories", store),
+                self._clean.name("keys", key),
+                self._clean.text("memory", agent),
+                self._clean.name("runs", chain_id),
             )
             if new_read != (store, key, agent, chain_id):
                 self._connection.execute(
@@ -356,7 +342,7 @@ class Erasing:
         for number, lossy in self._connection.execute(
             "SELECT blob_no, lossy FROM blobs WHERE lossy IS NOT NULL"
         ).fetchall():
-            new = self._clean_json("losses", lossy)
+            new = self._clean.json("losses", lossy)
             if new != lossy:
                 self._connection.execute("UPDATE blobs SET lossy = ? WHERE blob_no = ?", (new, number))
 
@@ -364,40 +350,11 @@ class Erasing:
         found = self._connection.execute(f"SELECT {column}, {', '.join(key)} FROM {table}").fetchall()
         where = " AND ".join(f"{name} = ?" for name in key)
         for text, *at in found:
-            new = self._clean(sort, text)
+            new = self._clean.text(sort, text)
             if new != text:
                 self._connection.execute(
                     f"UPDATE OR REPLACE {table} SET {column} = ? WHERE {where}", (new, *at)
                 )
-
-    def _clean(self, sort: str, text: str | None) -> str | None:
-        if text is None or not self._may_hold(text):
-            return text
-        new = self._rewriting.text(text)
-        self.places[sort] += new != text
-        return new
-
-    def _clean_json(self, sort: str, text: str | None) -> str | None:
-        if text is None or not self._may_hold(text):
-            return text
-        said = json.loads(text)
-        new = self._rewriting.plain(said)
-        if new == said:
-            return text
-        self.places[sort] += 1
-        return json_text(new)
-
-    def _may_hold(self, text: str) -> bool:
-        return "bc1-xxh3:" in text or bool(self._what.texts)
-
-    def _rename(self, sort: str, name: str) -> str:
-        """Return a name without the texts; two names that would become the same stay two."""
-        known = self._renamed.setdefault(sort, {})
-        if name not in known:
-            new = self._clean(sort, name) or name
-            others = set(known.values())
-            known[name] = new if new == name or new not in others else f"{new} #{len(others)}"
-        return known[name]
 
     # -- bodies
 
@@ -422,14 +379,5 @@ class Erasing:
                 yield found[0]
 
 
-def _named(body: bytes) -> set[bytes]:
-    """Return the digests that a body names, as its parts or in its texts."""
-    return {*canonical.part_digests(body), *named_in(body)}
-
-
 def _lost(lossy: str | None, why: str) -> str | None:
-    """Return what a payload has lost, with one loss more; None of what is a part alone."""
-    if lossy is None:
-        return None
-    losses = [one for one in json.loads(lossy) if one != ["$", why]]
-    return json_text([*losses, ["$", why]])
+    return None if lossy is None else lost(lossy, why)  # nothing is said of what is a part alone

@@ -17,11 +17,13 @@ from pathlib import Path
 
 from becausal import semconv
 from becausal.errors import StoreError
+from becausal.store.depending import sources_of
+from becausal.store.erasing import DryRun
 from becausal.store.sqlite import file, row
 from becausal.store.sqlite.erase import Erasing
 from becausal.store.sqlite.write import ADD_GAP, Writer
 from becausal.store.sweeping import LONGEST_NS, Begun, kept_by, parts_of, swept
-from becausal.store.upkeep import SAYS_WRONG, SWEPT, ChainAge, Erased, Erasure, Mark, Progress
+from becausal.store.upkeep import SAYS_WRONG, SWEPT, ChainAge, Erased, Erasure, Mark, Progress, silent
 
 __all__ = ["SQLiteUpkeep"]
 
@@ -120,11 +122,7 @@ class SQLiteUpkeep:
         """Return all chains, those that were touched longest ago first."""
         with self._reading() as reader, file.told(self._path, "looking at the age of its runs"):
             found = reader.execute(_AGES).fetchall()
-            kept_long = [chain_id for chain_id, *_, troubled, pinned in found if troubled or pinned]
-            sources: dict[str, set[str]] = {}
-            while kept_long:  # what these depend on, and what that depends on
-                sources |= (found_next := _sources(reader, kept_long))
-                kept_long = [one for ones in found_next.values() for one in ones if one not in sources]
+            sources = sources_of([one[0] for one in found if one[4] or one[5]], _Asking(reader))
         return [
             ChainAge(
                 chain_id,
@@ -166,7 +164,7 @@ class SQLiteUpkeep:
 
     def sweep(self, told: Progress | None = None) -> int:
         """Delete every body that nothing refers to any more; returns how many."""
-        return swept(lambda: self._sweep(told or _silent))
+        return swept(lambda: self._sweep(told or silent))
 
     def release(self, *, whole: bool = False) -> None:
         """Give free pages back to the disk; `whole`: rewrite the file, so that nothing deleted is left in it."""
@@ -201,17 +199,17 @@ class SQLiteUpkeep:
     def erase(self, what: Erasure, *, dry_run: bool = False, told: Progress | None = None) -> Erased:
         """Erase contents for good, in every place where they stand."""
         at_ns, erased = time.time_ns(), Erased()
-        with suppress(_DryRun), self._changing("erasing", counts=True) as connection:
+        with suppress(DryRun), self._changing("erasing", counts=True) as connection:
             # What is taken out must not stay in free pages until they are used again.
             connection.execute("PRAGMA secure_delete = ON")
-            erasing = Erasing(connection, what, told or _silent)
+            erasing = Erasing(connection, what, told or silent)
             chain_ids = erasing.carry_out()
             connection.execute("DELETE FROM sweeps")  # what they found out about contents holds no more
             connection.execute("DELETE FROM touched")
             places = {sort: count for sort, count in sorted(erasing.places.items()) if count}
             erased = Erased(places, tuple(chain_ids), at_ns, what.reason)
             if dry_run or not places:
-                raise _DryRun  # nothing of it stays
+                raise DryRun(erased)  # nothing of it stays
             connection.execute(
                 "INSERT INTO erasures VALUES (NULL, ?, ?, ?, ?)",
                 (at_ns, row.encodable(what.reason), json.dumps(places), json.dumps(chain_ids)),
@@ -341,14 +339,6 @@ class SQLiteUpkeep:
             time.sleep(0.05)
 
 
-class _DryRun(Exception):
-    pass
-
-
-def _silent(doing: str, done: int, total: int) -> None:
-    pass
-
-
 def _roots(reader: sqlite3.Connection) -> Iterator[int]:
     for query in _ROOTS:
         for (number,) in reader.execute(query):
@@ -397,17 +387,17 @@ def _revive(connection: sqlite3.Connection, left: set[int], named: Iterable[byte
     return lost
 
 
-def _sources(reader: sqlite3.Connection, chain_ids: list[str]) -> dict[str, set[str]]:
-    """Return which other chains these depend on, by their causes and by what they read from memories."""
-    asked = (file.list_of(chain_ids),)
-    found: dict[str, set[str]] = {}
-    far = reader.execute(_FAR, asked).fetchall()
-    owners: dict[int, set[str]] = {}
-    if far:
-        for step_id, chain_id in reader.execute(_OWNERS, (file.list_of({one for one, _ in far}),)):
-            owners.setdefault(step_id, set()).add(chain_id)
-    for source_id, chain_id in far:
-        found.setdefault(chain_id, set()).update(owners.get(source_id, set()) - {chain_id})
-    for chain_id, writer in reader.execute(_READ, asked):
-        found.setdefault(chain_id, set()).add(writer)
-    return found
+class _Asking:
+    """Asks a file which of its chains depend on which."""
+
+    def __init__(self, reader: sqlite3.Connection) -> None:
+        self._reader = reader
+
+    def far(self, chain_ids: Sequence[str]) -> Iterable[tuple[int, str]]:
+        return self._reader.execute(_FAR, (file.list_of(chain_ids),))
+
+    def owners(self, step_ids: Sequence[int]) -> Iterable[tuple[int, str]]:
+        return self._reader.execute(_OWNERS, (file.list_of(step_ids),))
+
+    def read(self, chain_ids: Sequence[str]) -> Iterable[tuple[str, str]]:
+        return self._reader.execute(_READ, (file.list_of(chain_ids),))

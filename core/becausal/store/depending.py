@@ -1,0 +1,51 @@
+"""Which chains depend on which others: what is kept long keeps what it follows from.
+
+A chain depends on another by the causes of its steps and by what it read from a memory. How the tables are asked is
+each store's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+__all__ = ["Asking", "sources_of"]
+
+Ask = Callable[[Sequence[Any]], Iterable[tuple[Any, ...]]]
+
+
+class Asking(Protocol):
+    """Asks a store's tables."""
+
+    def far(self, chain_ids: Sequence[str]) -> Iterable[tuple[Any, ...]]:
+        """Return the causes of chains that are no step of theirs: the cause's step, and the chain that names it."""
+
+    def owners(self, step_ids: Sequence[int]) -> Iterable[tuple[Any, ...]]:
+        """Return which chains have steps: the step, and the chain."""
+
+    def read(self, chain_ids: Sequence[str]) -> Iterable[tuple[Any, ...]]:
+        """Return what chains have read that others wrote: the chain that read, and the one that wrote."""
+
+
+def sources_of(chain_ids: Sequence[str], asking: Asking) -> dict[str, set[str]]:
+    """Return which other chains these depend on, and what those depend on in turn."""
+    found: dict[str, set[str]] = {}
+    while chain_ids:
+        new = _next(chain_ids, asking)
+        found |= {chain_id: new.get(chain_id, set()) for chain_id in chain_ids}
+        chain_ids = sorted({one for ones in new.values() for one in ones}.difference(found))
+    return found
+
+
+def _next(chain_ids: Sequence[str], asking: Asking) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    far = list(asking.far(chain_ids))
+    owners: dict[int, set[str]] = {}
+    if far:
+        for step_id, chain_id in asking.owners(sorted({step_id for step_id, _ in far})):
+            owners.setdefault(step_id, set()).add(chain_id)
+    for step_id, chain_id in far:
+        found.setdefault(chain_id, set()).update(owners.get(step_id, set()) - {chain_id})
+    for chain_id, writer in asking.read(chain_ids):
+        found.setdefault(chain_id, set()).add(writer)
+    return found
