@@ -261,6 +261,21 @@ class Recorder(Keeping):
             step.hop = hop_of(step, sent_by)
         return step
 
+    def told(self, passing: Passing, received: object) -> OpenStep | None:
+        """Tell a handoff that begins and ends here, before the step that received it has begun.
+
+        Args:
+            passing: the handoff.
+            received: what came of it, or a `Sealed`.
+        """
+        if not self.active:
+            return None
+        base = otel_context.get_current()
+        here = step_of(base)
+        handoff = self._taken(passing, here)
+        self._tell(handoff, span_parent(passing.parent or passing.sent_by, here, base), received)
+        return handoff
+
     def take_up(self, handoff: OpenStep) -> OpenStep | None:
         """Go on with a handoff that another process opened: it ends here like one of our own, without its span."""
         if not self.active:
@@ -429,11 +444,22 @@ class Recorder(Keeping):
         self.end(handoff)
 
     @guarded
+    def _tell(self, handoff: OpenStep, parent: Context, received: object) -> None:
+        try:
+            self.produce(handoff, received)
+            _compared(handoff)
+        finally:  # it was sent, whatever came of it
+            self._is_over(handoff)
+            try:
+                self._whole_span(handoff, parent)
+            finally:
+                self.write(handoff, is_clean=True)
+
+    @guarded
     def _pass(self, handoff: OpenStep, receiver: OpenStep, parent: Context, is_linked: bool) -> None:
         """Tell a handoff that begins and ends here: its span is made in one go, linked to both of its ends."""
         _received_by(handoff, receiver)
-        handoff.ended_ns, handoff.status = max(handoff.started_ns, clock.now_ns()), "ok"
-        self.clean(handoff)
+        self._is_over(handoff)
         try:
             self._whole_span(handoff, parent, _arrival(receiver))
             if is_linked:
@@ -442,11 +468,19 @@ class Recorder(Keeping):
         finally:
             self.write(handoff, is_clean=True)
 
+    def _is_over(self, handoff: OpenStep) -> None:
+        handoff.ended_ns, handoff.status = max(handoff.started_ns, clock.now_ns()), "ok"
+        self.clean(handoff)
+
+
+def _compared(handoff: OpenStep) -> None:
+    if handoff.received is not None and handoff.produced is not None:
+        handoff.attributes[semconv.TRANSFER_EQUAL] = handoff.received.digest == handoff.produced.digest
+
 
 def _received_by(handoff: OpenStep, receiver: OpenStep) -> None:
     handoff.produced = receiver.received
-    if handoff.received is not None and handoff.produced is not None:
-        handoff.attributes[semconv.TRANSFER_EQUAL] = handoff.received.digest == handoff.produced.digest
+    _compared(handoff)
     handoff.attributes[semconv.TRANSFER_RECEIVED_BY] = receiver.id
 
 

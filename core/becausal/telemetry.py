@@ -109,13 +109,14 @@ class Telemetry:
             step, self._tracer.start_span(title, parent, kind, attributes, links, step.started_ns), parent
         )
 
-    def whole(self, step: OpenStep, parent: Context, effect: Cause) -> None:
-        """Make the span of a step that is over already, linked to an effect of it as well."""
+    def whole(self, step: OpenStep, parent: Context, effect: Cause | None = None) -> None:
+        """Make the span of a step that is over already, linked to an effect of it as well where one is known."""
         if _is_suppressed(parent):
             return
         title, attributes = self._opening(step)
         attributes.update(self._closing(step))
-        kind, links = SPAN_KINDS.get(step.kind, SpanKind.INTERNAL), _links([*step.causes, effect])
+        kind = SPAN_KINDS.get(step.kind, SpanKind.INTERNAL)
+        links = _links(step.causes if effect is None else [*step.causes, effect])
         span = self._tracer.start_span(title, parent, kind, attributes, links, step.started_ns)
         self._own(step, span, parent)
         step.span = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from becausal import semconv
 from becausal.adapter import Hooks
 from becausal.context import current
-from becausal.recorder import Observation, Opening, Recorder
+from becausal.recorder import Observation, Opening, Passing, Recorder
 from becausal.step import Attribute, Choice, OpenStep, RemoteStep, Status, StepRef
 from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.deliveries import DUPLICATE
@@ -28,6 +28,8 @@ __all__ = ["ASKED", "Chat", "stage"]
 
 ASKED = "autogen.asked"
 """How the app asked an agent that runs by itself: `run` or `on_messages`."""
+
+_REPEATED: dict[str, Attribute] = {DUPLICATE: True}
 
 
 class Chat:
@@ -91,21 +93,21 @@ class Chat:
         origin = self._ledger.origin(message, here)
         if origin is None:
             return None
-        handoff = self._recorder.handoff(
-            origin.sender,
-            reader,
-            origin.sealed,
-            sent_by=origin.step,
-            parent=here,
-            cause=cause(origin.step, "transfer", f"message id {message.id}"),
+        read = self._ledger.seal(message)
+        handoff = self._recorder.told(
+            Passing(
+                origin.sender,
+                reader,
+                origin.sealed,
+                sent_by=origin.step,
+                parent=here,
+                cause=cause(origin.step, "transfer", f"message id {message.id}"),
+                attributes=_REPEATED if is_repeated else {},
+            ),
+            read,
         )
         if handoff is None:
             return None
-        read = self._ledger.seal(message)
-        handoff.attributes[semconv.TRANSFER_EQUAL] = read.payload.digest == origin.sealed.payload.digest
-        if is_repeated:
-            handoff.attributes[DUPLICATE] = True
-        self._recorder.end(handoff, read)
         # A HandoffMessage brings messages of its sender's model along.
         for item in getattr(message, "context", ()):
             self._ledger.tag(item, (origin.step, f"message id {message.id}"))
