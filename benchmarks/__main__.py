@@ -4,6 +4,7 @@
     python -m benchmarks --quick                        # two minutes, to see whether it runs
     python -m benchmarks                                # becausal, the floors and every peer that is installed
     python -m benchmarks --only becausal --cells linear # choose
+    python -m benchmarks --switches                     # what is saved by switching parts of becausal off
     python -m benchmarks --final --markdown docs/performance.md --json figures.json
 
 The last one measures all that `docs/performance.md` shows and writes it there; it wants a machine that does nothing
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import tables
-from benchmarks.instrumentors import INSTRUMENTORS, missing
+from benchmarks.instrumentors import INSTRUMENTORS, SWITCHED, missing
 from benchmarks.machine import Machine, in_words
 from benchmarks.overhead import Overhead, measured
 from benchmarks.targets import CELLS, CHAT, GROWTH
@@ -32,7 +33,7 @@ from benchmarks.workloads import WORKLOADS, Cell
 PARTS = ("overhead", "growth", "small", "store")
 """What one run measures."""
 
-ALONE = ("guard", "small", "store", "answers", "checks", "receiver", "soak")
+ALONE = ("where", "guard", "small", "store", "answers", "checks", "receiver", "soak")
 """Modules that are commands of their own: `python -m benchmarks.NAME --help`."""
 
 
@@ -47,6 +48,7 @@ def asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", choices=list(INSTRUMENTORS), help="instrumentors; the app alone always"
     )
+    parser.add_argument("--switches", action="store_true", help="becausal with parts of it switched off")
     parser.add_argument("--cells", nargs="+", choices=list(WORKLOADS), help="workloads")
     parser.add_argument("--payloads", nargs="+", type=int, help="bytes, such as 1024 32768 1048576")
     parser.add_argument("--turns", type=int, default=5)
@@ -59,6 +61,11 @@ def asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     found = parser.parse_args(arguments)
     if found.quick:
         found.turns, found.seconds, found.steps = 2, 0.1, [10_000]
+    switched = [each.name for each in SWITCHED]
+    if found.switches:
+        found.only, found.parts = ["control", "becausal", *switched], ["overhead"]
+    elif not found.only:
+        found.only = [name for name in INSTRUMENTORS if name not in switched]
     if found.final:
         found.parts = PARTS
     return found
@@ -101,9 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         listed()
         return 0
     machine, absent = Machine(), missing()
-    names = [name for name in options.only or INSTRUMENTORS if name not in absent]
+    names = [name for name in options.only if name not in absent]
     cells = cells_of(options)
-    left_out = [name for name in options.only or INSTRUMENTORS if name in absent]
+    left_out = [name for name in options.only if name in absent]
     compared = (
         measured(names, cells, seconds=options.seconds, left_out=left_out) if cells else Overhead([], {}, [])
     )
@@ -114,9 +121,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store = importlib.import_module("benchmarks.store").measured(options.steps)
         others += store.targets()
     told = machine.told()
+    ratios = tables.overhead(compared) if "overhead" in options.parts and compared.rows else []
     sections = {
         "targets": [("", tables.targets(compared, others))],
-        "overhead": tables.overhead(compared) if "overhead" in options.parts and compared.rows else [],
+        "switches" if options.switches else "overhead": ratios,
         "growth": tables.growth(compared) if compared.rows else [],
         "store": [] if store is None else store.tables(),
     }

@@ -23,8 +23,9 @@ from typing import Any, ClassVar
 
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import NoOpTracerProvider
 
-__all__ = ["INSTRUMENTORS", "Instrumentor", "missing", "version_of"]
+__all__ = ["INSTRUMENTORS", "SWITCHED", "Instrumentor", "missing", "version_of"]
 
 BOTH = ("langgraph", "autogen")
 
@@ -169,16 +170,62 @@ class Becausal(Spanning):
     """Ours, as it is by default: everything kept in a store on disk."""
 
     name, title, package, frameworks = "becausal", "**becausal**", "becausal", BOTH
+    options: ClassVar[Mapping[str, Any]] = {}
+    """What is switched otherwise than by default."""
 
     def start(self) -> None:
         """Import and instrument."""
         self.becausal = importlib.import_module("becausal")
-        self.becausal.instrument(store=f"sqlite:///{self.folder}/becausal.db", tracer_provider=self.provider)
+        options = {"tracer_provider": self.provider, **self.options}
+        self.becausal.instrument(store=f"sqlite:///{self.folder}/becausal.db", **options)
 
     def flush(self) -> None:
         """Have all of it on disk."""
         self.becausal.flush(60)
         super().flush()
+
+
+class WithoutRedaction(Becausal):
+    """Secrets stay where they are."""
+
+    name, title = "unredacted", "`BECAUSAL_REDACT=0`"
+
+    @classmethod
+    def environment(cls, sink: str, folder: str) -> dict[str, str]:
+        """Return what switches it off."""
+        return {"BECAUSAL_REDACT": "0"}
+
+
+class WithoutContent(Becausal):
+    """Digests alone."""
+
+    name, title = "digests", '`capture="digest"`'
+    options: ClassVar[Mapping[str, Any]] = {"capture": "digest"}
+
+
+class WithoutSpans(Becausal):
+    """A provider that makes no spans."""
+
+    name, title = "spanless", "`tracer_provider=NoOpTracerProvider()`"
+    options: ClassVar[Mapping[str, Any]] = {"tracer_provider": NoOpTracerProvider()}
+
+
+class BoundariesAlone(Becausal):
+    """Agents and handoffs."""
+
+    name, title = "boundaries", '`level="boundaries"`'
+    options: ClassVar[Mapping[str, Any]] = {"level": "boundaries"}
+
+
+class Least(WithoutRedaction):
+    """All that can be switched off."""
+
+    name, title = "least", "all four of them"
+    options: ClassVar[Mapping[str, Any]] = {
+        **WithoutContent.options,
+        **WithoutSpans.options,
+        **BoundariesAlone.options,
+    }
 
 
 class OpenInference(Spanning):
@@ -327,21 +374,30 @@ class AutoGenSpans(Spanning):
         importlib.import_module("opentelemetry.trace").set_tracer_provider(self.provider)
 
 
-INSTRUMENTORS: dict[str, type[Instrumentor]] = {
-    each.name: each
-    for each in (
-        Plain,
-        Control,
-        SpanFloor,
-        Becausal,
-        OpenInference,
-        OpenLLMetry,
-        Langfuse,
-        LangSmith,
-        MLflow,
-        AutoGenSpans,
-    )
-}
+SWITCHED: tuple[type[Instrumentor], ...] = (
+    WithoutRedaction,
+    WithoutContent,
+    WithoutSpans,
+    BoundariesAlone,
+    Least,
+)
+"""becausal with something switched off."""
+
+ALL: tuple[type[Instrumentor], ...] = (
+    Plain,
+    Control,
+    SpanFloor,
+    Becausal,
+    OpenInference,
+    OpenLLMetry,
+    Langfuse,
+    LangSmith,
+    MLflow,
+    AutoGenSpans,
+    *SWITCHED,
+)
+
+INSTRUMENTORS: dict[str, type[Instrumentor]] = {each.name: each for each in ALL}
 
 
 def version_of(package: str | None) -> str | None:

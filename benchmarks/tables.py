@@ -209,7 +209,7 @@ def sent(row: Row) -> str:
 def titled(name: str, title: str) -> str:
     """Return what a row is called: the title, and of a peer its version."""
     each = INSTRUMENTORS[name]
-    version = None if name == "becausal" else version_of(each.package)
+    version = None if each.package == "becausal" else version_of(each.package)
     return f"{title} {version}" if version else title
 
 

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import ModuleType
 
+import langgraph.pregel.main as pregel
+import opentelemetry.sdk.trace as sdk
 import pytest
-from benchmarks import guard, tables
+import wrapt
+from benchmarks import guard, tables, where
 from benchmarks.overhead import Row, fill
 from benchmarks.targets import CELLS, Target
 from benchmarks.workloads import Cell
+
+from becausal import canonical, recorder
+from becausal.redaction import redactor
+from becausal_integrations.langgraph import nodes
 
 ROOT = Path(__file__).parent.parent
 
@@ -77,6 +87,32 @@ def test_what_became_dearer_is_named_and_what_became_cheaper_passes() -> None:
     assert "15%" in told
 
 
+def test_code_belongs_to_the_part_whose_file_it_is_in_and_a_tools_to_who_calls_it() -> None:
+    def whose(module: ModuleType) -> str | None:
+        assert module.__file__ is not None
+        return where.part_of(module.__file__)
+
+    assert whose(canonical) == "sealing: the canonical form and its digests"
+    assert whose(redactor) == "redaction"
+    assert whose(recorder) == where.SEAM
+    assert whose(nodes) == where.HOOKS
+    assert whose(pregel) == whose(where) == where.APP
+    assert whose(sdk) is whose(wrapt) is whose(functools) is None
+
+
+def test_a_profile_tells_the_app_from_what_is_added_to_it() -> None:
+    alone, ours = (
+        json.loads(command("benchmarks.where", "--child", on, "--cells", "linear", "--seconds", "0.3").stdout)
+        for on in ("off", "on")
+    )
+
+    assert alone[where.APP] > 0
+    assert where.HOOKS not in alone
+    assert ours[where.APP] > 0
+    assert ours[where.HOOKS] > 0
+    assert ours[where.STORING] > alone[where.STORING]
+
+
 def test_a_ratio_may_differ_more_than_a_count() -> None:
     limits = {"linear 1 MB": {"ratio": 4.0}}
 
@@ -123,7 +159,7 @@ def test_figures_are_written_between_their_markers_and_nowhere_else(tmp_path: Pa
 def test_the_page_has_a_place_for_every_table() -> None:
     page = (ROOT / "docs" / "performance.md").read_text()
 
-    for name in ("machine", "targets", "overhead", "growth", "store"):
+    for name in ("machine", "targets", "overhead", "where", "switches", "growth", "store"):
         assert f"<!-- figures: {name} -->" in page
 
 
