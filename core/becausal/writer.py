@@ -97,7 +97,9 @@ class Writer:
     def put(self, step: OpenStep) -> None:
         """Queue a step; never blocks and never raises for a full queue."""
         bodies = step.bodies
-        size = sum([len(body) for _, body in bodies]) if bodies else 0
+        size = 0
+        for _, body in bodies:
+            size += len(body)
         with self._lock:
             if size and not self._allows(step, size):
                 size = sum([len(body) for _, body in bodies])
@@ -120,23 +122,31 @@ class Writer:
     def _allows(self, step: OpenStep, size: int) -> bool:
         """Return whether a run may keep so many bytes more; else leave them out. Called with the lock held."""
         run, charged = step.chain_id, self._charged
-        new = {digest: len(body) for digest, body in step.bodies if (run, digest) not in charged}
-        spent = self._spent[run] = self._spent.get(run, 0) + sum(new.values())
+        new, spent = [], self._spent.get(run, 0)
+        for digest, body in step.bodies:
+            key = run, digest
+            if key in charged:
+                charged.move_to_end(key)
+            else:
+                charged[key] = None
+                new.append(key)
+                spent += len(body)
+        self._spent[run] = spent
         self._spent.move_to_end(run)
         if len(self._spent) > MOST_RUNS:
             self._spent.popitem(last=False)
         if not new or spent <= self._max_run_bytes:
-            for digest, _ in step.bodies:
-                charged[run, digest] = None
-                charged.move_to_end((run, digest))
             while len(charged) > MOST_CHARGED:
                 charged.popitem(last=False)
             return True
-        step.bodies[:] = [one for one in step.bodies if one[0] not in new]
+        for key in new:
+            del charged[key]
+        gone = {digest for _, digest in new}
+        step.bodies[:] = [one for one in step.bodies if one[0] not in gone]
         step.attributes[semconv.LEFT_OUT] = size - sum([len(body) for _, body in step.bodies])
         if step.ended_ns is not None:  # one that is still open comes again
             self._count("content left out: run beyond max_run_bytes", 1)
-        self._lose(new)
+        self._lose(gone)
         return False
 
     def _lose(self, digests: Collection[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import stat
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import becausal
 from becausal import canonical, semconv
@@ -16,6 +19,7 @@ from becausal.errors import StoreError, StoreFormatError
 from becausal.payload import Payload
 from becausal.step import OpenStep
 from becausal.store import Store, open_store
+from becausal.store.encoding import json_text
 from becausal.store.sqlite import file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes and fork are POSIX's")
@@ -506,3 +510,21 @@ def test_a_number_that_is_none_is_its_text_and_costs_the_step_nothing_when_it_is
 
     (kept,) = store.load("c1")
     assert kept.attributes == {"score": "nan", "most": "inf", "rows": ("a",), "share": 0.5, "later": True}
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(JSON_VALUES)
+def test_attributes_are_written_as_the_json_of_the_standard_library(value: object) -> None:
+    plain = json.JSONEncoder(separators=(",", ":"), default=str, allow_nan=False)
+    try:
+        wanted = plain.encode(value)
+    except ValueError:  # a number that JSON has no word for
+        return
+
+    assert json_text(value) == wanted

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import zstandard
 
@@ -44,13 +44,21 @@ WORTH_COMPRESSING = 200
 # Attributes should be of the types in `Attribute`. One that is not becomes its text, rather than costing
 # the batch that it is in. ASCII, so that lone surrogates and NUL pass. No NaN: that is Python's own word, and
 # what joins two processes' words on a step reads the JSON of everybody else.
-_strict = json.JSONEncoder(separators=(",", ":"), default=str, allow_nan=False).encode
+_strict: Callable[[object], str] = json.JSONEncoder(
+    separators=(",", ":"), default=str, allow_nan=False
+).encode
+
+# `encode` makes the C encoder anew at each call, which takes longer than its work on a few attributes.
+_make = getattr(json.encoder, "c_make_encoder", None)
+_encode = _make and _make(
+    None, str, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False
+)
 
 
 def json_text(value: object) -> str:
     """Return data as JSON; what JSON has no word for becomes its text."""
     try:
-        return _strict(value)
+        return _strict(value) if _encode is None else "".join(_encode(value, 0))
     except ValueError:
         return _strict(_finite(value))
 
@@ -66,7 +74,8 @@ def _finite(value: object) -> object:
 
 def number_of(step_id: str) -> int:
     """Return a step id as a signed 64-bit integer."""
-    return signed(int(step_id, 16))
+    number = int(step_id, 16)
+    return number - (1 << 64) if number >> 63 else number  # as `signed`, which every step would have to call
 
 
 def step_id_of(number: int) -> str:

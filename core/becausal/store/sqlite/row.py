@@ -38,11 +38,13 @@ __all__ = [
 
 
 def step_row(
-    step: OpenStep, chain_no: int, names: Mapping[str, int], received: int | None, produced: int | None
+    step: OpenStep, chain_no: int, names: Mapping[str, int], blobs: Mapping[str, int]
 ) -> tuple[object, ...]:
-    """Return a step's values in the order of the columns of the table `steps`."""
+    """Return a step's values in the order of the columns of the table `steps`; `blobs` are numbers by digest."""
     span = step.span_context
-    traced = span is not None and span.trace_id != 0
+    if span is not None and span.trace_id == 0:
+        span = None
+    received, produced = step.received, step.produced
     return (
         chain_no,
         number_of(step.id),
@@ -56,10 +58,10 @@ def step_row(
         step.ended_ns,
         names[step.status],
         None if step.error is None else encodable(step.error),
-        received,
-        produced,
-        span.trace_id.to_bytes(16, "big") if span is not None and traced else None,
-        signed(span.span_id) if span is not None and traced else None,
+        None if received is None else blobs[received.digest],
+        None if produced is None else blobs[produced.digest],
+        None if span is None else span.trace_id.to_bytes(16, "big"),
+        None if span is None else signed(span.span_id),
         json_text(step.attributes) if step.attributes else None,
         choices_text(step.choices),
     )

@@ -77,6 +77,17 @@ WRITE_CAUSE = "INSERT OR REPLACE INTO causes VALUES (?,?,?,?,?,?,?)"
 Packed = tuple[int, int, bytes]
 """A body as it is stored: size, codec, data."""
 
+Roots = dict[str, tuple[bytes, Payload]]
+"""Payloads and their raw digests, by the text of these: a text is read once a batch."""
+
+# What is remembered of a blob is one number: four times its own, and these. It is no object that would have to be
+# kept track of.
+HAS_BODY = 2
+IS_ROOT = 1
+
+NO_ROOT = (None, None, None, None)
+NO_BODY = (None, None, None)
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -84,12 +95,6 @@ V = TypeVar("V")
 class _Chain(NamedTuple):
     number: int
     started_ns: int
-
-
-class _Blob(NamedTuple):
-    number: int
-    has_body: bool
-    is_root: bool
 
 
 class Writer:
@@ -100,7 +105,7 @@ class Writer:
         self._compressor = zstandard.ZstdCompressor(level=3)
         self._names: dict[str, int] = {}
         self._chains: dict[str, _Chain] = {}
-        self._blobs: dict[bytes, _Blob] = {}
+        self._blobs: dict[bytes, int] = {}
         self._doubted_until = 0.0
         self.generation, self._is_swept = self._look()
         """How often chains or bodies were deleted by now, in whatever process: see `upkeep`."""
@@ -120,8 +125,8 @@ class Writer:
             self._number_chains(steps)
             self._write_blobs(roots, bodies)
             if self._is_swept:
-                self._touch(named_by(roots, _fresh(steps), steps))
-            self._write_steps(steps)
+                self._touch(named_by((digest for digest, _ in roots.values()), _fresh(steps), steps))
+            self._write_steps(steps, roots)
             self._write_causes(steps)
             self._write_anchors(steps)
             if notes_memory and any(step.kind in ("memory_write", "memory_read") for step in steps):
@@ -140,13 +145,13 @@ class Writer:
 
     def keep(self, payloads: Iterable[Payload], bodies: Mapping[bytes, bytes]) -> None:
         """Keep contents that no step has, within a transaction."""
-        roots = {canonical.parse_digest(payload.digest): payload for payload in payloads}
-        self._number_texts({payload.type_name for payload in roots.values()})
+        roots = _by_text(payloads)
+        self._number_texts({payload.type_name for _, payload in roots.values()})
         self._write_blobs(
             roots, {digest: row.pack(body, self._compressor) for digest, body in bodies.items()}
         )
         if self._is_swept:
-            self._touch(named_by(roots, bodies))
+            self._touch(named_by((digest for digest, _ in roots.values()), bodies))
 
     def add_gaps(self, gaps: Mapping[str, int]) -> None:
         """Add to the counts of what could not be recorded."""
@@ -208,13 +213,12 @@ class Writer:
         packed: dict[bytes, Packed] = {}
         for step in steps:
             for digest, body in step.bodies:
-                known = self._blobs.get(digest)
-                if digest not in packed and (known is None or not known.has_body):
+                if digest not in packed and not self._blobs.get(digest, 0) & HAS_BODY:
                     packed[digest] = row.pack(body, self._compressor)
         return packed
 
-    def _number_names(self, steps: Sequence[OpenStep], roots: Mapping[bytes, Payload]) -> None:
-        names: set[str | None] = {payload.type_name for payload in roots.values()}
+    def _number_names(self, steps: Sequence[OpenStep], roots: Roots) -> None:
+        names: set[str | None] = {payload.type_name for _, payload in roots.values()}
         for step in steps:
             names.update((step.kind, step.name, step.agent, step.status))
             for cause in step.causes:
@@ -263,48 +267,38 @@ class Writer:
                 )
                 known[chain_id] = _Chain(chain.number, earliest_ns)
 
-    def _write_blobs(self, roots: Mapping[bytes, Payload], bodies: Mapping[bytes, Packed]) -> None:
+    def _write_blobs(self, roots: Roots, bodies: Mapping[bytes, Packed]) -> None:
         known = self._blobs
-        wanted = roots.keys() | bodies.keys()
-        query = "SELECT digest, blob_no, codec IS NOT NULL, type IS NOT NULL FROM blobs WHERE digest IN"
-        for digest, number, has_body, is_root in self._select(query, wanted - known.keys()):
-            known[digest] = _Blob(number, bool(has_body), bool(is_root))
-        next_no = self._last("blob_no", "blobs") + 1 if wanted - known.keys() else 0
+        payloads = dict(roots.values())
+        wanted = payloads.keys() | bodies.keys()
+        unknown = wanted - known.keys()
+        query = "SELECT digest, 4 * blob_no + 2 * (codec IS NOT NULL) + (type IS NOT NULL) FROM blobs WHERE digest IN"
+        known.update(self._select(query, unknown))
+        next_no = self._last("blob_no", "blobs") + 1 if unknown else 0
         rows = []
         for digest in wanted:
             blob = known.get(digest)
             if blob is None:
-                blob = _Blob(next_no, False, False)
-                next_no += 1
-            root = None if blob.is_root else roots.get(digest)
-            body = None if blob.has_body else bodies.get(digest)
+                blob, next_no = 4 * next_no, next_no + 1
+            root = None if blob & IS_ROOT else payloads.get(digest)
+            body = None if blob & HAS_BODY else bodies.get(digest)
             if root is None and body is None:
                 continue
             rows.append(
                 (
-                    blob.number,
+                    blob >> 2,
                     digest,
-                    *((None, None, None, None) if root is None else row.root_row(root, self._names)),
-                    *((None, None, None) if body is None else body),
+                    *(NO_ROOT if root is None else row.root_row(root, self._names)),
+                    *(NO_BODY if body is None else body),
                 )
             )
-            known[digest] = _Blob(
-                blob.number, blob.has_body or body is not None, digest in roots or blob.is_root
-            )
+            known[digest] = blob | (0 if root is None else IS_ROOT) | (0 if body is None else HAS_BODY)
         rows.sort(key=itemgetter(0))
         self.connection.executemany(WRITE_BLOB, rows)
 
-    def _write_steps(self, steps: Sequence[OpenStep]) -> None:
-        rows = [
-            row.step_row(
-                step,
-                self._chains[step.chain_id].number,
-                self._names,
-                self._number_of(step.received),
-                self._number_of(step.produced),
-            )
-            for step in steps
-        ]
+    def _write_steps(self, steps: Sequence[OpenStep], roots: Roots) -> None:
+        blobs = {text: self._blobs[digest] >> 2 for text, (digest, _) in roots.items()}
+        rows = [row.step_row(step, self._chains[step.chain_id].number, self._names, blobs) for step in steps]
         # In the order of the key, neighbours land on one page. Sorting is stable: an open step stays ahead
         # of the same step ended.
         rows.sort(key=itemgetter(0, 1))
@@ -349,9 +343,6 @@ class Writer:
 
         return find
 
-    def _number_of(self, payload: Payload | None) -> int | None:
-        return None if payload is None else self._blobs[canonical.parse_digest(payload.digest)].number
-
     def _last(self, column: str, table: str) -> int:
         found: int = self.connection.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").fetchone()[0]
         return found
@@ -364,13 +355,15 @@ class Writer:
         return rows
 
 
-def _roots(steps: Sequence[OpenStep]) -> dict[bytes, Payload]:
-    return {
-        canonical.parse_digest(payload.digest): payload
-        for step in steps
-        for payload in (step.received, step.produced)
-        if payload is not None
-    }
+def _roots(steps: Sequence[OpenStep]) -> Roots:
+    return _by_text(
+        [payload for step in steps for payload in (step.received, step.produced) if payload is not None]
+    )
+
+
+def _by_text(payloads: Iterable[Payload]) -> Roots:
+    different = {payload.digest: payload for payload in payloads}
+    return {text: (canonical.parse_digest(text), payload) for text, payload in different.items()}
 
 
 def _fresh(steps: Sequence[OpenStep]) -> dict[bytes, bytes]:
