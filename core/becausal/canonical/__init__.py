@@ -209,20 +209,18 @@ def _walked(
     walk.redact, walk.reads_late, walk.version = redact, True, version
     body, lean = walk.root(value)
     digest = digest_of(body)
-    if (
-        redact is not None
-        and not redact.keeps([*walk.parts, (digest, body)])
-        and any(redact.body(part, name) is not part for name, part in walk.parts)
-    ):  # once more, and each part read before what refers to it: that is another with another part
-        walk = TopWalk(known, runs, leans)
-        walk.redact, walk.version = redact, version
-        body, lean = walk.root(value)
-        digest = digest_of(body)
-    lossy = tuple(walk.lossy)
-    if redact is not None:
+    if redact is not None and not redact.keeps([*walk.parts, (digest, body)]):
+        if any(redact.body(part, name) is not part for name, part in walk.parts):
+            # Once more, and each part read before what refers to it: that is another with another part.
+            walk = TopWalk(known, runs, leans)
+            walk.redact, walk.version = redact, version
+            body, lean = walk.root(value)
+            digest = digest_of(body)
         if (kept := redact.body(body, digest)) is not body:
             body, lean = kept, kept if lean is body else redact.body(lean)
             digest = digest_of(body)
+    lossy = tuple(walk.lossy)
+    if lossy and redact is not None:
         lossy = tuple((redact.text(path), why) for path, why in lossy)
     return walk, Encoded(
         digest,

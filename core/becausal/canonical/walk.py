@@ -11,7 +11,7 @@ where no message-like thing was met.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import repeat
 from operator import is_
 from typing import Any, Protocol
@@ -65,9 +65,8 @@ NAN = packb(float("nan"))
 class Redacting(Protocol):
     """What takes out of a value what must not be kept; see `becausal.redaction`."""
 
-    @property
-    def version(self) -> int:
-        """Grows when something was met that must be taken out elsewhere as well."""
+    version: int
+    """Grows when something was met that must be taken out elsewhere as well."""
 
     def body(self, body: bytes, digest: bytes | None = None) -> bytes:
         """Return canonical bytes as they may be kept; the same object where that is all of them."""
@@ -75,13 +74,13 @@ class Redacting(Protocol):
     def holds_newer(self, content: bytes, since: int) -> bool:
         """Return whether something stands in bytes that has had to be taken out only since a version."""
 
-    def keeps(self, bodies: Iterable[tuple[bytes, bytes]]) -> bool:
+    def keeps(self, bodies: Sequence[tuple[bytes, bytes]]) -> bool:
         """Return whether canonical bodies, each with its digest in front, may all be kept; False: ask for each."""
 
     def text(self, text: str) -> str:
         """Return a text as it may be kept."""
 
-    def is_secret_key(self, key: str) -> bool:
+    def is_secret_key(self, key: str, /) -> bool:
         """Return whether a name says that what stands under it is to be taken out."""
 
 

@@ -80,7 +80,8 @@ class Sieve:
             made.Compile()
         except re2.error as flaw:
             raise ValueError(f"{pattern!r} is no pattern: {flaw}") from None
-        self.matches = made.Match
+        # What the wrapper hands bytes on to, where it has the name that it has in google-re2 1.0 and 1.1.
+        self.matches = getattr(made, "_set", made).Match
 
     def search(self, content: bytes, at: int = 0) -> Any:
         """Return the first match from a place on, a `Found`; None where there is none."""

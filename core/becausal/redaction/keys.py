@@ -135,8 +135,13 @@ def looks_secret(value: str) -> bool:
     )
 
 
+_MARKED = " ".join(f"[redacted:{kind}:" for kind in sorted({*STRONG.values(), *WEAK.values()}))
+
+
 def worth_remembering(value: str) -> bool:
     """Return whether a secret can be looked for elsewhere: short ones and plain words would blank what is none."""
+    if value in _MARKED:  # it would be found in every marker
+        return False
     if len(value) < 6 or value.isdigit():
         return len(value) >= 9
     if re.fullmatch(r"[a-z]+|[A-Z]+|[A-Z][a-z]+", value):

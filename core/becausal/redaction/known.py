@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
@@ -35,6 +36,10 @@ class Known:
     """Secrets by their bytes, with what stands for each."""
 
     def __init__(self) -> None:
+        self.on_added: Callable[[int], object] = lambda version: None
+        """Told the new version when one was added, by whoever added it."""
+        self.version = 0
+        """How many were ever added. Whoever looks for them now finds so many at least."""
         self._markers: dict[bytes, str] = {}
         # Bound anew as one, never changed: a reader sees all of them, whatever another thread adds.
         self._sought: tuple[tuple[Built, ...], tuple[bytes, ...]] = (), ()
@@ -43,11 +48,6 @@ class Known:
         self._lock = threading.RLock()
         self.longest = 0
         """Bytes of the longest that was ever added."""
-
-    @property
-    def version(self) -> int:
-        """How many were ever added. Whoever looks for them now finds so many at least."""
-        return self._newest[0]
 
     def forget_after_fork(self) -> None:
         """Let go of a lock that a thread of the parent holds."""
@@ -87,6 +87,9 @@ class Known:
             # Last: who knows the version finds what is of it.
             version, newest = self._newest
             self._newest = version + len(new), (*newest, *new)[-RECENT:]
+            if new:
+                self.version = version + len(new)
+                self.on_added(self.version)
 
     def _with(self, built: tuple[Built, ...], batch: tuple[bytes, ...]) -> tuple[Built, ...]:
         """Return automata of more secrets: small ones become larger ones, so that each secret is built in few times."""
@@ -101,9 +104,10 @@ class Known:
     def stands_in(self, data: bytes) -> bool:
         """Return whether one of them stands in some bytes."""
         built, recent = self._sought
-        return any(secret in data for secret in recent) or any(
-            one.pattern.search(data) is not None for one in built
-        )
+        for secret in recent:
+            if secret in data:
+                return True
+        return bool(built) and any(one.pattern.search(data) is not None for one in built)
 
     def newer_stands_in(self, data: bytes, since: int) -> bool:
         """Return whether one that was added since a version stands in some bytes; it may be an older one, too."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
 import ormsgpack
 
@@ -40,20 +40,45 @@ MOST_NAMES = 1024
 
 _DIGITS = re.compile(RUN.encode())
 
-UUID: Final = "00000000-0000-0000-0000-000000000000"
-
-_ID = re.compile(r"(?!.*[0-9](?:-?[0-9]){12})[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-"""An UUID without a run of digits that may be a card."""
-
-LONGEST_NAME = 128
-"""Characters of a text that may come again and again, as names and evidence do."""
-
 MOST_DONE = 8192
 """Bodies of which it is remembered what became of them."""
 
 
+T = TypeVar("T")
+
+
+class _Judged(dict[str, T], Generic[T]):
+    """What was said of names that come again and again; asked for one that is there, it takes no frame of Python's."""
+
+    def __init__(self, judge: Callable[[str], T]) -> None:
+        super().__init__()
+        self._judge = judge
+
+    def __missing__(self, name: str) -> T:
+        said = self._judge(name)
+        if len(self) >= MOST_NAMES:
+            self.clear()
+        self[name] = said
+        return said
+
+
 class Redactor:
     """Replaces secrets. Safe to be used by several threads; never raises."""
+
+    version: int
+    """Grows when a secret was met that has to be looked for elsewhere as well."""
+
+    is_secret_key: Callable[[str], bool]
+    """Returns whether what stands under a name may be secret."""
+
+    name: Callable[[str], str]
+    """Returns a name without secrets; for names that come again and again."""
+
+    may_hold: Callable[[bytes], Any]
+    """Returns what is true where bytes may hold a secret: texts as they are, or packed as a body is.
+
+    It is asked for all that is recorded, so it is one call, and mostly of C; what it finds is looked at by others.
+    """
 
     def __init__(
         self,
@@ -91,20 +116,23 @@ class Redactor:
         self._blocks = Blocks()
         self._blocks_at = 0
         self._done: dict[bytes, tuple[int, bytes | None]] = {}
-        self._keys: dict[str, bool] = {}
-        self._harmless: set[str] = set()
-        self._clean: set[str] = set()
-        self._before_ids: set[str] = set()
-        self._clean_at = 0
+        self.harmless: set[str] = set()
+        """Names of attributes that say nothing of secrets."""
         self._counted: set[bytes] = set()
-        self._names: dict[str, str] = {}
-        self._names_at = 0
         self._has_failed = False
+        self.is_secret_key = _Judged(self._finder.is_secret_key).__getitem__
+        self._finder.known.on_added = self._reckon_with
+        self._reckon_with(0)
 
-    @property
-    def version(self) -> int:
-        """Grows when a secret was met that has to be looked for elsewhere as well."""
-        return self._finder.known.version
+    def _reckon_with(self, version: int) -> None:
+        """Go by what is known to be secret from now on, once it is found."""
+        # Of another thread that is reading a name right now, what it finds goes to the names of before.
+        self.name = _Judged(self.text).__getitem__
+        if self._finder.own:
+            self.may_hold = _always
+        else:
+            self.may_hold = self._has_form_or_is_known if version else self._sieve.matches
+        self.version = version
 
     @property
     def key_id(self) -> str | None:
@@ -114,15 +142,6 @@ class Redactor:
     def forget_after_fork(self) -> None:
         """Begin anew, in a child of a fork."""
         self._finder.known.forget_after_fork()
-
-    def is_secret_key(self, key: str) -> bool:
-        """Return whether what stands under a name may be secret."""
-        known = self._keys.get(key)
-        if known is None:
-            if len(self._keys) >= MOST_NAMES:
-                self._keys = {}
-            known = self._keys[key] = self._finder.is_secret_key(key)
-        return known
 
     def body(self, body: bytes, digest: bytes | None = None) -> bytes:
         """Return a canonical body without secrets; the same object where there are none.
@@ -136,7 +155,7 @@ class Redactor:
         known = self._remembered(key, body, version)
         if known is not None:
             return known
-        kept = self._rewritten(body) if self._finder.own or self._may_hold([body]) else body
+        kept = self._rewritten(body) if self._finds_in([body]) else body
         if kept is not body and key not in self._counted:  # it may be read again for what is known by now
             self._counted.add(key)
             self._tell(body, kept)
@@ -149,7 +168,7 @@ class Redactor:
         """Return whether a secret stands in bytes that was not known at a version."""
         return self._finder.known.newer_stands_in(content, since)
 
-    def keeps(self, bodies: Iterable[tuple[bytes, bytes]]) -> bool:
+    def keeps(self, bodies: Sequence[tuple[bytes, bytes]]) -> bool:
         """Return whether all of these canonical bodies may be kept as they are; False where only `body` can tell.
 
         They are read in one go: to look into each by itself takes several times as long where they are small.
@@ -157,16 +176,16 @@ class Redactor:
         Args:
             bodies: each with its digest in front.
         """
-        version = self.version
+        version, done = self.version, self._done
         new: dict[bytes, bytes] = {}
         for digest, body in bodies:
-            kept = self._remembered(digest, body, version)
-            if kept is None:
+            found = done.get(digest)
+            if found is None or (found[0] != version and self._remembered(digest, body, version) is None):
                 new[digest] = body
-            elif kept is not body:
+            elif found[1] is not None:
                 return False
         if new:
-            if self._finder.own or self._may_hold([*new.values()]):
+            if self._finds_in([*new.values()]):
                 return False
             self._remember(new, (version, None))
         return True
@@ -192,53 +211,16 @@ class Redactor:
 
     def secret_names(self, names: Collection[str]) -> list[str]:
         """Return which of these names say that what stands under them may be secret."""
-        if self._harmless.issuperset(names):
-            return []
         found = [name for name in names if self.is_secret_key(name)]
         if not found:
-            if len(self._harmless) > MOST_NAMES:
-                self._harmless = set()
-            self._harmless.update(names)
+            if len(self.harmless) > MOST_NAMES:
+                self.harmless = set()
+            self.harmless.update(names)
         return found
-
-    def name(self, name: str) -> str:
-        """Return a name without secrets; for names that come again and again."""
-        if self.version != self._names_at or len(self._names) > MOST_NAMES:
-            self._names, self._names_at = {}, self.version
-        names = self._names  # those of this version: another thread may meet a secret while this one is read
-        kept = names.get(name)
-        if kept is None:
-            kept = names[name] = self.text(name)
-        return kept
 
     def finds_in(self, text: str) -> bool:
         """Return whether a text may hold a secret; True where only `text` can tell."""
         return bool(self._finder.own) or self._finder.finds_in(text.encode("utf-8", "surrogatepass"))
-
-    def are_clean(self, texts: Sequence[str]) -> bool:
-        """Return whether none of these texts may hold a secret; those that come again and again are not read again."""
-        if self.version != self._clean_at or len(self._clean) + len(self._before_ids) > MOST_NAMES:
-            self._clean, self._clean_at = set(), self.version
-            self._before_ids = set()
-        known, before_ids = self._clean, self._before_ids
-        new = [text for text in texts if text not in known]
-        ids = [text for text in new if text[: -len(UUID)] in before_ids and _ends_in_id(text)]
-        if ids:
-            if self.version and self._finder.known.stands_in("\n".join(ids).encode("utf-8", "surrogatepass")):
-                return False
-            new = [text for text in new if text not in ids]
-        # As one text: that is read quicker than piece by piece.
-        if not new:
-            return True
-        if self.finds_in("\n".join(new)):
-            return False
-        for text in new:
-            if len(text) <= LONGEST_NAME:
-                if _ends_in_id(text):
-                    before_ids.add(text[: -len(UUID)])
-                else:
-                    known.add(text)
-        return True
 
     def joined(self, pieces: Sequence[str]) -> str | None:
         """Return what may be kept of a text that came in pieces, if a secret lies across their borders; else None."""
@@ -271,27 +253,33 @@ class Redactor:
             self._done = {}
         self._done.update(dict.fromkeys(digests, what))
 
-    def _may_hold(self, bodies: Sequence[bytes]) -> bool:
+    def _finds_in(self, bodies: Sequence[bytes]) -> bool:
+        """Return whether a secret may stand in one of some bodies, so that they have to be taken apart."""
+        if self._finder.own:
+            return True
         if self.version != self._blocks_at:  # what was clean may hold what is known by now
             self._blocks, self._blocks_at = Blocks(), self.version
-        reach, blocks = max(self._finder.reach, self._finder.known.longest), self._blocks
+        blocks = self._blocks
         stretches: list[bytes] = []
         digests: list[bytes] = []
         for body in bodies:
             if len(body) < FROM:
                 stretches.append(body)
             else:
+                reach = max(self._finder.reach, self._finder.known.longest)
                 unread, fresh = blocks.unread(body, reach)
                 stretches += unread
                 digests += fresh
         # An end of a line between them: no pattern goes on over it, nor does a run of digits.
         content = stretches[0] if len(stretches) == 1 else b"\n".join(stretches)
-        if self._sieve.matches(content) and self._has_form(content):
+        if self.may_hold(content) and (self._has_form(content) or self._finder.known.stands_in(content)):
             return True
-        if self._finder.known.stands_in(content):
-            return True
-        blocks.learn(digests)
+        if digests:
+            blocks.learn(digests)
         return False
+
+    def _has_form_or_is_known(self, content: bytes) -> bool:
+        return bool(self._sieve.matches(content)) or self._finder.known.stands_in(content)
 
     def _has_form(self, body: bytes) -> bool:
         """Return whether bytes may hold a secret: by its form, or by a name that is one; digits only as a card."""
@@ -338,15 +326,9 @@ class Redactor:
         return WITHHELD
 
 
-def _ends_in_id(text: str) -> bool:
-    """Return whether a text is a name and an UUID: were another UUID clean there, then this one is.
-
-    The forms of secrets that go on in it ask for letters and digits, and no form ends in front of it.
-    """
-    return (
-        text[-len(UUID) - 1 : -len(UUID)] in ("=", ":")
-        and _ID.fullmatch(text, len(text) - len(UUID)) is not None
-    )
+def _always(_: bytes) -> bool:
+    """Stand for a screen where users added what may be secret: they are asked for every text."""
+    return True
 
 
 def _kinds_in(data: bytes) -> Counter[str]:

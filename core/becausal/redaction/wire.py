@@ -39,7 +39,7 @@ class Rewriting(Protocol):
     def under(self, key: str, value: str | bytes | int) -> str | bytes | int:
         """Return what may be kept of a value that stands under a name."""
 
-    def is_secret_key(self, key: str) -> bool:
+    def is_secret_key(self, key: str, /) -> bool:
         """Return whether what stands under a name may be secret."""
 
 
