@@ -67,6 +67,8 @@ class Keeping:
         )
         self.seal = self._sealer.seal
         """Fixes a value as it is now."""
+        self.seal_message, self.seal_list = self._sealer.seal_message, self._sealer.seal_list
+        """Fix a message that is going to stand in lists, and such a list."""
         self.kept = self._sealer.kept
         """Fixes a value as it is now with its dicts in their order, for `keep`."""
         self._withholds = capture == "digest"  # content, in whatever words

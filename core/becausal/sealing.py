@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Sequence
 
 from becausal.bounds import MAX_PAYLOAD_BYTES
-from becausal.canonical import Encoded, Encoder, Redacting, digest_text
+from becausal.canonical import Encoded, Encoder, Redacting, digest_text, parse_digest
 from becausal.canonical.cutting import cut
 from becausal.canonical.ordered import in_order
 from becausal.canonical.wire import digest_of
@@ -54,7 +55,28 @@ class Sealer:
         if isinstance(value, Sealed):
             return value
         handing = self._handing
-        encoded = handing.encoder.encode(value)
+        return self._sealed(handing.encoder.encode(value), handing)
+
+    def seal_message(self, message: object) -> Sealed:
+        """Fix a message by itself that is going to stand in lists: `seal_list` need not read it again.
+
+        Its body must be handed to a step before such a list is, as this gives it: no list brings it along.
+        """
+        handing = self._handing
+        version = 0 if self._redact is None else self._redact.version
+        encoded = handing.encoder.encode(message)
+        handing.encoder.is_part(encoded, version)
+        if self._holds_whole:
+            handing.parts[encoded.digest] = encoded.body
+        return self._sealed(encoded, handing)
+
+    def seal_list(self, messages: Sequence[Sealed]) -> Sealed | None:
+        """Return the list of some messages that `seal_message` has fixed just now; None where only `seal` can tell."""
+        handing = self._handing
+        encoded = handing.encoder.listed([parse_digest(one.payload.digest) for one in messages])
+        return None if encoded is None else self._sealed(encoded, handing)
+
+    def _sealed(self, encoded: Encoded, handing: _Handing) -> Sealed:
         payload = Payload(
             digest_text(encoded.digest),
             digest_text(encoded.belief),

@@ -34,16 +34,16 @@ Departs from RFC 8785 (canonical JSON): not JSON, since JSON cannot tell most of
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from becausal.canonical.calling import packed
 from becausal.canonical.decoded import Cycle, Missing, Opaque, Record, decode, part_digests
 from becausal.canonical.leaves import name_of
 from becausal.canonical.readers import reader_of
-from becausal.canonical.top import Run, TopWalk
+from becausal.canonical.top import PART, Run, TopWalk
 from becausal.canonical.walk import Known, Redacting
-from becausal.canonical.wire import UNSORTED, Code, digest_of, entry
+from becausal.canonical.wire import INLINE_BELOW, UNSORTED, Code, array, digest_of, entry
 
 __all__ = [
     "Cycle",
@@ -64,6 +64,9 @@ __all__ = [
 
 PREFIX = "bc1-xxh3:"
 """The canonical form and the hash, in front of a digest's text."""
+
+MARKED = b"[redacted:"
+"""What stands in what was redacted: its digest as it was is another one."""
 
 
 class Encoded(NamedTuple):
@@ -122,6 +125,34 @@ class Encoder:
         if len(self._leans) > self.MOST_LEANS:
             self._leans = {}
         return encoded
+
+    def is_part(self, message: Encoded, version: int) -> None:
+        """Note that a message which was encoded by itself is kept: in a list it is the same part, known already.
+
+        Args:
+            message: its form. A typed object that is never split has one digest, alone and in a list.
+            version: of the redaction, before it was encoded.
+        """
+        digest, belief, size, body, *_ = message
+        if len(body) >= INLINE_BELOW and not message.lossy and MARKED not in body:
+            self._known[digest] = belief, size, digest, version
+
+    def listed(self, digests: Sequence[bytes]) -> Encoded | None:
+        """Return the canonical form of a list of known parts without reading one of them; None where one is not known.
+
+        Equal to `encode` of the list. Its own bytes, which are digests, hold no secret.
+        """
+        version = 0 if self._redact is None else self._redact.version
+        infos = [info for info in map(self._known.get, digests) if info is not None and info[3] == version]
+        if len(infos) != len(digests):
+            return None
+        head = array(len(infos))
+        body = head + b"".join([PART + handed for _, _, handed, _ in infos])
+        lean = head + b"".join([PART + belief for belief, _, _, _ in infos])
+        digest = digest_of(body)
+        belief = digest if lean == body else digest_of(lean)
+        size = len(body) + sum([size for _, size, _, _ in infos])
+        return Encoded(digest, belief, size, body, (), reader_of(list).name, ())
 
     def forget(self, digests: Collection[bytes] | None = None) -> None:
         """Drop what is remembered, of all parts or of those that bear some digests: they are handed out again."""

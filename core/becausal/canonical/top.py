@@ -60,7 +60,7 @@ from becausal.canonical.wire import (
     odd_nan,
 )
 
-__all__ = ["Run", "TopWalk"]
+__all__ = ["PART", "Run", "TopWalk"]
 
 MOST_SPLIT = 256
 
@@ -285,8 +285,8 @@ class TopWalk(Walk):
             self.below += below
             return body, lean
         digest, belief = self.part(body, lean, below)
-        stand = _REF + digest
-        return stand, stand if belief == digest else _REF + belief
+        stand = PART + digest
+        return stand, stand if belief == digest else PART + belief
 
     def top_list(self, items: list[Any]) -> Pair:
         """Write the top list's items, each split off if it is big."""
@@ -423,7 +423,8 @@ def _starts_with(types: list[type], column: memoryview, known: Run) -> bool:
     return digest_of(column[: known.size]) == known.digest
 
 
-_REF = packb(Ext(Code.PART, bytes(16)))[:2]
+PART = packb(Ext(Code.PART, bytes(16)))[:2]
+"""What stands before a part's digest in what refers to it."""
 
 _KEYS: dict[str, bytes] = {}
 _MOST_KEYS = 4096

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from becausal import semconv
 from becausal.adapter import Hooks
 from becausal.context import current
-from becausal.recorder import Observation, Opening, Passing, Recorder
+from becausal.recorder import Observation, Opening, Passing, Recorder, Sealed
 from becausal.step import Attribute, Choice, OpenStep, RemoteStep, Status, StepRef
 from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.deliveries import DUPLICATE
@@ -69,8 +69,11 @@ class Chat:
         here = stage(here)
         causes, hop = turn_given(), 0
         unanswered = self._ledger.unanswered.pop(agent) or ()
-        for message in messages:
-            handoff = self._passed_on(message, agent.name, here, message.id in unanswered)
+        # As they are as the turn begins, and all at once: what is told below runs code of the app's own exporters.
+        read = [self._ledger.seal(message) for message in messages]
+        received = self._recorder.seal_list(read)
+        for message, as_read in zip(messages, read, strict=True):
+            handoff = self._passed_on(message, as_read, agent.name, here, message.id in unanswered)
             if handoff is not None:
                 causes.append(cause(handoff, "transfer", f"message id {message.id}"))
                 hop = max(hop, handoff.hop)
@@ -80,20 +83,19 @@ class Chat:
             "agent",
             agent.name,
             agent=agent.name,
-            received=list(messages),
+            received=list(messages) if received is None else received,
             parent=_farther(here, hop),
             causes=causes,
             attributes=notes,
         )
 
     def _passed_on(
-        self, message: BaseChatMessage, reader: str, here: StepRef, is_repeated: bool
+        self, message: BaseChatMessage, read: Sealed, reader: str, here: StepRef, is_repeated: bool
     ) -> OpenStep | None:
         """Record the passing of one message from whoever made it to an agent that reads it now."""
         origin = self._ledger.origin(message, here)
         if origin is None:
             return None
-        read = self._ledger.seal(message)
         handoff = self._recorder.told(
             Passing(
                 origin.sender,

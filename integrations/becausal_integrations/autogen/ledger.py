@@ -214,7 +214,7 @@ class Ledger:
             or len(former.inside) != len(consists_of)
             or not all(map(is_, former.inside, consists_of))
         ):
-            former = Seal(self._recorder.seal(message), consists_of)
+            former = Seal(self._recorder.seal_message(message), consists_of)
             self.seals.put(message, former)
         return former.sealed
 
