@@ -14,15 +14,35 @@ __all__ = ["MOST_ITEMS", "fit", "fit_text", "fitting", "short"]
 
 LONGEST = semconv.MAX_ATTRIBUTE_BYTES
 
+FEW = LONGEST // 8
+"""Bytes of an array's texts below which it stays as it is."""
+
+MOST_DIGITS = 1 << 63
+"""OTLP has integers of 64 bits; one beyond costs the batch that it is in."""
+
 MOST_ITEMS = 32
 """Items of an array that is long."""
 
 
-def fitting(said: dict[str, Attribute]) -> dict[str, Attribute]:
-    """Return attributes as every backend takes them, without those that none does."""
+def fitting(said: dict[str, Attribute], prefixes: tuple[str, ...] = ("",)) -> dict[str, Attribute]:
+    """Return attributes as every backend takes them, without those that none does.
+
+    Args:
+        said: the attributes.
+        prefixes: how the names of those begin that are to be returned.
+    """
     fits: dict[str, Attribute] = {}
     for key, value in said.items():
-        if type(value) is str and len(value) <= LONGEST and value.isascii():  # what most are
+        if not key.startswith(prefixes):
+            continue
+        # What most are needs no call: each attribute costs the app's thread.
+        sort = type(value)
+        if (
+            (sort is str and len(value) <= LONGEST and value.isascii())  # type: ignore[arg-type, union-attr]
+            or sort is bool
+            or (sort is int and -MOST_DIGITS <= value < MOST_DIGITS)  # type: ignore[operator]
+            or (sort is tuple and len(text := "".join(value)) <= FEW and text.isascii())  # type: ignore[arg-type]
+        ):
             fits[key] = value
         elif (other := fit(value)) is not None:
             fits[key] = other
@@ -35,13 +55,12 @@ def fit(value: Attribute) -> Attribute | None:
         return fit_text(value)
     if isinstance(value, tuple):
         items = [fit_text(item) for item in value]
-        if sum(map(len, items)) > semconv.MAX_ATTRIBUTE_BYTES // 8:
+        if sum(map(len, items)) > FEW:
             items = [short(item, 48) for item in items[:MOST_ITEMS]]
         return tuple(items)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    # OTLP has integers of 64 bits; one beyond costs the batch that it is in.
-    return value if -(1 << 63) <= value < 1 << 63 else str(value)[:40]
+    return value if -MOST_DIGITS <= value < MOST_DIGITS else str(value)[:40]
 
 
 def fit_text(text: str) -> str:

@@ -1,7 +1,8 @@
 """Steps as OpenTelemetry spans of the user's own provider.
 
-Only the API is used. Where no provider is set a tracer makes spans that are nothing, and so do we: the step
-keeps no span, and becausal works all the same.
+Only the API is used, but for the provider of OpenTelemetry's own SDK, whose spans are made directly (`spans.py`): of
+both ways come the same spans. Where no provider is set there are none: the step keeps no span, and becausal works
+all the same.
 
 A cause is written twice, as a span link and in `becausal.cause.ids`, since half of the backends drop links or
 their attributes. Every attribute of ours stays under `semconv.MAX_ATTRIBUTE_BYTES`. Those that a reader cannot do
@@ -13,25 +14,34 @@ decision concluded, and what went in and out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from operator import attrgetter
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, TracerProvider
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    NoOpTracer,
+    ProxyTracer,
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    TracerProvider,
+)
 
 from becausal import messages, semconv
 from becausal.dialects import Overlay
 from becausal.fitting import fit_text, fitting, short
 from becausal.installed import installed_version
 from becausal.settings import content_on_spans
-from becausal.step import Attribute, Cause, EdgeKind, Grade, OpenStep, StepKind
+from becausal.spans import MAX_LINKS, SdkSpans, link_attributes, links_to
+from becausal.spans_sdk import sdk_spans
+from becausal.step import Attribute, Cause, OpenStep, StepKind
 
 __all__ = ["MAX_LINKS", "Telemetry"]
-
-MAX_LINKS = 32
-"""The SDK keeps 128 links and evicts the oldest; the full list of causes is in an attribute."""
 
 CROWDED = 30
 """From so many attributes on, those that were set at the start are set again: an SDK may evict them from 128 on."""
@@ -70,6 +80,8 @@ ON_SPANS = ("gen_ai.", "becausal.")
 
 SPAN_KINDS: dict[StepKind, SpanKind] = {"model": SpanKind.CLIENT}
 
+SOURCE_ID, EDGE_KIND = attrgetter("source_id"), attrgetter("kind")
+
 
 class Telemetry:
     """Opens and closes the span of a step."""
@@ -84,6 +96,9 @@ class Telemetry:
             schema_url=semconv.SCHEMA_URL,
         )
         self._provider = tracer_provider
+        # Who makes spans is found out with the first step: a provider may be set after us.
+        self._spans: SdkSpans | None = None
+        self._is_settled = False
         self._overlay = Overlay(dialects)
         # An app's names are few and come again with every run.
         self._named = lru_cache(MOST_NAMES)(self._name)
@@ -100,31 +115,69 @@ class Telemetry:
 
         None is made where OpenTelemetry's own keys say that nothing is to be traced: the step is kept all the same.
         """
-        if _is_suppressed(parent):
+        here = otel_context.get_current() if parent is None else parent
+        if here.get(SUPPRESSING[0]) or here.get(SUPPRESSING[1]):
             return
-        title, attributes = self._opening(step)
-        links = _links(step.causes) if step.causes else None
-        kind = SPAN_KINDS.get(step.kind, SpanKind.INTERNAL)
-        self._own(
-            step, self._tracer.start_span(title, parent, kind, attributes, links, step.started_ns), parent
-        )
+        if self._is_settled or self._settle():
+            self._start(step, parent, self._opening(step), step.causes)
 
     def whole(self, step: OpenStep, parent: Context, effect: Cause | None = None) -> None:
         """Make the span of a step that is over already, linked to an effect of it as well where one is known."""
-        if _is_suppressed(parent):
+        if parent.get(SUPPRESSING[0]) or parent.get(SUPPRESSING[1]):
             return
-        title, attributes = self._opening(step)
-        attributes.update(self._closing(step))
-        kind = SPAN_KINDS.get(step.kind, SpanKind.INTERNAL)
-        links = _links(step.causes if effect is None else [*step.causes, effect])
-        span = self._tracer.start_span(title, parent, kind, attributes, links, step.started_ns)
-        self._own(step, span, parent)
+        if not self._is_settled and not self._settle():
+            return
+        said = self._opening(step)
+        said[1].update(self._closing(step))
+        span = self._start(step, parent, said, step.causes if effect is None else [*step.causes, effect])
         step.span = None
-        span.end(step.ended_ns)
+        if self._spans is None or not self._spans.end(span, {}, None, step.ended_ns):
+            span.end(step.ended_ns)
+
+    def _start(
+        self,
+        step: OpenStep,
+        parent: Context | None,
+        said: tuple[str, dict[str, Attribute]],
+        causes: Sequence[Cause],
+    ) -> Span:
+        """Start a span, given its name and what it says from the start; the step gets it if it is its own."""
+        title, attributes = said
+        kind = SPAN_KINDS.get(step.kind, SpanKind.INTERNAL)
+        if self._spans is not None:
+            made = self._spans.start(title, parent, kind, attributes, causes, step.started_ns)
+            if made is not None:
+                step.span, step.span_context = made, made.get_span_context()
+                return made
+        links = links_to(causes) if causes else None
+        span = self._tracer.start_span(title, parent, kind, attributes, links, step.started_ns)
+        context = span.get_span_context()
+        # Without a provider a span is its parent over again, which may be another process's.
+        is_own = span.is_recording() or context != trace.get_current_span(parent).get_span_context()
+        if is_own and context.is_valid:
+            step.span, step.span_context = span, context
+        return span
+
+    def _settle(self) -> bool:
+        """Find out who makes spans, and return whether anybody does: until a provider is set, nobody."""
+        tracer = self._tracer
+        if type(tracer) is ProxyTracer:
+            tracer = getattr(tracer, "_tracer", tracer)
+        if type(tracer) is NoOpTracer:
+            return False
+        self._spans = sdk_spans(self._provider or trace.get_tracer_provider(), tracer)
+        self._is_settled = True
+        return True
 
     def _opening(self, step: OpenStep) -> tuple[str, dict[str, Attribute]]:
         """Return a span's name, and what it says from the start."""
-        title, named = self._named(step.kind, step.name, step.agent, _operation(step))
+        operation = step.attributes.get(semconv.OPERATION_NAME)
+        title, named = self._named(
+            step.kind,
+            step.name,
+            step.agent,
+            operation if isinstance(operation, str) else OPERATIONS.get(step.kind),
+        )
         chain_id = fit_text(step.chain_id)
         attributes: dict[str, Attribute] = {semconv.CHAIN_ID: chain_id, semconv.NODE_ID: step.id, **named}
         for key in self._overlay.chains:
@@ -133,23 +186,16 @@ class Telemetry:
 
     def _closing(self, step: OpenStep) -> dict[str, Attribute]:
         """Return what a span says of what its step has become; what is ours comes last."""
-        outcome = fitting(said) if (said := self._overlay.closing(step)) else {}
+        outcome: dict[str, Attribute] = {}
+        if step.conversation is not None or semconv.CONVERSATION_ID in step.attributes:
+            outcome.update(fitting(self._overlay.closing(step)))
         if self.wants_content:
             outcome.update(_content(step))
             sides = (step.received, step.produced)
             received, produced = (None if side is None else fit_text(side.text()) for side in sides)
             outcome.update(self._overlay.content(received, produced))
-        outcome.update(_outcome(step))
+        _tell_outcome(step, outcome)
         return outcome
-
-    @staticmethod
-    def _own(step: OpenStep, span: Span, parent: Context | None) -> None:
-        """Give a step its span, if it is one of its own."""
-        context = span.get_span_context()
-        # Without a provider a span is its parent over again, which may be another process's.
-        is_own = span.is_recording() or context != trace.get_current_span(parent).get_span_context()
-        if is_own and context.is_valid:
-            step.span, step.span_context = span, context
 
     def _name(
         self, kind: StepKind, name: str, agent: str | None, operation: str | None
@@ -177,60 +223,66 @@ class Telemetry:
 
     def link(self, step: OpenStep, cause: Cause) -> None:
         """Link a step that has started to a cause that was found since."""
-        if step.span is not None and cause.span_context is not None:
-            step.span.add_link(cause.span_context, _link_attributes(cause.kind, cause.grade))
+        span = step.span
+        if span is None or cause.span_context is None:
+            return
+        if self._spans is None or not self._spans.link(span, cause):
+            span.add_link(cause.span_context, link_attributes(cause.kind, cause.grade))
 
     def close(self, step: OpenStep, error: BaseException | None = None) -> None:
         """End a step's span with what the step has become."""
         span = step.span
         if span is None:
             return
-        if span.is_recording():
-            outcome = self._closing(step)  # last: at its limit the SDK evicts the oldest
-            if len(getattr(span, "attributes", None) or outcome) + len(outcome) > CROWDED:
-                outcome[semconv.NODE_ID], outcome[semconv.CHAIN_ID] = step.id, fit_text(step.chain_id)
-            span.set_attributes(outcome)
+        if type(span) is not NonRecordingSpan:
+            outcome, status = self._closing(step), None
             if step.status == "error":
+                status = Status(StatusCode.ERROR, fit_text(step.error or ""))
                 if error is not None:
-                    span.set_attribute(semconv.ERROR_TYPE, fit_text(type(error).__qualname__))
-                span.set_status(Status(StatusCode.ERROR, fit_text(step.error or "")))
+                    outcome[semconv.ERROR_TYPE] = fit_text(type(error).__qualname__)
+            if self._spans is not None and self._spans.end(span, outcome, status, step.ended_ns):
+                return
+            _say(span, step, outcome, status)
         span.end(step.ended_ns)
 
 
-def _is_suppressed(context: Context | None) -> bool:
-    here = otel_context.get_current() if context is None else context
-    return bool(here) and bool(here.get(SUPPRESSING[0]) or here.get(SUPPRESSING[1]))
+def _say(span: Span, step: OpenStep, outcome: dict[str, Attribute], status: Status | None) -> None:
+    """Say on a span what its step has become, by its own methods."""
+    if not span.is_recording():
+        return
+    if len(getattr(span, "attributes", None) or outcome) + len(outcome) > CROWDED:
+        # Last: at its limit the SDK evicts the oldest.
+        outcome[semconv.NODE_ID], outcome[semconv.CHAIN_ID] = step.id, fit_text(step.chain_id)
+    span.set_attributes(outcome)
+    if status is not None:
+        span.set_status(status)
 
 
-def _operation(step: OpenStep) -> str | None:
-    said = step.attributes.get(semconv.OPERATION_NAME)
-    return said if isinstance(said, str) else OPERATIONS.get(step.kind)
-
-
-def _outcome(step: OpenStep) -> dict[str, Attribute]:
+def _tell_outcome(step: OpenStep, told: dict[str, Attribute]) -> None:
+    """Add what a span says of its step's outcome."""
     # A framework's own (`langgraph.task_id`) are kept in the store: each attribute costs the app's thread.
-    attributes = fitting({key: value for key, value in step.attributes.items() if key.startswith(ON_SPANS)})
-    if step.conversation is not None and semconv.CONVERSATION_ID not in attributes:
-        attributes.update(fitting({semconv.CONVERSATION_ID: step.conversation}))
+    told.update(fitting(step.attributes, ON_SPANS))
+    if step.conversation is not None and semconv.CONVERSATION_ID not in told:
+        told.update(fitting({semconv.CONVERSATION_ID: step.conversation}))
     if step.choices and (score := step.choices[-1].score) is not None:
-        attributes[semconv.CONFIDENCE_SCORE] = score
-        attributes[semconv.CONFIDENCE_METHOD] = step.choices[-1].method or "declared"
+        told[semconv.CONFIDENCE_SCORE] = score
+        told[semconv.CONFIDENCE_METHOD] = step.choices[-1].method or "declared"
     if step.causes:
         # 32 ids of 16 digits: well under the bound, quotes and commas included.
-        causes = step.causes[:MAX_LINKS]
-        attributes[semconv.CAUSE_IDS] = tuple([cause.source_id for cause in causes])
-        attributes[semconv.CAUSE_TYPES] = tuple([cause.kind for cause in causes])
-    if step.produced is not None:
-        attributes[semconv.OUTPUT_DIGEST] = step.produced.digest
-        attributes[semconv.OUTPUT_SIZE] = step.produced.size
-    if step.received is not None:
-        attributes[semconv.INPUT_DIGEST] = step.received.digest
-        attributes[semconv.INPUT_SIZE] = step.received.size
-        attributes[semconv.BELIEF_DIGEST] = step.received.belief
-    attributes[semconv.STEP_STATUS] = step.status
-    attributes[semconv.STEP_SEQ] = step.seq
-    attributes[semconv.HOP] = step.hop
-    return attributes
+        causes = step.causes if len(step.causes) <= MAX_LINKS else step.causes[:MAX_LINKS]
+        told[semconv.CAUSE_IDS] = tuple(map(SOURCE_ID, causes))
+        told[semconv.CAUSE_TYPES] = tuple(map(EDGE_KIND, causes))
+    received, produced = step.received, step.produced
+    if produced is not None:
+        told[semconv.OUTPUT_DIGEST] = produced.digest
+        told[semconv.OUTPUT_SIZE] = produced.size
+    if received is not None:
+        told[semconv.INPUT_DIGEST] = received.digest
+        told[semconv.INPUT_SIZE] = received.size
+        told[semconv.BELIEF_DIGEST] = received.belief
+    told[semconv.STEP_STATUS] = step.status
+    told[semconv.STEP_SEQ] = step.seq
+    told[semconv.HOP] = step.hop
 
 
 def _content(step: OpenStep) -> dict[str, Attribute]:
@@ -251,17 +303,3 @@ def _content(step: OpenStep) -> dict[str, Attribute]:
             finish = reasons[0] if isinstance(reasons, tuple) and reasons else None
             told[semconv.OUTPUT_MESSAGES] = messages.said(produced.value(), finish)
     return told
-
-
-def _links(causes: Iterable[Cause]) -> list[Link]:
-    links = [
-        Link(cause.span_context, _link_attributes(cause.kind, cause.grade))
-        for cause in causes
-        if cause.span_context is not None
-    ]
-    return links[:MAX_LINKS]
-
-
-@lru_cache(MOST_NAMES)
-def _link_attributes(kind: EdgeKind, grade: Grade) -> dict[str, Attribute]:
-    return {semconv.LINK_TYPE: kind, semconv.LINK_GRADE: grade}

@@ -1,0 +1,240 @@
+"""Spans of the OpenTelemetry SDK, made without its detours.
+
+The SDK cleans every attribute, locks every span and builds its lists, whether they will hold anything or not. What
+we say of a step is clean already, and nearly always nobody else says anything on its span. So where a provider is
+the SDK's own, spans are made here: of a class beneath the SDK's, with the parts left out that nobody has asked for.
+The moment somebody touches one (the app's code, a processor, another instrumentor), it becomes what the SDK would
+have made at the start, and the SDK's own methods do the rest.
+
+Nothing that an app can set is remembered: sampler, limits, resource, processors and tracer configuration are read for
+each span. Whatever is not as expected (limits below what we say, a sampler of the app's own, a patched `start_span`)
+goes through the API. What is known of the SDK is in `spans_sdk.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry import trace
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, TraceFlags
+from opentelemetry.trace.propagation import _SPAN_KEY as SPAN_KEY
+
+from becausal import semconv
+from becausal.step import Attribute, Cause, EdgeKind, Grade
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanLimits, Tracer
+    from opentelemetry.sdk.trace.sampling import Decision
+
+    from becausal.spans_sdk import Sdk
+
+__all__ = ["MAX_LINKS", "SdkSpans", "link_attributes", "links_to"]
+
+MAX_LINKS = 32
+"""The SDK keeps 128 links and evicts the oldest; the full list of causes is in an attribute."""
+
+SAID_OF_LINKS = 2
+"""Attributes of a link of ours."""
+
+RANDOM: Final = 0x02
+"""The flag of a trace id that is random (W3C Trace Context, level 2)."""
+
+FLAGS: Final = tuple(map(TraceFlags, range(4)))
+SAMPLED: Final = 0x01
+
+
+class SdkSpans:
+    """Makes and ends the spans of one of the SDK's tracers."""
+
+    def __init__(self, tracer: Tracer, sdk: Sdk) -> None:
+        self._tracer = tracer
+        self._sdk = sdk
+
+    def start(
+        self,
+        name: str,
+        context: Context | None,
+        kind: SpanKind,
+        said: dict[str, Attribute],
+        causes: Sequence[Cause],
+        started_ns: int,
+    ) -> Span | None:
+        """Start a span as `Tracer.start_span` of the SDK does, asking the same of the same; None where it has to.
+
+        Args:
+            name: the span's name.
+            context: the span that is current in it is the parent.
+            kind: the span's.
+            said: clean attributes, from now on the span's own.
+            causes: what it is linked to.
+            started_ns: when it started.
+        """
+        tracer, sdk = self._tracer, self._sdk
+        decided = None if context is None else self._decided(context, len(said), len(causes))
+        if decided is None:
+            return None
+        parent, decision = decided
+        ids = tracer.id_generator
+        if parent is None:
+            trace_id, state = ids.generate_trace_id(), None
+            random = RANDOM if sdk.tells_random and ids.is_trace_id_random() else 0
+        else:
+            trace_id, _, _, flags, state, _ = parent
+            random = flags & RANDOM if sdk.tells_random else 0
+        flags = FLAGS[random | SAMPLED if decision is sdk.sampled else random]
+        own = SpanContext(trace_id, ids.generate_span_id(), False, flags, state)
+        if not own[-1]:  # not valid: what comes of such a generator is the SDK's to say
+            return None
+        if decision is sdk.dropped:
+            return NonRecordingSpan(own)
+        span: Span = object.__new__(sdk.span_class)
+        processor: Any = tracer.span_processor
+        span.__dict__ = {
+            "_name": name,
+            "_context": own,
+            "_parent": parent,
+            "_kind": kind,
+            "_start_time": started_ns,
+            "_said": said,
+            "_linked": _linked(causes) if causes else [],
+            "_sampler": tracer.sampler,
+            "_resource": tracer.resource,
+            "_span_processor": processor,
+            "_limits": tracer._span_limits,
+            "_instrumentation_info": tracer.instrumentation_info,
+            "_instrumentation_scope": tracer._instrumentation_scope,
+        }
+        if sdk.hears(processor, "on_start"):
+            processor.on_start(span, parent_context=context)
+        return span
+
+    def link(self, span: Span, cause: Cause) -> bool:
+        """Link a span that nobody has touched to a cause; False where the span's own method has to."""
+        held = span.__dict__
+        if type(span) is not self._sdk.span_class or "_lock" in held or "_end_time" in held:
+            return False
+        linked: list[Link] = held["_linked"]
+        if not _has_room(held["_limits"], 0, len(linked) + 1):
+            return False
+        linked.append(_link(cause))
+        return True
+
+    def end(
+        self, span: Span, said: dict[str, Attribute], status: Status | None, ended_ns: int | None
+    ) -> bool:
+        """End a span that nobody has touched; False where the span's own methods have to.
+
+        Args:
+            span: the span.
+            said: what it says at its end, clean.
+            status: None leaves it as it is.
+            ended_ns: when it ended.
+        """
+        sdk, held = self._sdk, span.__dict__
+        if type(span) is not sdk.span_class or "_lock" in held or ended_ns is None:
+            return False
+        attributes: dict[str, Attribute] = held["_said"]
+        most = held["_limits"].max_span_attributes
+        if (most is not None and len(attributes) + len(said) > most) or sdk.span.end is not sdk.end:
+            return False
+        attributes.update(said)
+        if status is not None:
+            held["_status"] = status
+        held["_end_time"] = ended_ns
+        processor = held["_span_processor"]
+        if sdk.tells_ending and sdk.hears(processor, "_on_ending"):
+            processor._on_ending(span)
+        processor.on_end(sdk.readable_of(span))
+        return True
+
+    def _decided(
+        self, context: Context, attributes: int, links: int
+    ) -> tuple[SpanContext | None, Decision] | None:
+        """Return a new span's parent and what becomes of it; None where the SDK has to be asked.
+
+        Args:
+            context: the span that is current in it is the parent.
+            attributes: how many the span is to have at its start.
+            links: how many.
+        """
+        tracer, sdk = self._tracer, self._sdk
+        config = tracer.__dict__.get("_tracer_config")
+        is_known = sdk.tracer.start_span is sdk.start_span and sdk.span.end is sdk.end
+        is_on = config is None or config.is_enabled
+        if not is_known or not is_on or not _has_room(tracer._span_limits, attributes, links):
+            return None
+        current: Any = context.get(SPAN_KEY)
+        if type(current) in (sdk.span_class, NonRecordingSpan):
+            parent: Any = current._context
+        else:
+            parent = trace.get_current_span(context).get_span_context()
+        if type(parent) is not SpanContext:
+            return None
+        _, _, is_remote, flags, _, is_valid = parent
+        sampler: Any = tracer.sampler
+        if type(sampler).should_sample is sdk.parent_based and "should_sample" not in sampler.__dict__:
+            if not is_valid:
+                sampler = sampler._root
+            elif is_remote:
+                sampler = (
+                    sampler._remote_parent_sampled if flags & SAMPLED else sampler._remote_parent_not_sampled
+                )
+            else:
+                sampler = (
+                    sampler._local_parent_sampled if flags & SAMPLED else sampler._local_parent_not_sampled
+                )
+        if type(sampler).should_sample is not sdk.always or "should_sample" in sampler.__dict__:
+            return None  # one that looks closer, or the app's own
+        return parent if is_valid else None, sampler._decision
+
+
+def _has_room(limits: SpanLimits, attributes: int, links: int) -> bool:
+    """Return whether all that we say at a span's start stays within its limits, which are the app's to set."""
+    most, most_links = limits.max_span_attributes, limits.max_links
+    longest, longest_of_span = limits.max_attribute_length, limits.max_span_attribute_length
+    of_links = limits.max_link_attributes
+    return (
+        (most is None or attributes <= most)
+        and (not links or most_links is None or links <= most_links)
+        and (not links or of_links is None or of_links >= SAID_OF_LINKS)
+        and (longest is None or longest >= semconv.MAX_ATTRIBUTE_BYTES)
+        and (longest_of_span is None or longest_of_span >= semconv.MAX_ATTRIBUTE_BYTES)
+    )
+
+
+def _link(cause: Cause) -> Link:
+    """Return a link as the SDK leaves it, without the calls of its constructor."""
+    link: Link = object.__new__(Link)
+    link.__dict__ = {"_context": cause.span_context, "_attributes": _kept(cause.kind, cause.grade)}
+    return link
+
+
+def _linked(causes: Sequence[Cause]) -> list[Link]:
+    links = [_link(cause) for cause in causes if cause.span_context is not None]
+    return links if len(links) <= MAX_LINKS else links[:MAX_LINKS]
+
+
+def links_to(causes: Sequence[Cause]) -> list[Link]:
+    """Return links for the API."""
+    links = [
+        Link(cause.span_context, link_attributes(cause.kind, cause.grade))
+        for cause in causes
+        if cause.span_context is not None
+    ]
+    return links[:MAX_LINKS]
+
+
+@lru_cache(1024)
+def link_attributes(kind: EdgeKind, grade: Grade) -> dict[str, Attribute]:
+    """Return what a link says of a cause."""
+    return {semconv.LINK_TYPE: kind, semconv.LINK_GRADE: grade}
+
+
+@lru_cache(1024)
+def _kept(kind: EdgeKind, grade: Grade) -> BoundedAttributes:
+    """Return what a link says, as the SDK keeps it: it never changes, so links share it."""
+    return BoundedAttributes(attributes=link_attributes(kind, grade))

@@ -1,0 +1,383 @@
+"""A span that is made directly is the span that the OpenTelemetry SDK would have made through its API.
+
+What an app may set or do is drawn by chance, and the same steps go both ways: to the SDK's provider, whose spans are
+made directly, and to a subclass of it that changes nothing, whose spans come from the API.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider, sampling
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+)
+from opentelemetry.trace.propagation import set_span_in_context
+
+from becausal import semconv
+from becausal.context import with_step
+from becausal.payload import Payload
+from becausal.step import Cause, Choice, OpenStep, StepKind
+from becausal.telemetry import Telemetry
+
+CAUSE = SpanContext(0xCA, 0xCE, False, TraceFlags(1))
+
+
+class Same(TracerProvider):
+    """The SDK's provider by another name: whatever is not exactly the SDK's is used through the API alone."""
+
+
+class Counting(IdGenerator):
+    """Gives the same ids in every run."""
+
+    def __init__(self, *, is_random: bool = True) -> None:
+        self.last, self._is_random = 0, is_random
+
+    def generate_span_id(self) -> int:
+        self.last += 1
+        return self.last
+
+    def generate_trace_id(self) -> int:
+        self.last += 1
+        return self.last << 70
+
+    def is_trace_id_random(self) -> bool:
+        return self._is_random
+
+
+# What an app sets
+
+
+class Choosy(sampling.Sampler):
+    """An app's own sampler: what it is asked counts, and it says things of its own on the spans."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: trace.SpanKind | None = None,
+        attributes: Any = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> sampling.SamplingResult:
+        linked = [(tuple(link.context), dict(link.attributes or {})) for link in links or ()]
+        self.asked.append((trace_id, name, kind, dict(attributes), linked, trace_state))
+        said = {**attributes, "sampled.by": ["choosy"], "x" * 40: {1: 2}}
+        return sampling.SamplingResult(
+            sampling.Decision.RECORD_AND_SAMPLE, said, TraceState([("app", "choosy")])
+        )
+
+    def get_description(self) -> str:
+        return "Choosy"
+
+
+def _patched_sampler() -> sampling.Sampler:
+    sampler: Any = sampling.StaticSampler(sampling.Decision.RECORD_AND_SAMPLE)
+    sampler.should_sample = sampling.ALWAYS_OFF.should_sample
+    return sampler  # type: ignore[no-any-return]
+
+
+SAMPLERS: dict[str, Callable[[], sampling.Sampler]] = {
+    "default": lambda: sampling.DEFAULT_ON,
+    "on": lambda: sampling.ALWAYS_ON,
+    "off": lambda: sampling.ALWAYS_OFF,
+    "default off": lambda: sampling.DEFAULT_OFF,
+    "half": lambda: sampling.TraceIdRatioBased(0.5),
+    "half of the roots": lambda: sampling.ParentBasedTraceIdRatio(0.5),
+    "record only": lambda: sampling.StaticSampler(sampling.Decision.RECORD_ONLY),
+    "by the parent": lambda: sampling.ParentBased(
+        sampling.ALWAYS_OFF,
+        remote_parent_sampled=sampling.ALWAYS_OFF,
+        remote_parent_not_sampled=sampling.ALWAYS_ON,
+        local_parent_not_sampled=sampling.StaticSampler(sampling.Decision.RECORD_ONLY),
+        local_parent_sampled=Choosy(),
+    ),
+    "choosy": Choosy,
+    "patched": _patched_sampler,
+}
+
+LIMITS: dict[str, Callable[[], SpanLimits]] = {
+    "default": SpanLimits,
+    "none": lambda: SpanLimits(**dict.fromkeys(("max_attributes", "max_links", "max_events"), -1)),
+    "few attributes": lambda: SpanLimits(max_span_attributes=12),
+    "hardly any": lambda: SpanLimits(max_attributes=5, max_links=1, max_events=1),
+    "nothing": lambda: SpanLimits(max_attributes=0, max_links=0, max_events=0),
+    "long values": lambda: SpanLimits(max_attribute_length=4096),
+    "short values": lambda: SpanLimits(max_attribute_length=9),
+    "short values on spans": lambda: SpanLimits(max_span_attribute_length=5),
+    "bare links": lambda: SpanLimits(max_link_attributes=1),
+    "two links": lambda: SpanLimits(max_links=2),
+}
+
+PARENTS: dict[str, SpanContext | None] = {
+    "none": None,
+    "invalid": trace.INVALID_SPAN_CONTEXT,
+    "local": SpanContext(77, 7, False, TraceFlags(1)),
+    "local random": SpanContext(77, 7, False, TraceFlags(3), TraceState([("a", "b")])),
+    "local unsampled": SpanContext(77, 7, False, TraceFlags(2)),
+    "remote": SpanContext(77, 7, True, TraceFlags(1), TraceState([("a", "b")])),
+    "remote unsampled": SpanContext(77, 7, True, TraceFlags(0)),
+}
+
+
+@dataclass
+class Noting(SpanProcessor):
+    """An app's own processor: notes what it is told, and says something of its own at the start."""
+
+    says: bool = True
+    noted: list[object] = field(default_factory=list)
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        above = trace.get_current_span(parent_context).get_span_context()
+        self.noted.append(("start", tuple(above), told(span) if self.says else span.name))
+        if self.says:
+            span.set_attribute("app.said", ["at", "start"])
+
+    def _on_ending(self, span: Span) -> None:
+        self.noted.append(("ending", told(span) if self.says else span.end_time))
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.noted.append(("end", told(span)))
+
+
+def _hooked(exporter: InMemorySpanExporter) -> SpanProcessor:
+    """Return the SDK's own processor with a hook set on it, as some vendors' packages do."""
+    processor: Any = SimpleSpanProcessor(exporter)
+    processor.on_start = lambda span, parent_context=None: span.set_attribute("hooked", True)
+    return processor  # type: ignore[no-any-return]
+
+
+# What an app does with the span that is current
+
+
+def _early(span: trace.Span) -> None:
+    span.end(5_000)
+
+
+ACTS: dict[str, Callable[[trace.Span], object]] = {
+    "sets": lambda span: span.set_attribute("app.n", 3),
+    "sets ours": lambda span: span.set_attribute(semconv.STEP_KIND, "mine"),
+    "sets many": lambda span: span.set_attributes({"l": [1, 2], "": 1, "t": "long text here", "o": {"a": 1}}),
+    "event": lambda span: span.add_event("e", {"k": ["v", "w"]}, timestamp=11),
+    "another event": lambda span: span.add_event("f", None, timestamp=12),
+    "exception": lambda span: span.record_exception(ValueError("no"), {"at": "home"}, timestamp=13),
+    "ok": lambda span: span.set_status(StatusCode.OK),
+    "error": lambda span: span.set_status(Status(StatusCode.ERROR, "mine")),
+    "renames": lambda span: span.update_name("another name"),
+    "links": lambda span: span.add_link(SpanContext(5, 6, True), {"why": "so", "how": "thus"}),
+    "reads": lambda span: dict(getattr(span, "attributes", {})),
+    "ends": _early,
+}
+
+texts = st.sampled_from(["", "short", "x" * 3000, "ä" * 1500, "\ud800 alone", "a\x00b"])
+values = st.one_of(
+    texts,
+    st.booleans(),
+    st.sampled_from([0, -1, 2**63, -(2**63), 2**70, 1.5, float("nan"), float("inf")]),
+    st.lists(texts, max_size=3).map(tuple),
+    st.just(tuple(f"item {nth}" for nth in range(60))),
+)
+names = st.sampled_from(
+    [
+        "gen_ai.x",
+        "becausal.y",
+        "langgraph.z",
+        semconv.CONVERSATION_ID,
+        semconv.OPERATION_NAME,
+        semconv.AGENT_NAME,
+    ]
+)
+causes = st.builds(
+    Cause,
+    st.sampled_from(["0" * 16, "f" * 16]),
+    st.sampled_from(["data", "transfer"]),
+    st.sampled_from(["observed", "declared"]),
+    span_context=st.sampled_from([None, CAUSE]),
+)
+payloads = st.none() | st.just(Payload("bc1-xxh3:" + "0" * 32, "bc1-xxh3:" + "1" * 32, 42, "dict"))
+KINDS: tuple[StepKind, ...] = ("request", "agent", "model", "tool", "handoff", "memory_read", "route")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an adapter tells of one step, and what the app does in it."""
+
+    kind: StepKind
+    attributes: dict[str, Any]
+    causes: list[Cause]
+    found_since: list[Cause]
+    received: Payload | None
+    produced: Payload | None
+    conversation: str | None
+    choice: Choice | None
+    error: str | None
+    acts: list[str]
+    is_whole: bool
+
+
+steps = st.builds(
+    Told,
+    st.sampled_from(KINDS),
+    st.dictionaries(names, values, max_size=4),
+    st.lists(causes, max_size=3) | st.just([Cause("0" * 16, "data", "observed", span_context=CAUSE)] * 40),
+    st.lists(causes, max_size=2),
+    payloads,
+    payloads,
+    st.sampled_from([None, "talk", "t" * 3000]),
+    st.none() | st.just(Choice("route to b", score=0.5)),
+    st.sampled_from([None, "ValueError: no", "e" * 3000]),
+    st.lists(st.sampled_from(sorted(ACTS)), max_size=3),
+    st.booleans(),
+)
+
+
+@dataclass(frozen=True)
+class App:
+    """An app: what it has set, and the steps that it takes, each within the one before."""
+
+    sampler: str
+    limits: str
+    parent: str
+    processors: frozenset[str]
+    dialects: tuple[str, ...]
+    content: bool
+    steps: list[Told]
+
+
+apps = st.builds(
+    App,
+    st.sampled_from(sorted(SAMPLERS)) | st.just("default"),
+    st.sampled_from(sorted(LIMITS)) | st.just("default"),
+    st.sampled_from(sorted(PARENTS)),
+    st.frozensets(st.sampled_from(["noting", "deaf", "hooked"]), max_size=2),
+    st.sampled_from([("openinference",), (), ("langfuse", "langsmith", "mlflow")]),
+    st.booleans(),
+    st.lists(steps, min_size=1, max_size=3),
+)
+
+
+def step_of(told_of: Told, nth: int) -> OpenStep:
+    step = OpenStep(
+        id=f"{nth:016x}",
+        chain_id="c" * 32,
+        kind=told_of.kind,
+        name="name",
+        agent=None if nth % 2 else "agent",
+        parent_id=None,
+        hop=nth,
+        seq=nth,
+        started_ns=1_000 + nth,
+    )
+    step.attributes.update(told_of.attributes)
+    step.causes.extend(told_of.causes)
+    step.conversation, step.received, step.produced = (
+        told_of.conversation,
+        told_of.received,
+        told_of.produced,
+    )
+    if told_of.choice is not None:
+        step.choices.append(told_of.choice)
+    return step
+
+
+def taken(telemetry: Telemetry, told_of: Sequence[Told], parent: Context, nth: int = 1) -> list[object]:
+    """Take steps, each within the one before; return what an app could see of their spans."""
+    if not told_of:
+        return []
+    first, *others = told_of
+    step = step_of(first, nth)
+    if first.is_whole:
+        step.status, step.ended_ns = "ok", 9_000
+        telemetry.whole(step, parent, Cause("e" * 16, "transfer", "declared", span_context=CAUSE))
+        return [step.span_context, *taken(telemetry, others, parent, nth + 1)]
+    telemetry.open(step, parent)
+    inside = with_step(step, parent)
+    span = trace.get_current_span(inside)
+    for act in first.acts:
+        ACTS[act](span)
+    seen = taken(telemetry, others, inside, nth + 1)
+    for cause in first.found_since:
+        step.causes.append(cause)
+        telemetry.link(step, cause)
+    step.status, step.error, step.ended_ns = "error" if first.error else "ok", first.error, 9_000 + nth
+    telemetry.close(step, ValueError() if first.error else None)
+    return [step.span_context, span.is_recording(), told(span), *seen]
+
+
+def told(span: Any) -> object:
+    """Return all that can be read of a span."""
+    if not isinstance(span, ReadableSpan):
+        return tuple(span.get_span_context())
+    status, context, parent = span.status, span.context, span.parent
+    return {
+        "ids": (tuple(context), parent and tuple(parent)),
+        "json": {**json.loads(span.to_json()), "attributes": dict(span.attributes or {})},
+        "attributes": dict(span.attributes or {}),
+        "events": [
+            (event.name, event.timestamp, dict(event.attributes or {}), event.dropped_attributes)
+            for event in span.events
+        ],
+        "links": [
+            (tuple(link.context), dict(link.attributes or {}), link.dropped_attributes) for link in span.links
+        ],
+        "status": (status.status_code, status.description),
+        "times": (span.start_time, span.end_time),
+        "kind": (span.kind, span.name),
+        "dropped": (span.dropped_attributes, span.dropped_events, span.dropped_links),
+        "from": (span.resource.attributes, span.instrumentation_scope, type(span).__name__),
+    }
+
+
+def run(app: App, provider_class: type[TracerProvider]) -> tuple[list[object], Telemetry]:
+    """Return all that an app, its processors, its sampler and its exporter could see."""
+    sampler = SAMPLERS[app.sampler]()
+    provider = provider_class(
+        sampler=sampler,
+        span_limits=LIMITS[app.limits](),
+        id_generator=Counting(),
+        shutdown_on_exit=False,
+    )
+    exporter = InMemorySpanExporter()
+    processors: dict[str, SpanProcessor] = {"noting": Noting(), "deaf": Noting(says=False)}
+    for name in sorted(app.processors):
+        provider.add_span_processor(processors.get(name) or _hooked(exporter))
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    telemetry = Telemetry(provider, app.dialects)
+    telemetry.wants_content = app.content
+    above = PARENTS[app.parent]
+    parent = Context() if above is None else set_span_in_context(NonRecordingSpan(above), Context())
+    seen = taken(telemetry, app.steps, parent)
+    exported = [told(span) for span in exporter.get_finished_spans()]
+    noted = [one.noted for one in processors.values() if isinstance(one, Noting)]
+    return [seen, exported, noted, getattr(sampler, "asked", None)], telemetry
+
+
+@settings(max_examples=300, deadline=None)
+@given(apps)
+def test_whatever_an_app_sets_and_does_both_ways_give_the_same_spans(app: App) -> None:
+    direct, ours = run(app, TracerProvider)
+    through_api, theirs = run(app, Same)
+
+    assert direct == through_api
+    assert ours._spans is not None
+    assert theirs._spans is None
