@@ -188,6 +188,80 @@ def test_what_comes_to_be_used_while_a_sweep_runs_stays_with_all_its_parts(store
     assert store.gaps() == {}
 
 
+def large(number: int, *, says: str = "") -> canonical.Encoded:
+    """Return one of many large contents that are nearly the same."""
+    pieces = [f"{nth}: {nth * 7919 % 104729:07d} is what was found there" for nth in range(12_000)]
+    pieces[6_000] += says
+    return canonical.encode({"all": {"found": "; ".join(pieces), "round": number}})
+
+
+def holding(number: int, encoded: canonical.Encoded) -> OpenStep:
+    """Return the only step of a chain, which received a content."""
+    made = step(number, chain=f"run {number}")
+    text = canonical.digest_text(encoded.digest)
+    made.received = Payload(text, text, encoded.size, encoded.type_name)
+    made.bodies = [*encoded.parts, (encoded.digest, encoded.body)]
+    return made
+
+
+def test_large_contents_that_share_nearly_all_are_read_forgotten_and_written_again_one_by_one(
+    store: Store,
+) -> None:
+    contents = [large(number) for number in range(4)]
+    bodies = [dict([*one.parts, (one.digest, one.body)]) for one in contents]
+    for number, one in enumerate(contents):
+        store.write([holding(number, one)])
+    assert store.describe().bodies == len({digest for one in bodies for digest in one})
+
+    upkeep(store).forget(["run 0", "run 2"])
+
+    assert upkeep(store).sweep() == 4
+    for number in (1, 3):
+        assert {digest: store.body(digest) for digest in bodies[number]} == bodies[number]
+    assert [store.body(digest) for digest in bodies[0]] == [None, None]
+    store.write([holding(0, contents[0])])
+    assert {digest: store.body(digest) for digest in bodies[0]} == bodies[0]
+    upkeep(store).forget(["run 0", "run 1", "run 3"])
+    assert upkeep(store).sweep() == 6
+    assert store.describe().bodies == 0
+    assert store.gaps() == {}
+
+
+def test_a_large_content_that_comes_to_be_used_while_a_sweep_runs_stays_whole(store: Store) -> None:
+    wanted, alike = large(1), large(2)
+    store.write([holding(1, wanted)])
+    upkeep(store).forget(["run 1"])
+    written: list[str] = []
+
+    def write(doing: str, done: int, total: int) -> None:
+        if doing == "sweeping" and not written:
+            written.append(doing)
+            store.write([holding(2, alike)])
+
+    upkeep(store).sweep(write)
+
+    assert written
+    assert [store.body(digest) for digest, _ in alike.parts] == [body for _, body in alike.parts]
+    assert [store.body(digest) for digest, _ in wanted.parts] == [None]
+    assert upkeep(store).sweep() == 0
+    assert store.gaps() == {}
+
+
+def test_a_text_is_erased_from_one_large_content_and_what_is_like_it_stands(store: Store) -> None:
+    spoken, alike = large(1, says=" by Jane Doe"), large(2)
+    store.write([holding(1, spoken)])
+    store.write([holding(2, alike)])
+
+    erased = upkeep(store).erase(Erasure(texts=("Jane Doe",)))
+
+    assert erased.places == {"contents": 1}
+    [read] = store.load("run 1")
+    assert read.received is not None
+    assert read.received.text().count("[erased ") == 1
+    assert "Jane" not in read.received.text()
+    assert [store.body(digest) for digest, _ in alike.parts] == [body for _, body in alike.parts]
+
+
 def test_a_sweep_that_contents_were_rewritten_under_begins_anew(store: Store) -> None:
     store.write([aged(1, 10), aged(2, 1)])
     upkeep(store).forget(["run 1"])
@@ -211,7 +285,8 @@ def test_a_damaged_content_stops_no_sweep(store: Store, url: str, monkeypatch: p
     def damaged(codec: int, data: bytes) -> bytes:
         raise zstandard.ZstdError("damaged")
 
-    monkeypatch.setattr("becausal.store.sweeping.unpack", damaged)
+    for module in ("sweeping", "sqlite.bodies"):
+        monkeypatch.setattr(f"becausal.store.{module}.unpack", damaged)
 
     assert upkeep(store).sweep() == 1
 

@@ -273,7 +273,7 @@ def test_a_newer_format_is_refused_by_its_number(
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
     connection.close()
 
-    with pytest.raises(StoreFormatError, match=r"newer becausal \(format 99\); this one reads up to 5: pip"):
+    with pytest.raises(StoreFormatError, match=r"newer becausal \(format 99\); this one reads up to 6: pip"):
         opened(tmp_path / "runs.db", read_only=read_only)
 
 

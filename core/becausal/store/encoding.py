@@ -17,6 +17,8 @@ from becausal.payload import Bodies, Payload
 from becausal.step import Attribute, Cause, Choice
 
 __all__ = [
+    "BLOCK",
+    "BLOCKS",
     "PLAIN",
     "ZSTD",
     "attributes_of",
@@ -37,6 +39,10 @@ PLAIN = 0
 """Codec: the bytes as they are."""
 ZSTD = 1
 """Codec: one zstandard frame."""
+BLOCKS = 2
+"""Codec: the digests of the blocks that a large body is made of (see `becausal.store.blocks`)."""
+BLOCK = 3
+"""What is added to the codec of a block, so that nobody takes it for a body."""
 
 # Below this, a frame's own 13 bytes and the call cost more than they save.
 WORTH_COMPRESSING = 200
@@ -98,12 +104,12 @@ def pack(body: bytes, compressor: zstandard.ZstdCompressor) -> tuple[int, int, b
 
 
 def unpack(codec: int, data: bytes) -> bytes:
-    """Return the body.
+    """Return a body that is no list of blocks, or a block.
 
     Raises:
         zstandard.ZstdError: the data is damaged.
     """
-    return zstandard.ZstdDecompressor().decompress(data) if codec == ZSTD else data
+    return zstandard.ZstdDecompressor().decompress(data) if codec in (ZSTD, BLOCK + ZSTD) else data
 
 
 def cause_of(source: int, kind: str, grade: str, evidence: str) -> Cause:

@@ -32,7 +32,7 @@ from becausal.store import ChainInfo, StoreInfo
 from becausal.store.links import Links
 from becausal.store.moving import Moving
 from becausal.store.outline import Outline
-from becausal.store.sqlite import file, memory, row
+from becausal.store.sqlite import bodies, file, memory, row
 from becausal.store.sqlite.links import SQLiteLinks
 from becausal.store.sqlite.moving import SQLiteMoving
 from becausal.store.sqlite.session import Session, is_open_here, of_the_parent
@@ -112,15 +112,13 @@ class SQLiteStore:
         body = cache.get(digest)
         if body is None:
             doing = f"reading the body {digest.hex()}"
-            query = "SELECT codec, data FROM blobs WHERE digest = ? AND codec IS NOT NULL"
             with self._reading() as reader, file.told(self._path, doing):
-                found = reader.execute(query, (digest,)).fetchone()
-            if found is None:
+                try:
+                    body = bodies.body_with(reader, digest)
+                except zstandard.ZstdError as failure:
+                    raise file.damaged(self._path, doing, failure) from failure
+            if body is None:
                 return None
-            try:
-                body = row.unpack(*found)
-            except zstandard.ZstdError as failure:
-                raise file.damaged(self._path, doing, failure) from failure
             cache.put(digest, body)
         return body
 
@@ -164,15 +162,15 @@ class SQLiteStore:
 
     def describe(self) -> StoreInfo:
         """Return what the store is and how much is in it."""
-        query = """SELECT (SELECT value FROM meta WHERE key = 'format'), (SELECT count(*) FROM chains),
-            (SELECT count(*) FROM steps), (SELECT count(*) FROM blobs WHERE codec IS NOT NULL)"""
+        query = f"""SELECT (SELECT value FROM meta WHERE key = 'format'), (SELECT count(*) FROM chains),
+            (SELECT count(*) FROM steps), (SELECT count(*) FROM blobs WHERE {bodies.BODIES})"""
         with self._reading() as reader, file.told(self._path, "counting what is in it"):
-            format, chains, steps, bodies = reader.execute(query).fetchone()
+            format, chains, steps, contents = reader.execute(query).fetchone()
             (in_memory,) = reader.execute(
                 "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
             ).fetchone()
         size = in_memory if self._path is None else _bytes_on_disk(self._path)
-        return StoreInfo(self.url, self._path, int(format), size, chains, steps, bodies)
+        return StoreInfo(self.url, self._path, int(format), size, chains, steps, contents)
 
     def links(self) -> Links:
         """Return what answers about more than one chain."""

@@ -14,9 +14,10 @@ import zstandard
 from becausal.canonical.wire import digest_of
 from becausal.payload import ERASED
 from becausal.store import memory_log
-from becausal.store.encoding import pack, unpack
+from becausal.store.encoding import pack
 from becausal.store.erasing import Cleaning, inside_out, lost, named
 from becausal.store.sqlite import file, memory, row
+from becausal.store.sqlite.bodies import BODIES, body_of, body_with, drop_unused_blocks
 from becausal.store.structure import structure_of
 from becausal.store.upkeep import Erasure, Progress
 from becausal.store.wording import ASKS, new_mark
@@ -77,6 +78,8 @@ class Erasing:
             self._rewrite(number, touched, done, beliefs)
         for digest in gone:
             self._take_out(digest)
+        # What was rewritten is whole again. Its blocks hold what it was, and so may those of bodies long deleted.
+        drop_unused_blocks(self._connection)
 
     def _of_the_key(self) -> Iterator[bytes]:
         """Yield the digests of all that a memory's key ever held, parts included."""
@@ -91,11 +94,13 @@ class Erasing:
         hits: dict[bytes, int] = {}
         wholes: dict[bytes, list[tuple[int, bytes]]] = {}
         (total,) = self._connection.execute("SELECT count(*) FROM blobs").fetchone()
-        query = "SELECT blob_no, digest, codec, data FROM blobs WHERE codec IS NOT NULL"
+        query = f"SELECT blob_no, digest, codec, data FROM blobs WHERE {BODIES}"
         for nth, (number, digest, codec, data) in enumerate(self._connection.execute(query)):
             if nth % 1_000 == 0:
                 self._told("looking through contents", nth, total)
-            body = unpack(codec, data)
+            body = body_of(self._connection, codec, data)
+            if body is None:
+                continue
             for part in named(body):
                 wholes.setdefault(part, []).append((number, digest))
             if self._what.texts and self._clean.wording.is_in(body):
@@ -359,16 +364,13 @@ class Erasing:
     # -- bodies
 
     def _body(self, digest: bytes) -> bytes | None:
-        found = self._connection.execute(
-            "SELECT codec, data FROM blobs WHERE digest = ? AND codec IS NOT NULL", (digest,)
-        ).fetchone()
-        return None if found is None else unpack(*found)
+        return body_with(self._connection, digest)
 
     def _body_numbered(self, number: int) -> bytes | None:
         found = self._connection.execute(
-            "SELECT codec, data FROM blobs WHERE blob_no = ? AND codec IS NOT NULL", (number,)
+            f"SELECT codec, data FROM blobs WHERE blob_no = ? AND {BODIES}", (number,)
         ).fetchone()
-        return None if found is None else unpack(*found)
+        return None if found is None else body_of(self._connection, *found)
 
     def _numbers(self, digests: Iterable[bytes]) -> Iterator[int]:
         for digest in digests:

@@ -45,7 +45,7 @@ __all__ = [
     "told",
 ]
 
-FORMAT = 5
+FORMAT = 6
 """The number of the schema below. A file with a higher one is refused; a lower one is upgraded by its first writer."""
 
 APPLICATION_ID = 0x62636175
@@ -79,7 +79,7 @@ SWEEPS = (
         sweep TEXT NOT NULL, named BLOB NOT NULL, PRIMARY KEY(sweep, named)) STRICT, WITHOUT ROWID""",
 )
 
-UPGRADES = {1: (ANCHORS, *memory.SCHEMA), 2: (memory.ORDER,), 3: UPKEEP, 4: SWEEPS}
+UPGRADES = {1: (ANCHORS, *memory.SCHEMA), 2: (memory.ORDER,), 3: UPKEEP, 4: SWEEPS, 5: ()}
 """What makes a file of a format one of the next."""
 
 SCHEMA = (
@@ -91,8 +91,8 @@ SCHEMA = (
         chain_no INTEGER PRIMARY KEY, chain_id TEXT NOT NULL UNIQUE, started_ns INTEGER NOT NULL) STRICT""",
     "CREATE INDEX chains_started ON chains(started_ns)",
     # belief to lossy describe a payload whose root the blob is: type is NULL for a mere part, belief where
-    # it is the digest. size to data are the body: codec is NULL as long as it was not handed over. data is
-    # last, so that reading the rest never reads through it.
+    # it is the digest. size to data are the body, a list of blocks or a block (since format 6): codec is NULL as
+    # long as it was not handed over. data is last, so that reading the rest never reads through it.
     """CREATE TABLE blobs(
         blob_no INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE,
         belief BLOB, total_size INTEGER, type INTEGER, lossy TEXT,

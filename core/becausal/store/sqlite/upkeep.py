@@ -20,9 +20,10 @@ from becausal.errors import StoreError
 from becausal.store.depending import sources_of
 from becausal.store.erasing import DryRun
 from becausal.store.sqlite import file, row
+from becausal.store.sqlite.bodies import BODIES, made_of
 from becausal.store.sqlite.erase import Erasing
 from becausal.store.sqlite.write import ADD_GAP, Writer
-from becausal.store.sweeping import LONGEST_NS, Begun, kept_by, parts_of, swept
+from becausal.store.sweeping import LONGEST_NS, Begun, kept_by, swept
 from becausal.store.upkeep import SAYS_WRONG, SWEPT, ChainAge, Erased, Erasure, Mark, Progress, silent
 
 __all__ = ["SQLiteUpkeep"]
@@ -268,13 +269,12 @@ class SQLiteUpkeep:
             with self._changing("sweeping bodies", counts=True) as connection:
                 lost = _revive(connection, left, _touched(connection, sweep))
                 going = left.intersection(dead[start : start + BODIES_AT_ONCE])
-                connection.execute(
-                    "DELETE FROM blobs WHERE blob_no IN (SELECT value FROM json_each(?))",
-                    (file.list_of(going),),
-                )
+                query = f"""DELETE FROM blobs WHERE blob_no IN (SELECT value FROM json_each(?))
+                    RETURNING codec IS NULL OR {BODIES}"""
+                gone = sum(one for (one,) in connection.execute(query, (file.list_of(going),)).fetchall())
                 if lost:
                     connection.execute(ADD_GAP, (SWEPT, lost))
-            yield len(going)
+            yield gone
         told("sweeping", len(dead), len(dead))
 
     def _sweep_names(self, sweep: str) -> None:
@@ -348,10 +348,10 @@ def _roots(reader: sqlite3.Connection) -> Iterator[int]:
 
 
 def _parts(reader: sqlite3.Connection, number: int) -> Iterator[int | None]:
-    query = "SELECT codec, data FROM blobs WHERE blob_no = ? AND codec IS NOT NULL"
+    query = f"SELECT codec, data FROM blobs WHERE blob_no = ? AND {BODIES}"
     found = reader.execute(query, (number,)).fetchone()
     if found is not None:
-        yield from _numbers(reader, parts_of(*found))
+        yield from _numbers(reader, made_of(reader, *found))
 
 
 def _numbers(reader: sqlite3.Connection, digests: Iterable[bytes]) -> Iterator[int | None]:

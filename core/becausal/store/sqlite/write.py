@@ -23,8 +23,11 @@ from becausal import canonical
 from becausal.memory_event import NewEvent
 from becausal.payload import Payload
 from becausal.step import OpenStep
+from becausal.store.blocks import LARGE, Cutter, listed
+from becausal.store.encoding import BLOCK, BLOCKS
 from becausal.store.memory_log import Find
 from becausal.store.sqlite import file, memory, row
+from becausal.store.sqlite.bodies import BODIES, blocks_of, body_with
 from becausal.store.sweeping import named_by
 from becausal.store.upkeep import SWEPT
 
@@ -106,6 +109,7 @@ class Writer:
         self._names: dict[str, int] = {}
         self._chains: dict[str, _Chain] = {}
         self._blobs: dict[bytes, int] = {}
+        self._cutter = Cutter()
         self._doubted_until = 0.0
         self.generation, self._is_swept = self._look()
         """How often chains or bodies were deleted by now, in whatever process: see `upkeep`."""
@@ -126,6 +130,7 @@ class Writer:
             self._write_blobs(roots, bodies)
             if self._is_swept:
                 self._touch(named_by((digest for digest, _ in roots.values()), _fresh(steps), steps))
+                self._touch(one for _, codec, data in bodies.values() for one in blocks_of(codec, data))
             self._write_steps(steps, roots)
             self._write_causes(steps)
             self._write_anchors(steps)
@@ -204,7 +209,7 @@ class Writer:
         """Count the parts that these bodies refer to, handed out before and swept out since."""
         fresh = _fresh(steps)
         parts = named_by((), fresh) - fresh.keys()
-        query = "SELECT digest FROM blobs WHERE codec IS NOT NULL AND digest IN"
+        query = f"SELECT digest FROM blobs WHERE {BODIES} AND digest IN"
         gone = len(parts) - len(self._select(query, parts))
         if gone:
             self.connection.execute(ADD_GAP, (SWEPT, gone))
@@ -214,8 +219,21 @@ class Writer:
         for step in steps:
             for digest, body in step.bodies:
                 if digest not in packed and not self._blobs.get(digest, 0) & HAS_BODY:
-                    packed[digest] = row.pack(body, self._compressor)
+                    if len(body) < LARGE:
+                        packed[digest] = row.pack(body, self._compressor)
+                    else:
+                        packed[digest] = self._packed_in_blocks(body, packed)
         return packed
+
+    def _packed_in_blocks(self, body: bytes, packed: dict[bytes, Packed]) -> Packed:
+        """Return a large body as the list of its blocks, having packed those that are not there yet."""
+        blocks, view, at = self._cutter.cut(body), memoryview(body), 0
+        for block in blocks:
+            if block.digest not in packed and not self._blobs.get(block.digest, 0) & HAS_BODY:
+                size, codec, data = row.pack(bytes(view[at : at + block.size]), self._compressor)
+                packed[block.digest] = size, BLOCK + codec, data
+            at += block.size
+        return len(body), BLOCKS, listed(blocks)
 
     def _number_names(self, steps: Sequence[OpenStep], roots: Roots) -> None:
         names: set[str | None] = {payload.type_name for _, payload in roots.values()}
@@ -333,13 +351,9 @@ class Writer:
 
     def _finding(self, fresh: Mapping[bytes, bytes]) -> Find:
         """Return what finds a body: among those on their way to the store, else in it."""
-        query = "SELECT codec, data FROM blobs WHERE digest = ? AND codec IS NOT NULL"
 
         def find(digest: bytes) -> bytes | None:
-            if digest in fresh:
-                return fresh[digest]
-            found = self.connection.execute(query, (digest,)).fetchone()
-            return None if found is None else row.unpack(*found)
+            return fresh[digest] if digest in fresh else body_with(self.connection, digest)
 
         return find
 
