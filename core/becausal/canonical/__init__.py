@@ -40,7 +40,8 @@ from typing import Any, NamedTuple
 from becausal.canonical.calling import packed
 from becausal.canonical.decoded import Cycle, Missing, Opaque, Record, decode, part_digests
 from becausal.canonical.leaves import name_of
-from becausal.canonical.readers import reader_of
+from becausal.canonical.readers import READERS, reader_of
+from becausal.canonical.swift import Swift
 from becausal.canonical.top import PART, Run, TopWalk
 from becausal.canonical.walk import Known, Redacting
 from becausal.canonical.wire import INLINE_BELOW, UNSORTED, Code, array, digest_of, entry
@@ -102,29 +103,61 @@ class Encoder:
         self._renamed: dict[bytes, set[bytes]] = {}  # by the digest handed out: those of what was redacted
         self._runs: dict[int, Run] = {}
         self._leans: dict[bytes, bytes] = {}
+        self._harmless: set[str] = set()
 
     def encode(self, value: object) -> Encoded:
         """Return the canonical form of any value. Never raises."""
+        swift, known, runs = Swift(), self._known, self._runs
+        swift.known, swift.runs = known, runs
+        encoded = self._swiftly(swift, value)
+        if encoded is not None:
+            if swift.fresh or swift.new_runs:
+                self._remember(known, swift.fresh, runs, swift.new_runs)
+            return encoded
         redact = self._redact
-        known, runs = self._known, self._runs
         walk, encoded = _encode(value, known, runs, self._leans, redact)
         if redact is not None and redact.version != walk.version:
             # Its later parts told of secrets in earlier ones, or another thread did.
             return self.encode(value)
-        # Only now: another thread must not take for handed out what is still in the making.
-        if walk.fresh:
-            known.update(walk.fresh)
-            for handed, digest in walk.renamed:
-                self._renamed.setdefault(handed, set()).add(digest)
-            if len(known) > self.MOST_PARTS:
-                self.forget()
-        if walk.new_runs:
-            runs.update(walk.new_runs)
-            if len(runs) > self.MOST_RUNS:
-                self._runs = {}
+        for handed, digest in walk.renamed:
+            self._renamed.setdefault(handed, set()).add(digest)
+        self._remember(known, walk.fresh, runs, walk.new_runs)
+        return encoded
+
+    def _swiftly(self, swift: Swift, value: object) -> Encoded | None:
+        """Return the canonical form of a value of a common shape, of which nothing is redacted; else None."""
+        redact = self._redact
+        # Before anything is looked through: what is learned meanwhile may stand in what was looked through already.
+        version = 0 if redact is None else redact.version
+        swift.leans = self._leans
+        swift.harmless, swift.redact, swift.version = self._harmless, redact, version
+        swift.fresh, swift.parts, swift.new_runs, swift.met = {}, [], {}, {}
+        try:
+            body, lean = swift.root(value)
+        except Exception:
+            if swift.stopped is not None:
+                raise swift.stopped from None
+            return None
+        digest = digest_of(body)
+        parts = swift.parts
+        if redact is not None and (not redact.keeps([*parts, (digest, body)]) or redact.version != version):
+            return None
+        kind = type(value)
+        name = (READERS.get(id(kind)) or reader_of(kind)).name
+        belief = digest if lean is body else digest_of(lean)
+        # As `Encoded(...)` makes it, without a call of ours.
+        return tuple.__new__(Encoded, (digest, belief, len(body) + swift.below, body, tuple(parts), name, ()))
+
+    def _remember(self, known: Known, fresh: Known, runs: dict[int, Run], new_runs: dict[int, Run]) -> None:
+        """Remember what was handed out. Only now: another thread must not take for that what is in the making."""
+        known.update(fresh)
+        if len(known) > self.MOST_PARTS:
+            self.forget()
+        runs.update(new_runs)
+        if len(runs) > self.MOST_RUNS:
+            self._runs = {}
         if len(self._leans) > self.MOST_LEANS:
             self._leans = {}
-        return encoded
 
     def is_part(self, message: Encoded, version: int) -> None:
         """Note that a message which was encoded by itself is kept: in a list it is the same part, known already.

@@ -12,7 +12,16 @@ from becausal.canonical.belief import is_message, speaks
 from becausal.canonical.walk import plain_keys
 from becausal.canonical.wire import SPLIT_FROM
 
-__all__ = ["SHORTEST_RUN", "holds_messages", "is_message_list", "is_typed_list", "may_split", "shape_of"]
+__all__ = [
+    "COMMON",
+    "MOST_SEARCHED",
+    "SHORTEST_RUN",
+    "holds_messages",
+    "is_message_list",
+    "is_typed_list",
+    "may_split",
+    "shape_of",
+]
 
 MOST_SEARCHED = 64
 """A dict of more entries is not searched for message lists in it."""
@@ -21,7 +30,7 @@ SHORTEST_RUN = 3
 """Two messages are written faster than they are compared with what is known."""
 
 # By identity: a metaclass may define `__hash__`.
-_COMMON = frozenset(map(id, (str, int, float, bool, bytes, type(None), dict, list, tuple)))
+COMMON = frozenset(map(id, (str, int, float, bool, bytes, type(None), dict, list, tuple)))
 _MOST_SHAPES = 4096
 
 _shapes: dict[str, tuple[tuple[str, ...], bool]] = {}
@@ -56,7 +65,7 @@ def is_message_list(value: list[Any]) -> bool:
 
 def is_typed_list(value: list[Any]) -> bool:
     """Say whether a list may be a conversation of typed messages, long enough to be remembered."""
-    return len(value) >= SHORTEST_RUN and id(type(value[0])) not in _COMMON
+    return len(value) >= SHORTEST_RUN and id(type(value[0])) not in COMMON
 
 
 def holds_messages(value: dict[Any, Any]) -> bool:

@@ -42,7 +42,7 @@ from becausal.canonical.leaves import (
 )
 from becausal.canonical.wire import Code
 
-__all__ = ["DEEP_FOR_PLAIN_OBJECTS", "Reader", "reader_of"]
+__all__ = ["DEEP_FOR_PLAIN_OBJECTS", "READERS", "Reader", "reader_of"]
 
 DEEP_FOR_PLAIN_OBJECTS = 16
 """A level of a plain object counts as so many: a client in a payload would drag in the whole app."""
@@ -82,13 +82,14 @@ class Reader:
         return fields.copy()
 
 
-_readers: dict[int, Reader] = {}
+READERS: dict[int, Reader] = {}
+"""By the identity of a type. Whoever asks for each value looks here first, and else asks `reader_of`."""
 _MOST_READERS = 4096
 
 
 def reader_of(kind: type) -> Reader:
     """Return the reader of a type; kept by the type's identity, since a metaclass may define `__hash__`."""
-    return _readers.get(id(kind)) or _new_reader(kind)
+    return READERS.get(id(kind)) or _new_reader(kind)
 
 
 def _new_reader(kind: type) -> Reader:
@@ -96,9 +97,9 @@ def _new_reader(kind: type) -> Reader:
         reader = _choose(kind)
     except Exception:
         reader = Reader(kind, _opaque(kind))
-    if len(_readers) >= _MOST_READERS:
-        _readers.clear()
-    _readers[id(kind)] = reader
+    if len(READERS) >= _MOST_READERS:
+        READERS.clear()
+    READERS[id(kind)] = reader
     return reader
 
 

@@ -60,7 +60,7 @@ from becausal.canonical.wire import (
     odd_nan,
 )
 
-__all__ = ["PART", "Run", "TopWalk"]
+__all__ = ["KEYS", "MOST_SPLIT", "NO_RUN", "PART", "Run", "TopWalk", "packed_key"]
 
 MOST_SPLIT = 256
 
@@ -73,7 +73,7 @@ class Run(NamedTuple):
     """Bytes of the packed fields."""
     digest: bytes
     """Of these bytes."""
-    pair: Pair
+    pair: tuple[bytes | memoryview, bytes | memoryview]
     """Without the head of the list, which says how long it is."""
     below: int
     version: int
@@ -201,23 +201,21 @@ class TopWalk(Walk):
         # Nothing in it that could be split below the top: packing it whole gives the same bytes,
         # unless it is big enough to hold a big value.
         if not any(map(may_split, fields.values())) and not self.holds_secret(fields):
+            below = self.below
             pair = self.pack(fields, path, held=True)
             if len(pair[0]) < SPLIT_FROM:
                 return pair
+            self.below = below  # its parts are met once more
         return self.compose(fields, path, top=True)
 
     def message(self, fields: dict[str, Any], path: Path) -> Pair:
         """Write a message-like thing: never split, and with a belief of its own."""
         body = self.pack(fields, path, held=True)[0]
-        # A known part's belief is known, too. The value itself stands in no list of known parts.
-        if len(body) < INLINE_BELOW:
-            lean = self.leans.get(body)
-            if lean is None:
-                lean = self.leans[body] = self.believe(meaning(fields), path)
-        elif len(self.active) > 1 and self.info_of(digest_of(body)) is not None:
-            return body, body
-        else:
+        lean = self.leans.get(body) if len(body) < INLINE_BELOW else None
+        if lean is None:
             lean = self.believe(meaning(fields), path)
+            if len(body) < INLINE_BELOW:
+                self.leans[body] = lean
         return body, body if lean == body else lean
 
     def compose(self, fields: dict[str, Any], path: Path, *, top: bool) -> Pair:
@@ -225,7 +223,7 @@ class TopWalk(Walk):
         exact = [mapping(len(fields))]
         lean = exact.copy()
         for key in sorted(fields):
-            name, value = _KEYS.get(key) or _name(key), fields[key]
+            name, value = KEYS.get(key) or packed_key(key), fields[key]
             kind = type(value)
             if (
                 kind is int
@@ -346,7 +344,7 @@ class TopWalk(Walk):
             return None
         known = self.runs.get(id(items[0]))
         if known is None or not _starts_with(types, column, known) or self.holds_newer(column, known):
-            known = _NO_RUN
+            known = NO_RUN
         head, pair, done = array(len(items)), known.pair, len(known.types)
         if done == len(items):
             self.below += known.below
@@ -405,7 +403,7 @@ class TopWalk(Walk):
             self.below, self.differs = below, differs
 
 
-_NO_RUN = Run([], 0, digest_of(b""), (b"", b""), 0, 0)
+NO_RUN = Run([], 0, digest_of(b""), (b"", b""), 0, 0)
 
 
 def _is_other(first: Reader, kind: type) -> bool:
@@ -426,19 +424,21 @@ def _starts_with(types: list[type], column: memoryview, known: Run) -> bool:
 PART = packb(Ext(Code.PART, bytes(16)))[:2]
 """What stands before a part's digest in what refers to it."""
 
-_KEYS: dict[str, bytes] = {}
+KEYS: dict[str, bytes] = {}
+"""The bytes of keys that come again and again."""
 _MOST_KEYS = 4096
 
 
-def _name(key: str) -> bytes:
+def packed_key(key: str) -> bytes:
+    """Return the bytes of a key, and remember them in `KEYS`."""
     body = packb(key)
     if len(key) < 64:
-        if len(_KEYS) >= _MOST_KEYS:
-            _KEYS.clear()
-        _KEYS[key] = body
+        if len(KEYS) >= _MOST_KEYS:
+            KEYS.clear()
+        KEYS[key] = body
     return body
 
 
-def _joined(exact: Sequence[bytes], lean: Sequence[bytes]) -> Pair:
+def _joined(exact: Sequence[bytes | memoryview], lean: Sequence[bytes | memoryview]) -> Pair:
     body = b"".join(exact)
     return body, body if exact == lean else b"".join(lean)

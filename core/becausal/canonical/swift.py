@@ -1,0 +1,406 @@
+"""One encoding of what nearly every value is: plain data with str keys, and messages in it.
+
+`TopWalk` says how a value is written and can write any; to be able to, it asks each value many questions. Here the
+common shapes are told by `type()` alone and written straight on: the same bytes in a fraction of the calls. Whatever is
+anything else (a key that is no str, a cycle, a lone surrogate, a tuple, a secret's name, a part that must be read once
+more) raises, and `TopWalk` writes the value from its beginning.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from operator import is_
+from typing import Any
+
+from ormsgpack import Ext, Fragment, packb
+
+from becausal.canonical.belief import meaning
+from becausal.canonical.looks import COMMON, MOST_SEARCHED, SHORTEST_RUN, shape_of
+from becausal.canonical.readers import READERS, Reader, reader_of
+from becausal.canonical.top import KEYS, MOST_SPLIT, NO_RUN, PART, Run, packed_key
+from becausal.canonical.walk import Known, Pair, Redacting, UnfitError
+from becausal.canonical.wire import (
+    INLINE_BELOW,
+    OPTIONS,
+    SPLIT_FROM,
+    UNSORTED,
+    array,
+    digest_of,
+    mapping,
+    odd_nan,
+)
+
+__all__ = ["MOST_HARMLESS", "Swift"]
+
+DEEPEST = 4
+"""Objects in one another: so many are not cut off, whatever each counts for."""
+
+SHORT = SPLIT_FROM // 4
+"""A text of fewer characters is never split off: a character takes four bytes at most."""
+
+NEVER = 1 << 62
+"""What has to have so many bytes to be split off is not."""
+
+MOST_HARMLESS = 4096
+
+
+class Swift:
+    """The state of one encoding. It has no `__init__`: one is made for every value, and its maker fills it."""
+
+    known: Known
+    runs: dict[int, Run]
+    leans: dict[bytes, bytes]
+    harmless: set[str]
+    """Keys that are no secret's name."""
+    redact: Redacting | None
+    version: int
+    fresh: Known
+    parts: list[tuple[bytes, bytes]]
+    new_runs: dict[int, Run]
+    met: dict[int, tuple[object, Any]]
+    """By an object's id: the object, and what stands for it in the belief."""
+    below = 0
+    """Bytes of the parts that the body being written refers to."""
+    depth = 0
+    differs = False
+    stopped: BaseException | None = None
+
+    def root(self, value: Any) -> Pair:
+        """Return the bytes of the value itself and those of its belief.
+
+        Raises:
+            Exception: it is for `TopWalk` to write.
+        """
+        kind = type(value)
+        if kind is dict:
+            return self.mapping(value.copy(), None)
+        if kind is list:
+            return self.top_list(value.copy())
+        if kind is str or kind is int or kind is bool or value is None:
+            body = packb(value)
+            return body, body
+        reader = READERS.get(id(kind)) or reader_of(kind)
+        if reader.fields is None:
+            raise UnfitError
+        return self.typed(value, reader, whole=True)
+
+    # Maps
+
+    def mapping(self, fields: dict[str, Any], speaks: bool | None) -> Pair:
+        """Write the top dict or an object's fields.
+
+        Args:
+            fields: ours to change.
+            speaks: whether they are those of an object that is a message; None: a dict's, whose keys tell.
+        """
+        is_flat = True
+        for key, value in fields.items():
+            if type(key) is not str:
+                raise UnfitError
+            kind = type(value)
+            if kind is str:
+                if len(value) >= SHORT:
+                    is_flat = False
+            elif kind is not int and kind is not float and kind is not bool and value is not None:
+                is_flat = False
+        if speaks or (speaks is None and "content" in fields and ("role" in fields or "type" in fields)):
+            return self.message(fields)
+        if is_flat or len(fields) > MOST_SPLIT:
+            return self.packed(fields)
+        return self.compose(fields, SPLIT_FROM)
+
+    def compose(self, fields: dict[str, Any], limit: int) -> Pair:
+        """Put a map together from its packed values, those of so many bytes split off."""
+        exact = [mapping(len(fields))]
+        lean = exact  # a list of its own from the first value on that differs in the belief
+        for key in sorted(fields):
+            value = fields[key]
+            kind = type(value)
+            if kind is int or kind is bool or value is None or (kind is str and len(value) < SHORT):
+                body = belief = packb(value)
+            else:
+                if key not in self.harmless:
+                    self.check(key)
+                body, belief = self.piece(value, kind, limit)
+            if lean is exact and belief is not body:
+                lean = exact.copy()
+            name = KEYS.get(key) or packed_key(key)
+            exact += (name, body)
+            if lean is not exact:
+                lean += (name, belief)
+        whole = b"".join(exact)
+        return whole, whole if lean is exact else b"".join(lean)
+
+    def check(self, key: str) -> None:
+        """Remember that a key is no secret's name."""
+        if self.redact is not None and self.redact.is_secret_key(key):
+            raise UnfitError  # what stands there is not split off
+        if len(self.harmless) < MOST_HARMLESS:
+            self.harmless.add(key)
+
+    def piece(self, value: Any, kind: type, limit: int) -> Pair:
+        """Write a value of a map, looking for messages in it, and split it off if it has so many bytes."""
+        before, self.below = self.below, 0
+        if kind is list and value:
+            first = value[0]
+            if type(first) is dict:
+                body, lean = self.items(value.copy(), said=True) if _speaks(first) else self.packed(value)
+            elif id(type(first)) in COMMON:
+                body, lean = self.packed(value)
+            else:
+                body, lean = self.items(value.copy())
+        elif kind is dict and value:
+            body, lean = self.inner(value.copy(), limit)
+        else:
+            body, lean = self.packed(value)
+        if len(body) < limit:
+            self.below += before
+            return body, lean
+        return self.part(body, lean, before)
+
+    def inner(self, fields: dict[str, Any], limit: int) -> Pair:
+        """Write a dict in a map: a message, or one in which the values of a top dict are looked through once more."""
+        if _speaks(fields):
+            return self.message(fields)
+        if limit is not NEVER and len(fields) <= MOST_SEARCHED:
+            for value in fields.values():
+                kind = type(value)
+                if kind is list and value:
+                    value = value[0]
+                    kind = type(value)
+                if kind is dict and value and _speaks(value):
+                    return self.compose(fields, NEVER)
+        return self.packed(fields)
+
+    # Lists
+
+    def top_list(self, items: list[Any]) -> Pair:
+        """Write the top list, its items of `SPLIT_FROM` bytes split off."""
+        if not items:
+            return self.packed(items)
+        first = items[0]
+        if type(first) is dict and _speaks(first):
+            return self.items(items, said=True)
+        if len(items) <= MOST_SPLIT:
+            return self.items(items, limit=SPLIT_FROM)
+        return self.packed(items) if id(type(first)) in COMMON else self.items(items)
+
+    def items(self, items: list[Any], *, said: bool = False, limit: int = NEVER) -> Pair:
+        """Write a list item by item, the first ones from memory if they are known and what they were.
+
+        Args:
+            items: ours to change.
+            said: the first one is a dict that is a message, so each dict in it is looked at as one.
+            limit: bytes from which on another item is split off.
+        """
+        head = array(len(items))
+        column = self.column(items, said=said) if len(items) >= SHORTEST_RUN else None
+        known = NO_RUN if column is None else self.begun(items, column)
+        exact: list[bytes | memoryview] = [head, known.pair[0]]
+        lean: list[bytes | memoryview] = [head, known.pair[1]]
+        is_same = known.pair[0] is known.pair[1]
+        before, self.below = self.below, known.below
+        for item in items[len(known.types) :]:
+            kind = type(item)
+            reader = READERS.get(id(kind)) or reader_of(kind)
+            if reader.fields is not None:
+                body, belief = self.typed(item, reader)
+            else:
+                body, belief = self.item(item, kind, said, limit)
+            if belief is not body:
+                is_same = False
+            exact.append(body)
+            lean.append(belief)
+        whole = b"".join(exact)
+        believed = whole if is_same else b"".join(lean)
+        if column is not None and len(known.types) < len(items):
+            rest = memoryview(whole)[len(head) :]
+            pair = rest, rest if is_same else memoryview(believed)[len(head) :]
+            types = [*known.types, *map(type, items[len(known.types) :])]
+            self.new_runs[id(items[0])] = Run(
+                types, len(column), digest_of(column), pair, self.below, self.version
+            )
+        self.below += before
+        return whole, believed
+
+    def item(self, item: Any, kind: type, said: bool, limit: int) -> Pair:
+        """Write an item that is no object of fields."""
+        inside, self.below = self.below, 0
+        if said and kind is dict:
+            limit = INLINE_BELOW
+            body, lean = self.message(item.copy()) if _speaks(item) else self.packed(item)
+        else:
+            body, lean = self.packed(item)
+        if len(body) < limit:
+            self.below += inside
+            return body, lean
+        return self.part(body, lean, inside)
+
+    def column(self, items: list[Any], *, said: bool) -> memoryview | None:
+        """Return the packed fields of the items, one after the other; see `TopWalk.column`, which packs the same."""
+        first = items[0]
+        reader = READERS.get(id(type(first))) or reader_of(type(first))
+        if not said and reader.fields is None:
+            return None
+        kinds = {*map(id, map(type, items))}
+        below, differs = self.below, self.differs
+        if said:
+            if len(kinds) > 1:
+                return None
+            rows: list[Any] = items
+        else:
+            for kind in kinds - {id(reader.type)}:
+                other = READERS.get(kind)
+                if other is None or other.slots != reader.slots:
+                    return None  # one that was never read is known the next time
+            assert reader.fields is not None
+            rows = [*map(reader.fields, items)]
+            if reader.extra is not None:
+                rows = [*chain.from_iterable(zip(rows, map(reader.extra, items), strict=True))]
+        body = packb(rows, self.hook, UNSORTED)
+        self.below, self.differs = below, differs
+        return memoryview(body)[len(array(len(rows))) :]
+
+    def begun(self, items: list[Any], column: memoryview) -> Run:
+        """Return what is known of the first items, if they are what they were."""
+        known = self.runs.get(id(items[0]))
+        if (
+            known is None
+            or len(known.types) > len(items)
+            or not all(map(is_, map(type, items), known.types))
+            or digest_of(column[: known.size]) != known.digest
+        ):
+            return NO_RUN
+        if known.version != self.version:
+            raise UnfitError  # it must be read for what is secret by now
+        return known
+
+    # Objects and messages
+
+    def typed(self, value: Any, reader: Reader, *, whole: bool = False) -> Pair:
+        """Write an object of fields; as a part, or as it stands where it is small.
+
+        Args:
+            value: the object.
+            reader: of its type.
+            whole: it is the value itself, which is no part.
+        """
+        assert reader.fields is not None
+        fields = reader.fields(value)
+        if type(fields) is not dict or self.depth == DEEPEST:
+            raise UnfitError
+        more = None if reader.extra is None else reader.extra(value)
+        fields = {**fields, **more} if type(more) is dict and more else fields.copy()
+        if "\0" in fields:
+            raise UnfitError
+        fields["\0"] = reader.mark
+        shape = shape_of(reader.name, fields)
+        if shape is None:
+            raise UnfitError
+        before, self.below = self.below, 0
+        self.depth += 1
+        if not shape[1]:
+            body, lean = self.mapping(fields, False)
+        elif whole:
+            body, lean = self.message(fields)
+        else:
+            body, lean = self.told(fields)
+            self.depth -= 1
+            self.below += before
+            return body, lean
+        self.depth -= 1
+        if whole or len(body) < INLINE_BELOW:
+            self.below += before
+            return body, lean
+        return self.part(body, lean, before)
+
+    def told(self, fields: dict[str, Any]) -> Pair:
+        """Write an object that is a message."""
+        body = self.packed(fields)[0]
+        if len(body) < INLINE_BELOW:
+            lean = self.leans.get(body) or self.believed(body, fields)
+            return body, body if lean == body else lean
+        digest = digest_of(body)
+        info = self.known.get(digest) or self.fresh.get(digest)
+        lean = body if info is not None else self.believed(None, fields)
+        return self.part(body, lean, 0, digest)
+
+    def message(self, fields: dict[str, Any]) -> Pair:
+        """Write a message where it stands: a dict, or the value itself."""
+        body = self.packed(fields)[0]
+        lean = self.leans.get(body) if len(body) < INLINE_BELOW else None
+        if lean is None:
+            lean = self.believed(body, fields)
+        return body, body if lean == body else lean
+
+    def believed(self, body: bytes | None, fields: dict[str, Any]) -> bytes:
+        """Return the bytes of a message's belief, and remember those of a small one."""
+        lean = packb(meaning(fields), self.lean_hook, OPTIONS)
+        if body is not None and len(body) < INLINE_BELOW:
+            self.leans[body] = lean
+        return lean
+
+    def part(self, body: bytes, lean: bytes, before: int, digest: bytes | None = None) -> Pair:
+        """Split off a body; return what refers to it."""
+        if digest is None:
+            digest = digest_of(body)
+        info = self.known.get(digest) or self.fresh.get(digest)
+        if info is None:
+            belief = digest if lean is body or lean == body else digest_of(lean)
+            info = self.fresh[digest] = belief, len(body) + self.below, digest, self.version
+            self.parts.append((digest, body))
+        elif info[3] != self.version or info[2] != digest:
+            raise UnfitError  # it must be read for what is secret by now, or is kept without its secrets
+        self.below = before + info[1]
+        reference = PART + digest
+        return reference, reference if info[0] == digest else PART + info[0]
+
+    # Anything, by the C packer
+
+    def packed(self, value: object) -> Pair:
+        """Write a value whole: only objects in it are split off."""
+        outside, self.differs = self.differs, False
+        body = packb(value, self.hook, OPTIONS)
+        if b"\xcb" in body and odd_nan(body):
+            raise UnfitError
+        lean = packb(value, self.lean_hook, OPTIONS) if self.differs else body
+        self.differs = outside
+        return body, lean
+
+    def hook(self, value: object) -> Any:
+        """Stand in for what the C packer does not know."""
+        try:
+            kind = type(value)
+            reader = READERS.get(id(kind)) or reader_of(kind)
+            if reader.fields is not None:
+                body, belief = self.typed(value, reader)
+                stand: Any = Fragment(body)
+                lean = stand
+                if belief is not body:
+                    self.differs, lean = True, Fragment(belief)
+            elif reader.is_leaf:
+                _, code, content, why = reader.read(value)
+                if why:
+                    raise UnfitError
+                stand = lean = Ext(code, content)
+            else:
+                raise UnfitError
+            self.met[id(value)] = value, lean
+            return stand
+        except Exception:
+            raise
+        except BaseException as stop:
+            self.stopped = stop
+            raise
+
+    def lean_hook(self, value: object) -> Any:
+        """Stand in for what the hook has met, in the belief."""
+        return self.met[id(value)][1]
+
+
+def _speaks(fields: dict[Any, Any]) -> bool:
+    """Return whether a dict looks like a message."""
+    for key in fields:
+        if type(key) is not str:
+            raise UnfitError
+    return "content" in fields and ("role" in fields or "type" in fields)

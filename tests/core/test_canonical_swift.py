@@ -1,0 +1,312 @@
+"""Promises of the short road of the canonical form: what it writes is what the long one writes, and it runs no code."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from autogen_agentchat.messages import TextMessage, ToolCallRequestEvent
+from autogen_core import FunctionCall
+from autogen_core.models import CreateResult, RequestUsage, UserMessage
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from pydantic import BaseModel
+
+from becausal import canonical
+from becausal.canonical import Encoded, Encoder, encode, part_digests
+from becausal.canonical.swift import Swift
+from becausal.redaction import Redaction
+
+
+class Odd:
+    """What an app may hand around: whatever is asked of it fails."""
+
+    def __init__(self, **fields: object) -> None:
+        self.__dict__.update(fields)
+
+    def _fails(self, *_: object) -> Any:
+        raise RuntimeError("code of the app was run")
+
+    __eq__ = __hash__ = __len__ = __bool__ = __iter__ = __getattr__ = __repr__ = __contains__ = _fails
+
+
+class OddText(str):
+    armed = False
+
+    def __eq__(self, other: object) -> bool:
+        if OddText.armed:
+            raise RuntimeError("code of the app was run")
+        return str.__eq__(self, other)
+
+    def __hash__(self) -> int:
+        if OddText.armed:
+            raise RuntimeError("code of the app was run")
+        return str.__hash__(self)
+
+
+class Bag(dict[Any, Any]):
+    def __len__(self) -> int:
+        raise RuntimeError("code of the app was run")
+
+
+class Count(int):
+    pass
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+class Model(BaseModel):
+    name: str = "m"
+    rows: list[Any] = []
+    more: Any = None
+
+
+class LooksLikeOne(BaseModel):
+    """A message by its fields alone."""
+
+    content: Any
+    role: str = "user"
+    id: str = "1"
+    usage: Any = None
+
+
+@dataclass
+class Usage:
+    prompt: int
+    note: str = ""
+
+
+WHEN = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+USED = RequestUsage(1, 2)
+names = st.sampled_from(
+    ["content", "role", "type", "id", "usage", "messages", "data", "token", "password", "é", "\0", "a", "b"]
+)
+texts = st.one_of(
+    st.sampled_from(["", "hi", "é" * 40, "\ud800", "x" * 127, "é" * 128, "x" * 300, "x" * 600]),
+    st.text(st.characters(exclude_categories=()), max_size=5),
+)
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.sampled_from([2**63, 2**64, -(2**63) - 1, 2**70, math.nan, -math.nan, math.inf, 0.0, -0.0, 1.5]),
+    texts,
+    st.sampled_from([b"b", b"b" * 600, WHEN, Colour.RED, Count(3), OddText("content"), (1, 2), {1, 2}]),
+)
+
+
+def objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(
+        st.builds(
+            lambda text, n: HumanMessage(text * n, id=str(n)), st.sampled_from("xé"), st.integers(0, 400)
+        ),
+        st.builds(lambda more: AIMessage("a", additional_kwargs={"more": more}, usage_metadata=None), inner),
+        st.builds(lambda more: AIMessage([{"type": "text", "text": "t", "id": "9"}], surprise=more), inner),
+        st.just(ToolMessage("done" * 90, tool_call_id="1")),
+        st.builds(
+            lambda t: TextMessage(content=t, source="s", created_at=WHEN, models_usage=USED), st.just("t")
+        ),
+        st.builds(lambda n: UserMessage(content="u" * n, source="s"), st.integers(0, 300)),
+        st.just(CreateResult(content="c", finish_reason="stop", usage=USED, cached=False)),
+        st.just(FunctionCall(id="1", name="f", arguments="{}")),
+        st.just(ToolCallRequestEvent(content=[FunctionCall("1", "{}", "f")], source="s", created_at=WHEN)),
+        st.builds(lambda more: Model.model_construct(name="m", rows=[more], more=more), inner),
+        st.builds(
+            lambda c, u: LooksLikeOne.model_construct(content=c, role="a", id="2", usage=u), inner, inner
+        ),
+        st.builds(Usage, st.integers(0, 3), st.sampled_from(["", "n" * 200, "n" * 600])),
+        st.builds(lambda more: Odd(a=more), inner),
+        st.builds(lambda more: Odd(content=more, role="x", id=1), inner),
+    )
+
+
+def shared(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return what stands more than once in a value."""
+    return st.one_of(
+        st.builds(lambda one, n: [one] * n, inner, st.integers(0, 7)),
+        st.builds(lambda one: {"messages": [one, one], "data": {"messages": [one]}, "a": one}, inner),
+    )
+
+
+values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=5),
+        st.dictionaries(names, inner, max_size=5),
+        st.dictionaries(st.one_of(names, st.integers(0, 2)), inner, max_size=3),
+        st.fixed_dictionaries({"role": st.just("user"), "content": inner, "id": texts}),
+        objects(inner),
+        shared(inner),
+        st.builds(Bag, st.dictionaries(names, inner, max_size=2)),
+    ),
+    max_leaves=14,
+)
+
+
+def told(encoded: Encoded) -> tuple[Any, ...]:
+    return (*encoded[:4], dict(encoded.parts), len(encoded.parts), *encoded[5:])
+
+
+@settings(max_examples=600, deadline=None)
+@given(values)
+def test_the_short_road_writes_what_the_long_one_writes(value: object) -> None:
+    encoder = Encoder()
+
+    first, again = encoder.encode(value), encoder.encode(value)
+
+    assert told(first) == told(encode(value))
+    assert again[:4] == first[:4]
+    assert again.parts == ()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(values, min_size=1, max_size=8))
+def test_what_it_remembers_of_other_values_and_of_a_longer_list_changes_nothing(several: list[Any]) -> None:
+    encoder = Encoder()
+
+    for end in range(1, len(several) + 1):
+        for value in (several[end - 1], several[:end], {"messages": several[:end]}):
+            assert encoder.encode(value)[:4] == encode(value)[:4]
+
+
+@settings(max_examples=200, deadline=None)
+@given(values)
+def test_a_part_comes_before_what_refers_to_it(value: object) -> None:
+    encoded = Encoder().encode(value)
+
+    seen: set[bytes] = set()
+    for digest, body in encoded.parts:
+        assert set(part_digests(body)) <= seen
+        seen.add(digest)
+    assert set(part_digests(encoded.body)) <= seen
+
+
+SECRET = "hunter2!x9Z"
+LEAKS: list[object] = [
+    {"password": SECRET},
+    {"note": f"password={SECRET} " + "x" * 600},
+    f"it is {SECRET}",
+    {"messages": [HumanMessage(f"{SECRET} " * 40, id="1")] * 4, "password": "x" * 600},
+    {"data": {"messages": [{"role": "a", "content": f"Authorization: Bearer {SECRET}"}]}},
+]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.one_of(values, st.sampled_from(LEAKS)), min_size=1, max_size=5))
+def test_where_there_are_secrets_both_roads_keep_the_same(
+    tmp_path_factory: pytest.TempPathFactory, several: list[Any]
+) -> None:
+    folder = tmp_path_factory.getbasetemp()  # one key, so one marker for a secret
+    both, long = Encoder(Redaction().redactor(folder)), Long(Redaction().redactor(folder))
+    handed: tuple[set[Any], set[Any]] = set(), set()
+
+    for end in range(1, len(several) + 1):
+        for value in (several[end - 1], several[:end], {"messages": several[:end], "last": several[end - 1]}):
+            one, other = both.encode(value), long.encode(value)
+            handed[0].update(one.parts)
+            handed[1].update(other.parts)
+            assert (*one[:4], *one[5:]) == (*other[:4], *other[5:])
+    assert handed[0] == handed[1]
+
+
+class Long(Encoder):
+    """Takes the long road alone."""
+
+    def _swiftly(self, swift: Swift, value: object) -> Encoded | None:
+        return None
+
+
+CONVERSATION = [HumanMessage("x" * n, id=str(n)) for n in range(0, 600, 90)]
+COMMON: list[object] = [
+    {
+        "messages": CONVERSATION,
+        "data": {"step": 1, "rows": [{"id": n, "ok": True, "p": 0.5} for n in range(9)]},
+    },
+    {"messages": CONVERSATION[:1], "data": {"step": 1}},
+    {"messages": [{"role": "user", "content": "hi"}] * 4},
+    {"job": 1, "text": "x" * 1000, "tags": ["a", "b"], "none": None},
+    [{"name": "f", "args": {"q": "x"}, "id": "c", "type": "tool_call"}],
+    ["a", "b"],
+    "a text",
+    CONVERSATION,
+    CONVERSATION[0],
+    [TextMessage(content="hi", source="a"), TextMessage(content="x" * 300, source="b")],
+    CreateResult(content="c", finish_reason="stop", usage=RequestUsage(1, 2), cached=False),
+]
+
+
+@pytest.mark.parametrize("value", COMMON, ids=lambda value: f"{value!r:.40}")
+def test_a_common_value_takes_the_short_road(value: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = encode(value)
+
+    def lost(*_: object) -> Any:
+        raise AssertionError("the long road was taken")
+
+    monkeypatch.setattr(canonical, "_encode", lost)
+
+    assert told(Encoder(Redaction().redactor(None)).encode(value)) == told(expected)
+
+
+def test_what_a_message_means_is_the_same_where_it_is_no_part_though_it_is_known_as_one() -> None:
+    message = {"role": "user", "content": "x" * 280, "id": 1}
+    for make in (Encoder, Long):
+        encoder = make()
+        encoder.encode([message])
+
+        assert encoder.encode({"a": message}).belief == encode({"a": message}).belief
+
+
+def test_a_part_that_stands_once_counts_once_beside_what_is_small() -> None:
+    event = ToolCallRequestEvent(content=[FunctionCall("1", "{}", "f")], source="s", created_at=WHEN)
+    value = {"a": ToolMessage("done" * 90, tool_call_id="1"), "b": event, "c": event}
+
+    for encoded in (encode(value), Encoder().encode(value)):
+        assert encoded.size == len(encoded.body) + sum(len(body) for _, body in encoded.parts)
+
+
+CYCLES: list[Callable[[Any], Any]] = [
+    lambda it: it.append(it),
+    lambda it: it.append({"a": it}),
+    lambda it: it.append(Odd(a=it)),
+    lambda it: it.append(AIMessage("x", additional_kwargs={"me": it})),
+    lambda it: it.append(Model.model_construct(more=it)),
+]
+
+
+@pytest.mark.parametrize("tie", CYCLES)
+def test_a_cycle_is_left_to_the_long_road(tie: Callable[[Any], Any]) -> None:
+    items: list[Any] = [1]
+    tie(items)
+
+    for value in (
+        items,
+        {"a": items},
+        [HumanMessage("x")] * 3 + items,
+        AIMessage("x", additional_kwargs={"a": items}),
+    ):
+        assert told(Encoder().encode(value)) == told(encode(value))
+
+
+def test_no_code_of_the_apps_classes_runs() -> None:
+    fields = {OddText("content"): 1, OddText("role"): "x", "a": Odd(content=Odd())}
+    OddText.armed = True
+    try:
+        for value in (
+            fields,
+            {"a": fields},
+            [fields] * 3,
+            [Odd(a=1)] * 4,
+            {"a": [Odd(role=Odd(), content=Bag(a=1))] * 3, "b": [fields]},
+            LooksLikeOne.model_construct(content=Odd(), usage=fields),
+        ):
+            assert Encoder().encode(value)[:4] == encode(value)[:4]
+    finally:
+        OddText.armed = False
