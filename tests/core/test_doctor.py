@@ -290,6 +290,15 @@ def test_it_measures_what_a_step_costs_here_and_leaves_nothing_behind(
         assert [step.name for step in runs.get(chain.chain_id or "").steps] == ["a request"]
 
 
+def test_where_steps_take_long_few_of_them_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "STEPS", {1 << 10: 10**9})
+    monkeypatch.setattr(cost, "LONGEST_S", 0.01)
+
+    (only,) = cost.measured(Patient("sqlite:///x.db"))
+
+    assert only.app_us > 0
+
+
 @contextlib.contextmanager
 def becausal_at_work(store: Path) -> Iterator[Recorder]:
     becausal.instrument("threads", store=store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,12 +32,19 @@ if __name__ == "__main__":
 """
 
 
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an app and a run of it."""
+    folder = tmp_path_factory.mktemp("shop")
+    (folder / "shop.py").write_text(APP)
+    assert run(folder, "shop.py").stdout == "tea: 20\n"
+    (folder / "calls.txt").unlink()
+    return folder
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "shop.py").write_text(APP)
-    assert run(tmp_path, "shop.py").stdout == "tea: 20\n"
-    (tmp_path / "calls.txt").unlink()
-    return tmp_path
+def folder(recorded: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(recorded, tmp_path / "shop"))
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -35,6 +35,12 @@ STEPS: Final = {1 << 10: 300, 32 << 10: 60, 1 << 20: 6}
 WARM_UP: Final = 50
 """The first steps pay for what is loaded and remembered."""
 
+LONGEST_S: Final = 1.0
+"""After so much CPU time no more steps of a size are recorded: without a fast engine 1 MB takes seconds to redact."""
+
+FEWEST: Final = 2
+"""So many steps of a size are recorded, however long they take."""
+
 SLOW_US: Final = 1_000
 """Beyond this a step of 1 KB is not what it should be."""
 
@@ -108,7 +114,7 @@ def _cost(recorder: Recorder, writer: Writer, text: str, size: int, count: int) 
     recorder.flush(5.0)
     before = writer.store.describe().bytes_on_disk
     whole, mine = time.process_time(), time.thread_time()
-    _record(recorder, text, size, count)
+    count = _record(recorder, text, size, count)
     app = time.thread_time() - mine
     recorder.flush(30.0)
     writing = max(0.0, time.process_time() - whole - (time.thread_time() - mine))
@@ -116,13 +122,17 @@ def _cost(recorder: Recorder, writer: Writer, text: str, size: int, count: int) 
     return Cost(size, app / count * 1e6, writing / count * 1e6, grown / count)
 
 
-def _record(recorder: Recorder, text: str, size: int, count: int) -> None:
-    """Record steps, each with content that was never there before."""
+def _record(recorder: Recorder, text: str, size: int, count: int) -> int:
+    """Record steps, each with content that was never there before; returns how many there was time for."""
+    began = time.thread_time()
     seen = Observation(lambda given: Opening("agent", "doctor", received=given))
     for number in range(count):
+        if number >= FEWEST and time.thread_time() - began > LONGEST_S:
+            return number
         start = number * 37 % (len(text) - size) if len(text) > size else 0
         content = f"{size} {number} {text[start : start + size]}"
         recorder.call(seen, lambda given: f"so: {given['question']}", {"question": content})
+    return count
 
 
 def _text(size: int) -> str:
