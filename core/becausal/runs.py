@@ -19,7 +19,6 @@ from becausal.harmless import legible
 from becausal.instrument import active_store, flush, store_url_in_use
 from becausal.keeping import REDACTED
 from becausal.memory_view import Held
-from becausal.replay.session import REPLAYS
 from becausal.run import Asked, Run
 from becausal.settings import store_url
 from becausal.step import Step
@@ -119,11 +118,12 @@ class Runs:
 
         Args:
             limit: at most so many.
-            replays: whether replays of runs are among them.
+            replays: whether what is no run of the app's is among them: replays, and what memories did outside of every
+                run.
         """
         if replays:
             return self.store.chains(limit=limit)
-        return [*islice(self._newest(but=REPLAYS), limit)]
+        return [*islice(self._newest(but=ASIDE), limit)]
 
     def contaminated_by(
         self, of: Asked | Finding | Held | Version, *, run: str | None = None, possible: bool = False
@@ -185,8 +185,17 @@ class Runs:
         return prune_from(self.store, bounds, dry_run=dry_run, told=told)
 
     def pin(self, chain_id: str, *, keep: bool = True) -> None:
-        """Keep a run, and what it depends on, whatever is pruned; with `keep=False` no longer."""
-        pin_in(self.store, self.get(chain_id).chain_id, keep=keep)
+        """Keep a run, and what it depends on, whatever is pruned; with `keep=False` no longer.
+
+        Args:
+            chain_id: its id, the beginning of it, or `last`: the newest run.
+            keep: whether it is kept.
+
+        Raises:
+            RunNotFoundError: no run, or more than one, answers to it.
+            StoreError: the store cannot be written.
+        """
+        pin_in(self.store, self._id_of(chain_id), keep=keep)
 
     def erase(
         self,
@@ -208,7 +217,7 @@ class Runs:
         Args:
             texts: what is to go, however it is written (see `becausal.store.wording`).
             memory: a memory's name and a key: every content that it ever had, wherever that stands.
-            run: a chain id or the beginning of one: all that was said in it.
+            run: a chain id, the beginning of one, or `last`: all that was said in it.
             whole: every content that holds one of the texts, not the text alone.
             reason: is kept with the time and the counts; it should name nobody.
             dry_run: only count.
@@ -218,7 +227,7 @@ class Runs:
             SettingsError: nothing was named.
             StoreError: a text is too short; the store cannot be written, or not be rewritten.
         """
-        chain_id = None if run is None else self.get(run).chain_id
+        chain_id = None if run is None else self._id_of(run)
         return erase_from(
             self.store,
             texts,
@@ -281,6 +290,10 @@ class Runs:
             return newest
         holding = {one.chain_id: one.kind for one in links.under_way(newest.started_ns, limit=MOST_CHAINS)}
         return next((info for info in infos[1:] if holding.get(info.chain_id) in ON_ITS_OWN), newest)
+
+    def _id_of(self, name: str) -> str:
+        """Return the id of a run that was named as the commands take it."""
+        return self.info(None if name == "last" else name).chain_id
 
     def _load(self, info: ChainInfo, window: Window) -> Run:
         is_whole = window == Window() or (

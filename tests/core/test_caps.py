@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -359,6 +360,10 @@ def test_blame_says_that_a_text_may_stand_in_what_was_cut(
     said = " ".join(capsys.readouterr().out.split())
     assert "it may stand in the part that was not (cut down: of " in said
     assert "max_payload_bytes" in said
+    main(["blame", "last", "NEEDLE", "--json", "--store", store])
+    assert [one["nowhere"] for one in json.loads(capsys.readouterr().out)["segments"]] == ["cut"]
+    main(["blame", "last", "start", "--json", "--store", store])
+    assert [one["nowhere"] for one in json.loads(capsys.readouterr().out)["segments"]] == [None]
     main(["show", "last", "--store", store])
     assert "B, cut down)" in capsys.readouterr().out
     notes = [

@@ -54,19 +54,20 @@ def test_every_command_answers_in_words_and_in_json(
     assert data
 
 
-def test_replays_are_no_runs_of_the_apps_and_are_listed_when_asked_for(
-    store: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("begins", ["replay", "memory"])
+def test_what_is_no_run_of_the_app_s_is_listed_when_asked_for(
+    begins: str, store: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     becausal.instrument("threads", store=store)
-    with becausal.chain("again", id="replay-1"):
+    with becausal.chain("again", id=f"{begins}-1"):
         pass
     becausal.uninstrument()
 
     shown = json.loads(out_of(capsys, "runs", "--limit", "1", "--json"))
     everything = json.loads(out_of(capsys, "runs", "--all", "--json"))
 
-    assert [info["chain_id"].startswith("replay") for info in shown] == [False]
-    assert sorted(info["chain_id"].startswith("replay") for info in everything) == [False, True]
+    assert [info["chain_id"].startswith(begins) for info in shown] == [False]
+    assert sorted(info["chain_id"].startswith(begins) for info in everything) == [False, True]
 
 
 def test_a_phrase_without_quotes_is_asked_about_as_one(

@@ -267,7 +267,9 @@ def test_a_part_without_findings_passes_no_gate_and_says_what_takes_the_whole_ru
 
     for asked in (("findings", "last"), ("findings", "last", "--json"), ("show", "last")):
         assert main((*asked, "--fail-on", "warning", *store)) == 1
-        assert "only a part of the run was judged" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "only a part of the run was judged" in said
+        assert "A gate judges all of it: write --whole in place of --last" in said
     assert main(("findings", "last", *store)) == 1
     said = " ".join(capsys.readouterr().out.split())
     assert "Nothing is wrong, as far as this record shows" not in said
@@ -275,6 +277,15 @@ def test_a_part_without_findings_passes_no_gate_and_says_what_takes_the_whole_ru
     assert "(--whole) to see handoff.lost" in said
     assert "path.loop" in said
     assert main(("findings", "last", "--whole", "--fail-on", "error", "--store", runs.store.url)) == 0
+
+
+def test_a_report_of_a_part_says_that_it_is_one(
+    runs: Runs, whole: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for form in ("markdown", "html"):
+        arguments = ("report", "last", "--format", form, "--last", str(LAST), "--store", runs.store.url)
+        assert main(arguments) == 0
+        assert f"of {len(whole.steps)} steps are loaded" in capsys.readouterr().out
 
 
 def test_a_part_counts_no_handoff_as_intact_of_which_it_was_not_judged_whether_somebody_received_it(
@@ -332,7 +343,7 @@ def test_a_time_may_be_told_as_so_long_ago(tmp_path: Path, capsys: pytest.Captur
             ("show", "last", "--since", "soon"),
             "'soon' is no time: write it as 2026-11-22T14:00, or as an age",
         ),
-        (("report", "last", "--last", "5"), "it is of the whole run, and takes no --last"),
+        (("diff", "last", "last", "--last", "5"), "it is of the whole run, and takes no --last"),
         (("drift", "last", "--since=1h"), "it is of the whole run, and takes no --since"),
         (("drift", "last", "--nothing"), "unrecognized arguments: --nothing"),
     ],

@@ -668,6 +668,9 @@ def test_runs_are_pruned_pinned_and_erased_in_python(store: str) -> None:
     opened.close()
     runs = becausal.open(store)
 
+    runs.pin("last")
+    assert runs.prune("30d", dry_run=True).chain_ids == ("one",)
+    runs.pin("last", keep=False)
     runs.pin("one")
     assert runs.prune("30d").chain_ids == ("two",)
     assert runs.erase("Jane Doe", dry_run=True).total == 1

@@ -28,6 +28,7 @@ def add_to(commands: Commands) -> None:
     parted.add_argument("other", metavar="RUN", help=f"the run to compare it with: {RUN}")
     written = add_command(commands, "report", _report, "write an incident report of a run")
     written.add_argument("--format", choices=FORMATS, default="markdown", help="default: markdown")
+    add_part(written)
     written.add_argument("-o", "--output", metavar="FILE", help="write to a file (default: print)")
 
 

@@ -45,7 +45,9 @@ FINE, FOUND, WRONG_USE = 0, 1, 2
 MOST_WHOLE = 20_000
 """Steps of a run that is loaded whole where nobody says what to load of it."""
 
-PART = ("--last", "--around", "--since", "--until", "--whole")
+WINDOW = ("last", "around", "since", "until")
+"""The options that say which part; so `Runs.get` calls them too."""
+PART = (*(f"--{name}" for name in WINDOW), "--whole")
 """The options of the commands that answer of a part of a run, too."""
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -132,7 +134,7 @@ def add_fail_on(command: argparse.ArgumentParser) -> None:
         "--fail-on",
         choices=SEVERITIES,
         help="exit with 1 if the run has findings of this severity or a worse one (default: error), or if only "
-        "a part of it was judged (see --whole)",
+        "a part of it was judged, which is not known to be well: a gate takes --whole",
     )
 
 
@@ -150,12 +152,18 @@ def by_findings(run: Run, options: argparse.Namespace, *, judges: bool = False) 
         if run.part is None or not (judges or options.fail_on):
             return FINE
         sys.stderr.write(
-            "becausal: exits with 1: only a part of the run was judged, so it is not known to be well; "
-            "--whole judges all of it\n"
+            "becausal: exits with 1: only a part of the run was judged, so it is not known to be well. "
+            f"A gate judges all of it: {_instead(options)}\n"
         )
         return FOUND
 
     return status
+
+
+def _instead(options: argparse.Namespace) -> str:
+    """Return what to write for a command to judge a run whole, in place of what was written."""
+    given = [f"--{name}" for name in WINDOW if getattr(options, name, None)]
+    return f"write --whole in place of {' and '.join(given)}" if given else "write --whole"
 
 
 def run_of(options: argparse.Namespace) -> Run:
@@ -170,7 +178,7 @@ def run_of(options: argparse.Namespace) -> Run:
         return loading.open(options.run).last()
     runs = runs_of(options)
     info = info_of(runs, options.run)
-    asked = {name: getattr(options, name, None) for name in ("last", "around", "since", "until")}
+    asked = {name: getattr(options, name, None) for name in WINDOW}
     is_long = hasattr(options, "usual") and info.steps > MOST_WHOLE
     if getattr(options, "whole", False) or not (is_long or any(asked.values())):
         return runs.get(info.chain_id)

@@ -34,7 +34,9 @@ def add_to(commands: Commands) -> None:
     """Add these commands."""
     runs = add_command(commands, "runs", _runs, "list the recorded runs, newest first", takes_run=False)
     runs.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default: 20)")
-    runs.add_argument("--all", action="store_true", help="replays of runs, too")
+    runs.add_argument(
+        "--all", action="store_true", help="replays, and what memories did outside of every run, too"
+    )
     show = add_command(commands, "show", _show, "show a run as a tree, with its handoffs and decisions")
     add_fail_on(show)
     add_part(show, usual=SHOWN)

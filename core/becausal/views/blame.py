@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, TypedDict
+from typing import Final, Literal, TypedDict
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -33,6 +33,11 @@ WIDEST: Final = 200
 _COLOUR: Final[dict[Source, str]] = {
     "user": "cyan", "tool": "green", "memory": "magenta", "model": "yellow", "agent": "blue", "unknown": "red",
 }  # fmt: skip
+
+
+Nowhere = Literal["cut", "left out", "not kept", "not there"]
+"""Why a text was not found: it may stand in the part that was cut off; the content was left out, as the run was beyond
+its bound; it was not kept at all; it is not there."""
 
 
 class ChangeJson(TypedDict):
@@ -69,6 +74,7 @@ class SegmentJson(TypedDict):
     candidates: list[StepJson]
     changes: list[ChangeJson]
     derived: DerivedJson | None
+    nowhere: Nowhere | None
 
 
 class BlameJson(TypedDict):
@@ -91,7 +97,7 @@ class LineageJson(TypedDict):
 def json(blamed: Blame) -> BlameJson:
     """Return a blame."""
     of = None if blamed.of is None else blamed.of.id
-    return BlameJson(of=of, segments=[_segment_json(segment) for segment in blamed.segments])
+    return BlameJson(of=of, segments=_segments_json(blamed))
 
 
 def why_json(lineage: Lineage, blamed: Blame) -> LineageJson:
@@ -100,7 +106,7 @@ def why_json(lineage: Lineage, blamed: Blame) -> LineageJson:
         of=lineage.of.id,
         steps=[step_json(step) for step in lineage.steps],
         edges=[edge_json(edge) for edge in lineage.edges],
-        segments=[_segment_json(segment) for segment in blamed.segments],
+        segments=_segments_json(blamed),
         goes_on=[step.id for step in lineage.goes_on],
     )
 
@@ -179,33 +185,33 @@ def _lines(segment: Segment, of: Step, *, is_whole: bool) -> Iterator[Renderable
                 yield Text.assemble("       ", decision_line(decision), no_wrap=True, overflow="ellipsis")
 
 
+def _why_nowhere(of: Step) -> Nowhere:
+    payload = of.produced or of.received
+    if payload is None:
+        return "not there"
+    if payload.cut_down:
+        return "cut"
+    if payload.is_kept:
+        return "not there"
+    return "left out" if semconv.LEFT_OUT in of.attributes else "not kept"
+
+
 def _nowhere(of: Step) -> Text:
     payload = of.produced or of.received
-    if payload is not None and payload.cut_down:
-        return Text(
-            f"  does not stand in what was kept of the output of {called(of)}; it may stand in the part that was not "
-            f"({payload.cut_down}). An app keeps more with a larger max_payload_bytes (BECAUSAL_MAX_PAYLOAD_BYTES)",
-            "yellow",
-        )
-    if payload is not None and not payload.is_kept and semconv.LEFT_OUT in of.attributes:
-        return Text(
-            f"  cannot be looked for: the content of {called(of)} was left out, as the run was beyond its bound. An "
-            "app keeps more with a larger max_run_bytes (BECAUSAL_MAX_RUN_BYTES)",
-            "yellow",
-        )
-    if payload is not None and not payload.is_kept:
-        return Text(
-            f"  cannot be looked for: the content of {called(of)} was not kept. An app keeps it with "
-            "BECAUSAL_CAPTURE=full, its default; spans sent to `becausal serve` carry it with "
-            "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY",
-            "yellow",
-        )
+    cut_down = "" if payload is None else payload.cut_down
     # Not cut at the edge of the terminal: it says what to do.
-    return Text(
-        f"  does not stand in the output of {called(of)}; `becausal blame RUN` without a text lists what "
+    said: dict[Nowhere, str] = {
+        "cut": f"does not stand in what was kept of the output of {called(of)}; it may stand in the part that was not "
+        f"({cut_down}). An app keeps more with a larger max_payload_bytes (BECAUSAL_MAX_PAYLOAD_BYTES)",
+        "left out": f"cannot be looked for: the content of {called(of)} was left out, as the run was beyond its bound. "
+        "An app keeps more with a larger max_run_bytes (BECAUSAL_MAX_RUN_BYTES)",
+        "not kept": f"cannot be looked for: the content of {called(of)} was not kept. An app keeps it with "
+        "BECAUSAL_CAPTURE=full, its default; spans sent to `becausal serve` carry it with "
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY",
+        "not there": f"does not stand in the output of {called(of)}; `becausal blame RUN` without a text lists what "
         "does, `--of STEP` asks about another step",
-        "yellow",
-    )
+    }
+    return Text(f"  {said[_why_nowhere(of)]}", "yellow")
 
 
 def _from(segment: Segment) -> Iterator[Text]:
@@ -253,7 +259,11 @@ def _reckoned(derived: Derived) -> str:
     return f"reckoned: {derived.how} of {few}{more}{sure}"
 
 
-def _segment_json(segment: Segment) -> SegmentJson:
+def _segments_json(blamed: Blame) -> list[SegmentJson]:
+    return [_segment_json(segment, blamed.of) for segment in blamed.segments]
+
+
+def _segment_json(segment: Segment, of: Step | None) -> SegmentJson:
     return SegmentJson(
         text=segment.text,
         at=segment.at,
@@ -268,7 +278,8 @@ def _segment_json(segment: Segment) -> SegmentJson:
         asked_by=[decision_json(decision) for decision in segment.asked_by],
         candidates=[step_json(step) for step in segment.candidates],
         changes=[_change_json(change) for change in segment.changes],
-        derived=None if segment.derived is None else _derived_json(segment.derived),
+        derived=None if segment.derived is None else _derived_json(segment.derived, of),
+        nowhere=None if segment.origin is not None or of is None else _why_nowhere(of),
     )
 
 
@@ -276,6 +287,6 @@ def _change_json(change: Rewording) -> ChangeJson:
     return ChangeJson(kind=change.kind, step=change.step.id, before=change.before, after=change.after)
 
 
-def _derived_json(derived: Derived) -> DerivedJson:
-    operands = [_segment_json(operand) for operand in derived.operands]
+def _derived_json(derived: Derived, of: Step | None) -> DerivedJson:
+    operands = [_segment_json(operand, of) for operand in derived.operands]
     return DerivedJson(how=derived.how, is_sure=derived.is_sure, operands=operands)
