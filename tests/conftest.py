@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ["BECAUSAL_STRICT"] = "1"
+os.environ.pop("COLUMNS", None)  # tables are as wide as for a pipe, whatever terminal this runs in
 
 from tests.postgres import Server, serving, why_not
 

@@ -74,10 +74,8 @@ class Sieve:
         if re2 is None:
             self.matches = self._exact.search
             return
-        made = re2.Set.SearchSet(_options(re2))
         try:
-            made.Add(pattern.encode("latin-1"))
-            made.Compile()
+            made = _set_of(re2, pattern)
         except re2.error as flaw:
             raise ValueError(f"{pattern!r} is no pattern: {flaw}") from None
         # What the wrapper hands bytes on to, where it has the name that it has in google-re2 1.0 and 1.1.
@@ -117,6 +115,15 @@ def _re2() -> Any:
         return importlib.import_module("re2")
     except ImportError:
         return None
+
+
+@functools.lru_cache(maxsize=8)
+def _set_of(re2: Any, pattern: str) -> Any:
+    """Return a pattern as RE2's set, made once: that takes 8 ms, and an app may be hooked again and again."""
+    made = re2.Set.SearchSet(_options(re2))
+    made.Add(pattern.encode("latin-1"))
+    made.Compile()
+    return made
 
 
 def _options(re2: Any) -> Any:
