@@ -409,7 +409,11 @@ PUT_IN = {
     "column}, {', '.join(key)",
     # as many question marks as there are values
     "','.join('?' * len(chunk))",
-    # numbers of ours
+    # a condition and numbers of ours
+    "BLOCK",
+    "BLOCKS",
+    "BODIES",
+    "bodies.BODIES",
     "APPLICATION_ID",
     "PAGES_AT_ONCE",
     "WAL_BYTES",
