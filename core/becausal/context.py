@@ -10,24 +10,60 @@ neither logs an error nor overwrites a context that is not its own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.trace import NonRecordingSpan, SpanContext
 
 from becausal.guard import note_failure
 from becausal.step import OpenStep, StepRef
 
-__all__ = ["Scope", "StepScope", "current", "span_parent", "stand_in", "step_of", "succeed", "with_step"]
+__all__ = [
+    "Scope",
+    "StepScope",
+    "attach",
+    "context_now",
+    "current",
+    "span_parent",
+    "stand_in",
+    "step_of",
+    "succeed",
+    "with_step",
+]
 
 _KEY = otel_context.create_key("becausal-step")
 _HEIR = otel_context.create_key("becausal-heir")
+(_SPAN,) = trace.set_span_in_context(trace.INVALID_SPAN, Context())
+"""The key under which OpenTelemetry's own functions find the current span."""
+
+
+def _doors(api: Any = otel_context) -> tuple[Callable[[], Context], Callable[[Context], object]]:
+    """Return what reads OpenTelemetry's context, and what makes another one current.
+
+    Each step passes here a dozen times. The API goes through two functions every time to a `ContextVar`; where that is
+    what keeps the context (somebody may have put another keeper in its place), these are that variable's own doors.
+    """
+    api.get_current()  # some versions find their keeper only when they are asked
+    keeper = getattr(api, "_RUNTIME_CONTEXT", None)
+    variable = getattr(keeper, "_current_context", None)
+    if type(keeper) is ContextVarsRuntimeContext and type(variable) is ContextVar:
+        return variable.get, variable.set
+    return api.get_current, api.attach
+
+
+context_now, attach = _doors()
+"""Returns OpenTelemetry's current context, and makes one current."""
 
 
 def current() -> StepRef | None:
     """Return the step whose work runs now, or None outside every chain."""
     try:
-        return otel_context.get_value(_KEY)  # type: ignore[return-value]
+        return context_now().get(_KEY)  # type: ignore[return-value]
     except Exception as failure:  # hooks ask this before they know whether anything of ours is to be done
         note_failure("becausal.context.current", failure)
         return None
@@ -35,16 +71,16 @@ def current() -> StepRef | None:
 
 def step_of(context: Context) -> StepRef | None:
     """Return the step that a context carries."""
-    return otel_context.get_value(_KEY, context)  # type: ignore[return-value]
+    return context.get(_KEY)  # type: ignore[return-value]
 
 
 def with_step(step: StepRef, base: Context | None = None) -> Context:
     """Return a context in which a step is current, and its span with it where it has one."""
-    context = otel_context.set_value(_KEY, step, base)
+    around = context_now() if base is None else base
     span = step.span if isinstance(step, OpenStep) else None
     if span is not None and step.span_context is not None:
-        return trace.set_span_in_context(span, context)
-    return context
+        return Context({**around, _KEY: step, _SPAN: span})
+    return Context({**around, _KEY: step})
 
 
 class Scope:
@@ -61,18 +97,22 @@ class Scope:
         try:
             if not isinstance(self._mine, Context):  # attached, it would fail in the app, far from here
                 raise TypeError(f"no context: {type(self._mine).__name__}")
-            self._former = otel_context.get_current()
-            otel_context.attach(self._mine)
+            self._former = context_now()
+            attach(self._mine)
         except Exception as failure:
             note_failure("becausal.context.Scope.__enter__", failure)
 
     def __exit__(self, *_: object) -> None:
         try:
-            now = otel_context.get_current()
-            if now is self._mine or _is_heir(now, self._mine):
-                otel_context.attach(self._former)
+            now = context_now()
+            if now is self._mine or (_HEIR in now and _is_heir(now, self._mine)):
+                attach(self._former)
         except Exception as failure:
             note_failure("becausal.context.Scope.__exit__", failure)
+
+
+_NEVER = Context()
+"""Stands in a scope whose own context could not be made: it is never attached, so nothing is put back."""
 
 
 class StepScope(Scope):
@@ -84,13 +124,16 @@ class StepScope(Scope):
         self._step = step
 
     def __enter__(self) -> None:
+        self._mine = _NEVER
         try:
-            self._mine = with_step(self._step)
+            mine = with_step(self._step)
+            if not isinstance(mine, Context):
+                raise TypeError(f"no context: {type(mine).__name__}")
+            self._former = context_now()
+            attach(mine)
+            self._mine = mine
         except Exception as failure:
-            self._mine = Context()  # is never attached, so nothing is put back
             note_failure("becausal.context.StepScope.__enter__", failure)
-            return
-        super().__enter__()
 
 
 class _Heir:
@@ -108,17 +151,17 @@ def succeed(step: StepRef) -> None:
 
     For work that turns into another step halfway, in a frame that is not ours: a retry, within the loop that retries.
     """
-    here = otel_context.get_current()
-    former = otel_context.get_value(_HEIR, here)
+    here = context_now()
+    former = here.get(_HEIR)
     is_heir = isinstance(former, _Heir) and former.context_id == id(here)
     heir = _Heir(former.of if isinstance(former, _Heir) and is_heir else here)
-    context = with_step(step, otel_context.set_value(_HEIR, heir, here))
+    context = with_step(step, Context({**here, _HEIR: heir}))
     heir.context_id = id(context)
-    otel_context.attach(context)
+    attach(context)
 
 
 def _is_heir(context: Context, of: Context) -> bool:
-    heir = otel_context.get_value(_HEIR, context)
+    heir = context.get(_HEIR)
     return isinstance(heir, _Heir) and heir.of is of and heir.context_id == id(context)
 
 
@@ -130,9 +173,10 @@ def span_parent(explicit: StepRef | None, here: StepRef | None, base: Context) -
     """
     if explicit is None or explicit.span_context is None:
         return base
-    if here is not None and here.id == explicit.id:
+    if here is explicit or (here is not None and here.id == explicit.id):
         return base
-    return trace.set_span_in_context(stand_in(explicit.span_context), base)
+    span = explicit.span if isinstance(explicit, OpenStep) else None
+    return Context({**base, _SPAN: stand_in(explicit.span_context) if span is None else span})
 
 
 def stand_in(span_context: SpanContext) -> NonRecordingSpan:

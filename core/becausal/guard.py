@@ -14,11 +14,12 @@ import logging
 import weakref
 from collections import Counter
 from collections.abc import Callable
-from typing import ParamSpec, Protocol, TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from becausal import settings
 
-__all__ = ["Keeper", "failures", "guarded", "keepers", "note_failure"]
+__all__ = ["Keeper", "Scoping", "around", "around_async", "failures", "guarded", "keepers", "note_failure"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -46,8 +47,7 @@ def guarded(function: Callable[P, R]) -> Callable[P, R | None]:
     `BaseException`s that are no `Exception` (KeyboardInterrupt, a cancellation) pass: they are the
     application's.
     """
-    name = getattr(function, "__qualname__", type(function).__qualname__)  # a partial has none
-    place = f"{getattr(function, '__module__', '?')}.{name}"
+    place = _place_of(function)
 
     @functools.wraps(function)
     def safe(*args: P.args, **kwargs: P.kwargs) -> R | None:
@@ -76,3 +76,136 @@ def note_failure(place: str, failure: Exception) -> None:
                 place,
                 exc_info=failure,
             )
+
+
+class Switch(Protocol):
+    """Says whether anything of ours is to be done at all."""
+
+    active: bool
+
+
+Before = Callable[..., Any]
+"""Takes what a function takes, returns a token for what comes after."""
+After = Callable[[Any, Any, BaseException | None], object]
+"""Takes the token, the result and the exception."""
+Scoping = Callable[[Any, tuple[Any, ...], dict[str, Any]], AbstractContextManager[None] | None]
+"""Takes the token and the arguments, returns what to run in, or None; guarded by whoever made it."""
+Asking = Callable[[Any], object]
+"""Takes the first argument; None says that nothing of ours is to be done."""
+
+_PASSED: Final = object()
+
+
+# Ten calls of a framework for each of its steps pass through these two. So what is ours is guarded in the hook's own
+# frame, and a call that means nothing to us (`when`) costs no more than that frame.
+
+
+def around(
+    switch: Switch,
+    original: Callable[..., Any],
+    before: Before | None,
+    after: After | None,
+    scope: Scoping | None = None,
+    when: Asking | None = None,
+) -> Callable[..., Any]:
+    """Return a function that does something of ours around another, and has its results and its exceptions.
+
+    Args:
+        switch: off, nothing of ours is done.
+        original: the function.
+        before: guarded, as are `after` and `when`.
+        after: without a `before`, its token is the tuple of the arguments.
+        scope: what the function is to run in.
+        when: asked first.
+    """
+    opens, closes = _place_of(before or when), _place_of(after)
+
+    def around_call(*args: Any, **kwargs: Any) -> Any:
+        if not switch.active:
+            return original(*args, **kwargs)
+        token: Any = None
+        try:
+            if when is not None and when(args[0]) is None:
+                token = _PASSED
+            else:
+                token = args if before is None else before(*args, **kwargs)
+        except Exception as failure:
+            note_failure(opens, failure)
+        if token is _PASSED:
+            return original(*args, **kwargs)
+        try:
+            within = None if scope is None else scope(token, args, kwargs)
+            if within is None:
+                result = original(*args, **kwargs)
+            else:
+                with within:
+                    result = original(*args, **kwargs)
+        except BaseException as error:
+            if after is not None:
+                try:
+                    after(token, None, error)
+                except Exception as failure:
+                    note_failure(closes, failure)
+            raise
+        if after is not None:
+            try:
+                after(token, result, None)
+            except Exception as failure:
+                note_failure(closes, failure)
+        return result
+
+    return around_call
+
+
+def around_async(
+    switch: Switch,
+    original: Callable[..., Any],
+    before: Before | None,
+    after: After | None,
+    scope: Scoping | None = None,
+    when: Asking | None = None,
+) -> Callable[..., Any]:
+    """Return the same of a coroutine function."""
+    opens, closes = _place_of(before or when), _place_of(after)
+
+    async def around_call(*args: Any, **kwargs: Any) -> Any:
+        if not switch.active:
+            return await original(*args, **kwargs)
+        token: Any = None
+        try:
+            if when is not None and when(args[0]) is None:
+                token = _PASSED
+            else:
+                token = args if before is None else before(*args, **kwargs)
+        except Exception as failure:
+            note_failure(opens, failure)
+        if token is _PASSED:
+            return await original(*args, **kwargs)
+        try:
+            within = None if scope is None else scope(token, args, kwargs)
+            if within is None:
+                result = await original(*args, **kwargs)
+            else:
+                with within:
+                    result = await original(*args, **kwargs)
+        except BaseException as error:
+            if after is not None:
+                try:
+                    after(token, None, error)
+                except Exception as failure:
+                    note_failure(closes, failure)
+            raise
+        if after is not None:
+            try:
+                after(token, result, None)
+            except Exception as failure:
+                note_failure(closes, failure)
+        return result
+
+    return around_call
+
+
+def _place_of(function: Callable[..., Any] | None) -> str:
+    """Return the name under which failures of a function are counted."""
+    name = getattr(function, "__qualname__", type(function).__qualname__)  # a partial has none
+    return f"{getattr(function, '__module__', '?')}.{name}"

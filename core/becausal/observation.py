@@ -105,6 +105,8 @@ class Opening:
     """Of a chain that starts here; None: the parent's, or a new one."""
     base: Context | None = None
     """The OpenTelemetry context to stand in; None: the current one."""
+    told: Callable[[OpenStep], object] | None = None
+    """Is told which step an observed call has become, before the call runs."""
 
 
 class Answer(Protocol):
@@ -182,7 +184,8 @@ class Observation:
     that a replay need not make the call; without it the call is made in a replay, too. `redone`, of a coroutine
     function, takes the answer and what the function takes, and does again what the call did to these beside answering.
     `edited` puts into a result what an edit makes of what was produced: it takes the change, a function, and the
-    result (of a stream: the item that `keeps` keeps).
+    result (of a stream: the item that `keeps` keeps). `elsewhere`, of a function or a coroutine function, takes what
+    the function takes and names the context for a call that is no step; None for the current one.
     """
 
     opened: Callable[..., Opening | None]
@@ -192,6 +195,7 @@ class Observation:
     answers: Callable[[Answer], Any] | None = None
     redone: Callable[..., Awaitable[None]] | None = None
     edited: Callable[[Callable[[Any], Any], Any], Any] | None = None
+    elsewhere: Callable[..., Context | None] | None = None
 
 
 def grade_of(handoff: OpenStep) -> Grade:
@@ -232,10 +236,11 @@ def new_step(opening: Opening, parent: StepRef | None, arrivals: Sequence[OpenSt
     step.attributes = opening.attributes
     if isinstance(parent, OpenStep):
         step.conversation = parent.attributes.get(semconv.CONVERSATION_ID, parent.conversation)
-    step.causes = list(opening.causes)
+    step.causes = causes = list(opening.causes)
     for handoff in arrivals:
-        step.hop = max(step.hop, handoff.hop)
-        step.causes.append(Cause(handoff.id, "transfer", grade_of(handoff), "received", handoff.span_context))
+        if handoff.hop > step.hop:
+            step.hop = handoff.hop
+        causes.append(Cause(handoff.id, "transfer", grade_of(handoff), "received", handoff.span_context))
     return step
 
 

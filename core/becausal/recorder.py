@@ -15,12 +15,11 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from becausal import clock, semconv
 from becausal.bounds import MAX_PAYLOAD_BYTES
-from becausal.context import StepScope, span_parent, step_of
+from becausal.context import Scope, StepScope, context_now, span_parent, step_of
 from becausal.guard import guarded, keepers
 from becausal.keeping import Keeping
 from becausal.observation import (
@@ -107,7 +106,11 @@ class Recorder(Keeping):
         """Run a function and record it as a step."""
         step = self.opened(seen, args, kwargs)
         if step is None:
-            return function(*args, **kwargs)
+            context = None if seen.elsewhere is None else self._elsewhere(seen, args, kwargs)
+            if context is None:
+                return function(*args, **kwargs)
+            with Scope(context):
+                return function(*args, **kwargs)
         if self.replaying is not None:
             function = self.replaying.call(seen, function)
         try:
@@ -125,7 +128,11 @@ class Recorder(Keeping):
         """Await a coroutine function and record it as a step."""
         step = self.opened(seen, args, kwargs)
         if step is None:
-            return await function(*args, **kwargs)
+            context = None if seen.elsewhere is None else self._elsewhere(seen, args, kwargs)
+            if context is None:
+                return await function(*args, **kwargs)
+            with Scope(context):
+                return await function(*args, **kwargs)
         if self.replaying is not None:
             function = self.replaying.acall(seen, function)
         try:
@@ -181,22 +188,20 @@ class Recorder(Keeping):
         """Start a step; None where the level leaves its kind out."""
         if not self.active or (self.level == "boundaries" and opening.kind not in BOUNDARY_KINDS):
             return None
-        base = otel_context.get_current() if opening.base is None else opening.base
+        base = context_now() if opening.base is None else opening.base
         here = step_of(base)
-        arrivals = [self._taken(one, here) if isinstance(one, Passing) else one for one in opening.arrivals]
+        arrivals: Sequence[OpenStep] = ()
+        if opening.arrivals:
+            arrivals = [
+                self._taken(one, here) if isinstance(one, Passing) else one for one in opening.arrivals
+            ]
         step = self._made(opening, here, arrivals)
         parent = span_parent(opening.parent, here, base)
         self._open_span(step, parent)
         with self._open_lock:
             self._open[step.id] = step
-        room = MAX_LINKS - len(opening.causes)
-        for nth, (told, handoff) in enumerate(zip(opening.arrivals, arrivals, strict=True)):
-            if isinstance(told, Passing):
-                stands = told.parent or told.sent_by
-                around = parent if stands is opening.parent else span_parent(stands, here, base)
-                self._pass(handoff, step, around, nth < room)
-            else:
-                self._arrive(handoff, step)
+        if arrivals:
+            self._arrived(opening, arrivals, step, (parent, base, here))
         while len(self._open) > MAX_OPEN:
             self._give_up_oldest()
         return step
@@ -270,7 +275,7 @@ class Recorder(Keeping):
         """
         if not self.active:
             return None
-        base = otel_context.get_current()
+        base = context_now()
         here = step_of(base)
         handoff = self._taken(passing, here)
         self._tell(handoff, span_parent(passing.parent or passing.sent_by, here, base), received)
@@ -368,7 +373,17 @@ class Recorder(Keeping):
         if not self.active:
             return None
         opening = seen.opened(*args, **kwargs)
-        return None if opening is None else self.begin(opening)
+        if opening is None:
+            return None
+        step = self.begin(opening)
+        if step is not None and opening.told is not None:
+            opening.told(step)
+        return step
+
+    @guarded
+    def _elsewhere(self, seen: Observation, args: Sequence[Any], kwargs: dict[str, Any]) -> Context | None:
+        """Return where a call that is no step runs; None where it stands already."""
+        return None if seen.elsewhere is None or not self.active else seen.elsewhere(*args, **kwargs)
 
     @guarded
     def _stood_for(
@@ -423,11 +438,33 @@ class Recorder(Keeping):
         if self._redact is not None:
             step.name = self._redact.name(step.name)
             step.agent = None if step.agent is None else self._redact.name(step.agent)
-        if opening.received is not NOTHING:
-            self.receive(step, opening.received)
+        received = opening.received
+        if type(received) is Sealed:
+            step.received = received.payload
+            step.bodies.extend(received.bodies)
+        elif received is not NOTHING:
+            self.receive(step, received)
         if self.replaying is not None:
             self.replaying.begun(step)
         return step
+
+    def _arrived(
+        self,
+        opening: Opening,
+        arrivals: Sequence[OpenStep],
+        step: OpenStep,
+        standing: tuple[Context, Context, StepRef | None],
+    ) -> None:
+        """End the handoffs that end in a step; `standing`: its span's parent, where that is current, whose work."""
+        parent, base, here = standing
+        room = MAX_LINKS - len(opening.causes)
+        for nth, (told, handoff) in enumerate(zip(opening.arrivals, arrivals, strict=True)):
+            if not isinstance(told, Passing):
+                self._arrive(handoff, step)
+                continue
+            stands = told.parent or told.sent_by
+            around = parent if stands is opening.parent else span_parent(stands, here, base)
+            self._pass(handoff, step, around, nth < room)
 
     def _taken(self, passing: Passing, here: StepRef | None) -> OpenStep:
         """Return the step of a handoff that is told as it is received."""

@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import wrapt
-from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
+from becausal.context import attach, context_now
 from becausal.observation import status_of
 from becausal.step import Status
 
@@ -110,13 +110,13 @@ class SyncStream(_Stream):
         mine = self._self_context
         if mine is None:
             return function(*args)
-        former = otel_context.get_current()
-        otel_context.attach(mine)
+        former = context_now()
+        attach(mine)
         try:
             return function(*args)
         finally:
-            self._self_context = otel_context.get_current()
-            otel_context.attach(former)
+            self._self_context = context_now()
+            attach(former)
 
 
 class AsyncStream(_Stream):
@@ -163,13 +163,13 @@ class AsyncStream(_Stream):
         mine = self._self_context
         if mine is None:
             return await function(*args)
-        former = otel_context.get_current()
-        otel_context.attach(mine)
+        former = context_now()
+        attach(mine)
         try:
             return await function(*args)
         finally:
-            self._self_context = otel_context.get_current()
-            otel_context.attach(former)
+            self._self_context = context_now()
+            attach(former)
 
 
 class Pieces(AsyncStream):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from becausal import clock, semconv
 from becausal.canonical import plain
-from becausal.context import Scope, current, with_step
+from becausal.context import Scope, context_now, current, with_step
 from becausal.guard import guarded
 from becausal.observation import NOTHING, Observation
 from becausal.step import OpenStep, Status
@@ -72,7 +71,7 @@ class StreamTelling:
         self, recorder: Steps, seen: Observation, args: Sequence[Any], kwargs: dict[str, Any]
     ) -> None:
         self._recorder, self._seen, self._args, self._kwargs = recorder, seen, args, kwargs
-        self._base = otel_context.get_current()  # where the stream was asked for
+        self._base = context_now()  # where the stream was asked for
         self._step: OpenStep | None = None
         self._has_result = False
         self._items: list[object] = []
@@ -81,7 +80,7 @@ class StreamTelling:
     @guarded
     def begin(self) -> Context | None:
         """Start the step; returns the context to run the generator in."""
-        with Scope(otel_context.get_current() if current() is not None else self._base):
+        with Scope(context_now() if current() is not None else self._base):
             self._step = self._recorder.opened(self._seen, self._args, self._kwargs)
             self._args, self._kwargs = (), {}
             return None if self._step is None else with_step(self._step)

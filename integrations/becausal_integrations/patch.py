@@ -24,7 +24,7 @@ from opentelemetry.context import Context
 
 from becausal.adapter import Hook, Hooks
 from becausal.context import Scope
-from becausal.guard import guarded
+from becausal.guard import Scoping, around, around_async, guarded
 from becausal.recorder import Observation, Recorder
 from becausal.standin import FunctionStandIn
 
@@ -35,27 +35,23 @@ log: logging.Logger = logging.getLogger("becausal")
 Make = Callable[[Any], Any]
 """Takes the function that stands in a place, returns the hook that is to stand there."""
 
-Before = Callable[..., Any]
-"""Takes what a function takes, returns a token for what comes after."""
-After = Callable[[Any, Any, BaseException | None], object]
-"""Takes the token, the result and the exception."""
-Scoping = Callable[[Any, tuple[Any, ...], dict[str, Any]], Context | None]
-"""Takes the token and the arguments, returns the context to run in."""
-
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """Bookkeeping around a call that is no step itself.
 
     `before` takes what the hooked function takes; what it returns goes to `after`, with the result or the exception.
-    `scope` names a context that the function is to run in; `within` does so too, from what `before` returned. All are
-    guarded: a failure of theirs is ours alone.
+    Without a `before`, `after` gets the tuple of the arguments. `scope` names a context that the function is to run in;
+    `within` does so too, from what `before` returned. `when` is asked of the first argument (a method's `self`) whether
+    the call means anything to us: where it returns None, nothing else is called. All are guarded: a failure of theirs
+    is ours alone.
     """
 
     before: Callable[..., Any] | None = None
     after: Callable[[Any, Any, BaseException | None], None] | None = None
     scope: Callable[..., Context | None] | None = None
     within: Callable[[Any], Context | None] | None = None
+    when: Callable[[Any], object] | None = None
 
 
 def observe(
@@ -153,94 +149,32 @@ def observing(recorder: Recorder, original: Callable[..., Any], seen: Observatio
 
 def noticing(recorder: Recorder, original: Callable[..., Any], noticed: Notice) -> Callable[..., Any]:
     """Return a function that does bookkeeping around `original`, and is of the same sort."""
-    before = guarded(noticed.before) if noticed.before is not None else _nothing
-    after = guarded(noticed.after) if noticed.after is not None else None
-    scope = _scoping(noticed)
-    if inspect.iscoroutinefunction(original):
-        return functools.wraps(original)(_noticing_async(recorder, original, before, after, scope))
-    around = _noticing_sync(recorder, original, before, after, scope)
+    put_around = around_async if inspect.iscoroutinefunction(original) else around
+    hook = put_around(recorder, original, noticed.before, noticed.after, _scoping(noticed), noticed.when)
     if inspect.isgeneratorfunction(original) or inspect.isasyncgenfunction(original):
-        return _generating(original, around)
-    return functools.wraps(original)(around)
+        return _generating(original, hook)
+    return functools.wraps(original)(hook)
 
 
 # Inside
 
 
-def _noticing_async(
-    recorder: Recorder,
-    original: Callable[..., Any],
-    before: Before,
-    after: After | None,
-    scope: Scoping | None,
-) -> Callable[..., Any]:
-    async def noticed_async(*args: Any, **kwargs: Any) -> Any:
-        if not recorder.active:
-            return await original(*args, **kwargs)
-        token = before(*args, **kwargs)
-        try:
-            context = None if scope is None else scope(token, args, kwargs)
-            if context is None:
-                result = await original(*args, **kwargs)
-            else:
-                with Scope(context):
-                    result = await original(*args, **kwargs)
-        except BaseException as error:
-            if after is not None:
-                after(token, None, error)
-            raise
-        if after is not None:
-            after(token, result, None)
-        return result
-
-    return noticed_async
-
-
-def _noticing_sync(
-    recorder: Recorder,
-    original: Callable[..., Any],
-    before: Before,
-    after: After | None,
-    scope: Scoping | None,
-) -> Callable[..., Any]:
-    def noticed_sync(*args: Any, **kwargs: Any) -> Any:
-        if not recorder.active:
-            return original(*args, **kwargs)
-        token = before(*args, **kwargs)
-        try:
-            context = None if scope is None else scope(token, args, kwargs)
-            if context is None:
-                result = original(*args, **kwargs)
-            else:
-                with Scope(context):
-                    result = original(*args, **kwargs)
-        except BaseException as error:
-            if after is not None:
-                after(token, None, error)
-            raise
-        if after is not None:
-            after(token, result, None)
-        return result
-
-    return noticed_sync
-
-
 def _scoping(noticed: Notice) -> Scoping | None:
-    """Return what names the context to run in, of a token and of the arguments; None where nothing does.
+    """Return what names the scope to run in, of a token and of the arguments; None where nothing does.
 
     Most notices have no context: their calls are not to pay for a scope that is none.
     """
     if noticed.within is not None:
         within = guarded(noticed.within)
-        return lambda token, args, kwargs: within(token)
+        return lambda token, args, kwargs: _scope(within(token))
     if noticed.scope is not None:
         scope = guarded(noticed.scope)
-        return lambda token, args, kwargs: scope(*args, **kwargs)
+        return lambda token, args, kwargs: _scope(scope(*args, **kwargs))
     return None
 
 
-def _nothing(*_: Any, **__: Any) -> None:
-    return None
+def _scope(context: Context | None) -> Scope | None:
+    return None if context is None else Scope(context)
 
 
 def _generating(original: Callable[..., Any], seam: Callable[..., Any]) -> Callable[..., Any]:

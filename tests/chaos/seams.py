@@ -57,9 +57,9 @@ SHELLS = frozenset(
         ),
         "becausal_integrations.patch:_generating.<locals>.through",
         "becausal_integrations.patch:_scoping.<locals>.<lambda>",
+        "becausal_integrations.patch:_scope",
         # They return the app's stream, or its stand-in; `call` and `acall` hold the app's frames and are known by that.
         *(f"becausal.recorder:Recorder.{name}" for name in ("stream", "astream")),
-        "becausal_integrations.patch:_nothing",  # stands for bookkeeping that there is none of
     ]
 )
 """What stands in the app's way in the literal sense, beside the hooks that hold its function by the name `original`."""

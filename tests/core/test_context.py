@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from multiprocessing.pool import ThreadPool
 from typing import TYPE_CHECKING, Any
 
@@ -462,9 +463,9 @@ def test_where_opentelemetry_s_context_fails_the_work_inside_a_scope_is_done(
 
     monkeypatch.setenv("BECAUSAL_STRICT", "0")
     mine = otel_context.get_current()
-    for part in ("attach", "get_current"):
+    for part in ("attach", "context_now"):
         with monkeypatch.context() as broken:
-            broken.setattr(otel_context, part, fail)
+            broken.setattr(context, part, fail)
             with context.Scope(mine):
                 done = part
         assert done == part
@@ -490,10 +491,76 @@ def test_where_no_step_can_be_made_current_its_work_is_done(monkeypatch: pytest.
 
     monkeypatch.setenv("BECAUSAL_STRICT", "0")
     before = otel_context.get_current()
-    monkeypatch.setattr(otel_context, "set_value", fail)
-    with context.StepScope(FAR):
-        assert otel_context.get_current() is before
-    assert otel_context.get_current() is before
+    for part in ("context_now", "attach", "with_step"):
+        with monkeypatch.context() as broken:
+            broken.setattr(context, part, fail)
+            with context.StepScope(FAR):
+                assert otel_context.get_current() is before
+            assert otel_context.get_current() is before
 
-    monkeypatch.setattr(otel_context, "get_value", fail)
-    assert context.current() is None
+    with standing(FAR):
+        assert here() == FAR.id
+        with monkeypatch.context() as broken:
+            broken.setattr(context, "context_now", fail)
+            assert context.current() is None
+
+
+# How OpenTelemetry's own context is reached
+
+
+def test_the_shorter_way_to_opentelemetry_s_context_leads_where_its_own_functions_do() -> None:
+    own = otel_context.set_value("app", 1)
+    former = otel_context.get_current()
+    assert context.context_now() is former
+
+    context.attach(own)
+    assert otel_context.get_current() is own is context.context_now()
+    otel_context.attach(former)
+    assert context.context_now() is former
+    assert copy_context().run(context.context_now) is former
+    assert context.context_now is not otel_context.get_current, "this version keeps its context otherwise"
+
+
+def test_a_step_s_context_is_what_opentelemetry_s_own_functions_make() -> None:
+    span = NonRecordingSpan(SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1)))
+    base = otel_context.set_value("app", 1)
+    step = OpenStep(
+        id="0" * 15 + "5",
+        chain_id=FAR.chain_id,
+        kind="agent",
+        name="a",
+        agent="a",
+        parent_id=None,
+        hop=0,
+        seq=1,
+        started_ns=1,
+    )
+    step.span, step.span_context = span, span.get_span_context()
+
+    made = context.with_step(step, base)
+
+    assert made == trace.set_span_in_context(span, otel_context.set_value(context._KEY, step, base))
+    assert trace.get_current_span(made) is span
+    assert type(made) is otel_context.Context
+    around = context.span_parent(step, None, base)
+    assert around == trace.set_span_in_context(span, base)
+    assert base == {**otel_context.get_current(), "app": 1}
+
+
+def test_whoever_keeps_opentelemetry_s_context_in_a_place_of_its_own_is_asked_there() -> None:
+    class Api:
+        def __init__(self, keeper: object) -> None:
+            self._RUNTIME_CONTEXT, self.held = keeper, otel_context.Context()
+
+        def get_current(self) -> otel_context.Context:
+            return self.held
+
+        def attach(self, other: otel_context.Context) -> None:
+            self.held = other
+
+    class Keeper:
+        _current_context = ContextVar[otel_context.Context]("elsewhere")
+
+    for keeper in (None, object(), Keeper()):
+        api = Api(keeper)
+        assert context._doors(api) == (api.get_current, api.attach)

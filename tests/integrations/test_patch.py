@@ -7,6 +7,7 @@ import asyncio
 import functools
 import gc
 import inspect
+import operator
 import sys
 import types
 import weakref
@@ -314,7 +315,81 @@ def test_a_notice_sees_arguments_and_outcome_and_lends_a_context(
     assert seen == []
 
 
-@pytest.mark.parametrize("part", ["before", "after", "scope"])
+def test_a_notice_that_a_call_means_nothing_to_is_not_told_of_it(recorder: Recorder) -> None:
+    seen: list[object] = []
+
+    class Loop:
+        cache: object = None
+
+        def match(self, given: int) -> int:
+            return given * 2
+
+        async def match_async(self, given: int) -> int:
+            return given * 2
+
+    noticed = Notice(
+        lambda loop, given: seen.append(given),
+        lambda *_: seen.append("after"),
+        when=operator.attrgetter("cache"),
+    )
+    for original in (Loop.match, Loop.match_async):
+        hook, loop = noticing(recorder, original, noticed), Loop()
+        assert called(hook, loop, 3) == 6
+        assert seen == []
+        loop.cache = False  # there is one, whatever it says of itself
+        assert called(hook, loop, 3) == 6
+        assert seen == [3, "after"]
+        seen.clear()
+
+
+def test_what_comes_after_is_told_the_arguments_where_nothing_came_before(recorder: Recorder) -> None:
+    seen: list[object] = []
+    hook = noticing(recorder, lambda given: given * 2, Notice(after=lambda *told: seen.append(told)))
+
+    assert hook(3) == 6
+    assert seen == [((3,), 6, None)]
+
+
+def test_a_call_that_is_no_step_runs_where_its_observation_says(
+    place: Any, hooks: Hooks, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = otel_context.set_value("mark", 1)
+    answers: list[Any] = [mark]
+    seen = Observation(lambda given: None, elsewhere=lambda given: answers[0])
+
+    def work(given: int) -> int:
+        return given if otel_context.get_value("mark") else 0
+
+    async def work_async(given: int) -> int:
+        return work(given)
+
+    place.work, place.work_async = work, work_async
+    for name in ("work", "work_async"):
+        observe(recorder, hooks, f"framework:{name}", seen)
+        hook, recorder.active, answers[0] = getattr(place, name), True, mark
+        assert called(hook, 3) == 3
+        assert otel_context.get_value("mark") is None
+        recorder.active = False
+        assert called(hook, 3) == 0
+        recorder.active, answers[0] = True, None
+        assert called(hook, 3) == 0
+        monkeypatch.setenv("BECAUSAL_STRICT", "0")
+        answers[0] = 7  # no context at all
+        assert called(hook, 3) == 0
+        monkeypatch.setenv("BECAUSAL_STRICT", "1")
+    guard.failures.clear()
+
+
+def test_an_observation_is_told_its_step_before_the_call_runs(recorder: Recorder) -> None:
+    order: list[object] = []
+    opening = Opening("agent", "a", told=lambda step: order.append(step.name))
+    hook = observing(recorder, lambda: order.append("runs"), Observation(lambda: opening))
+
+    hook()
+    assert order == ["a", "runs"]
+
+
+@pytest.mark.parametrize("part", ["before", "after", "scope", "when"])
 def test_a_notice_that_fails_never_reaches_the_app(
     part: str, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,7 +49,7 @@ class Attempts:
         record.attempt += 1
         received = self._recorder.seal(task.input)
         record.entry = Entry(received, task.input)
-        record.routed, record.routes = 0, []
+        record.routed, record.routes = 0, ()
         attributes = task_attributes(task) | {semconv.ATTEMPT: record.attempt}
         for name in (semconv.STATE_READ, semconv.MEMORY_SEEN):
             if name in failed.attributes:

@@ -6,15 +6,17 @@ Pure, and without importing LangGraph.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from becausal_integrations.langgraph.describe import ROUTING, TASKS, is_of, version_number
+from becausal_integrations.langgraph.describe import ROUTING, TASKS, langgraph_names, version_number
 
 __all__ = [
     "Rule",
     "Standing",
+    "fired",
     "holds_all",
     "is_state",
     "next_version",
@@ -39,6 +41,8 @@ RULES: dict[str, Rule] = {
 
 SCALARS = (str, bytes, int, float, bool, type(None))
 
+SIZED = (list, dict, str, set, frozenset)
+
 
 @lru_cache(256)
 def rule_of(channel: type) -> Rule:
@@ -52,13 +56,45 @@ def is_state(channel: str) -> bool:
     return not channel.startswith((*ROUTING, "__")) or channel == "__root__"
 
 
+HELD_AS_VALUE = ("LastValue", "BinaryOperatorAggregate", "EphemeralValue")
+"""LangGraph's channels whose `value` is what they hold, or their module's `MISSING` (langgraph 0.6.11 to 1.2.22)."""
+
+_ASK: Final = object()
+
+
+def _empty_of(channel: type) -> object:
+    if channel.__name__ not in HELD_AS_VALUE or not channel.__module__.startswith("langgraph.channels."):
+        return _ASK
+    return getattr(sys.modules.get(channel.__module__), "MISSING", _ASK)
+
+
+_empty: Callable[[type], object] = lru_cache(256)(_empty_of)
+"""Returns what such a channel's `value` is while it holds none; `_ASK` for one whose methods have to be asked.
+
+What a channel holds is asked several times for each task, and each of their methods is a call."""
+
+
+def fired(
+    triggers: Iterable[str], channels: Mapping[str, Any], versions: Mapping[str, Any], seen: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return which of its triggers made a task run that had seen these versions. Source: `_algo._triggers`."""
+    names: list[str] = []
+    for name in triggers:
+        if name in versions and (name not in seen or versions[name] > seen[name]):
+            channel = channels[name]
+            empty = _empty(type(channel))
+            if channel.is_available() if empty is _ASK else channel.value is not empty:
+                names.append(name)
+    return tuple(names)
+
+
 def versioned(channels: Iterable[str], versions: Mapping[str, Any]) -> tuple[str, ...]:
     """Return `channel@version` for each channel of state that has been written."""
-    return tuple(
-        f"{channel}@{version_number(versions[channel])}"
-        for channel in channels
-        if channel in versions and is_state(channel)
-    )
+    told: tuple[str, ...] = ()
+    for channel in channels:
+        if channel in versions and is_state(channel):
+            told += (f"{channel}@{version_number(versions[channel])}",)
+    return told
 
 
 def next_version(versions: Mapping[str, Any]) -> str | None:
@@ -67,18 +103,29 @@ def next_version(versions: Mapping[str, Any]) -> str | None:
     One higher than the highest, for all channels written. Asking the saver would take a random number of the app's.
     Source: `pregel/_algo.py` `apply_writes`.
     """
-    highest = version_number(max(versions.values())) if versions else "0"
+    newest = max(versions.values()) if versions else 0
+    if type(newest) is int:
+        return str(newest + 1)
+    highest = version_number(newest)
     return str(int(highest) + 1) if highest.isdecimal() else None
 
 
 def value_of(channel: Any) -> Any:
     """Return the object that a channel holds, itself and not a copy; None where it holds none."""
-    return channel.get() if channel is not None and channel.is_available() else None
+    if channel is None:
+        return None
+    empty = _empty(type(channel))
+    if empty is _ASK:
+        return channel.get() if channel.is_available() else None
+    return None if channel.value is empty else channel.value
 
 
 def sends_of(channels: Mapping[str, Any]) -> Sequence[Any]:
     """Return the `Send`s that are on their way."""
-    return value_of(channels.get(TASKS)) or ()
+    topic = channels.get(TASKS)
+    if not getattr(topic, "values", True):  # most often none: no need to ask further
+        return ()
+    return value_of(topic) or ()
 
 
 class Standing(NamedTuple):
@@ -91,7 +138,8 @@ class Standing(NamedTuple):
     def of(channel: Any) -> Standing:
         """Return what a channel holds now."""
         value = value_of(channel)
-        return Standing(value, _size(value))
+        size = len(value) if isinstance(value, SIZED) else 0
+        return tuple.__new__(Standing, (value, size))  # without the frame of a named tuple's own `__new__`
 
 
 def holds_all(channel: Any, before: Standing, writes: Sequence[Any]) -> bool:
@@ -102,8 +150,9 @@ def holds_all(channel: Any, before: Standing, writes: Sequence[Any]) -> bool:
     place, or that of some keys of a dict, is an ordinary assignment. No code of the app's classes runs.
     """
     after = value_of(channel)
-    if any(is_of(write, "Overwrite") for write in writes):
-        return False
+    for write in writes:
+        if "Overwrite" in langgraph_names(type(write)):
+            return False
     if len(writes) == 1 and after is writes[0]:
         return True
     reducer = getattr(channel, "operator", None) or getattr(channel, "reducer", None)
@@ -121,18 +170,26 @@ def holds_all(channel: Any, before: Standing, writes: Sequence[Any]) -> bool:
 
 
 def _size(value: Any) -> int:
-    return len(value) if isinstance(value, list | dict | str | set | frozenset) else 0
+    return len(value) if isinstance(value, SIZED) else 0
 
 
 def _list_holds(after: list[Any], before: Standing, writes: Sequence[Any]) -> bool:
-    wrote = [item for write in writes for item in (write if isinstance(write, list | tuple) else [write])]
+    wrote: list[Any] = []
+    for write in writes:
+        if isinstance(write, list | tuple):
+            wrote += write
+        else:
+            wrote.append(write)
     size, former = before.size, before.value
     if len(after) != size + len(wrote):
         return _is_carried_on(after, before, wrote, len(writes))
     is_other = type(former) is list and former is not after
     if size and is_other and not (after[0] is former[0] and after[size - 1] is former[size - 1]):
         return False
-    return all(_is_kept(kept, item) for kept, item in zip(after[size:], wrote, strict=True))
+    for kept, item in zip(after[size:], wrote, strict=True):
+        if kept is not item and not _is_kept(kept, item):
+            return False
+    return True
 
 
 def _is_carried_on(after: list[Any], before: Standing, wrote: list[Any], writes: int) -> bool:
@@ -159,7 +216,7 @@ def _is_same(former: Any, now: Any) -> bool:
 
 def _is_kept(kept: Any, wrote: Any) -> bool:
     fields = getattr(kept, "__dict__", None)
-    if kept is wrote or (type(fields) is dict and "content" in fields):  # a message, made of what was written
+    if type(fields) is dict and "content" in fields:  # a message, made of what was written
         return True
     return type(kept) is type(wrote) and type(kept) in SCALARS and kept == wrote
 
@@ -171,7 +228,12 @@ def _dict_holds(after: Mapping[Any, Any], before: Standing, writes: Sequence[Any
             return False
         wrote |= write
     former = before.value if isinstance(before.value, dict) and before.value is not after else {}
-    replaced = sum(1 for key in wrote if key in former)
-    if replaced and (len(writes) > 1 or not all(after.get(key) is value for key, value in wrote.items())):
+    replaced, is_kept = 0, True
+    for key, value in wrote.items():
+        if key in former:
+            replaced += 1
+        if is_kept and after.get(key) is not value:
+            is_kept = False
+    if replaced and (len(writes) > 1 or not is_kept):
         return False  # one write that gives a key another value assigns it
     return len(after) == before.size + len(wrote) - replaced

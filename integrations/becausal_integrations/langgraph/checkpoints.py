@@ -22,6 +22,7 @@ Checked against langgraph 0.6.11 to 1.2.22 (source: `pregel/_loop.py`, `pregel/m
 
 from __future__ import annotations
 
+import operator
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -51,9 +52,9 @@ GET_STATE = "get_state"
 def install(recorder: Recorder, hooks: Hooks, register: Register) -> None:
     """Hook the saving of checkpoints and, where memory is recorded, the reading of a thread's state."""
     checkpoints = Checkpoints(recorder, register)
-    notice(
-        recorder, hooks, f"{LOOP}:PregelLoop._put_checkpoint", Notice(checkpoints.saving, checkpoints.saved)
-    )
+    # Most graphs have no checkpointer: what they do not save means nothing here.
+    put = Notice(checkpoints.saving, checkpoints.saved, when=operator.attrgetter("checkpointer"))
+    notice(recorder, hooks, f"{LOOP}:PregelLoop._put_checkpoint", put)
     # Outside the hooks that end the step.
     notice(recorder, hooks, f"{LOOP}:SyncPregelLoop.__exit__", Notice(checkpoints.leaving))
     notice(recorder, hooks, f"{LOOP}:AsyncPregelLoop.__aexit__", Notice(checkpoints.leaving))

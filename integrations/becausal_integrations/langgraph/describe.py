@@ -5,7 +5,7 @@ Pure, and without importing LangGraph.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ __all__ = [
     "how_left",
     "is_hidden",
     "is_of",
+    "langgraph_names",
     "private_keys",
     "returned_value",
     "task_attributes",
@@ -70,8 +71,16 @@ LEFT: dict[str, Status] = {"out_of_steps": "error", "draining": "interrupted"}
 
 def is_of(value: Any, name: str) -> bool:
     """Return whether a value is of a LangGraph class, by name: the framework is not imported here."""
-    cls: Any = type(value)
-    return name in _langgraph_names(cls)
+    return name in langgraph_names(type(value))
+
+
+def _langgraph_names(cls: type) -> frozenset[str]:
+    return frozenset(base.__name__ for base in cls.__mro__ if base.__module__.startswith("langgraph."))
+
+
+langgraph_names: Callable[[type], frozenset[str]] = lru_cache(1024)(_langgraph_names)
+"""Returns the names of the LangGraph classes that a class is or derives from. What is asked of every write asks this
+itself, and pays no frame."""
 
 
 def graph_name(graph: Any, config: Mapping[str, Any]) -> str:
@@ -122,9 +131,10 @@ def task_attributes(task: PregelExecutableTask) -> dict[str, Attribute]:
     if (thread := configurable.get("thread_id")) is not None:
         attributes[semconv.CONVERSATION_ID] = str(thread)
     # Of a `Send` its number in the superstep, of a `@task` call its number in the caller.
-    number = next((part for part in task.path[1:] if type(part) is int), None)
-    if number is not None:
-        attributes[semconv.BRANCH] = number
+    for part in task.path[1:]:
+        if type(part) is int:
+            attributes[semconv.BRANCH] = part
+            break
     return attributes
 
 
@@ -141,16 +151,12 @@ def how_left(loop: PregelLoop, error: BaseException | None) -> Status | None:
     return "interrupted" if status.startswith("interrupt_") else LEFT.get(status, "ok")
 
 
+@lru_cache(4096, typed=True)
 def version_number(version: object) -> str:
     """Return a channel version for people: savers write `00…03.0.718`, LangGraph itself `3`."""
     if type(version) is int:
         return str(version)
     return str(version).partition(".")[0].lstrip("0") or "0"
-
-
-@lru_cache(1024)
-def _langgraph_names(cls: type) -> frozenset[str]:
-    return frozenset(base.__name__ for base in cls.__mro__ if base.__module__.startswith("langgraph."))
 
 
 # What a node returned
@@ -159,8 +165,8 @@ def _langgraph_names(cls: type) -> frozenset[str]:
 def returned_value(entries: Iterable[Any]) -> Any:
     """Return what the node returned whose output is being written, or `NOTHING` for a write that only routes."""
     for entry in entries:
-        routes = is_of(entry, "Send") or str(getattr(entry, "channel", "")).startswith(ROUTING)
-        if not routes:
+        routes = str(getattr(entry, "channel", "")).startswith(ROUTING)
+        if not routes and "Send" not in langgraph_names(type(entry)):
             return entry.value
     return NOTHING
 

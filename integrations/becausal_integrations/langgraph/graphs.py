@@ -10,7 +10,7 @@ from becausal import semconv
 from becausal.context import current
 from becausal.recorder import Opening, Passing, Recorder, Sealed
 from becausal.step import Cause, OpenStep, StepRef
-from becausal_integrations.langgraph.channels import next_version, sends_of, versioned
+from becausal_integrations.langgraph.channels import fired, next_version, sends_of, versioned
 from becausal_integrations.langgraph.describe import (
     agent_name,
     carried_by,
@@ -149,17 +149,19 @@ class Graphs:
 
     # -- a superstep
 
-    def ticking(self, loop: PregelLoop, *_: Any, **__: Any) -> PregelLoop:
-        """Keep the loop for `ticked`."""
-        return loop
-
-    def ticked(self, loop: PregelLoop | None, goes_on: bool | None, error: BaseException | None) -> None:
-        """Note what triggered each task of a superstep, and what it reads."""
-        graph = None if loop is None else self._register.graphs.get(loop)
-        if graph is None or loop is None or not goes_on or error is not None:
+    def ticked(
+        self, called: tuple[PregelLoop] | None, goes_on: bool | None, error: BaseException | None
+    ) -> None:
+        """Note what triggered each task of a superstep, and what it reads; `called` are the arguments of `tick`."""
+        if called is None or not goes_on or error is not None:
+            return
+        loop = called[0]
+        graph = self._register.graphs.get(loop)
+        if graph is None:
             return
         sends = sends_of(loop.channels)
-        self._resumptions.look_up(graph, loop)
+        if graph.awaits is not None:
+            self._resumptions.look_up(graph, loop)
         graph.next_version = next_version(loop.checkpoint["channel_versions"])
         for task in loop.tasks.values():
             if task.id not in graph.tasks:
@@ -180,7 +182,8 @@ class Graphs:
         is_applied = error is None or how_left(done.loop, error) == "interrupted"
         graph.ledger.apply(done, self._states.merged(graph, done) if is_applied else {})
         if is_applied:
-            self._resumptions.saved(graph, done.loop)
+            if graph.is_saved:
+                self._resumptions.saved(graph, done.loop)
             self._register.finish_superstep(graph)
 
 
@@ -199,10 +202,11 @@ def _planned(loop: PregelLoop, graph: GraphRecord, task: PregelExecutableTask, s
     record = TaskRecord(weakref.ref(task), task.id, graph.agent or task.name, graph, is_hidden(task))
     is_pushed = task.path[0] == PUSH
     if not is_pushed:
-        record.fired = _fired(loop, task)
+        versions, seen = loop.checkpoint["channel_versions"], loop.checkpoint["versions_seen"]
+        record.fired = fired(task.triggers, loop.channels, versions, seen.get(task.name, {}))
         channels = loop.nodes[task.name].channels
         record.reads = (channels,) if isinstance(channels, str) else tuple(channels)
-        record.seen = versioned(record.reads, loop.checkpoint["channel_versions"])
+        record.seen = versioned(record.reads, versions)
     before = graph.resumed.get(task.id)
     if before is not None:
         # The state was handed over when the task first ran. A task that finished then runs no more.
@@ -219,21 +223,8 @@ def _planned(loop: PregelLoop, graph: GraphRecord, task: PregelExecutableTask, s
         record.causes += graph.ledger.read_from(loop, record.reads, record.arrivals)
     if graph.agent is not None:
         record.causes += map(_passed_on, record.arrivals)
-        record.arrivals = []
+        record.arrivals = ()
     return record
-
-
-def _fired(loop: PregelLoop, task: PregelExecutableTask) -> tuple[str, ...]:
-    """Return which of its triggers made a task run. Source: `_algo._triggers`."""
-    versions = loop.checkpoint["channel_versions"]
-    seen = loop.checkpoint["versions_seen"].get(task.name, {})
-    return tuple(
-        channel
-        for channel in task.triggers
-        if channel in versions
-        and (channel not in seen or versions[channel] > seen[channel])  # type: ignore[operator]
-        and loop.channels[channel].is_available()
-    )
 
 
 def _passed_on(arrival: Arrival) -> Cause:

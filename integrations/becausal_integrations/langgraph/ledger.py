@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from becausal.recorder import Sealed
 from becausal.step import Cause, OpenStep, StepRef
 from becausal_integrations.langgraph.channels import Rule, is_state, rule_of, value_of
-from becausal_integrations.langgraph.describe import TASKS, is_of, version_number
+from becausal_integrations.langgraph.describe import TASKS, langgraph_names, version_number
 from becausal_integrations.langgraph.past import Edit, Past, past_step
 
 if TYPE_CHECKING:
@@ -114,6 +114,8 @@ class Ledger:
 
     def routed_by(self, channels: Iterable[str]) -> list[Cause]:
         """Return a cause for each conditional edge that chose what these channels trigger."""
+        if not self._routes:
+            return []
         return [
             Cause(route.id, "route", "observed", f"channel {channel}", route.span_context)
             for channel in channels
@@ -134,21 +136,19 @@ class Ledger:
         return [Arrival(parcel.sender, evidence, parcel.sent)] if parcel.sender is not None else [], causes
 
     def read_from(
-        self, loop: PregelLoop, channels: Iterable[str], arrivals: Iterable[Arrival]
+        self, loop: PregelLoop, channels: Sequence[str], arrivals: Sequence[Arrival]
     ) -> list[Cause]:
         """Return a cause for each step that wrote what is read, and does not hand its state over itself."""
-        channels = tuple(channels)
-        senders = {arrival.sender.id for arrival in arrivals}
-        causes = [
-            Cause(step.id, _kind_of(step), "observed", evidence, step.span_context)
-            for step, evidence in self._sources(channels)
-            if step.id not in senders
-        ]
+        senders = [arrival.sender.id for arrival in arrivals]
+        causes: list[Cause] = []
+        for step, evidence in self._sources(channels):
+            if step.id not in senders:
+                causes.append(Cause(step.id, _kind_of(step), "observed", evidence, step.span_context))
         for channel in channels if self._changed else ():
-            value, step = self._changed.get(channel, (None, None))
-            if step is not None and value_of(loop.channels.get(channel)) is value:
+            value, changer = self._changed.get(channel, (None, None))
+            if changer is not None and value_of(loop.channels.get(channel)) is value:
                 evidence = f"channel {channel}, changed in place"
-                causes.append(Cause(step.id, "memory", "observed", evidence, step.span_context))
+                causes.append(Cause(changer.id, "memory", "observed", evidence, changer.span_context))
         return causes
 
     def remembered(self, channels: Iterable[str]) -> list[Cause]:
@@ -165,6 +165,10 @@ class Ledger:
     def written(self) -> Mapping[str, Mapping[str, Write]]:
         """Return the last writes of all channels, by step id."""
         return self._writers
+
+    def is_crowded(self, channel: str) -> bool:
+        """Return whether so many steps wrote what a channel holds that one is to stand for them."""
+        return len(self._writers.get(channel, ())) > MAX_CONTRIBUTORS
 
     def wrote(self, channel: str, step: StepRef, version: object) -> None:
         """Let one step stand for all that a channel holds."""
@@ -183,30 +187,35 @@ class Ledger:
 
     def apply(self, done: Superstep, merged: Mapping[str, StepRef]) -> None:
         """Note the writes of a superstep that LangGraph has applied; `merged` says who stands for a channel's."""
-        channels = done.loop.channels
-        written: dict[str, dict[str, Write]] = {}
-        covering: set[str] = set()  # channels whose former content a writer had read or replaced
+        channels, now = done.loop.channels, done.loop.checkpoint["channel_versions"]
         self._sends, self._parcels, self._is_restored = {}, [], False
         self._consume(done)
-        for task, record in done.tasks:
-            self._choose(record)
-            writer = record.writer
-            for channel, value in task.writes if writer is not None else ():
-                version = done.version(channel)
-                if writer is not None and version is not None:
-                    written.setdefault(channel, {})[writer.id] = Write(writer, version)
-                    if channel in record.reads or is_of(value, "Overwrite"):
-                        covering.add(channel)
+        for _, record in done.tasks:
+            if record.routes:
+                self._choose(record)
             for send, sealed in record.sends:
                 chosen = [route for route, places in record.routes if send.node in places]
-                self._sends[id(send)] = _Parcel(send, writer, sealed, chosen)
-        for channel, writes in written.items():
+                self._sends[id(send)] = _Parcel(send, record.writer, sealed, chosen)
+        for channel, by in done.written.items():
+            version = now.get(channel)
+            if version is None or version == done.versions.get(channel):
+                continue
             if channel in merged:
-                self.wrote(channel, merged[channel], next(iter(writes.values())).version)
+                self.wrote(channel, merged[channel], version)
             elif channel in channels:
+                writes: dict[str, Write] = {}
+                is_covered = False  # a writer had read or replaced its former content
+                for record, writer, value in by:
+                    # Without the frame of a named tuple's own `__new__`.
+                    writes[writer.id] = tuple.__new__(Write, (writer, version))
+                    if channel in record.reads or "Overwrite" in langgraph_names(type(value)):
+                        is_covered = True
                 # What is on its way goes with the superstep that it triggers.
                 rule = "replace" if channel == TASKS else rule_of(type(channels[channel]))
-                self._note(channel, rule, writes, channel in covering)
+                if self.past is None and (rule == "replace" or (is_covered and rule == "gather")):
+                    self._writers[channel] = writes
+                else:
+                    self._note(channel, rule, writes, version, is_covered=is_covered)
 
     def _consume(self, done: Superstep) -> None:
         """Forget what has triggered the tasks that are done."""
@@ -223,9 +232,10 @@ class Ledger:
             for place in places:
                 self._routes.setdefault(f"branch:to:{place}", []).append(route)
 
-    def _note(self, channel: str, rule: Rule, writes: dict[str, Write], is_covered: bool) -> None:
+    def _note(
+        self, channel: str, rule: Rule, writes: dict[str, Write], version: object, *, is_covered: bool
+    ) -> None:
         if self.past is not None:
-            version = next(iter(writes.values())).version
             adds = rule == "unite" or (rule == "gather" and not is_covered)
             self.past.wrote(channel, version, [write.step for write in writes.values()], adds=adds)
         if rule == "unite":
@@ -237,14 +247,21 @@ class Ledger:
             earlier = list(self._writers.get(channel, {}).items())[-MAX_CONTRIBUTORS:]
             self._writers[channel] = {**dict(earlier), **writes}
 
-    def _sources(self, channels: Iterable[str]) -> list[tuple[StepRef, str]]:
+    def _sources(self, channels: Iterable[str]) -> Collection[tuple[StepRef, str]]:
         """Return the steps that wrote these channels, each once, with the evidence."""
-        found: dict[str, tuple[StepRef, list[str]]] = {}
+        found: dict[str, tuple[StepRef, str]] = {}
         for channel in channels:
-            for step_id, write in self._writers.get(channel, {}).items():
+            for step_id, write in self._writers.get(channel, _NONE).items():
                 said = f"{channel}@{version_number(write.version)}"
-                found.setdefault(step_id, (write.step, []))[1].append(said)
-        return [(step, f"channel {', '.join(said)}") for step, said in found.values()]
+                known = found.get(step_id)
+                found[step_id] = (
+                    write.step,
+                    f"channel {said}" if known is None else f"{known[1]}, {said}",
+                )
+        return found.values()
+
+
+_NONE: Mapping[str, Write] = {}
 
 
 def _kind_of(step: StepRef) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,7 @@ class Nodes:
     def opened(self, task: PregelExecutableTask, *_: Any, **__: Any) -> Opening | None:
         """Tell a call of `run_with_retry`; hidden tasks are no steps."""
         record = self._register.of(task)
-        if is_hidden(task):
+        if is_hidden(task) if record is None else record.is_hidden:
             return None
         if self._recorder.replaying is not None and record is not None:
             from becausal_integrations.langgraph.edits import edit_input
@@ -65,28 +66,27 @@ class Nodes:
             opening.agent = record.agent
             opening.parent = record.caller or record.graph.workflow
             opening.causes = record.causes
-            opening.arrivals = [_handed_over(arrival, record) for arrival in record.arrivals]
+            if record.arrivals:
+                opening.arrivals = [_handed_over(arrival, record) for arrival in record.arrivals]
             if record.seen:
                 opening.attributes[semconv.STATE_READ] = record.seen
+            opening.told = functools.partial(self._begun, record)
         return opening
 
-    def begun(self, task: PregelExecutableTask, *_: Any, **__: Any) -> None:
-        """Note which step a task is; called inside the step's scope."""
-        record, step = self._register.of(task), current()
-        if record is None:
-            return
-        if record.is_hidden:
-            self._register.steps[record.graph.workflow.id] = record
-        elif isinstance(step, OpenStep):
-            record.step = step
-            self._register.steps[step.id] = record
-            if record.resumes is not None:
-                step.hop = max(step.hop, record.resumes.hop)
+    def _begun(self, record: TaskRecord, step: OpenStep) -> None:
+        """Note which step a task is, before it runs."""
+        record.step = step
+        self._register.steps[step.id] = record
+        if record.resumes is not None:
+            step.hop = max(step.hop, record.resumes.hop)
 
-    def scope(self, task: PregelExecutableTask, *_: Any, **__: Any) -> Context | None:
+    def elsewhere(self, task: PregelExecutableTask, *_: Any, **__: Any) -> Context | None:
         """Return the context for a hidden task: what runs in it (a conditional entry) is the graph's own work."""
         record = self._register.of(task)
-        return with_step(record.graph.workflow) if record is not None and record.is_hidden else None
+        if record is None or not record.is_hidden:
+            return None
+        self._register.steps[record.graph.workflow.id] = record
+        return with_step(record.graph.workflow)
 
     def closed(self, first: OpenStep, _: Any) -> Any:
         """Seal what a task sends on; what it returned was sealed when it was written."""
@@ -94,10 +94,11 @@ class Nodes:
         task = None if record is None else record.task()
         if record is None or task is None or record.step is None:
             return NOTHING
-        record.sends = [
-            (send, self._recorder.seal(send.arg)) for channel, send in task.writes if channel == TASKS
-        ]
-        step = record.step
+        sends: list[tuple[Any, Sealed]] = []
+        for channel, send in task.writes:
+            if channel == TASKS:
+                sends.append((send, self._recorder.seal(send.arg)))
+        record.sends, step = sends, record.step
         self._states.written(record, task, step)
         self._states.changed_in_place(record, task, step)
         produced = update_of(task.writes) if step.produced is None else NOTHING
@@ -134,6 +135,10 @@ class Nodes:
         task = record.task()
         value = returned_value(writes)
         if value is NOTHING or task is None or (task.writes and step.produced is not None):
+            return
+        if type(value) is dict and record.graph.channels.issuperset(value):
+            # The common update: it sends nowhere, and nothing of it is dropped.
+            self._recorder.produce(step, value)
             return
         update = unpacked(value)
         if dropped := dropped_keys(writes, value, record.graph.channels):
@@ -200,7 +205,7 @@ class Nodes:
             opening = self.opened(task)
             if record is None or opening is None:
                 continue
-            opening.attributes[semconv.CACHED] = True
+            opening.attributes[semconv.CACHED], opening.told = True, None
             record.step = self._recorder.begin(opening)
             if record.step is not None:
                 self._states.written(record, task, record.step)
@@ -210,6 +215,6 @@ class Nodes:
 def _handed_over(arrival: Arrival, receiver: TaskRecord) -> Passing:
     sender = arrival.sender
     produced = getattr(sender, "produced", None)  # of a step of another process it is not at hand
-    sent = arrival.sent or (NOTHING if produced is None else Sealed(produced))
+    sent = arrival.sent or (NOTHING if produced is None else tuple.__new__(Sealed, (produced, ())))
     cause = Cause(sender.id, "transfer", "observed", arrival.evidence, sender.span_context)
     return Passing(sender.agent, receiver.agent, sent, sender, receiver.graph.workflow, cause)

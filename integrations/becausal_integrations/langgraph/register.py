@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,7 @@ class TaskRecord:
     graph: GraphRecord
     is_hidden: bool = False
     key: int = 0  # by which the register finds it
-    arrivals: list[Arrival] = field(default_factory=list)
+    arrivals: Sequence[Arrival] = ()
     causes: list[Cause] = field(default_factory=list)
     caller: OpenStep | None = None  # the task that called this one (`@task`)
     fired: tuple[str, ...] = ()  # the channels that triggered it
@@ -77,8 +77,8 @@ class TaskRecord:
     attempt: int = 1
     resumes: StepRef | None = None  # what stands for it in the run that was interrupted
     entry: Entry | None = None  # its input when it began
-    sends: list[tuple[Any, Sealed]] = field(default_factory=list)  # each `Send` and what it carried when sent
-    routes: list[tuple[OpenStep, tuple[str, ...]]] = field(default_factory=list)  # and where they go
+    sends: Sequence[tuple[Any, Sealed]] = ()  # each `Send` and what it carried when sent
+    routes: Sequence[tuple[OpenStep, tuple[str, ...]]] = ()  # and where they go
     routing: OpenStep | None = None  # the conditional edge that is being decided
     routed: int = 0  # how many have been
     premises: tuple[str, ...] = ()  # of that decision

@@ -71,7 +71,8 @@ class Routes:
             record.routing = self._begin(record, name, given, doer)
             # What it sends has no sender: the input is the graph's own.
             sends = result if isinstance(result, list | tuple) else [result]
-            record.sends += [(send, self._recorder.seal(send.arg)) for send in sends if is_of(send, "Send")]
+            sent = [(send, self._recorder.seal(send.arg)) for send in sends if is_of(send, "Send")]
+            record.sends = [*record.sends, *sent]
         record.routed += 1
         places = route(branch.ends, result)
         step = record.routing if record.routing is not None else doer
@@ -82,7 +83,7 @@ class Routes:
             if branch.ends:
                 candidates = tuple(dict.fromkeys(map(str, branch.ends.values())))
                 record.routing.attributes[semconv.ROUTE_CANDIDATES] = candidates
-            record.routes.append((record.routing, places))
+            record.routes = [*record.routes, (record.routing, places)]
             self.left(record, list(places))
 
     def left(

@@ -18,7 +18,6 @@ from becausal_integrations.langgraph.channels import (
     versioned,
 )
 from becausal_integrations.langgraph.describe import version_number
-from becausal_integrations.langgraph.ledger import MAX_CONTRIBUTORS
 from becausal_integrations.langgraph.register import GraphRecord, TaskRecord
 from becausal_integrations.langgraph.superstep import Superstep
 
@@ -39,13 +38,15 @@ class States:
     def written(self, record: TaskRecord, task: PregelExecutableTask, step: OpenStep) -> None:
         """Note which channels a task wrote, at the version that applying its writes will give them."""
         version = record.graph.next_version
-        channels = dict.fromkeys(
-            channel
-            for channel, _ in task.writes
-            if is_state(channel) and (not record.graph.channels or channel in record.graph.channels)
-        )
-        if channels and version is not None:
-            step.attributes[semconv.STATE_WRITTEN] = tuple(f"{channel}@{version}" for channel in channels)
+        if version is None:
+            return
+        known = record.graph.channels
+        told: dict[str, None] = {}
+        for channel, _ in task.writes:
+            if is_state(channel) and (not known or channel in known):
+                told[f"{channel}@{version}"] = None
+        if told:
+            step.attributes[semconv.STATE_WRITTEN] = tuple(told)
 
     def changed_in_place(self, record: TaskRecord, task: PregelExecutableTask, step: OpenStep) -> None:
         """Note that a task changed what it had received, where others see it and no write tells of it."""
@@ -84,32 +85,34 @@ class States:
         """
         self._correct(graph, done)
         merged: dict[str, StepRef] = {}
-        writes: dict[str, list[tuple[StepRef, Any]]] = {}
-        for task, record in done.tasks:
-            for channel, value in task.writes if record.writer is not None else ():
-                if channel in done.standing and record.writer is not None:
-                    writes.setdefault(channel, []).append((record.writer, value))
-        for channel, by in writes.items():
-            kind = rule_of(type(done.loop.channels[channel]))
+        channels = done.loop.channels
+        for channel, by in done.written.items():
+            if channel not in done.standing:
+                continue
+            kind = rule_of(type(channels[channel]))
             if kind == "replace" and len(by) == 1:
                 continue
-            if kind == "gather" and len(graph.ledger.writers(channel)) > MAX_CONTRIBUTORS:
+            if kind == "gather" and graph.ledger.is_crowded(channel):
                 self._gather(graph, done, channel)
-            if holds_all(done.loop.channels[channel], done.standing[channel], [value for _, value in by]):
+            wrote = [by[0][2]] if len(by) == 1 else [value for _, _, value in by]
+            if holds_all(channels[channel], done.standing[channel], wrote):
                 continue
-            step = self._tell(graph, done, channel, by)
+            step = self._tell(graph, done, channel, {writer.id: writer for _, writer, _ in by}, wrote)
             if step is not None:
                 merged[channel] = step
         return merged
 
     def _tell(
-        self, graph: GraphRecord, done: Superstep, channel: str, by: Sequence[tuple[StepRef, Any]]
+        self,
+        graph: GraphRecord,
+        done: Superstep,
+        channel: str,
+        writers: Mapping[str, StepRef],
+        wrote: Sequence[Any],
     ) -> OpenStep | None:
         version = done.version(channel)
-        writers = {writer.id: writer for writer, _ in by}
         causes = [_wrote(writer, channel) for writer in writers.values()]
         causes += [_wrote(step, channel) for step in graph.ledger.writers(channel) if step.id not in writers]
-        wrote = [value for _, value in by]
         return self._step(graph, channel, version, wrote, causes, value_of(done.loop.channels[channel]))
 
     def _gather(self, graph: GraphRecord, done: Superstep, channel: str) -> None:
@@ -144,13 +147,18 @@ class States:
 
     def _correct(self, graph: GraphRecord, done: Superstep) -> None:
         """Write the versions again where a saver counts in a way of its own."""
-        changed = next((name for name in done.standing if done.version(name) is not None), None)
-        if changed is None or version_number(done.version(changed)) == graph.next_version:
+        versions = done.loop.checkpoint["channel_versions"]
+        for name in done.standing:
+            version = versions.get(name)
+            if version is not None and version != done.versions.get(name):
+                if version_number(version) == graph.next_version:
+                    return
+                break
+        else:
             return
         for task, record in done.tasks:
             if record.step is not None:
                 names = [name for name in dict.fromkeys(name for name, _ in task.writes) if is_state(name)]
-                versions = done.loop.checkpoint["channel_versions"]
                 record.step.attributes[semconv.STATE_WRITTEN] = versioned(names, versions)
                 self._recorder.write(record.step)
 

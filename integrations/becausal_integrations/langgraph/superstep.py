@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from langgraph.pregel._loop import PregelLoop
     from langgraph.types import PregelExecutableTask
 
+    from becausal.step import StepRef
     from becausal_integrations.langgraph.register import TaskRecord
 
 __all__ = ["Superstep"]
@@ -24,17 +25,34 @@ class Superstep:
     loop: PregelLoop
     tasks: list[tuple[PregelExecutableTask, TaskRecord]]
     versions: Mapping[str, Any]
-    standing: Mapping[str, Standing]
+    standing: Mapping[str, Standing]  # of each channel of state that was written
+    written: Mapping[str, Sequence[tuple[TaskRecord, StepRef, Any]]]
+    """By channel, in the tasks' order: whose writes, the step that wrote, the value."""
 
     @classmethod
     def of(cls, loop: PregelLoop, records: Mapping[str, TaskRecord]) -> Superstep:
         """Return the superstep that a loop is about to finish."""
         # Held here: LangGraph may prepare the next tasks before `after_tick` returns.
-        tasks = [(task, records[task.id]) for task in loop.tasks.values() if task.id in records]
-        written = {channel for task, _ in tasks for channel, _ in task.writes if is_state(channel)}
+        tasks: list[tuple[PregelExecutableTask, TaskRecord]] = []
+        standing: dict[str, Standing] = {}
+        written: dict[str, list[tuple[TaskRecord, StepRef, Any]]] = {}
         channels = loop.channels
-        standing = {channel: Standing.of(channels[channel]) for channel in written if channel in channels}
-        return cls(loop, tasks, dict(loop.checkpoint["channel_versions"]), standing)
+        for task in loop.tasks.values():
+            record = records.get(task.id)
+            if record is None:
+                continue
+            tasks.append((task, record))
+            writer = record.writer
+            for channel, value in task.writes:
+                if channel not in standing and is_state(channel) and channel in channels:
+                    standing[channel] = Standing.of(channels[channel])
+                if writer is None:
+                    continue
+                if channel in written:
+                    written[channel].append((record, writer, value))
+                else:
+                    written[channel] = [(record, writer, value)]
+        return cls(loop, tasks, dict(loop.checkpoint["channel_versions"]), standing, written)
 
     def version(self, channel: str) -> Any:
         """Return the version of a channel that this superstep has changed; None for any other."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from becausal_integrations.langgraph.register import Register
 from becausal_integrations.langgraph.resume import Resumptions
 from becausal_integrations.langgraph.routes import Routes
 from becausal_integrations.langgraph.state import States
-from becausal_integrations.patch import Notice, notice, noticing, observing, replace
+from becausal_integrations.patch import Notice, notice, noticing, observe, replace
 
 __all__ = ["hook_all"]
 
@@ -37,10 +38,11 @@ def hook_all(recorder: Recorder, hooks: Hooks) -> None:
     put(f"{LOOP}:AsyncPregelLoop.__aenter__", enter)
     put(f"{LOOP}:SyncPregelLoop.__exit__", leave)
     put(f"{LOOP}:AsyncPregelLoop.__aexit__", leave)
-    put(f"{LOOP}:PregelLoop.tick", Notice(graphs.ticking, graphs.ticked))
+    put(f"{LOOP}:PregelLoop.tick", Notice(after=graphs.ticked))
     put(f"{LOOP}:PregelLoop.after_tick", Notice(graphs.applying, graphs.applied))
 
-    push, match = Notice(nodes.pushing, nodes.pushed), Notice(nodes.matching, nodes.matched)
+    push = Notice(nodes.pushing, nodes.pushed)
+    match = Notice(nodes.matching, nodes.matched, when=operator.attrgetter("cache"))  # most graphs have none
     put(f"{LOOP}:SyncPregelLoop.accept_push", push)
     put(f"{LOOP}:AsyncPregelLoop.aaccept_push", push)
     put(f"{LOOP}:SyncPregelLoop.match_cached_writes", match)
@@ -51,9 +53,9 @@ def hook_all(recorder: Recorder, hooks: Hooks) -> None:
         make = functools.partial(_noticing, recorder, handle)
         replace(hooks, f"{LOOP}:{place}", make, optional=True)
 
-    run = functools.partial(_running, recorder, nodes)
-    replace(hooks, f"{RUNNER}:run_with_retry", run)
-    replace(hooks, f"{RUNNER}:arun_with_retry", run)
+    run = Observation(nodes.opened, nodes.closed, nodes.failed, elsewhere=nodes.elsewhere)
+    observe(recorder, hooks, f"{RUNNER}:run_with_retry", run)
+    observe(recorder, hooks, f"{RUNNER}:arun_with_retry", run)
     put("langgraph.pregel._write:ChannelWrite.do_write", Notice(nodes.writing))
     put("langgraph.pregel._retry:_should_retry_on", Notice(attempts.asking, attempts.asked))
     put("langgraph.pregel._algo:local_read", Notice(routes.reading, routes.read))
@@ -69,9 +71,3 @@ def hook_all(recorder: Recorder, hooks: Hooks) -> None:
 
 def _noticing(recorder: Recorder, noticed: Notice, original: Callable[..., Any]) -> Callable[..., Any]:
     return noticing(recorder, original, noticed)
-
-
-def _running(recorder: Recorder, nodes: Nodes, original: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the hook of a task: a step around it and, inside that step's scope, a note of which step it is."""
-    inside = noticing(recorder, original, Notice(nodes.begun, scope=nodes.scope))
-    return observing(recorder, inside, Observation(nodes.opened, nodes.closed, nodes.failed))

@@ -1,0 +1,161 @@
+"""LangGraph: where a question is answered the short way, the answer is that of the long one."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langgraph.channels import (
+    AnyValue,
+    BinaryOperatorAggregate,
+    EphemeralValue,
+    LastValue,
+    NamedBarrierValue,
+    Topic,
+)
+from langgraph.channels.base import BaseChannel
+
+from becausal.sealing import Sealer
+from becausal_integrations.langgraph import channels, inplace
+from becausal_integrations.langgraph.channels import fired, sends_of, value_of
+from becausal_integrations.langgraph.inplace import Entry
+
+
+class OwnValue(LastValue):  # type: ignore[type-arg]
+    """An app's own channel: what it holds is not its `value`."""
+
+    def get(self) -> Any:
+        return ["own", self.value]
+
+    def is_available(self) -> bool:
+        return True
+
+
+MISSING = object()
+"""An app's module may have one, too."""
+
+
+def own_class_of_that_name() -> type:
+    return type("LastValue", (OwnValue,), {"__module__": __name__})
+
+
+MADE: dict[str, tuple[Callable[[], Any], list[Any]]] = {
+    "last": (lambda: LastValue(str), ["a"]),
+    "reduced": (lambda: BinaryOperatorAggregate(list, operator.add), [["a"]]),
+    "greatest": (lambda: BinaryOperatorAggregate(Any, max), [3]),
+    "ephemeral": (lambda: EphemeralValue(Any), [None]),
+    "any": (lambda: AnyValue(str), ["a"]),
+    "topic": (lambda: Topic(str), ["a", "b"]),
+    "barrier": (lambda: NamedBarrierValue(str, {"a"}), ["a"]),
+    "own": (lambda: OwnValue(str), ["a"]),
+    "named alike": (lambda: own_class_of_that_name()(str), ["a"]),
+}
+
+
+def asked(channel: BaseChannel[Any, Any, Any]) -> Any:
+    return channel.get() if channel.is_available() else None
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_what_a_channel_holds_is_what_its_methods_say(kind: str) -> None:
+    make, writes = MADE[kind]
+    channel: BaseChannel[Any, Any, Any] = make()
+    for update in ((), writes, ()):
+        if update:
+            channel.update(update)
+        assert value_of(channel) == asked(channel)
+        if kind in ("last", "reduced", "greatest", "ephemeral"):
+            assert channels._empty(type(channel)) is not channels._ASK
+            assert asked(channel) is value_of(channel)
+        expected = ("c",) if channel.is_available() else ()
+        assert fired(["c", "other"], {"c": channel}, {"c": 2}, {"c": 1}) == expected
+        assert fired(["c"], {"c": channel}, {"c": 2}, {}) == expected
+        assert fired(["c"], {"c": channel}, {"c": 2}, {"c": 2}) == ()
+        assert fired(["c"], {"c": channel}, {}, {}) == ()
+
+
+def test_what_is_on_its_way_is_what_the_topic_holds() -> None:
+    topic = Topic(str)
+    assert tuple(sends_of({"__pregel_tasks": topic})) == ()
+    topic.update(["a", "b"])
+    assert list(sends_of({"__pregel_tasks": topic})) == ["a", "b"]
+    assert tuple(sends_of({})) == ()
+
+
+SCALARS = st.one_of(st.text(max_size=3), st.integers(-2, 2), st.booleans(), st.none(), st.floats(0, 1))
+FLAT = st.one_of(
+    SCALARS, st.lists(SCALARS, max_size=3), st.dictionaries(st.text(max_size=2), SCALARS, max_size=3)
+)
+DEEP = st.recursive(
+    FLAT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
+    max_leaves=6,
+)
+STATES = st.dictionaries(st.text(max_size=2), st.one_of(FLAT, DEEP), max_size=4)
+SEALER = Sealer(keeps_bodies=False, holds_whole=False)
+
+
+def change(value: Any, path: list[int], new: Any) -> None:
+    """Change something in place, as deep as the path leads."""
+    inside = list(value.values()) if isinstance(value, dict) else value
+    if len(path) > 1 and inside and isinstance(inside[path[0] % len(inside)], dict | list):
+        change(inside[path[0] % len(inside)], path[1:], new)
+    elif isinstance(value, list):
+        at = path[0] % (len(value) + 1)
+        value[at : at + 1] = [new]
+    elif value and path[0] % 2:
+        value[next(iter(value))] = new
+    elif value and path[0] % 3:
+        value["renamed"] = value.pop(next(iter(value)))
+    else:
+        value["added"] = new
+
+
+@given(STATES, st.lists(st.integers(0, 5), min_size=1, max_size=3), SCALARS, st.booleans())
+def test_a_change_in_place_is_found_wherever_it_is_and_nothing_else_is(
+    state: dict[str, Any], path: list[int], new: Any, is_changed: bool
+) -> None:
+    before = SEALER.seal(state)
+    entry = Entry(before, state)
+    if is_changed:
+        change(state, path, new)
+    after = SEALER.seal(state)
+
+    found = entry.now(SimpleNamespace(seal=SEALER.seal), state, is_copy=False)  # type: ignore[arg-type]
+
+    assert (found is not None) == (before.payload.belief != after.payload.belief)
+    if found is not None:
+        assert found.payload.digest == after.payload.digest
+
+
+@pytest.mark.parametrize("facts", [{"b": "x"}, {}], ids=str)
+def test_a_key_that_is_renamed_in_place_is_a_change(facts: dict[str, Any]) -> None:
+    state = {"facts": facts | {"a": 1}}
+    entry = Entry(SEALER.seal(state), state)
+    inside = state["facts"]
+    held = dict(inside)
+    inside.clear()
+    inside.update({("c" if key == "a" else key): value for key, value in held.items()})
+
+    assert entry.now(SimpleNamespace(seal=SEALER.seal), state, is_copy=False) is not None  # type: ignore[arg-type]
+
+
+def test_a_state_of_scalars_in_lists_and_dicts_is_compared_without_a_fingerprint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(_: object) -> None:
+        raise AssertionError("asked for a fingerprint")
+
+    state: dict[str, Any] = {"topic": "tea", "log": ["a", 1], "facts": {"b": None}}
+    monkeypatch.setattr(inplace, "fingerprint", refuse)
+    entry = Entry(SEALER.seal(state), state)
+    recorder: Any = SimpleNamespace(seal=SEALER.seal)
+
+    assert entry.now(recorder, state, is_copy=False) is None
+    state["facts"]["b"] = 2
+    assert entry.now(recorder, state, is_copy=False) is not None
