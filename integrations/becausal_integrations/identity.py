@@ -20,11 +20,29 @@ def weakly(thing: object) -> Callable[[], object]:
     return weakref.ref(thing) if type(thing).__weakrefoffset__ else lambda: thing
 
 
+class _Ref(weakref.ref[Any]):
+    """A weak reference that knows the address of what it refers to, which is needed when that is gone."""
+
+    __slots__ = ("key",)
+
+    key: int
+
+
 class ByIdentity(Generic[T]):
     """What is known of objects that need not be hashable, for as long as they live."""
 
     def __init__(self) -> None:
-        self._held: dict[int, tuple[weakref.ref[Any], T]] = {}
+        self._held: dict[int, tuple[_Ref, T]] = {}
+        held = self._held
+
+        def gone(dead: Any) -> None:
+            # By then another object may live at the same address.
+            found = held.get(dead.key)
+            if found is not None and found[0] is dead:
+                del held[dead.key]
+
+        # One for all objects, and no method: what is noted of them must not keep this alive.
+        self._gone = gone
 
     def get(self, thing: object) -> T | None:
         """Return what is known of an object."""
@@ -39,14 +57,9 @@ class ByIdentity(Generic[T]):
 
     def put(self, thing: object, known: T) -> None:
         """Note something of an object."""
-        key, held = id(thing), self._held
-
-        def gone(dead: object) -> None:
-            # By then another object may live at the same address.
-            if key in held and held[key][0] is dead:
-                del held[key]
-
-        held[key] = (weakref.ref(thing, gone), known)
+        ref = _Ref(thing, self._gone)
+        ref.key = id(thing)
+        self._held[ref.key] = (ref, known)
 
     def pop(self, thing: object) -> T | None:
         """Return what is known of an object, and forget it."""

@@ -8,7 +8,7 @@ from typing import Any
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
-from becausal.context import current
+from becausal.context import step_of
 from becausal.recorder import Sealed
 from becausal.step import Attribute, Cause, OpenStep, StepRef
 from becausal_integrations.autogen.ledger import cause
@@ -86,18 +86,19 @@ def carrier_of(envelope: Any) -> Carrier | None:
 
 def arriving() -> Carrier | None:
     """Return the carrier of the message whose handler runs here; None deeper inside, in a step of its own."""
-    carrier = arriving_in(None)
-    return carrier if carrier is not None and carrier.step is current() else None
+    here = otel_context.get_current()
+    carrier = arriving_in(here)
+    return carrier if carrier is not None and carrier.step is step_of(here) else None
 
 
-def arriving_in(context: Context | None) -> Carrier | None:
-    """Return the carrier of the message that brought a context about, the current one by default."""
-    return otel_context.get_value(_ARRIVING, context)  # type: ignore[return-value]
+def arriving_in(context: Context) -> Carrier | None:
+    """Return the carrier of the message that brought a context about."""
+    return context.get(_ARRIVING)  # type: ignore[return-value]
 
 
 def sending() -> Carrier | None:
     """Return the carrier of the message that is being sent here."""
-    return otel_context.get_value(_SENDING)  # type: ignore[return-value]
+    return otel_context.get_current().get(_SENDING)  # type: ignore[return-value]
 
 
 def with_sending(carrier: Carrier | None) -> Context | None:
@@ -110,11 +111,9 @@ def with_arriving(carrier: Carrier, base: Context) -> Context:
     return otel_context.set_value(_ARRIVING, carrier, base)
 
 
-def standing_clear() -> Context:
-    """Return the current context without the carrier that brought us here.
+def standing_clear(here: Context) -> Context:
+    """Return a context without the carrier that brought it about.
 
     Or each carrier would hold the one before, back to the first.
     """
-    if arriving_in(None) is None:
-        return otel_context.get_current()
-    return otel_context.set_value(_ARRIVING, None)
+    return here if arriving_in(here) is None else otel_context.set_value(_ARRIVING, None, here)

@@ -6,6 +6,8 @@ AutoGen is imported within the functions: what they are given shows that it is l
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib
 import json
 import math
 import sys
@@ -72,23 +74,17 @@ HEAD = 200
 
 def is_response(item: object) -> bool:
     """Return whether an item of an agent's stream is its answer."""
-    from autogen_agentchat.base import Response
-
-    return isinstance(item, Response)
+    return isinstance(item, _class("autogen_agentchat.base", "Response"))
 
 
 def is_task_result(item: object) -> bool:
     """Return whether an item of a team's stream is its result."""
-    from autogen_agentchat.base import TaskResult
-
-    return isinstance(item, TaskResult)
+    return isinstance(item, _class("autogen_agentchat.base", "TaskResult"))
 
 
 def is_create_result(item: object) -> bool:
     """Return whether an item of a model's stream is its result."""
-    from autogen_core.models import CreateResult
-
-    return isinstance(item, CreateResult)
+    return isinstance(item, _class("autogen_core.models", "CreateResult"))
 
 
 def is_of_a_team(message: object) -> bool:
@@ -107,36 +103,34 @@ def is_unhandled(agent: object, message: object) -> bool:
     `RoutedAgent` routes by the exact type (autogen-core 0.7, `_routed_agent.py`); an agent that overrides
     `on_unhandled_message` handles everything.
     """
-    from autogen_core import RoutedAgent
-
+    routed = _class("autogen_core", "RoutedAgent")
     return (
-        isinstance(agent, RoutedAgent)
+        isinstance(agent, routed)
         and type(message) not in agent._handlers
-        and type(agent).on_unhandled_message is RoutedAgent.on_unhandled_message
-        and type(agent).on_message_impl is RoutedAgent.on_message_impl
+        and type(agent).on_unhandled_message is routed.on_unhandled_message
+        and type(agent).on_message_impl is routed.on_message_impl
     )
 
 
 def chat_messages(payload: Any) -> Sequence[BaseChatMessage]:
     """Return the chat messages that a message of a team brings to its participants."""
-    from autogen_agentchat.messages import BaseChatMessage
-
     match type(payload).__name__:
         case "GroupChatStart":
             return payload.messages or ()
         case "GroupChatAgentResponse":
             return (payload.response.chat_message,)
         case "GroupChatTeamResponse":
-            return [message for message in payload.result.messages if isinstance(message, BaseChatMessage)]
+            return task_messages(payload.result.messages)
     return ()
 
 
 def task_messages(task: object) -> Sequence[BaseChatMessage]:
     """Return the chat messages that a task consists of; none where it is a text."""
-    from autogen_agentchat.messages import BaseChatMessage
-
+    if task is None:
+        return ()
+    chat_message = _class("autogen_agentchat.messages", "BaseChatMessage")
     items = task if isinstance(task, Sequence) and not isinstance(task, str) else [task]
-    return [item for item in items if isinstance(item, BaseChatMessage)]
+    return [item for item in items if isinstance(item, chat_message)]
 
 
 def agent_name(sender: Any, otherwise: str | None) -> str:
@@ -146,9 +140,7 @@ def agent_name(sender: Any, otherwise: str | None) -> str:
 
 def asks_a_person(agent: object) -> bool:
     """Return whether what an agent says is what a person typed."""
-    from autogen_agentchat.agents import UserProxyAgent
-
-    return issubclass(type(agent), UserProxyAgent)
+    return issubclass(type(agent), _class("autogen_agentchat.agents", "UserProxyAgent"))
 
 
 def runs_agents(tool: object) -> bool:
@@ -176,8 +168,11 @@ def is_of_tools(message: object) -> bool:
 
 def manager_kind(manager: object) -> str | None:
     """Return by what a group chat manager chooses; None of the app's own kinds."""
-    kinds = (_MANAGERS.get(base.__name__) for base in type(manager).__mro__)
-    return next((kind for kind in kinds if kind is not None), None)
+    for base in type(manager).__mro__:
+        kind = _MANAGERS.get(base.__name__)
+        if kind is not None:
+            return kind
+    return None
 
 
 def mentioned(manager: object, text: str) -> list[str]:
@@ -291,7 +286,7 @@ def choices(result: CreateResult, premises: tuple[str, ...]) -> list[Choice]:
 
 def heads(messages: Iterable[Any]) -> list[str]:
     """Return the beginnings of what messages say, without those that say nothing in words."""
-    return [said for said in map(head, messages) if said]
+    return [*filter(None, map(head, messages))]
 
 
 def head(message: Any) -> str:
@@ -302,6 +297,12 @@ def head(message: Any) -> str:
             part.content for part in content if isinstance(getattr(part, "content", None), str)
         )
     return cut(content) if isinstance(content, str) else ""
+
+
+@functools.cache
+def _class(module: str, name: str) -> Any:
+    """Return a class of AutoGen's, imported once: these are asked for with each message and each item of a stream."""
+    return getattr(importlib.import_module(module), name)
 
 
 def _part(part: Any) -> str:

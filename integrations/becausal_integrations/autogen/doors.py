@@ -47,7 +47,7 @@ from becausal_integrations.autogen import native
 from becausal_integrations.autogen.answers import Answers
 from becausal_integrations.autogen.deliveries import Deliveries
 from becausal_integrations.autogen.grpc import Wire
-from becausal_integrations.autogen.hooking import noticed, request_around
+from becausal_integrations.autogen.hooking import noticed, observed, request_around, unless
 from becausal_integrations.autogen.interventions import Interventions
 from becausal_integrations.autogen.ledger import Ledger
 from becausal_integrations.autogen.runtime import Runtime
@@ -67,7 +67,8 @@ def install(recorder: Recorder, hooks: Hooks, ledger: Ledger, states: States) ->
     interventions = Interventions(deliveries.lost)
     answers = Answers(recorder, deliveries)
     runtime = Runtime(recorder, ledger, states, deliveries, interventions, answers)
-    observe(recorder, hooks, "autogen_core._base_agent:BaseAgent.on_message", runtime.delivery)
+    arrives = unless(runtime.passes_on, observed(recorder, runtime.delivery))
+    replace(hooks, "autogen_core._base_agent:BaseAgent.on_message", arrives)
     notice(recorder, hooks, "autogen_core._routed_agent:RoutedAgent.on_unhandled_message", runtime.unhandled)
     _hook_in_process(recorder, hooks, runtime, interventions)
     native.install(recorder, hooks)
@@ -84,8 +85,10 @@ def _hook_in_process(
     doors = f"{CORE}:SingleThreadedAgentRuntime"
     _hook_doors(recorder, hooks, doors, runtime, runtime.direct, runtime.broadcast)
     notice(recorder, hooks, f"{CORE}:get_telemetry_envelope_metadata", runtime.packed)
-    notice(recorder, hooks, f"{doors}._process_next", interventions.next)
-    notice(recorder, hooks, "autogen_core._queue:Queue._get", interventions.taken)
+    replace(
+        hooks, f"{doors}._process_next", unless(interventions.has_none, noticed(recorder, interventions.next))
+    )
+    replace(hooks, "autogen_core._queue:Queue._get", interventions.taking(recorder))
     notice(recorder, hooks, f"{doors}._process_send", runtime.delivered)
     notice(recorder, hooks, f"{doors}._process_publish", runtime.distributed)
     notice(recorder, hooks, f"{doors}._process_response", runtime.answered)

@@ -8,17 +8,37 @@ from collections.abc import Callable
 from typing import Any
 
 from becausal.context import current
+from becausal.guard import guarded
 from becausal.observation import Observation
 from becausal.recorder import Recorder
 from becausal.standin import FunctionStandIn
 from becausal_integrations.patch import Make, Notice, noticing, observing
 
-__all__ = ["noticed", "observed", "request_around"]
+__all__ = ["noticed", "observed", "request_around", "unless"]
 
 
 def observed(recorder: Recorder, seen: Observation) -> Make:
     """Return what makes a hook that records each call as a step."""
     return lambda original: _observing(recorder, original, seen)
+
+
+def unless(passes: Callable[..., bool], make_inside: Make) -> Make:
+    """Return what makes a coroutine function's hook that a call goes past of which there is nothing to be told.
+
+    For what a framework calls for each of its messages: `passes` takes what the function takes.
+    """
+    goes_past = guarded(passes)
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        inside = make_inside(original)
+
+        @functools.wraps(original)
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            return await (original if goes_past(*args, **kwargs) else inside)(*args, **kwargs)
+
+        return awaited
+
+    return make
 
 
 def request_around(recorder: Recorder, make_inside: Make, request: Observation) -> Make:

@@ -7,6 +7,7 @@ So what the handlers do is gathered around that method, and put on the message t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,9 +15,10 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from becausal.canonical import digest_text, encode
+from becausal.recorder import Recorder
 from becausal_integrations.autogen.carrier import Carrier, carrier_of
 from becausal_integrations.autogen.protobuf import plain
-from becausal_integrations.patch import Notice
+from becausal_integrations.patch import Make, Notice, noticing
 
 __all__ = ["INTERVENTION", "UNDONE", "Interventions"]
 
@@ -55,11 +57,32 @@ class Interventions:
     def __init__(self, lost: Callable[[Carrier, str, object], None]) -> None:
         self._lost = lost
         self.next = Notice(self._judging, self._judged, within=_with_judging)
-        self.taken = Notice(after=_taken)
         self.handler = Notice(self._shown, self._decided)
+        self._at_work = 0
+        """How many messages handlers are looking at."""
 
-    def _judging(self, runtime: Any) -> Judging | None:
-        return Judging() if runtime._intervention_handlers else None
+    def taking(self, recorder: Recorder) -> Make:
+        """Return what makes the hook of a runtime's queue, which is asked for every message."""
+
+        def make(original: Callable[..., Any]) -> Callable[..., Any]:
+            looked_at = noticing(recorder, original, Notice(after=_taken))
+
+            @functools.wraps(original)
+            def taken(*args: Any, **kwargs: Any) -> Any:
+                return (looked_at if self._at_work else original)(*args, **kwargs)
+
+            return taken
+
+        return make
+
+    @staticmethod
+    def has_none(runtime: Any) -> bool:
+        """Return whether a runtime has no intervention handlers, as nearly all have none."""
+        return not runtime._intervention_handlers
+
+    def _judging(self, _: Any) -> Judging:
+        self._at_work += 1
+        return Judging()
 
     def _shown(self, handler: Any, message: Any, *_: Any, **__: Any) -> tuple[str, Any, str] | None:
         judging = _judging_here()
@@ -90,7 +113,10 @@ class Interventions:
 
     def _judged(self, judging: Judging | None, _: None, error: BaseException | None) -> None:
         """Tell of a message that no handler let through: it never gets to what would deliver it."""
-        if judging is None or judging.envelope is None or not judging.verdicts:
+        if judging is None:
+            return
+        self._at_work -= 1
+        if judging.envelope is None or not judging.verdicts:
             return
         last = judging.verdicts[-1]
         if last.what == "dropped" or last.what.startswith("raised"):
@@ -101,7 +127,7 @@ class Interventions:
 
     def passed(self, carrier: Carrier, envelope: Any) -> None:
         """Note on a message what the handlers that let it through did to it."""
-        judging = _judging_here()
+        judging = _judging_here() if self._at_work else None
         if judging is None or judging.envelope is not envelope or not judging.verdicts:
             return
         undone = [v.handler for v in judging.verdicts if v.what == "replaced" and v.at < judging.ran]
@@ -113,7 +139,7 @@ class Interventions:
 
 
 def _judging_here() -> Judging | None:
-    return otel_context.get_value(_JUDGING)  # type: ignore[return-value]
+    return otel_context.get_current().get(_JUDGING)  # type: ignore[return-value]
 
 
 def _with_judging(judging: Judging | None) -> Context | None:

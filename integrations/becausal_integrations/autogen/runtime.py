@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context
+from opentelemetry.context import Context, get_current
 
 from becausal import semconv
-from becausal.context import current, with_step
+from becausal.context import current, step_of, with_step
 from becausal.recorder import NOTHING, Observation, Opening, Recorder, Sealed
 from becausal.step import Attribute, OpenStep, StepRef
 from becausal_integrations.autogen import describe
@@ -149,13 +149,14 @@ class Runtime:
     def _sending(
         self, runtime: Any, message: Any, sender: AgentId | None, message_id: str | None
     ) -> Carrier | None:
-        step = current()
+        here = get_current()
+        step = step_of(here)
         if step is None:
             return None
         if sender is None:  # from outside: what the runtime's agents are later comes from this
             self._states.worked(runtime, step)
-        former = arriving_in(None)
-        carrier = Carrier(standing_clear(), step, (former.stage if former is not None else None) or step)
+        former = arriving_in(here)
+        carrier = Carrier(standing_clear(here), step, (former.stage if former is not None else None) or step)
         if describe.is_of_a_team(message):
             for chat_message in describe.chat_messages(message):
                 self._ledger.origin(chat_message, step)
@@ -195,15 +196,22 @@ class Runtime:
         why = "no recipient could be made" if failed else "no subscriber"
         self._deliveries.lost(carrier, why, envelope.message)
 
-    def _delivery(self, agent: Any, message: Any, ctx: MessageContext) -> Opening | None:
-        carrier = arriving()
-        if carrier is not None:
-            carrier.arrivals += 1
+    def passes_on(self, agent: Any, message: Any, *_: Any, **__: Any) -> bool:
+        """Return whether what arrives runs a team, and its agent belongs to that: nothing is to be told of it here."""
+        return self._is_of_a_team(agent) and describe.is_of_a_team(message)
+
+    def _is_of_a_team(self, agent: Any) -> bool:
         of_team = self._of_teams.get(type(agent))
         if of_team is None:
             of_team = describe.is_team_agent(agent)
             self._of_teams.put(type(agent), of_team)
-        if of_team:
+        return of_team
+
+    def _delivery(self, agent: Any, message: Any, ctx: MessageContext) -> Opening | None:
+        carrier = arriving()
+        if carrier is not None:
+            carrier.arrivals += 1
+        if self._is_of_a_team(agent):
             return None
         name, received = agent.id.type, self._recorder.seal(plain(message))
         handoff = None if carrier is None else self._arrived(carrier, agent, received, ctx)

@@ -19,15 +19,16 @@ def inside(message: object) -> list[object] | None:
     As long as each of these is the very object that it was, the message says what it said: all of them are immutable,
     types and ends included. Told of AutoGen's own classes alone, whose fields are all that they are.
     """
-    found: list[object] = []
-    return found if _gather(message, found, MOST_LEVELS) else None
+    kind = type(message)
+    if id(kind) not in _own_classes() or getattr(message, "__pydantic_extra__", None) is not None:
+        return None
+    found: list[object] = [kind]
+    return found if _gather_fields(message.__dict__, found, MOST_LEVELS) else None
 
 
 def _gather(value: Any, found: list[object], levels: int) -> bool:
+    """Gather what a value that is no leaf consists of."""
     kind = type(value)
-    if id(kind) in _LEAVES:
-        found.append(value)
-        return True
     if isinstance(value, Enum):
         found.append(value)
         return True
@@ -38,7 +39,7 @@ def _gather(value: Any, found: list[object], levels: int) -> bool:
         return False
     found.append(kind)
     if kind is list:
-        told = all(_gather(item, found, levels - 1) for item in value.copy())
+        told = _gather_items(value.copy(), found, levels)
     elif kind is dict:
         told = _gather_fields(value, found, levels)
     else:
@@ -51,14 +52,24 @@ def _gather(value: Any, found: list[object], levels: int) -> bool:
     return told
 
 
-def _gather_fields(fields: dict[Any, Any], found: list[object], levels: int) -> bool:
-    for key, value in fields.copy().items():
-        if type(key) is not str:
-            return False
-        found.append(key)
-        if not _gather(value, found, levels - 1):
+def _gather_items(items: list[Any], found: list[object], levels: int) -> bool:
+    for item in items:
+        # Leaves here, without a call for each: messages are made of hardly anything else.
+        if id(type(item)) in _LEAVES:
+            found.append(item)
+        elif not _gather(item, found, levels - 1):
             return False
     return True
+
+
+def _gather_fields(fields: dict[Any, Any], found: list[object], levels: int) -> bool:
+    if not fields:
+        return True
+    fields = fields.copy()
+    if len({*map(id, map(type, fields)), id(str)}) > 1:
+        return False
+    found += fields
+    return _gather_items([*fields.values()], found, levels)
 
 
 # By identity: a class of the app's may have a metaclass that defines `__hash__`.
