@@ -10,7 +10,7 @@ import math
 from becausal import semconv
 from becausal.step import Attribute
 
-__all__ = ["MOST_ITEMS", "fit", "fit_text", "fitting", "short"]
+__all__ = ["LONGEST", "MOST_ITEMS", "fit", "fit_text", "fitting", "short"]
 
 LONGEST = semconv.MAX_ATTRIBUTE_BYTES
 

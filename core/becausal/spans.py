@@ -24,7 +24,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanK
 from opentelemetry.trace.propagation import _SPAN_KEY as SPAN_KEY
 
 from becausal import semconv
-from becausal.step import Attribute, Cause, EdgeKind, Grade
+from becausal.step import Attribute, Cause, EdgeKind, Grade, OpenStep
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanLimits, Tracer
@@ -56,22 +56,22 @@ class SdkSpans:
 
     def start(
         self,
+        step: OpenStep,
         name: str,
         context: Context | None,
         kind: SpanKind,
         said: dict[str, Attribute],
         causes: Sequence[Cause],
-        started_ns: int,
     ) -> Span | None:
-        """Start a span as `Tracer.start_span` of the SDK does, asking the same of the same; None where it has to.
+        """Start a step's span as `Tracer.start_span` of the SDK does, asking the same; None where it has to.
 
         Args:
+            step: gets the span.
             name: the span's name.
             context: the span that is current in it is the parent.
             kind: the span's.
             said: clean attributes, from now on the span's own.
             causes: what it is linked to.
-            started_ns: when it started.
         """
         tracer, sdk = self._tracer, self._sdk
         decided = None if context is None else self._decided(context, len(said), len(causes))
@@ -90,7 +90,8 @@ class SdkSpans:
         if not own[-1]:  # not valid: what comes of such a generator is the SDK's to say
             return None
         if decision is sdk.dropped:
-            return NonRecordingSpan(own)
+            step.span, step.span_context = NonRecordingSpan(own), own
+            return step.span
         span: Span = object.__new__(sdk.span_class)
         processor: Any = tracer.span_processor
         span.__dict__ = {
@@ -98,7 +99,7 @@ class SdkSpans:
             "_context": own,
             "_parent": parent,
             "_kind": kind,
-            "_start_time": started_ns,
+            "_start_time": step.started_ns,
             "_said": said,
             "_linked": _linked(causes) if causes else [],
             "_sampler": tracer.sampler,
@@ -110,17 +111,20 @@ class SdkSpans:
         }
         if sdk.hears(processor, "on_start"):
             processor.on_start(span, parent_context=context)
+        step.span, step.span_context = span, own
         return span
 
     def link(self, span: Span, cause: Cause) -> bool:
         """Link a span that nobody has touched to a cause; False where the span's own method has to."""
+        if type(span) is not self._sdk.span_class:
+            return False
         held = span.__dict__
-        if type(span) is not self._sdk.span_class or "_lock" in held or "_end_time" in held:
+        if "_lock" in held or "_end_time" in held:
             return False
         linked: list[Link] = held["_linked"]
         if not _has_room(held["_limits"], 0, len(linked) + 1):
             return False
-        linked.append(_link(cause))
+        linked += _linked((cause,))
         return True
 
     def end(
@@ -134,8 +138,11 @@ class SdkSpans:
             status: None leaves it as it is.
             ended_ns: when it ended.
         """
-        sdk, held = self._sdk, span.__dict__
-        if type(span) is not sdk.span_class or "_lock" in held or ended_ns is None:
+        sdk = self._sdk
+        if type(span) is not sdk.span_class or ended_ns is None:
+            return False
+        held = span.__dict__
+        if "_lock" in held:
             return False
         attributes: dict[str, Attribute] = held["_said"]
         most = held["_limits"].max_span_attributes
@@ -162,10 +169,12 @@ class SdkSpans:
             links: how many.
         """
         tracer, sdk = self._tracer, self._sdk
-        config = tracer.__dict__.get("_tracer_config")
-        is_known = sdk.tracer.start_span is sdk.start_span and sdk.span.end is sdk.end
-        is_on = config is None or config.is_enabled
-        if not is_known or not is_on or not _has_room(tracer._span_limits, attributes, links):
+        its = tracer.__dict__
+        config = its.get("_tracer_config")
+        is_patched = sdk.tracer.start_span is not sdk.start_span or "start_span" in its
+        if is_patched or sdk.span.end is not sdk.end or (config is not None and not config.is_enabled):
+            return None
+        if not _has_room(tracer._span_limits, attributes, links):
             return None
         current: Any = context.get(SPAN_KEY)
         if type(current) in (sdk.span_class, NonRecordingSpan):
@@ -176,19 +185,20 @@ class SdkSpans:
             return None
         _, _, is_remote, flags, _, is_valid = parent
         sampler: Any = tracer.sampler
-        if type(sampler).should_sample is sdk.parent_based and "should_sample" not in sampler.__dict__:
+        # By the function of its class: a sampler that looks closer, and one of the app's own, are the SDK's to ask.
+        asks = getattr(type(sampler), "should_sample", None)
+        if asks is sdk.parent_based and "should_sample" not in sampler.__dict__:
             if not is_valid:
                 sampler = sampler._root
-            elif is_remote:
-                sampler = (
-                    sampler._remote_parent_sampled if flags & SAMPLED else sampler._remote_parent_not_sampled
-                )
+            elif flags & SAMPLED:
+                sampler = sampler._remote_parent_sampled if is_remote else sampler._local_parent_sampled
             else:
                 sampler = (
-                    sampler._local_parent_sampled if flags & SAMPLED else sampler._local_parent_not_sampled
+                    sampler._remote_parent_not_sampled if is_remote else sampler._local_parent_not_sampled
                 )
-        if type(sampler).should_sample is not sdk.always or "should_sample" in sampler.__dict__:
-            return None  # one that looks closer, or the app's own
+            asks = getattr(type(sampler), "should_sample", None)
+        if asks is not sdk.always or "should_sample" in sampler.__dict__:
+            return None
         return parent if is_valid else None, sampler._decision
 
 
@@ -206,16 +216,15 @@ def _has_room(limits: SpanLimits, attributes: int, links: int) -> bool:
     )
 
 
-def _link(cause: Cause) -> Link:
-    """Return a link as the SDK leaves it, without the calls of its constructor."""
-    link: Link = object.__new__(Link)
-    link.__dict__ = {"_context": cause.span_context, "_attributes": _kept(cause.kind, cause.grade)}
-    return link
-
-
 def _linked(causes: Sequence[Cause]) -> list[Link]:
-    links = [_link(cause) for cause in causes if cause.span_context is not None]
-    return links if len(links) <= MAX_LINKS else links[:MAX_LINKS]
+    """Return links as the SDK leaves them, without the calls of their constructor."""
+    links: list[Link] = []
+    for cause in causes:
+        if cause.span_context is not None and len(links) < MAX_LINKS:
+            link: Link = object.__new__(Link)
+            link.__dict__ = {"_context": cause.span_context, "_attributes": _kept(cause.kind, cause.grade)}
+            links.append(link)
+    return links
 
 
 def links_to(causes: Sequence[Cause]) -> list[Link]:

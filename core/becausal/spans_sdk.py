@@ -22,7 +22,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, S
 from opentelemetry.trace.propagation import set_span_in_context
 
 from becausal.spans import SdkSpans, links_to
-from becausal.step import Attribute, Cause
+from becausal.step import Attribute, Cause, OpenStep
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Tracer
@@ -41,7 +41,7 @@ def sdk_spans(provider: TracerProvider, tracer: Any) -> SdkSpans | None:
     module = sys.modules.get("opentelemetry.sdk.trace")
     if module is None or type(provider) is not getattr(module, "TracerProvider", None):
         return None
-    if type(tracer) is not getattr(module, "Tracer", None) or "start_span" in vars(tracer):
+    if type(tracer) is not getattr(module, "Tracer", None):
         return None
     metrics = vars(tracer).get("_tracer_metrics")
     if metrics is not None and type(metrics).__name__ != NO_METRICS:
@@ -219,7 +219,7 @@ def _protocol(sdk: Sdk, tracer: Tracer, *, is_ours: bool) -> list[object]:
         status = Status(StatusCode.ERROR, "x")
         if is_ours:
             spans = SdkSpans(watched, sdk)
-            span = spans.start("name", context, SpanKind.CLIENT, said, causes, 1)
+            span = spans.start(_step(), "name", context, SpanKind.CLIENT, said, causes)
             if span is None or not spans.end(span, {"z": ("y",)}, status, 2):
                 return []
         else:
@@ -229,6 +229,20 @@ def _protocol(sdk: Sdk, tracer: Tracer, *, is_ours: bool) -> list[object]:
             span.end(2)
         witness.asked.append((tuple(span.get_span_context()), span.is_recording()))
     return witness.asked
+
+
+def _step() -> OpenStep:
+    return OpenStep(
+        id="",
+        chain_id="",
+        kind="tool",
+        name="",
+        agent=None,
+        parent_id=None,
+        hop=0,
+        seq=0,
+        started_ns=1,
+    )
 
 
 def _told(one: Any) -> object:
@@ -247,5 +261,5 @@ def _told(one: Any) -> object:
 def _has_all(sdk: Sdk, tracer: Tracer) -> bool:
     """Return whether our spans have every part that the SDK's have, once somebody asks for one."""
     watched = _watched(sdk, tracer, _Witness())
-    ours = SdkSpans(watched, sdk).start("name", Context(), SpanKind.INTERNAL, {}, (), 1)
+    ours = SdkSpans(watched, sdk).start(_step(), "name", Context(), SpanKind.INTERNAL, {}, ())
     return all(hasattr(ours, part) for part in vars(watched.start_span("name", Context())))

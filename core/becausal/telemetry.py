@@ -34,7 +34,7 @@ from opentelemetry.trace import (
 
 from becausal import messages, semconv
 from becausal.dialects import Overlay
-from becausal.fitting import fit_text, fitting, short
+from becausal.fitting import LONGEST, fit_text, fitting, short
 from becausal.installed import installed_version
 from becausal.settings import content_on_spans
 from becausal.spans import MAX_LINKS, SdkSpans, link_attributes, links_to
@@ -118,8 +118,12 @@ class Telemetry:
         here = otel_context.get_current() if parent is None else parent
         if here.get(SUPPRESSING[0]) or here.get(SUPPRESSING[1]):
             return
-        if self._is_settled or self._settle():
-            self._start(step, parent, self._opening(step), step.causes)
+        if not self._is_settled and not self._settle():
+            return
+        title, said = self._opening(step)
+        kind = SPAN_KINDS.get(step.kind, SpanKind.INTERNAL)
+        if self._spans is None or self._spans.start(step, title, parent, kind, said, step.causes) is None:
+            self._start(step, title, parent, kind, said, step.causes)
 
     def whole(self, step: OpenStep, parent: Context, effect: Cause | None = None) -> None:
         """Make the span of a step that is over already, linked to an effect of it as well where one is known."""
@@ -127,9 +131,15 @@ class Telemetry:
             return
         if not self._is_settled and not self._settle():
             return
-        said = self._opening(step)
-        said[1].update(self._closing(step))
-        span = self._start(step, parent, said, step.causes if effect is None else [*step.causes, effect])
+        title, said = self._opening(step)
+        said.update(self._closing(step))
+        kind = SPAN_KINDS.get(step.kind, SpanKind.INTERNAL)
+        causes = step.causes if effect is None else [*step.causes, effect]
+        span = None
+        if self._spans is not None:
+            span = self._spans.start(step, title, parent, kind, said, causes)
+        if span is None:
+            span = self._start(step, title, parent, kind, said, causes)
         step.span = None
         if self._spans is None or not self._spans.end(span, {}, None, step.ended_ns):
             span.end(step.ended_ns)
@@ -137,20 +147,15 @@ class Telemetry:
     def _start(
         self,
         step: OpenStep,
+        title: str,
         parent: Context | None,
-        said: tuple[str, dict[str, Attribute]],
+        kind: SpanKind,
+        said: dict[str, Attribute],
         causes: Sequence[Cause],
     ) -> Span:
-        """Start a span, given its name and what it says from the start; the step gets it if it is its own."""
-        title, attributes = said
-        kind = SPAN_KINDS.get(step.kind, SpanKind.INTERNAL)
-        if self._spans is not None:
-            made = self._spans.start(title, parent, kind, attributes, causes, step.started_ns)
-            if made is not None:
-                step.span, step.span_context = made, made.get_span_context()
-                return made
+        """Start a span through the API; the step gets it if it is its own."""
         links = links_to(causes) if causes else None
-        span = self._tracer.start_span(title, parent, kind, attributes, links, step.started_ns)
+        span = self._tracer.start_span(title, parent, kind, said, links, step.started_ns)
         context = span.get_span_context()
         # Without a provider a span is its parent over again, which may be another process's.
         is_own = span.is_recording() or context != trace.get_current_span(parent).get_span_context()
@@ -178,7 +183,9 @@ class Telemetry:
             step.agent,
             operation if isinstance(operation, str) else OPERATIONS.get(step.kind),
         )
-        chain_id = fit_text(step.chain_id)
+        chain_id = step.chain_id
+        if len(chain_id) > LONGEST or not chain_id.isascii():
+            chain_id = fit_text(chain_id)
         attributes: dict[str, Attribute] = {semconv.CHAIN_ID: chain_id, semconv.NODE_ID: step.id, **named}
         for key in self._overlay.chains:
             attributes[key] = chain_id

@@ -6,15 +6,22 @@ made directly, and to a subclass of it that changes nothing, whose spans come fr
 
 from __future__ import annotations
 
+import copy
 import json
+import subprocess
+import sys
+import textwrap
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.sdk import trace as sdk_trace
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider, sampling
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -30,11 +37,15 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation import set_span_in_context
 
-from becausal import semconv
+from becausal import semconv, spans_sdk
 from becausal.context import with_step
 from becausal.payload import Payload
 from becausal.step import Cause, Choice, OpenStep, StepKind
 from becausal.telemetry import Telemetry
+
+METRICS = vars(TracerProvider(shutdown_on_exit=False).get_tracer("app")).get("_tracer_metrics")
+IS_DIRECT = METRICS is None or type(METRICS).__name__ == "NoOpTracerMetrics"
+"""Whether spans of the SDK that is installed are made directly: 1.41 counts each of them, whatever is set."""
 
 CAUSE = SpanContext(0xCA, 0xCE, False, TraceFlags(1))
 
@@ -251,6 +262,9 @@ steps = st.builds(
 )
 
 
+AGENT = Told("agent", {}, [], [], None, None, None, None, None, [], False)
+
+
 @dataclass(frozen=True)
 class App:
     """An app: what it has set, and the steps that it takes, each within the one before."""
@@ -344,6 +358,7 @@ def told(span: Any) -> object:
         "times": (span.start_time, span.end_time),
         "kind": (span.kind, span.name),
         "dropped": (span.dropped_attributes, span.dropped_events, span.dropped_links),
+        "repr": repr(span) if isinstance(span, Span) else "",
         "from": (span.resource.attributes, span.instrumentation_scope, type(span).__name__),
     }
 
@@ -379,5 +394,247 @@ def test_whatever_an_app_sets_and_does_both_ways_give_the_same_spans(app: App) -
     through_api, theirs = run(app, Same)
 
     assert direct == through_api
-    assert ours._spans is not None
+    assert (ours._spans is not None) is IS_DIRECT
     assert theirs._spans is None
+
+
+# When the SDK is as it should be
+
+
+def opened(provider: TracerProvider, **attributes: Any) -> tuple[Telemetry, OpenStep]:
+    telemetry, step = Telemetry(provider), step_of(AGENT, 1)
+    step.attributes.update(attributes)
+    telemetry.open(step, Context())
+    step.status, step.ended_ns = "ok", 9_000
+    return telemetry, step
+
+
+def exporting(provider: TracerProvider) -> InMemorySpanExporter:
+    exporter = InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    return exporter
+
+
+def is_bare(step: OpenStep) -> bool:
+    """Whether a step's span was made directly, and nobody has touched it."""
+    return step.span is not None and "_said" in vars(step.span) and "_lock" not in vars(step.span)
+
+
+direct_alone = pytest.mark.skipif(
+    not IS_DIRECT, reason="this SDK counts every span: it is used through the API"
+)
+
+
+@direct_alone
+def test_a_span_that_nobody_touches_stays_bare_and_one_that_is_touched_is_wholly_the_sdks() -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    exporting(provider)
+    _, step = opened(provider)
+    assert is_bare(step)
+    span: Any = step.span
+    assert isinstance(step.span, Span)
+
+    span.set_attribute("app", 1)
+
+    real: Any = Same(shutdown_on_exit=False).get_tracer("app").start_span("app")
+    assert set(vars(real)) - set(dir(span)) == set()
+    assert {"_lock", "_attributes", "_events", "_links"} <= set(vars(span))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        span.nothing  # noqa: B018
+
+
+@direct_alone
+def test_of_two_threads_that_touch_a_span_at_once_neither_loses_what_it_says() -> None:
+    _, step = opened(TracerProvider(shutdown_on_exit=False))
+    span: Any = step.span
+    together = threading.Barrier(8)
+
+    def say(nth: int) -> None:
+        together.wait()
+        span.set_attribute(f"app.{nth}", nth)
+
+    threads = [threading.Thread(target=say, args=(nth,)) for nth in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert {f"app.{nth}" for nth in range(8)} <= set(span.attributes)
+
+
+def test_what_is_handed_to_processors_can_be_copied_and_sent_elsewhere() -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    exporter = exporting(provider)
+    telemetry, step = opened(provider)
+    telemetry.close(step)
+
+    (span,) = exporter.get_finished_spans()
+    assert told(copy.deepcopy(span)) == told(span)
+    assert type(span) is ReadableSpan
+
+
+@pytest.mark.parametrize("place", ["on_start", "_on_ending", "on_end"])
+def test_a_processor_that_fails_is_met_as_the_sdk_meets_it(place: str) -> None:
+    if not hasattr(SpanProcessor, place):
+        pytest.skip("this SDK has no such hook")
+
+    def fails(*_: object, **__: object) -> None:
+        raise LookupError(place)
+
+    met: list[object] = []
+    for provider_class in (TracerProvider, Same):
+        provider = provider_class(id_generator=Counting(), shutdown_on_exit=False)
+        exporter = exporting(provider)
+        processor: Any = SpanProcessor()
+        setattr(processor, place, fails)
+        provider.add_span_processor(processor)
+        telemetry, step = Telemetry(provider), step_of(AGENT, 1)
+        try:
+            telemetry.open(step, Context())
+            step.ended_ns = 9_000
+            telemetry.close(step)
+            met.append([])
+        except LookupError as error:
+            met.append([str(error), step.span_context, [told(one) for one in exporter.get_finished_spans()]])
+
+    assert met[0] == met[1] != []
+
+
+def test_a_processor_that_comes_while_a_span_is_open_is_told_of_its_end() -> None:
+    seen = []
+    for provider_class in (TracerProvider, Same):
+        provider = provider_class(id_generator=Counting(), shutdown_on_exit=False)
+        telemetry, step = opened(provider)
+        late = Noting(says=False)
+        provider.add_span_processor(late)
+        telemetry.close(step)
+        seen.append(late.noted)
+
+    assert seen[0] == seen[1]
+    assert [event[0] for event in seen[0]] == ["ending", "end"][-len(seen[0]) :]  # type: ignore[index]
+
+
+@direct_alone
+@pytest.mark.parametrize("where", [sdk_trace.Tracer, sdk_trace.Span])
+def test_who_has_patched_the_sdk_is_not_passed_by(where: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    first, bare = opened(provider)
+    name = "start_span" if where is sdk_trace.Tracer else "end"
+    original, calls = getattr(where, name), []
+
+    def patched(*args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        return original(*args, **kwargs)
+
+    assert is_bare(bare)
+    monkeypatch.setattr(where, name, patched)
+    telemetry, step = opened(provider)
+    telemetry.close(step)
+    first.close(bare)
+
+    assert calls == (["start_span"] if name == "start_span" else ["end", "end"])
+
+
+@direct_alone
+def test_a_tracer_whose_start_span_is_replaced_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    telemetry, bare = opened(provider)
+    assert is_bare(bare)
+    calls = []
+
+    def start_span(name: str, *_: object) -> trace.Span:
+        calls.append(name)
+        return trace.INVALID_SPAN
+
+    monkeypatch.setattr(telemetry._tracer, "start_span", start_span)
+    step = step_of(AGENT, 2)
+    telemetry.open(step, Context())
+
+    assert calls == ["invoke_agent name"]
+    assert step.span is None
+
+
+def test_a_tracer_that_is_switched_off_makes_no_span_from_then_on() -> None:
+    provider: Any = TracerProvider(shutdown_on_exit=False)
+    if not hasattr(provider, "_set_tracer_configurator"):
+        pytest.skip("this SDK cannot switch tracers off")
+    telemetry, first = opened(provider)
+    assert first.span is not None
+
+    provider._set_tracer_configurator(tracer_configurator=sdk_trace._disable_tracer_configurator)
+    step = step_of(AGENT, 2)
+    telemetry.open(step, Context())
+
+    assert (step.span, step.span_context) == (None, None)
+
+
+def test_an_sdk_that_counts_its_spans_is_used_through_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "true")
+    provider: Any = TracerProvider(shutdown_on_exit=False)
+    if not hasattr(provider.get_tracer("app"), "_tracer_metrics"):
+        pytest.skip("this SDK counts nothing")
+
+    _, step = opened(provider)
+
+    assert step.span is not None
+    assert not is_bare(step)
+
+
+def test_an_sdk_that_hands_on_another_sort_of_span_is_used_through_the_api(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = sdk_trace.Span._readable_span
+
+    def with_more(self: Any) -> Any:
+        readable: Any = original(self)
+        readable._new_in_this_version = 1
+        return readable
+
+    monkeypatch.setattr(sdk_trace.Span, "_readable_span", with_more)
+    provider: Any = TracerProvider(shutdown_on_exit=False)
+    module, export = sys.modules["opentelemetry.sdk.trace"], sys.modules["opentelemetry.sdk.trace.export"]
+
+    assert not spans_sdk._agrees(spans_sdk.Sdk(module, export), provider.get_tracer("app"))
+    monkeypatch.undo()
+    assert spans_sdk._agrees(spans_sdk.Sdk(module, export), provider.get_tracer("app"))
+
+
+def test_a_provider_that_is_set_after_us_gets_its_spans() -> None:
+    told_by_app = subprocess.run(
+        [sys.executable, "-c", LATE], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert json.loads(told_by_app.stdout) == [None, False, "invoke_agent name", ["invoke_agent name"]]
+
+
+LATE = textwrap.dedent(
+    """
+    import json, sys
+    from opentelemetry import trace
+    from opentelemetry.context import Context
+    from becausal.step import OpenStep
+    from becausal.telemetry import Telemetry
+
+    def taken():
+        step = OpenStep(id="1" * 16, chain_id="c", kind="agent", name="name", agent=None, parent_id=None,
+                        hop=0, seq=0, started_ns=1)
+        telemetry.open(step, Context())
+        step.status, step.ended_ns, name = "ok", 2, getattr(step.span, "name", None)
+        telemetry.close(step)
+        return name
+
+    telemetry = Telemetry()
+    told = [taken(), "opentelemetry.sdk" in sys.modules]
+
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    exporter = InMemorySpanExporter()
+    trace.set_tracer_provider(TracerProvider())
+    trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
+    told.append(taken())
+    told.append([span.name for span in exporter.get_finished_spans()])
+    print(json.dumps(told))
+    """
+)
