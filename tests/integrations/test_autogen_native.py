@@ -81,6 +81,16 @@ def lookup(q: str) -> str:
     return f"{q} is 42"
 
 
+def noting(seen: list[str | None], original: Any) -> Any:
+    """Return what notes how each message names the span of its sender."""
+
+    async def noted(envelope: Any) -> None:
+        seen.append(envelope.metadata.traceparent)
+        await original(envelope)
+
+    return noted
+
+
 def team(runtime: SingleThreadedAgentRuntime | None = None) -> RoundRobinGroupChat:
     caller = speaker("a", calls("lookup", adds("a"), q="x"), tools=[lookup])
     return RoundRobinGroupChat([caller, speaker("b")], max_turns=2, runtime=runtime)
@@ -121,6 +131,42 @@ async def test_every_span_of_a_team_stands_in_one_trace_also_on_a_runtime_starte
     delivered = [span for span in spans.all() if span.name.startswith("autogen process")]
     assert delivered
     assert all("the app's" in spans.ancestors(span) for span in delivered)
+
+
+async def test_what_autogen_makes_of_a_messages_way_is_linked_to_the_senders_span(
+    spans: Spans, hooked: None
+) -> None:
+    await team().run(task="go")
+
+    ids = {span.context.span_id for span in spans.all()}
+    published = [span for span in spans.all() if span.name.startswith("autogen publish")]
+    assert published
+    assert all(link.context.span_id in ids for span in published for link in span.links)
+    assert all(len(span.links) == 1 for span in published)
+
+
+async def test_a_runtime_that_makes_no_spans_is_not_told_of_the_senders_until_it_does(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, later = Spans(), Spans()
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+    becausal.instrument("autogen", store=store, tracer_provider=own.provider)
+    runtime, seen = SingleThreadedAgentRuntime(), list[str | None]()
+    monkeypatch.setattr(runtime, "_process_publish", noting(seen, runtime._process_publish))
+    runtime.start()
+
+    await team(runtime).run(task="go")
+    assert seen
+    assert set(seen) == {None}
+
+    seen.clear()
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", later.provider)
+    await team(runtime).run(task="go")
+    await runtime.stop_when_idle()
+    becausal.uninstrument()
+
+    assert None not in seen
+    assert any(span.links for span in later.all())
 
 
 async def test_without_becausal_the_same_team_is_many_traces(spans: Spans) -> None:

@@ -73,6 +73,8 @@ class Carrier:
     wire: str = ""
     """What another process is to know of it, as text."""
     arrivals: int = 0
+    has_readers: bool = True
+    """Whether anybody makes spans of its way who may link them to the sender's."""
 
     def cause(self, evidence: str) -> Cause | None:
         """Return the sending as a cause."""

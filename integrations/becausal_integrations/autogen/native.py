@@ -8,7 +8,8 @@ outside every chain, a call of these functions by the app. `create_agent` stays:
 
 The spans of the runtimes (`autogen create`, `send`, `publish`, `process`, `ack`) are of the provider that the app gave
 the runtime and stay. Their parents come right by the context in which each message is handled;
-`AUTOGEN_DISABLE_RUNTIME_TRACING` turns them off, as ever.
+`AUTOGEN_DISABLE_RUNTIME_TRACING` turns them off, as ever. While a runtime makes none, its envelopes do not
+name the sender's: nobody could link to it.
 
 The names are imported where they are used, so they are hooked there.
 
@@ -24,7 +25,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.trace import Span
+from opentelemetry.trace import NoOpTracer, Span
 
 from becausal import semconv
 from becausal.adapter import Hooks
@@ -34,7 +35,7 @@ from becausal.recorder import Recorder
 from becausal.step import OpenStep
 from becausal_integrations.patch import Make, replace
 
-__all__ = ["install"]
+__all__ = ["install", "makes_spans"]
 
 TOOLS = ("autogen_core.tools._base", "autogen_ext.tools.mcp._workbench")
 AGENTS = (
@@ -49,6 +50,16 @@ def install(recorder: Recorder, hooks: Hooks) -> None:
         replace(hooks, f"{module}:trace_tool_span", _unless_ours(recorder, _tool_span))
     for module in AGENTS:
         replace(hooks, f"{module}:trace_invoke_agent_span", _unless_ours(recorder, _turn_span))
+
+
+def makes_spans(runtime: Any) -> bool:
+    """Return whether a runtime makes spans of its own; it does not while there is no provider to make them.
+
+    Source: `_telemetry/_tracing.py`, `TraceHelper`.
+    """
+    tracer = getattr(getattr(runtime, "_tracer_helper", None), "tracer", None)
+    # What stands for a tracer until a provider is set.
+    return type(getattr(tracer, "_tracer", tracer)) is not NoOpTracer
 
 
 def _unless_ours(recorder: Recorder, ours: Callable[..., Span | None]) -> Make:

@@ -11,7 +11,7 @@ from becausal import semconv
 from becausal.context import current, step_of, with_step
 from becausal.recorder import NOTHING, Observation, Opening, Recorder, Sealed
 from becausal.step import Attribute, OpenStep, StepRef
-from becausal_integrations.autogen import describe
+from becausal_integrations.autogen import describe, native
 from becausal_integrations.autogen.answers import Answers
 from becausal_integrations.autogen.carrier import (
     Carrier,
@@ -157,6 +157,7 @@ class Runtime:
             self._states.worked(runtime, step)
         former = arriving_in(here)
         carrier = Carrier(standing_clear(here), step, (former.stage if former is not None else None) or step)
+        carrier.has_readers = native.makes_spans(runtime)
         if describe.is_of_a_team(message):
             for chat_message in describe.chat_messages(message):
                 self._ledger.origin(chat_message, step)
@@ -173,6 +174,9 @@ class Runtime:
         if metadata is None:
             return
         carrier = sending() or self._answers.carrier()
+        if not carrier.has_readers:
+            # AutoGen would parse it again for each span that it does not make.
+            metadata.traceparent = metadata.tracestate = None
         metadata._becausal = carrier  # type: ignore[attr-defined]  # lives and dies with the envelope
 
     # Arriving
