@@ -80,10 +80,16 @@ class _Active:
     def close(self) -> None:
         """Judge what has ended, write what is on its way, and stop."""
         with ExitStack() as leaving:
+            leaving.callback(guarded(self._make_sure))
             leaving.callback(guarded(self.recorder.close), EXIT_DEADLINE_S)
             if self.watch is not None:
                 leaving.callback(atexit.unregister, self.watch.wait)
                 leaving.callback(guarded(self.watch.wait), EXIT_DEADLINE_S)
+
+    def _make_sure(self) -> None:
+        """Close what an interrupt has kept from being closed."""
+        if not self.recorder.is_closed:
+            self.recorder.close(EXIT_DEADLINE_S)
 
 
 _active: _Active | None = None

@@ -334,6 +334,11 @@ class Recorder(Keeping):
             self._writer.put(so_far)
         return self._writer.flush(max(0.0, deadline - time.monotonic()))
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is written any more."""
+        return not self.active and (self._writer is None or self._writer.is_closed)
+
     def close(self, timeout: float) -> bool:
         """End what is open as `unfinished`, flush, and stop."""
         self.active = False

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 import pytest
 
+import becausal
 from becausal import clock, context, guard, recorder
 from becausal.errors import StoreError
 from becausal.observation import NOTHING, Observation, Opening
@@ -638,3 +640,27 @@ def test_parts_that_were_lost_are_handed_out_again() -> None:
 
     assert writer.gaps == {"store failed": 1}
     assert any(len(body) > 5000 for body in store.bodies.values())
+
+
+def test_an_interrupt_before_anything_is_closed_keeps_nothing_open(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close, calls = Recorder.close, []
+
+    def interrupted(self: Recorder, timeout: float) -> bool:
+        calls.append(timeout)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return close(self, timeout)
+
+    becausal.instrument(store=store)
+    with becausal.chain("q"):
+        pass
+    monkeypatch.setattr(Recorder, "close", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        becausal.uninstrument()
+
+    assert len(calls) == 2
+    assert not [one for one in threading.enumerate() if one.name == "becausal-writer"]
+    with becausal.open(store) as runs:
+        assert len(runs.list()) == 1
