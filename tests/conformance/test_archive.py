@@ -20,6 +20,7 @@ from becausal.errors import CassetteError, StoreError
 from becausal.runs import Runs
 from becausal.store import Store
 from becausal.store.moving import moving_of
+from becausal.store.upkeep import upkeep_of
 
 STORES: dict[str, Callable[[pytest.FixtureRequest, Path], str]] = {
     "file": lambda request, folder: f"sqlite:///{folder}/other.db",
@@ -72,6 +73,21 @@ def test_a_store_that_was_carried_to_and_fro_is_the_same(
     write_archive(source, there)
     write_archive(back, here)
     assert here.getvalue() == there.getvalue()
+
+
+def test_what_is_pinned_is_pinned_where_it_was_carried_to(
+    recorded: str, other: str, opened: Callable[..., Store]
+) -> None:
+    source, target = opened(recorded), opened(other)
+    pinned = source.chains()[-1].chain_id
+    tended = upkeep_of(source), upkeep_of(target)
+    assert tended[0] is not None
+    assert tended[1] is not None
+    tended[0].mark(pinned, "pinned")
+    carried(source, target)
+
+    assert [age.chain_id for age in tended[1].ages() if age.is_pinned] == [pinned]
+    assert tended[1].ages() == tended[0].ages()
 
 
 def test_importing_twice_changes_nothing(recorded: str, other: str, opened: Callable[..., Store]) -> None:

@@ -14,7 +14,7 @@ An archive is a tar file, written and read from front to back. Its members, in t
     A container (see `becausal.cassette.container`) for each memory: its log as it stands (with salts and
     hashes, so that it verifies wherever it comes to), the payloads and bodies of its events, and who read it.
 `end.json`
-    How many there were. An archive without it was cut off.
+    How many there were, and which runs are pinned. An archive without it was cut off.
 
 Importing twice, or going on after an interruption, changes nothing that is there; a run or a memory that the store
 tells otherwise is refused.
@@ -42,6 +42,7 @@ from becausal.store import Store, memory_log
 from becausal.store.encoding import number_of, step_id_of
 from becausal.store.memory_log import Entry
 from becausal.store.moving import Moving, moving_of
+from becausal.store.upkeep import upkeep_of
 
 __all__ = ["Moved", "is_archive", "read_archive", "write_archive"]
 
@@ -101,7 +102,8 @@ def write_archive(store: Store, out: IO[bytes]) -> Moved:
             _add(tar, f"memories/{nth}.log", _packed_log(store, memory, log))
             moved.memories += 1
             moved.events += len(log)
-        _add(tar, END, json.dumps({"runs": moved.runs, "memories": moved.memories}).encode())
+        end = {"runs": moved.runs, "memories": moved.memories, "pinned": _pinned_in(store)}
+        _add(tar, END, json.dumps(end).encode())
     return moved
 
 
@@ -125,6 +127,7 @@ def read_archive(source: IO[bytes], store: Store, *, max_bytes: int = MAX_BYTES)
             is_new = not store.chains(limit=1) and not store.gaps()
             while (member := tar.next()) is not None:
                 if is_whole := member.name == END:
+                    _pin(store, _unpacked(tar, member, Path(folder), max_bytes))
                     break
                 file = _unpacked(tar, member, Path(folder), max_bytes)
                 if member.name.endswith(".anchors.json"):
@@ -149,6 +152,19 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size, member.mode = len(content), 0o600
     tar.addfile(member, io.BytesIO(content))
+
+
+def _pinned_in(store: Store) -> list[str]:
+    upkeep = upkeep_of(store)
+    return [] if upkeep is None else [age.chain_id for age in upkeep.ages() if age.is_pinned]
+
+
+def _pin(store: Store, end: Path) -> None:
+    """Pin what was pinned where an archive comes from; one of an earlier becausal does not say."""
+    upkeep = upkeep_of(store)
+    for chain_id in json.loads(end.read_bytes()).get("pinned", ()):
+        if upkeep is not None:
+            upkeep.mark(str(chain_id), "pinned")
 
 
 def _packed_log(store: Store, memory: str, log: Sequence[Entry]) -> bytes:
