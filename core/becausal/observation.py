@@ -14,7 +14,7 @@ from opentelemetry.context import Context
 
 from becausal import clock, semconv
 from becausal.payload import Payload
-from becausal.step import Attribute, Cause, Grade, OpenStep, Status, Step, StepKind, StepRef
+from becausal.step import Attribute, Cause, OpenStep, Status, Step, StepKind, StepRef
 from becausal.store import Store
 
 __all__ = [
@@ -198,11 +198,6 @@ class Observation:
     elsewhere: Callable[..., Context | None] | None = None
 
 
-def grade_of(handoff: OpenStep) -> Grade:
-    """Return how a handoff is known."""
-    return handoff.causes[0].grade if handoff.causes else "declared"
-
-
 def hop_of(handoff: OpenStep, sent_by: StepRef | None) -> int:
     """Return how many handoffs lie between a request and what this one brings."""
     return (handoff.hop if sent_by is None else sent_by.hop) + 1
@@ -222,16 +217,17 @@ def new_step(opening: Opening, parent: StepRef | None, arrivals: Sequence[OpenSt
     agent = opening.agent
     if agent is None and parent is not None:
         agent = parent.agent
+    step_id, seq, now_ns = clock.stamp()
     step = OpenStep(
-        id=clock.new_step_id(),
+        id=step_id,
         chain_id=opening.chain_id or (clock.new_chain_id() if parent is None else parent.chain_id),
         kind=opening.kind,
         name=opening.name,
         agent=agent,
         parent_id=None if parent is None else parent.id,
         hop=hop,
-        seq=clock.tick(),
-        started_ns=clock.now_ns(),
+        seq=seq,
+        started_ns=now_ns,
     )
     step.attributes = opening.attributes
     if isinstance(parent, OpenStep):
@@ -240,7 +236,8 @@ def new_step(opening: Opening, parent: StepRef | None, arrivals: Sequence[OpenSt
     for handoff in arrivals:
         if handoff.hop > step.hop:
             step.hop = handoff.hop
-        causes.append(Cause(handoff.id, "transfer", grade_of(handoff), "received", handoff.span_context))
+        grade = handoff.causes[0].grade if handoff.causes else "declared"
+        causes.append(Cause(handoff.id, "transfer", grade, "received", handoff.span_context))
     return step
 
 

@@ -21,22 +21,19 @@ from becausal import clock, semconv
 from becausal.bounds import MAX_PAYLOAD_BYTES
 from becausal.context import Scope, StepScope, context_now, span_parent, step_of
 from becausal.guard import guarded, keepers
-from becausal.keeping import Keeping
+from becausal.making import OUTSIDE, Making, arrival, received_by
 from becausal.observation import (
     NOTHING,
     Observation,
     Opening,
     Passing,
-    Replaying,
     Sealed,
-    grade_of,
     hop_of,
-    new_step,
     status_of,
 )
 from becausal.settings import Capture, Level
 from becausal.step import Attribute, Cause, Choice, OpenStep, Status, StepKind, StepRef
-from becausal.telemetry import MAX_LINKS, Telemetry
+from becausal.telemetry import Telemetry
 from becausal.telling import StreamTelling
 from becausal.writer import Writer
 
@@ -51,12 +48,6 @@ BOUNDARY_KINDS: frozenset[StepKind] = frozenset({"request", "workflow", "agent",
 ANSWERING_KINDS: frozenset[StepKind] = frozenset({"model", "tool", "memory_read"})
 """Whose answers a replay gives again: what they asked, answered from outside."""
 
-MEMORY_KINDS: frozenset[StepKind] = frozenset({"memory_read", "memory_write"})
-
-OUTSIDE = "memory"
-"""How the id of the chain begins that a process's memory accesses outside every request belong to: a store that is
-filled before the first request is no hundred runs."""
-
 MAX_ERROR = 2_000
 """Characters of an exception's text that are kept."""
 
@@ -64,7 +55,7 @@ MAX_OPEN = 20_000
 """Steps that never end (a stream nobody finished) are given up as `unfinished` beyond so many, oldest first."""
 
 
-class Recorder(Keeping):
+class Recorder(Making):
     """Makes steps of what the app does, and hands them to OpenTelemetry and to the store."""
 
     def __init__(
@@ -78,27 +69,13 @@ class Recorder(Keeping):
         max_payload_bytes: int | None = MAX_PAYLOAD_BYTES,
     ) -> None:
         super().__init__(
-            writer,
-            capture=capture,
-            holds_whole=telemetry.wants_content,
-            redact=redact,
-            max_bytes=max_payload_bytes,
+            telemetry, writer, level=level, capture=capture, redact=redact, max_bytes=max_payload_bytes
         )
-        self.level: Level = level
-        self.replaying: Replaying | None = None
-        """What answers calls from the record, while runs are replayed in this process."""
-        self.packages: tuple[str, ...] = ()
-        """What is recorded with, as `name==version`; the first step of each chain says so."""
         self.on_root_end: Callable[[OpenStep], object] | None = None
         """Called with the root of a run that has ended and is on its way to the store."""
-        self._telemetry = telemetry
-        self._outside = clock.new_chain_id(OUTSIDE)
         self._open: dict[str, OpenStep] = {}
         # Reentrant: the garbage collector may end an abandoned stream while this thread holds it.
         self._open_lock = threading.RLock()
-        # Spans are the app's provider's: where that fails, the step is kept all the same.
-        self._open_span, self._close_span = guarded(telemetry.open), guarded(telemetry.close)
-        self._link_span, self._whole_span = guarded(telemetry.link), guarded(telemetry.whole)
 
     # -- the seam: what is the app's may have any name, so ours are given by position alone
 
@@ -190,18 +167,15 @@ class Recorder(Keeping):
             return None
         base = context_now() if opening.base is None else opening.base
         here = step_of(base)
-        arrivals: Sequence[OpenStep] = ()
-        if opening.arrivals:
-            arrivals = [
-                self._taken(one, here) if isinstance(one, Passing) else one for one in opening.arrivals
-            ]
+        arrivals = self._taken(opening, here) if opening.arrivals else ()
         step = self._made(opening, here, arrivals)
         parent = span_parent(opening.parent, here, base)
         self._open_span(step, parent)
         with self._open_lock:
             self._open[step.id] = step
         if arrivals:
-            self._arrived(opening, arrivals, step, (parent, base, here))
+            for handoff in self._passed(opening, arrivals, step, (parent, base, here)):
+                self._arrive(handoff, step)
         while len(self._open) > MAX_OPEN:
             self._give_up_oldest()
         return step
@@ -265,21 +239,6 @@ class Recorder(Keeping):
         if step is not None:
             step.hop = hop_of(step, sent_by)
         return step
-
-    def told(self, passing: Passing, received: object) -> OpenStep | None:
-        """Tell a handoff that begins and ends here, before the step that received it has begun.
-
-        Args:
-            passing: the handoff.
-            received: what came of it, or a `Sealed`.
-        """
-        if not self.active:
-            return None
-        base = context_now()
-        here = step_of(base)
-        handoff = self._taken(passing, here)
-        self._tell(handoff, span_parent(passing.parent or passing.sent_by, here, base), received)
-        return handoff
 
     def take_up(self, handoff: OpenStep) -> OpenStep | None:
         """Go on with a handoff that another process opened: it ends here like one of our own, without its span."""
@@ -425,109 +384,13 @@ class Recorder(Keeping):
         if oldest is not None:
             self.end(oldest, status="unfinished")
 
-    def _made(self, opening: Opening, here: StepRef | None, arrivals: Sequence[OpenStep]) -> OpenStep:
-        """Return the step of an opening, with what it received and without a span."""
-        parent = opening.parent if opening.parent is not None else here
-        if parent is None and opening.chain_id is None and opening.kind in MEMORY_KINDS:
-            opening.chain_id = self._outside
-        if self.replaying is not None:
-            self.replaying.opening(opening, parent)
-        step = new_step(opening, parent, arrivals)
-        if parent is None and self.level != "full":
-            step.attributes[semconv.LEVEL] = self.level
-        if parent is None and self.packages:
-            step.attributes[semconv.PACKAGES] = self.packages
-            step.attributes[semconv.REDACTION] = "off" if self._redact is None else "on"
-        if self._withholds and opening.kind == "request":
-            step.name = "request"  # its name is what somebody asked
-        if self._redact is not None:
-            step.name = self._redact.name(step.name)
-            step.agent = None if step.agent is None else self._redact.name(step.agent)
-        received = opening.received
-        if type(received) is Sealed:
-            step.received = received.payload
-            step.bodies.extend(received.bodies)
-        elif received is not NOTHING:
-            self.receive(step, received)
-        if self.replaying is not None:
-            self.replaying.begun(step)
-        return step
-
-    def _arrived(
-        self,
-        opening: Opening,
-        arrivals: Sequence[OpenStep],
-        step: OpenStep,
-        standing: tuple[Context, Context, StepRef | None],
-    ) -> None:
-        """End the handoffs that end in a step; `standing`: its span's parent, where that is current, whose work."""
-        parent, base, here = standing
-        room = MAX_LINKS - len(opening.causes)
-        for nth, (told, handoff) in enumerate(zip(opening.arrivals, arrivals, strict=True)):
-            if not isinstance(told, Passing):
-                self._arrive(handoff, step)
-                continue
-            stands = told.parent or told.sent_by
-            around = parent if stands is opening.parent else span_parent(stands, here, base)
-            self._pass(handoff, step, around, nth < room)
-
-    def _taken(self, passing: Passing, here: StepRef | None) -> OpenStep:
-        """Return the step of a handoff that is told as it is received."""
-        handoff = self._made(passing.opening(), here, ())
-        handoff.hop = hop_of(handoff, passing.sent_by)
-        return handoff
-
     @guarded
     def _arrive(self, handoff: OpenStep, receiver: OpenStep) -> None:
         """End a handoff in the step that received it; its payload received is what that step received."""
-        _received_by(handoff, receiver)
+        received_by(handoff, receiver)
         # The receiver is an effect, not a cause: linked for readers of spans, not recorded as an edge.
-        self._link_span(handoff, _arrival(receiver))
+        self._link_span(handoff, arrival(receiver))
         self.end(handoff)
-
-    @guarded
-    def _tell(self, handoff: OpenStep, parent: Context, received: object) -> None:
-        try:
-            self.produce(handoff, received)
-            _compared(handoff)
-        finally:  # it was sent, whatever came of it
-            self._is_over(handoff)
-            try:
-                self._whole_span(handoff, parent)
-            finally:
-                self.write(handoff, is_clean=True)
-
-    @guarded
-    def _pass(self, handoff: OpenStep, receiver: OpenStep, parent: Context, is_linked: bool) -> None:
-        """Tell a handoff that begins and ends here: its span is made in one go, linked to both of its ends."""
-        _received_by(handoff, receiver)
-        self._is_over(handoff)
-        try:
-            self._whole_span(handoff, parent, _arrival(receiver))
-            if is_linked:
-                cause = Cause(handoff.id, "transfer", grade_of(handoff), "", handoff.span_context)
-                self._link_span(receiver, cause)
-        finally:
-            self.write(handoff, is_clean=True)
-
-    def _is_over(self, handoff: OpenStep) -> None:
-        handoff.ended_ns, handoff.status = max(handoff.started_ns, clock.now_ns()), "ok"
-        self.clean(handoff)
-
-
-def _compared(handoff: OpenStep) -> None:
-    if handoff.received is not None and handoff.produced is not None:
-        handoff.attributes[semconv.TRANSFER_EQUAL] = handoff.received.digest == handoff.produced.digest
-
-
-def _received_by(handoff: OpenStep, receiver: OpenStep) -> None:
-    handoff.produced = receiver.received
-    _compared(handoff)
-    handoff.attributes[semconv.TRANSFER_RECEIVED_BY] = receiver.id
-
-
-def _arrival(receiver: OpenStep) -> Cause:
-    return Cause(receiver.id, "transfer", "declared", span_context=receiver.span_context)
 
 
 def _text_of(error: BaseException) -> str:

@@ -12,8 +12,8 @@ from becausal.graph import Graph
 from becausal.graph.content import Content
 from becausal.graph.edge import Edge
 from becausal.graph.wording import Wording
+from becausal.making import OUTSIDE
 from becausal.payload import Payload
-from becausal.recorder import OUTSIDE
 from becausal.step import Grade, Step
 from becausal.store import Store
 from becausal.store.links import Begun, Links
