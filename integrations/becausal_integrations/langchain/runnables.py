@@ -69,7 +69,9 @@ class Runnables:
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._runs: OrderedDict[UUID, _Run] = OrderedDict()
+        # By the number of their ids: an id's own hash is a call of Python's for each time that it is looked up.
+        self._runs: OrderedDict[Any, _Run] = OrderedDict()
+        self._in_turn = 0  # runs among them whose parts run one after another
         self._failed: OrderedDict[UUID, StepRef] = OrderedDict()  # the last failed call below a run
         # Runs with fallbacks by the run that they are part of. Where that one has handlers, as in a graph, LangChain
         # starts the runnables that they try as parts of it (langchain-core 1.7.2, `RunnableWithFallbacks.invoke`).
@@ -89,10 +91,13 @@ class Runnables:
         **__: Any,
     ) -> _Run | None:
         """Decide whether a run has to be known by its id."""
-        parent_id = manager.parent_run_id
-        parent = None if parent_id is None else self._runs.get(parent_id)
         in_turn = name in IN_TURN
-        if current() is not None:
+        is_inside = current() is not None
+        if is_inside and not in_turn and not self._failed and not self._in_turn:
+            return None  # as most are: a node of a graph, or what it runs
+        parent_id = manager.parent_run_id
+        parent = None if parent_id is None else self._runs.get(_key(parent_id))
+        if is_inside:
             is_known = in_turn or parent_id in self._failed or (parent is not None and parent.in_turn)
             return _Run(parent, str(name), in_turn=in_turn) if is_known else None
         if parent is not None:
@@ -106,15 +111,18 @@ class Runnables:
         """Keep a run, now that LangChain has given it an id."""
         if run is None or manager is None:
             return
-        run.before = self._failed_before(run.parent, manager.parent_run_id, manager.tags)
+        if self._failed:
+            run.before = self._failed_before(run.parent, manager.parent_run_id, manager.tags)
         with self._lock:
-            self._runs[manager.run_id] = run
+            self._runs[_key(manager.run_id)] = run
+            self._in_turn += run.in_turn
             if run.name == FALLBACKS and manager.parent_run_id is not None:
                 self._failed.pop(manager.parent_run_id, None)  # what failed before is not what it tries
                 self._beside[manager.parent_run_id] = manager.run_id
                 if len(self._beside) > MAX_FAILED:
                     self._beside.popitem(last=False)
             oldest = self._runs.popitem(last=False)[1] if len(self._runs) > MAX_RUNS else None
+            self._in_turn -= oldest is not None and oldest.in_turn
         if oldest is not None and oldest.own is not None:
             self._recorder.end(oldest.own, status="abandoned")
 
@@ -131,8 +139,10 @@ class Runnables:
 
     def ending(self, manager: Any, outputs: object = NOTHING, **told: Any) -> None:
         """End the step of a bare chain with its output."""
-        run = self._take(manager.run_id)
-        self._is_over(manager)
+        run_id = manager.run_id
+        run = self._take(run_id) if getattr(run_id, "int", run_id) in self._runs else None
+        if self._beside:
+            self._is_over(manager)
         if self._failed:
             self._failed.pop(manager.run_id, None)
             self._failed.pop(manager.parent_run_id, None)  # made good
@@ -163,7 +173,7 @@ class Runnables:
 
     def step(self, run_id: UUID | None) -> StepRef | None:
         """Return the step that a run belongs to; that of a bare chain begins with its first part."""
-        run = None if run_id is None else self._runs.get(run_id)
+        run = None if run_id is None else self._runs.get(_key(run_id))
         return None if run is None else self._step_of(run)
 
     def failed(self, parent_run_id: UUID | None, step: StepRef) -> None:
@@ -177,8 +187,8 @@ class Runnables:
 
     def tried_before(self, parent_run_id: UUID | None, tags: Sequence[str]) -> StepRef | None:
         """Return the failed call that a call which begins now is another try of."""
-        run = None if parent_run_id is None else self._runs.get(parent_run_id)
-        before = self._failed_before(run, parent_run_id, tags)
+        run = None if parent_run_id is None else self._runs.get(getattr(parent_run_id, "int", parent_run_id))
+        before = self._failed_before(run, parent_run_id, tags) if self._failed else None
         while before is None and run is not None:
             before, run.before = run.before, None
             run = run.parent
@@ -199,7 +209,7 @@ class Runnables:
         return self._failed.pop(parent_id, None) if is_next else None
 
     def _is_over(self, manager: Any) -> None:
-        if self._beside and self._beside.get(manager.parent_run_id) == manager.run_id:
+        if self._beside.get(manager.parent_run_id) == manager.run_id:
             self._beside.pop(manager.parent_run_id, None)
 
     def _step_of(self, run: _Run) -> StepRef | None:
@@ -223,10 +233,15 @@ class Runnables:
             self._recorder.receive(step, PLACEHOLDER if inputs is None else inputs)
 
     def _take(self, run_id: UUID) -> _Run | None:
-        if run_id not in self._runs:
-            return None
         with self._lock:
-            return self._runs.pop(run_id, None)
+            run = self._runs.pop(_key(run_id), None)
+            self._in_turn -= run is not None and run.in_turn
+        return run
+
+
+def _key(run_id: Any) -> Any:
+    # An app may name a run by a text, too.
+    return getattr(run_id, "int", run_id)
 
 
 def _is_placeholder(inputs: object) -> bool:

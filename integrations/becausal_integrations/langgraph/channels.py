@@ -137,7 +137,8 @@ class Standing(NamedTuple):
     @staticmethod
     def of(channel: Any) -> Standing:
         """Return what a channel holds now."""
-        value = value_of(channel)
+        empty = _empty(type(channel))
+        value = value_of(channel) if empty is _ASK or channel.value is empty else channel.value
         size = len(value) if isinstance(value, SIZED) else 0
         return tuple.__new__(Standing, (value, size))  # without the frame of a named tuple's own `__new__`
 
@@ -149,7 +150,8 @@ def holds_all(channel: Any, before: Standing, writes: Sequence[Any]) -> bool:
     its own (a trimmed list, the greater number), it has not kept all. A single write that took the former value's
     place, or that of some keys of a dict, is an ordinary assignment. No code of the app's classes runs.
     """
-    after = value_of(channel)
+    empty = _empty(type(channel))
+    after = value_of(channel) if empty is _ASK or channel.value is empty else channel.value
     for write in writes:
         if "Overwrite" in langgraph_names(type(write)):
             return False

@@ -219,8 +219,7 @@ def _planned(loop: PregelLoop, graph: GraphRecord, task: PregelExecutableTask, s
             record.arrivals, record.causes = graph.ledger.sent(sends[index], index)
     else:
         record.arrivals = graph.ledger.triggered_by(record.fired)
-        record.causes = graph.ledger.routed_by(record.fired)
-        record.causes += graph.ledger.read_from(loop, record.reads, record.arrivals)
+        record.causes = graph.ledger.read_from(loop, record.fired, record.reads, record.arrivals)
     if graph.agent is not None:
         record.causes += map(_passed_on, record.arrivals)
         record.arrivals = ()

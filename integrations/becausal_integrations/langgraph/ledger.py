@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,12 +59,13 @@ class Write(NamedTuple):
 class Ledger:
     """Who wrote each channel last, who sent what is on its way, and which conditional edge chose it."""
 
-    __slots__ = ("_changed", "_is_restored", "_parcels", "_routes", "_sends", "_writers", "past")
+    __slots__ = ("_changed", "_is_restored", "_parcels", "_routes", "_sends", "by_channel", "past")
 
     def __init__(self, past: Past | None = None) -> None:
         self.past = past
         """Where a checkpointer keeps what a later run may go back to; else None."""
-        self._writers: dict[str, dict[str, Write]] = {}  # by channel, then by step id
+        self.by_channel: dict[str, dict[str, Write]] = {}
+        """The last writes of each channel, by step id; changed here alone."""
         self._routes: dict[
             str, list[OpenStep]
         ] = {}  # by the channel through which the chosen task is triggered
@@ -78,7 +80,7 @@ class Ledger:
     def copy(self) -> Ledger:
         """Return a ledger that goes on from here by itself."""
         other = Ledger(None if self.past is None else Past(self.past))
-        other._writers = {channel: dict(writes) for channel, writes in self._writers.items()}
+        other.by_channel = {channel: dict(writes) for channel, writes in self.by_channel.items()}
         other._routes = {channel: list(routes) for channel, routes in self._routes.items()}
         other._sends, other._changed = dict(self._sends), dict(self._changed)
         other._parcels = self._parcels
@@ -110,17 +112,11 @@ class Ledger:
 
     def triggered_by(self, channels: Iterable[str]) -> list[Arrival]:
         """Return one arrival for each step that wrote one of these channels."""
-        return [Arrival(step, evidence) for step, evidence in self._sources(channels)]
-
-    def routed_by(self, channels: Iterable[str]) -> list[Cause]:
-        """Return a cause for each conditional edge that chose what these channels trigger."""
-        if not self._routes:
-            return []
-        return [
-            Cause(route.id, "route", "observed", f"channel {channel}", route.span_context)
-            for channel in channels
-            for route in self._routes.get(channel, ())
-        ]
+        sources = self._sources(channels)
+        if len(sources) == 1:
+            ((step, evidence),) = sources
+            return [Arrival(step, evidence)]
+        return [Arrival(step, evidence) for step, evidence in sources]
 
     def sent(self, send: Any, index: int) -> tuple[list[Arrival], list[Cause]]:
         """Return the arrival that a `Send` is, and who chose it."""
@@ -136,11 +132,19 @@ class Ledger:
         return [Arrival(parcel.sender, evidence, parcel.sent)] if parcel.sender is not None else [], causes
 
     def read_from(
-        self, loop: PregelLoop, channels: Sequence[str], arrivals: Sequence[Arrival]
+        self, loop: PregelLoop, fired: Sequence[str], channels: Sequence[str], arrivals: Sequence[Arrival]
     ) -> list[Cause]:
-        """Return a cause for each step that wrote what is read, and does not hand its state over itself."""
-        senders = [arrival.sender.id for arrival in arrivals]
+        """Return a cause for each conditional edge that chose what these channels trigger, and each step that wrote
+        what is read, and does not hand its state over itself.
+        """
+        senders = list(map(_SENDER, arrivals))
         causes: list[Cause] = []
+        if self._routes:
+            causes += [
+                Cause(route.id, "route", "observed", f"channel {channel}", route.span_context)
+                for channel in fired
+                for route in self._routes.get(channel, ())
+            ]
         for step, evidence in self._sources(channels):
             if step.id not in senders:
                 causes.append(Cause(step.id, _kind_of(step), "observed", evidence, step.span_context))
@@ -160,25 +164,17 @@ class Ledger:
 
     def writers(self, channel: str) -> list[StepRef]:
         """Return the steps of which a channel's value is made, as far as no later one stands for them."""
-        return [write.step for write in self._writers.get(channel, {}).values()]
-
-    def written(self) -> Mapping[str, Mapping[str, Write]]:
-        """Return the last writes of all channels, by step id."""
-        return self._writers
-
-    def is_crowded(self, channel: str) -> bool:
-        """Return whether so many steps wrote what a channel holds that one is to stand for them."""
-        return len(self._writers.get(channel, ())) > MAX_CONTRIBUTORS
+        return [write.step for write in self.by_channel.get(channel, {}).values()]
 
     def wrote(self, channel: str, step: StepRef, version: object) -> None:
         """Let one step stand for all that a channel holds."""
-        self._writers[channel] = {step.id: Write(step, version)}
+        self.by_channel[channel] = {step.id: Write(step, version)}
         if self.past is not None:
             self.past.wrote(channel, version, [step])
 
     def restore(self, channel: str, writes: Iterable[Write]) -> None:
         """Take over from an earlier run who wrote a channel."""
-        self._writers[channel] = {write.step.id: write for write in writes}
+        self.by_channel[channel] = {write.step.id: write for write in writes}
         self._is_restored = True
 
     def changed_in_place(self, channel: str, value: Any, step: OpenStep) -> None:
@@ -213,7 +209,7 @@ class Ledger:
                 # What is on its way goes with the superstep that it triggers.
                 rule = "replace" if channel == TASKS else rule_of(type(channels[channel]))
                 if self.past is None and (rule == "replace" or (is_covered and rule == "gather")):
-                    self._writers[channel] = writes
+                    self.by_channel[channel] = writes
                 else:
                     self._note(channel, rule, writes, version, is_covered=is_covered)
 
@@ -223,7 +219,7 @@ class Ledger:
             for channel in record.fired:
                 self._routes.pop(channel, None)
                 if rule_of(type(done.loop.channels[channel])) == "unite":
-                    self._writers.pop(channel, None)
+                    self.by_channel.pop(channel, None)
                     if self.past is not None:
                         self.past.wrote(channel, done.version(channel), ())
 
@@ -239,19 +235,19 @@ class Ledger:
             adds = rule == "unite" or (rule == "gather" and not is_covered)
             self.past.wrote(channel, version, [write.step for write in writes.values()], adds=adds)
         if rule == "unite":
-            self._writers.setdefault(channel, {}).update(writes)
+            self.by_channel.setdefault(channel, {}).update(writes)
         elif rule == "replace" or is_covered:
             # A gathering channel's earlier writers are causes of a writer that had read it: no need to name them again.
-            self._writers[channel] = writes
+            self.by_channel[channel] = writes
         else:
-            earlier = list(self._writers.get(channel, {}).items())[-MAX_CONTRIBUTORS:]
-            self._writers[channel] = {**dict(earlier), **writes}
+            earlier = list(self.by_channel.get(channel, {}).items())[-MAX_CONTRIBUTORS:]
+            self.by_channel[channel] = {**dict(earlier), **writes}
 
     def _sources(self, channels: Iterable[str]) -> Collection[tuple[StepRef, str]]:
         """Return the steps that wrote these channels, each once, with the evidence."""
         found: dict[str, tuple[StepRef, str]] = {}
         for channel in channels:
-            for step_id, write in self._writers.get(channel, _NONE).items():
+            for step_id, write in self.by_channel.get(channel, _NONE).items():
                 said = f"{channel}@{version_number(write.version)}"
                 known = found.get(step_id)
                 found[step_id] = (
@@ -262,6 +258,7 @@ class Ledger:
 
 
 _NONE: Mapping[str, Write] = {}
+_SENDER: Callable[[Arrival], str] = operator.attrgetter("sender.id")
 
 
 def _kind_of(step: StepRef) -> Any:

@@ -158,7 +158,7 @@ class Resumptions:
             if isinstance(step, OpenStep):
                 step.anchors.append(_task(task_id))
                 named[step.id] = step
-        for channel, writes in graph.ledger.written().items():
+        for channel, writes in graph.ledger.by_channel.items():
             numbers = count()
             for write in list(writes.values())[-MAX_NAMED:]:
                 if isinstance(write.step, OpenStep):

@@ -18,6 +18,7 @@ from becausal_integrations.langgraph.channels import (
     versioned,
 )
 from becausal_integrations.langgraph.describe import version_number
+from becausal_integrations.langgraph.ledger import MAX_CONTRIBUTORS
 from becausal_integrations.langgraph.register import GraphRecord, TaskRecord
 from becausal_integrations.langgraph.superstep import Superstep
 
@@ -92,7 +93,7 @@ class States:
             kind = rule_of(type(channels[channel]))
             if kind == "replace" and len(by) == 1:
                 continue
-            if kind == "gather" and graph.ledger.is_crowded(channel):
+            if kind == "gather" and len(graph.ledger.by_channel.get(channel, ())) > MAX_CONTRIBUTORS:
                 self._gather(graph, done, channel)
             wrote = [by[0][2]] if len(by) == 1 else [value for _, _, value in by]
             if holds_all(channels[channel], done.standing[channel], wrote):
