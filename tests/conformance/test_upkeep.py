@@ -23,7 +23,8 @@ from becausal.runs import Runs
 from becausal.step import Cause, OpenStep
 from becausal.store import Store, open_store
 from becausal.store.retention import prune
-from becausal.store.upkeep import SWEPT, Erasure, Upkeep, upkeep_of
+from becausal.store.sweeping import Begun
+from becausal.store.upkeep import SWEPT, Erasure, Upkeep, silent, upkeep_of
 
 DAY_NS = 86_400 * 10**9
 NAME = "José Müller-Nobody"
@@ -186,6 +187,30 @@ def test_what_comes_to_be_used_while_a_sweep_runs_stays_with_all_its_parts(store
     assert store.body(dead.digest) is None
     assert upkeep(store).sweep() == 0
     assert store.gaps() == {}
+
+
+def test_a_sweep_that_was_killed_is_forgotten_by_the_next_one_and_one_that_goes_on_is_not(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, hours = time.time_ns, [0.0]
+    monkeypatch.setattr(time, "time_ns", lambda: now() + int(hours[0] * 3600 * 10**9))
+    for module in ("sqlite", "postgres"):
+        monkeypatch.setattr(f"becausal.store.{module}.upkeep.BODIES_AT_ONCE", 1)
+    store.write([aged(number, 1) for number in range(1, 9)])
+    tended = upkeep(store)
+    tended.forget([f"run {number}" for number in range(1, 9)])
+    goes_on, killed = (tended._sweep(silent) for _ in range(2))  # type: ignore[attr-defined]
+    next(goes_on)
+    next(killed)
+
+    hours[0] = 1.5
+    next(goes_on)
+    hours[0] = 3
+    tended.sweep()
+
+    next(goes_on)
+    with pytest.raises(Begun):
+        next(killed)
 
 
 def large(number: int, *, says: str = "") -> canonical.Encoded:

@@ -6,7 +6,8 @@ while one is there puts all that he names into the table `touched`, for each of 
 nobody writes, the sweep takes out of what is to go what was touched, and all that this is made of. When no sweep runs
 this costs nothing.
 
-A sweep that was killed leaves its row: the next one but a day later takes it away. One whose row is gone begins anew.
+A sweep that was killed leaves its row: a later one takes it away, if it has given no sign of life for two hours. One
+that goes on gives a sign with each deletion; one whose row is gone begins anew.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from becausal.store.encoding import unpack
 
 __all__ = ["LONGEST_NS", "Begun", "kept_by", "named_by", "parts_of", "parts_within", "swept"]
 
-LONGEST_NS: Final = 86_400 * 10**9
-"""After so long a sweep that has not ended is taken for one that was killed."""
+LONGEST_NS: Final = 2 * 3_600 * 10**9
+"""After so long without a sign of life a sweep is taken for one that was killed: much longer than marking takes."""
 
 T = TypeVar("T")
 

@@ -330,7 +330,8 @@ def _touched(connection: Connection, sweep: str) -> list[bytes]:
     Raises:
         Begun: the sweep is no more.
     """
-    if connection.execute("SELECT 1 FROM sweeps WHERE sweep = %s", (sweep,)).fetchone() is None:
+    goes_on = "UPDATE sweeps SET began_ns = %s WHERE sweep = %s"
+    if connection.execute(goes_on, (time.time_ns(), sweep)).rowcount == 0:
         raise Begun
     query = "DELETE FROM touched WHERE sweep = %s RETURNING digest"
     return [digest for (digest,) in connection.execute(query, (sweep,))]

@@ -367,7 +367,8 @@ def _touched(connection: sqlite3.Connection, sweep: str) -> list[bytes]:
     Raises:
         Begun: the sweep is no more.
     """
-    if connection.execute("SELECT 1 FROM sweeps WHERE sweep = ?", (sweep,)).fetchone() is None:
+    goes_on = "UPDATE sweeps SET began_ns = ? WHERE sweep = ?"
+    if connection.execute(goes_on, (time.time_ns(), sweep)).rowcount == 0:
         raise Begun
     query = "DELETE FROM touched WHERE sweep = ? RETURNING named"
     return [named for (named,) in connection.execute(query, (sweep,)).fetchall()]
