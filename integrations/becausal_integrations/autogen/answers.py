@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from opentelemetry.context import get_current
-
 from becausal import semconv
-from becausal.context import step_of
+from becausal.context import context_now, step_of
 from becausal.recorder import Recorder, Sealed
 from becausal.step import OpenStep, StepRef
 from becausal_integrations.autogen.carrier import Carrier, arriving, carrier_of, standing_clear
@@ -33,8 +31,8 @@ class Answers:
 
     def carrier(self) -> Carrier:
         """Return the carrier of what is sent without a sending: the answer to the direct message handled here."""
-        here = get_current()
-        carrier = Carrier(standing_clear(here), step_of(here), is_answer=True)
+        here = context_now()
+        carrier = Carrier(standing_clear(here)[0], step_of(here), is_answer=True)
         request = arriving()
         if request is not None and request.answer is not None:
             carrier.sender = request.answer[0].agent or ""

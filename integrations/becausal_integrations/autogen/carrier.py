@@ -8,7 +8,7 @@ from typing import Any
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
-from becausal.context import step_of
+from becausal.context import context_now, step_of
 from becausal.recorder import Sealed
 from becausal.step import Attribute, Cause, OpenStep, StepRef
 from becausal_integrations.autogen.ledger import cause
@@ -88,8 +88,8 @@ def carrier_of(envelope: Any) -> Carrier | None:
 
 def arriving() -> Carrier | None:
     """Return the carrier of the message whose handler runs here; None deeper inside, in a step of its own."""
-    here = otel_context.get_current()
-    carrier = arriving_in(here)
+    here = context_now()
+    carrier: Carrier | None = here.get(_ARRIVING)  # type: ignore[assignment]
     return carrier if carrier is not None and carrier.step is step_of(here) else None
 
 
@@ -100,22 +100,23 @@ def arriving_in(context: Context) -> Carrier | None:
 
 def sending() -> Carrier | None:
     """Return the carrier of the message that is being sent here."""
-    return otel_context.get_current().get(_SENDING)  # type: ignore[return-value]
+    return context_now().get(_SENDING)  # type: ignore[return-value]
 
 
 def with_sending(carrier: Carrier | None) -> Context | None:
     """Return the context in which a message is sent."""
-    return None if carrier is None else otel_context.set_value(_SENDING, carrier)
+    return None if carrier is None else Context({**context_now(), _SENDING: carrier})
 
 
 def with_arriving(carrier: Carrier, base: Context) -> Context:
     """Return the context in which a message is handled."""
-    return otel_context.set_value(_ARRIVING, carrier, base)
+    return Context({**base, _ARRIVING: carrier})
 
 
-def standing_clear(here: Context) -> Context:
-    """Return a context without the carrier that brought it about.
+def standing_clear(here: Context) -> tuple[Context, Carrier | None]:
+    """Return a context without the carrier that brought it about, and that carrier.
 
     Or each carrier would hold the one before, back to the first.
     """
-    return here if arriving_in(here) is None else otel_context.set_value(_ARRIVING, None, here)
+    former: Carrier | None = here.get(_ARRIVING)  # type: ignore[assignment]
+    return (here if former is None else Context({**here, _ARRIVING: None})), former

@@ -20,7 +20,7 @@ from becausal.context import current
 from becausal.recorder import Recorder
 from becausal.step import OpenStep, StepRef
 from becausal_integrations.autogen.hooking import noticed
-from becausal_integrations.autogen.ledger import Ledger, Tag, View, notes_of
+from becausal_integrations.autogen.ledger import Ledger, Notes, Tag, View, notes_of
 from becausal_integrations.patch import Notice, family
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Contexts:
 
     def hook(self, hooks: Hooks) -> None:
         """Hook chat messages and model contexts."""
-        translated = Notice(lambda message: message, self._translated)
+        translated = Notice(None, self._translated)
         family(
             hooks,
             "autogen_agentchat.messages:BaseChatMessage",
@@ -51,33 +51,28 @@ class Contexts:
             "autogen_core.model_context._chat_completion_context:ChatCompletionContext",
             {
                 "add_message": noticed(self._recorder, Notice(self._added)),
-                "get_messages": noticed(self._recorder, Notice(_itself, self._viewed)),
+                "get_messages": noticed(self._recorder, Notice(None, self._viewed)),
                 "load_state": noticed(self._recorder, Notice(_itself, self._loaded)),
             },
         )
 
-    def _translated(self, message: BaseChatMessage, result: Any, _: BaseException | None) -> None:
+    def _translated(self, called: tuple[BaseChatMessage], result: Any, _: BaseException | None) -> None:
+        message = called[0]
         origin = self._ledger.origin(message, None)
         if origin is not None and result is not None:
             self._ledger.tag(result, (origin.step, f"message id {message.id}"))
 
     def _added(self, _: Any, message: Any) -> None:
         here = current()
-        if here is not None:
-            self._noted(here, message)
-            self._ledger.tag(
-                message, *(self._sources(here, message) or [(here, "added to the model's context")])
-            )
-
-    def _noted(self, here: StepRef, message: Any) -> None:
-        """Note what a memory adds to a context: in a replay it is not asked, and the message is added all the same."""
-        notes = notes_of(here)
-        is_memorys = isinstance(here, OpenStep) and here.kind == "memory_read"
-        if is_memorys and notes is not None and isinstance(notes.content, list):
-            notes.content.append(message)
-
-    def _sources(self, here: StepRef, message: Any) -> list[tuple[StepRef, str]]:
+        if here is None:
+            return
         turn = notes_of(here)
+        _noted(here, turn, message)
+        if self._ledger.tags.get(message) is None:  # else it was made of a chat message, as most are
+            sources = self._sources(turn, message)
+            self._ledger.tag(message, *(sources or [(here, "added to the model's context")]))
+
+    def _sources(self, turn: Notes | None, message: Any) -> list[tuple[StepRef, str]]:
         if turn is None:
             return []
         if message.type == "FunctionExecutionResultMessage":
@@ -94,12 +89,12 @@ class Contexts:
 
     # The view
 
-    def _viewed(self, context: Any, view: Any, error: BaseException | None) -> None:
+    def _viewed(self, called: tuple[Any], view: Any, error: BaseException | None) -> None:
         here = current()
         turn = notes_of(here)
-        stored = _stored(context)
-        if turn is None or error is not None or view is stored:
+        if turn is None or error is not None:
             return
+        stored = _stored(called[0])
         if len(view) == len(stored) and all(map(is_, view, stored)):
             return
         reader = (here.agent if here is not None else None) or ""
@@ -120,6 +115,13 @@ class Contexts:
             if reader not in tag.losers:
                 tag.losers |= {reader}
                 yield " ".join([f"{step.id} {evidence}" for step, evidence in tag.sources]) or "unknown"
+
+
+def _noted(here: StepRef, notes: Notes | None, message: Any) -> None:
+    """Note what a memory adds to a context: in a replay it is not asked, and the message is added all the same."""
+    is_memorys = isinstance(here, OpenStep) and here.kind == "memory_read"
+    if is_memorys and notes is not None and isinstance(notes.content, list):
+        notes.content.append(message)
 
 
 def _itself(thing: Any, *_: Any, **__: Any) -> Any:

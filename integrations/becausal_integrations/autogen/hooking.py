@@ -51,16 +51,17 @@ def request_around(recorder: Recorder, make_inside: Make, request: Observation) 
         inside = make_inside(original)
         outside = _observing(recorder, inside, request)
 
-        def either(*args: Any, **kwargs: Any) -> Any:
-            return (outside if current() is None else inside)(*args, **kwargs)
-
         if inspect.iscoroutinefunction(original):
 
             @functools.wraps(original)
             async def awaited(*args: Any, **kwargs: Any) -> Any:
-                return await either(*args, **kwargs)
+                return await (outside if current() is None else inside)(*args, **kwargs)
 
             return awaited
+
+        def either(*args: Any, **kwargs: Any) -> Any:
+            return (outside if current() is None else inside)(*args, **kwargs)
+
         if inspect.isasyncgenfunction(original):
             return FunctionStandIn(
                 original,

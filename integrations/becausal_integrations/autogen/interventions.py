@@ -15,6 +15,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from becausal.canonical import digest_text, encode
+from becausal.context import context_now
 from becausal.recorder import Recorder
 from becausal_integrations.autogen.carrier import Carrier, carrier_of
 from becausal_integrations.autogen.protobuf import plain
@@ -56,9 +57,9 @@ class Interventions:
 
     def __init__(self, lost: Callable[[Carrier, str, object], None]) -> None:
         self._lost = lost
-        self.next = Notice(self._judging, self._judged, within=_with_judging)
+        self.next = Notice(self._judging, self._judged, within=_with_judging, when=_handlers)
         self.handler = Notice(self._shown, self._decided)
-        self._at_work = 0
+        self.at_work = 0
         """How many messages handlers are looking at."""
 
     def taking(self, recorder: Recorder) -> Make:
@@ -69,19 +70,14 @@ class Interventions:
 
             @functools.wraps(original)
             def taken(*args: Any, **kwargs: Any) -> Any:
-                return (looked_at if self._at_work else original)(*args, **kwargs)
+                return (looked_at if self.at_work else original)(*args, **kwargs)
 
             return taken
 
         return make
 
-    @staticmethod
-    def has_none(runtime: Any) -> bool:
-        """Return whether a runtime has no intervention handlers, as nearly all have none."""
-        return not runtime._intervention_handlers
-
     def _judging(self, _: Any) -> Judging:
-        self._at_work += 1
+        self.at_work += 1
         return Judging()
 
     def _shown(self, handler: Any, message: Any, *_: Any, **__: Any) -> tuple[str, Any, str] | None:
@@ -115,7 +111,7 @@ class Interventions:
         """Tell of a message that no handler let through: it never gets to what would deliver it."""
         if judging is None:
             return
-        self._at_work -= 1
+        self.at_work -= 1
         if judging.envelope is None or not judging.verdicts:
             return
         last = judging.verdicts[-1]
@@ -127,7 +123,7 @@ class Interventions:
 
     def passed(self, carrier: Carrier, envelope: Any) -> None:
         """Note on a message what the handlers that let it through did to it."""
-        judging = _judging_here() if self._at_work else None
+        judging = _judging_here()
         if judging is None or judging.envelope is not envelope or not judging.verdicts:
             return
         undone = [v.handler for v in judging.verdicts if v.what == "replaced" and v.at < judging.ran]
@@ -138,8 +134,13 @@ class Interventions:
         carrier.as_it_left = None
 
 
+def _handlers(runtime: Any) -> object:
+    """Return a runtime's intervention handlers; None where it has none, as nearly all."""
+    return runtime._intervention_handlers or None
+
+
 def _judging_here() -> Judging | None:
-    return otel_context.get_current().get(_JUDGING)  # type: ignore[return-value]
+    return context_now().get(_JUDGING)  # type: ignore[return-value]
 
 
 def _with_judging(judging: Judging | None) -> Context | None:

@@ -63,6 +63,7 @@ class Notes(dict[str, Attribute]):
         "earlier",
         "premises",
         "said",
+        "standing",
         "state",
         "view",
         "within",
@@ -86,6 +87,8 @@ class Notes(dict[str, Attribute]):
         """Of a team's run: what it goes on from, until its first choice of a speaker has taken that up."""
         self.premises: tuple[str, ...] = ()
         """Of a model call: what its agent's model had not seen before."""
+        self.standing: RemoteStep | None = None
+        """What `remote` gives of the step."""
         self.state: Sealed | None = None
         """Of a run: what the team or the agent goes on from, until it is kept with the step."""
         self.view: View | None = None
@@ -125,7 +128,13 @@ def remote(step: StepRef) -> RemoteStep:
     """Return what must be known of a step once it is over, without what it holds alive."""
     if isinstance(step, RemoteStep):
         return step
-    return RemoteStep(step.id, step.chain_id, step.seq, step.hop, step.agent, step.span_context)
+    notes = notes_of(step)
+    if notes is not None and notes.standing is not None:
+        return notes.standing
+    made = RemoteStep(step.id, step.chain_id, step.seq, step.hop, step.agent, step.span_context)
+    if notes is not None:
+        notes.standing = made
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context
 
 from becausal import semconv
-from becausal.context import current, step_of, with_step
+from becausal.context import context_now, current, step_of, with_step
 from becausal.recorder import NOTHING, Observation, Opening, Recorder, Sealed
 from becausal.step import Attribute, OpenStep, StepRef
 from becausal_integrations.autogen import describe, native
@@ -16,7 +16,6 @@ from becausal_integrations.autogen.answers import Answers
 from becausal_integrations.autogen.carrier import (
     Carrier,
     arriving,
-    arriving_in,
     carrier_of,
     sending,
     standing_clear,
@@ -69,7 +68,7 @@ class Runtime:
         self.broadcast = Notice(self.published, within=with_sending)
         self.packed = Notice(after=self._packed)
         self.delivered = Notice(scope=self._unpacked)
-        self.distributed = Notice(lambda *came: came, self._distributed, self._unpacked)
+        self.distributed = Notice(None, self._distributed, self._unpacked)
         self.answered = Notice(answers.coming_back, answers.came_back, self._unpacked)
         self.stopping = Notice(
             lambda runtime: self._deliveries.discarded(list(runtime._message_queue._queue))
@@ -149,14 +148,14 @@ class Runtime:
     def _sending(
         self, runtime: Any, message: Any, sender: AgentId | None, message_id: str | None
     ) -> Carrier | None:
-        here = get_current()
+        here = context_now()
         step = step_of(here)
         if step is None:
             return None
         if sender is None:  # from outside: what the runtime's agents are later comes from this
             self._states.worked(runtime, step)
-        former = arriving_in(here)
-        carrier = Carrier(standing_clear(here), step, (former.stage if former is not None else None) or step)
+        context, former = standing_clear(here)
+        carrier = Carrier(context, step, (former.stage if former is not None else None) or step)
         carrier.has_readers = native.makes_spans(runtime)
         if describe.is_of_a_team(message):
             for chat_message in describe.chat_messages(message):
@@ -185,7 +184,8 @@ class Runtime:
         carrier = carrier_of(message_envelope)
         if carrier is None or carrier.step is None:
             return None
-        self._interventions.passed(carrier, message_envelope)
+        if self._interventions.at_work:
+            self._interventions.passed(carrier, message_envelope)
         # The sender's span, not AutoGen's own one for the sending: or each message would nest one deeper.
         return with_arriving(carrier, with_step(carrier.step, carrier.context))
 
@@ -205,10 +205,11 @@ class Runtime:
         return self._is_of_a_team(agent) and describe.is_of_a_team(message)
 
     def _is_of_a_team(self, agent: Any) -> bool:
-        of_team = self._of_teams.get(type(agent))
+        kind = type(agent)
+        of_team = self._of_teams.get(kind)
         if of_team is None:
             of_team = describe.is_team_agent(agent)
-            self._of_teams.put(type(agent), of_team)
+            self._of_teams.put(kind, of_team)
         return of_team
 
     def _delivery(self, agent: Any, message: Any, ctx: MessageContext) -> Opening | None:

@@ -19,7 +19,7 @@ from becausal.context import current
 from becausal.guard import guarded
 from becausal.recorder import NOTHING, Observation, Opening, Recorder
 from becausal.step import Cause, OpenStep, RemoteStep, StepRef
-from becausal_integrations.autogen.ledger import Notes, notes_of
+from becausal_integrations.autogen.ledger import Notes, notes_of, remote
 from becausal_integrations.autogen.snapshots import snapshot
 from becausal_integrations.identity import ByIdentity, Recent
 
@@ -71,7 +71,7 @@ class States:
 
     def worked(self, thing: object, step: StepRef) -> None:
         """Note that what a thing is now comes from a step's work: what it saves later stands in that chain."""
-        self._worked.put(thing, _remote(step))
+        self._worked.put(thing, remote(step))
 
     def goes_on(self, thing: object) -> list[Cause]:
         """Return the cause of the first work after a load: the load; nothing for any later work."""
@@ -122,7 +122,7 @@ class States:
         digest = self._digest(state)
         step.attributes[STATE_DIGEST] = digest
         step.anchors.append(_anchor(digest))
-        self._saves.put(_anchor(digest), _remote(step))
+        self._saves.put(_anchor(digest), remote(step))
         return NOTHING
 
     # Loading
@@ -153,8 +153,8 @@ class States:
         notes = step.attributes
         if not isinstance(notes, Notes):
             return NOTHING
-        self._loaded.put(notes.owner, _remote(step))
-        self._worked.put(notes.owner, _remote(step))
+        self._loaded.put(notes.owner, remote(step))
+        self._worked.put(notes.owner, remote(step))
         return notes.content
 
     def _digest(self, state: object) -> str:
@@ -182,8 +182,3 @@ def _name(thing: Any) -> str:
     held: Mapping[str, object] = getattr(thing, "__dict__", {})
     name = held.get("_name")
     return name if isinstance(name, str) else type(thing).__name__
-
-
-def _remote(step: StepRef) -> RemoteStep:
-    """Return what is to be known of a step, without what its notes hold alive."""
-    return RemoteStep(step.id, step.chain_id, step.seq, step.hop, step.agent, step.span_context)

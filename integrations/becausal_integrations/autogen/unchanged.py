@@ -19,57 +19,45 @@ def inside(message: object) -> list[object] | None:
     As long as each of these is the very object that it was, the message says what it said: all of them are immutable,
     types and ends included. Told of AutoGen's own classes alone, whose fields are all that they are.
     """
-    kind = type(message)
-    if id(kind) not in _own_classes() or getattr(message, "__pydantic_extra__", None) is not None:
+    if id(type(message)) not in _own_classes():
         return None
-    found: list[object] = [kind]
-    return found if _gather_fields(message.__dict__, found, MOST_LEVELS) else None
+    found: list[object] = []
+    return found if _gather([message], found, MOST_LEVELS + 1) else None
 
 
-def _gather(value: Any, found: list[object], levels: int) -> bool:
-    """Gather what a value that is no leaf consists of."""
-    kind = type(value)
-    if isinstance(value, Enum):
-        found.append(value)
-        return True
-    if kind is datetime:
-        found.append(value)
-        return value.tzinfo is None or type(value.tzinfo) is timezone
-    if not levels:
-        return False
-    found.append(kind)
-    if kind is list:
-        told = _gather_items(value.copy(), found, levels)
-    elif kind is dict:
-        told = _gather_fields(value, found, levels)
-    else:
-        told = (
-            id(kind) in _own_classes()
-            and getattr(value, "__pydantic_extra__", None) is None
-            and _gather_fields(value.__dict__, found, levels)
-        )
-    found.append(_END)
-    return told
-
-
-def _gather_items(items: list[Any], found: list[object], levels: int) -> bool:
-    for item in items:
-        # Leaves here, without a call for each: messages are made of hardly anything else.
-        if id(type(item)) in _LEAVES:
-            found.append(item)
-        elif not _gather(item, found, levels - 1):
-            return False
+def _gather(values: list[Any], found: list[object], levels: int) -> bool:
+    """Gather what values consist of: one call for each container, since messages are made of leaves for the most."""
+    for value in values:
+        kind = type(value)
+        if id(kind) in _LEAVES or isinstance(value, Enum):
+            found.append(value)
+        elif kind is datetime:
+            if value.tzinfo is not None and type(value.tzinfo) is not timezone:
+                return False
+            found.append(value)
+        else:
+            found.append(kind)
+            if kind is list:
+                inner = value.copy()
+            elif kind is dict:
+                inner = _named(value, found) if value else []
+            elif id(kind) in _own_classes() and getattr(value, "__pydantic_extra__", None) is None:
+                inner = _named(value.__dict__, found)
+            else:
+                return False
+            if inner is None or (inner and not (levels and _gather(inner, found, levels - 1))):
+                return False
+            found.append(_END)
     return True
 
 
-def _gather_fields(fields: dict[Any, Any], found: list[object], levels: int) -> bool:
-    if not fields:
-        return True
+def _named(fields: dict[Any, Any], found: list[object]) -> list[Any] | None:
+    """Return the values of fields, and gather their names; None where one of these is no text."""
     fields = fields.copy()
     if len({*map(id, map(type, fields)), id(str)}) > 1:
-        return False
+        return None
     found += fields
-    return _gather_items([*fields.values()], found, levels)
+    return [*fields.values()]
 
 
 # By identity: a class of the app's may have a metaclass that defines `__hash__`.
