@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from becausal.bounds import MAX_PAYLOAD_BYTES
-from becausal.canonical import Encoded, Encoder, Redacting, digest_text, parse_digest
+from becausal.canonical import PREFIX, Encoded, Encoder, Redacting, digest_text, parse_digest
 from becausal.canonical.cutting import cut
 from becausal.canonical.ordered import in_order
 from becausal.canonical.wire import digest_of
@@ -52,7 +52,7 @@ class Sealer:
 
     def seal(self, value: object) -> Sealed:
         """Fix a value as it is now; one that is sealed already stays as it is."""
-        if isinstance(value, Sealed):
+        if type(value) is Sealed:
             return value
         handing = self._handing
         return self._sealed(handing.encoder.encode(value), handing)
@@ -77,21 +77,17 @@ class Sealer:
         return None if encoded is None else self._sealed(encoded, handing)
 
     def _sealed(self, encoded: Encoded, handing: _Handing) -> Sealed:
-        payload = Payload(
-            digest_text(encoded.digest),
-            digest_text(encoded.belief),
-            encoded.size,
-            encoded.type_name,
-            encoded.lossy,
-        )
-        bodies = (*encoded.parts, (encoded.digest, encoded.body)) if self._keeps_bodies else ()
-        if bodies and encoded.size > self._max_bytes:
+        digest, belief, size, body, parts, type_name, lossy = encoded
+        text = PREFIX + digest.hex()  # as `digest_text` does
+        payload = Payload(text, text if belief == digest else PREFIX + belief.hex(), size, type_name, lossy)
+        bodies = (*parts, (digest, body)) if self._keeps_bodies else ()
+        if bodies and size > self._max_bytes:
             payload, bodies = self._bounded(payload, bodies)
         if self._holds_whole:
             payload = dataclasses.replace(payload, bodies=handing.held(encoded))
             if handing.bytes > MOST_HELD:
                 self._handing = _Handing(self._redact)
-        return Sealed(payload, bodies)
+        return tuple.__new__(Sealed, (payload, bodies))  # as `Sealed(...)` makes it, without a call of ours
 
     def kept(self, value: object, *, unless_sorted: bool = False) -> Sealed | None:
         """Fix a value as it is now, its dicts in their order; None where there is no store to keep it.

@@ -47,6 +47,7 @@ from becausal.canonical.walk import Known, Redacting
 from becausal.canonical.wire import INLINE_BELOW, UNSORTED, Code, array, digest_of, entry
 
 __all__ = [
+    "PREFIX",
     "Cycle",
     "Encoded",
     "Encoder",

@@ -64,7 +64,9 @@ def speaks(fields: Mapping[str, Any]) -> bool:
 
 def meaning(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a message-like thing without bookkeeping. Nothing given is changed."""
-    kept = {name: value for name, value in fields.items() if name not in BOOKKEEPING}
+    kept = dict(fields)
+    for name in BOOKKEEPING.intersection(kept):
+        del kept[name]
     for name in _LISTS:
         value = kept.get(name)
         if type(value) is list and value:

@@ -8,7 +8,6 @@ more) raises, and `TopWalk` writes the value from its beginning.
 
 from __future__ import annotations
 
-from itertools import chain
 from operator import is_
 from typing import Any
 
@@ -37,6 +36,9 @@ DEEPEST = 4
 
 SHORT = SPLIT_FROM // 4
 """A text of fewer characters is never split off: a character takes four bytes at most."""
+
+ARRAYS = [array(count) for count in range(16)]
+MAPPINGS = [mapping(count) for count in range(16)]
 
 NEVER = 1 << 62
 """What has to have so many bytes to be split off is not."""
@@ -111,7 +113,7 @@ class Swift:
 
     def compose(self, fields: dict[str, Any], limit: int) -> Pair:
         """Put a map together from its packed values, those of so many bytes split off."""
-        exact = [mapping(len(fields))]
+        exact = [MAPPINGS[len(fields)] if len(fields) < 16 else mapping(len(fields))]
         lean = exact  # a list of its own from the first value on that differs in the belief
         for key in sorted(fields):
             value = fields[key]
@@ -193,9 +195,8 @@ class Swift:
             said: the first one is a dict that is a message, so each dict in it is looked at as one.
             limit: bytes from which on another item is split off.
         """
-        head = array(len(items))
-        column = self.column(items, said=said) if len(items) >= SHORTEST_RUN else None
-        known = NO_RUN if column is None else self.begun(items, column)
+        head = ARRAYS[len(items)] if len(items) < 16 else array(len(items))
+        column, known = self.recalled(items, said) if len(items) >= SHORTEST_RUN else (None, NO_RUN)
         exact: list[bytes | memoryview] = [head, known.pair[0]]
         lean: list[bytes | memoryview] = [head, known.pair[1]]
         is_same = known.pair[0] is known.pair[1]
@@ -236,44 +237,40 @@ class Swift:
             return body, lean
         return self.part(body, lean, inside)
 
-    def column(self, items: list[Any], *, said: bool) -> memoryview | None:
-        """Return the packed fields of the items, one after the other; see `TopWalk.column`, which packs the same."""
-        first = items[0]
-        reader = READERS.get(id(type(first))) or reader_of(type(first))
-        if not said and reader.fields is None:
-            return None
-        kinds = {*map(id, map(type, items))}
+    def recalled(self, items: list[Any], said: bool) -> tuple[memoryview | None, Run]:
+        """Return the packed fields of the items, see `TopWalk.column`, and what is known of the first ones as they are.
+
+        No call of ours for an item that is known.
+        """
+        known = self.runs.get(id(items[0]), NO_RUN)
+        if len(known.types) > len(items) or not all(map(is_, map(type, items), known.types)):
+            known = NO_RUN
+        first = type(items[0])
+        reader = READERS.get(id(first)) or reader_of(first)
+        for kind in {*map(id, map(type, items[len(known.types) :]))} - {id(first)}:
+            other = READERS.get(kind)
+            if said or other is None or other.slots != reader.slots:
+                return None, NO_RUN  # one of a class that was never read is known the next time
         below, differs = self.below, self.differs
         if said:
-            if len(kinds) > 1:
-                return None
-            rows: list[Any] = items
+            body = packb(items, self.hook, UNSORTED)
+        elif reader.fields is None:
+            return None, NO_RUN
         else:
-            for kind in kinds - {id(reader.type)}:
-                other = READERS.get(kind)
-                if other is None or other.slots != reader.slots:
-                    return None  # one that was never read is known the next time
-            assert reader.fields is not None
-            rows = [*map(reader.fields, items)]
+            rows: list[Any] = [*map(reader.fields, items)]
             if reader.extra is not None:
-                rows = [*chain.from_iterable(zip(rows, map(reader.extra, items), strict=True))]
-        body = packb(rows, self.hook, UNSORTED)
+                fields, rows = rows, rows * 2
+                rows[::2], rows[1::2] = fields, [*map(reader.extra, items)]
+            body = packb(rows, self.hook, UNSORTED)
         self.below, self.differs = below, differs
-        return memoryview(body)[len(array(len(rows))) :]
-
-    def begun(self, items: list[Any], column: memoryview) -> Run:
-        """Return what is known of the first items, if they are what they were."""
-        known = self.runs.get(id(items[0]))
-        if (
-            known is None
-            or len(known.types) > len(items)
-            or not all(map(is_, map(type, items), known.types))
-            or digest_of(column[: known.size]) != known.digest
-        ):
-            return NO_RUN
-        if known.version != self.version:
-            raise UnfitError  # it must be read for what is secret by now
-        return known
+        head = array(len(items) if said or reader.extra is None else 2 * len(items))
+        column = memoryview(body)[len(head) :]
+        if known is not NO_RUN:
+            if digest_of(column[: known.size]) != known.digest:
+                return column, NO_RUN
+            if known.version != self.version:
+                raise UnfitError  # it must be read for what is secret by now
+        return column, known
 
     # Objects and messages
 

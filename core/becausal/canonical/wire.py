@@ -129,6 +129,7 @@ def entry(code: Code, content: bytes) -> bytes:
 
 NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
 """How a number begins that is infinite or none. Two of these cannot overlap."""
+MOST_SEEMING = 1024
 NEVER = 0xC1
 """No entry begins with this byte."""
 FINE = frozenset(ormsgpack.packb(number) for number in (float("nan"), float("inf"), float("-inf")))
@@ -140,10 +141,30 @@ def odd_nan(body: bytes) -> bool:
     There are 2**53 NaNs; the canonical form knows one. True also where it cannot be told: the answer decides on the
     road taken, not on the bytes written.
     """
+    if not _seems_odd(body):
+        return False
     # Half a megabyte of ordinary numbers has the first bytes somewhere by chance; so each place is looked at by itself.
     places = [found.start() for found in NOT_FINITE.finditer(body)]
     places = [start for start in places if body[start : start + 9] not in FINE and start + 9 <= len(body)]
     return bool(places) and _begins_entries(body, places)
+
+
+def _seems_odd(body: bytes) -> bool:
+    """Return whether bytes begin anywhere as such a number does; True where many look a little like it.
+
+    By what stands second in it: a tenth of the time of going from number to number where numbers are many.
+    """
+    for second in (b"\x7f", b"\xff"):
+        at = body.find(second, 1)
+        for _ in range(MOST_SEEMING):
+            if at < 0:
+                break
+            if body[at - 1] == 0xCB and body[at + 1 : at + 2] >= b"\xf0":
+                return True
+            at = body.find(second, at + 1)
+        if at >= 0:
+            return True
+    return False
 
 
 def _begins_entries(body: bytes, places: list[int]) -> bool:
