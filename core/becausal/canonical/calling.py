@@ -4,7 +4,7 @@ In the place of whatever a call-back raises ormsgpack raises an error of its own
 (ormsgpack 1.x: a TypeError from `packb`, a ValueError from `unpackb`). A Ctrl-C that happens to arrive in there would
 be taken for a value that cannot be written, and be lost to the app.
 
-`Walk.hook` remembers it by itself: it is called for every object, and does without the call in between.
+A hook that is called for every object remembers it by itself, and does without the call in between.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import ormsgpack
 
-__all__ = ["packed", "unpacked"]
+__all__ = ["let_out", "packed", "unpacked"]
 
 
 def packed(value: object, hook: Callable[[Any], Any], options: int) -> bytes:
@@ -23,7 +23,7 @@ def packed(value: object, hook: Callable[[Any], Any], options: int) -> bytes:
     try:
         return ormsgpack.packb(value, _minding(hook, stopped), options)
     except Exception:
-        _let_out(stopped)
+        let_out(stopped)
         raise
 
 
@@ -33,7 +33,7 @@ def unpacked(body: bytes | bytearray, hook: Callable[[int, bytes], Any]) -> Any:
     try:
         return ormsgpack.unpackb(body, ext_hook=_minding(hook, stopped))
     except Exception:
-        _let_out(stopped)
+        let_out(stopped)
         raise
 
 
@@ -50,6 +50,7 @@ def _minding(hook: Callable[..., Any], stopped: list[BaseException]) -> Callable
     return minded
 
 
-def _let_out(stopped: list[BaseException]) -> None:
+def let_out(stopped: list[BaseException]) -> None:
+    """Raise what ended a call-back, if something did."""
     if stopped:
         raise stopped[-1] from None

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ormsgpack import Ext, Fragment
+from ormsgpack import Ext, Fragment, packb
 
-from becausal.canonical.calling import packed
+from becausal.canonical.calling import let_out
 from becausal.canonical.leaves import FIELDS, ITEMS, LEAF, UNORDERED
-from becausal.canonical.readers import reader_of
-from becausal.canonical.wire import OPTIONS, UNSORTED, Code, array, digest_of
+from becausal.canonical.readers import READERS, Reader, reader_of
+from becausal.canonical.wire import OPTIONS, UNSORTED, array, digest_of
 
 __all__ = ["in_order"]
 
@@ -27,47 +27,68 @@ def in_order(value: object, *, always: bool = False) -> tuple[bytes, bytes] | No
     and for what cannot be written in one piece: a plain object, a dict of keys that are not all str. Never raises.
     """
     try:
-        if not always and packed(value, _values, UNSORTED) == packed(value, _values_sorted, OPTIONS):
+        if not always and _packed(value, UNSORTED, _held) == _packed(value, OPTIONS, _held):
             return None
-        body = packed(value, _in_order, UNSORTED)
+        body = _packed(value, UNSORTED, _named)
     except Exception:
         return None
     return digest_of(body), body
 
 
-def _in_order(value: object) -> Any:
-    return _written(value, _in_order, UNSORTED)
+def _packed(value: object, options: int, stand: Callable[[Reader, dict[str, Any]], Any]) -> bytes:
+    """Write a value in one piece.
+
+    Args:
+        value: anything.
+        options: of the packer.
+        stand: what stands for an object of fields; they are ours to change. It is called for every message.
+    """
+    stopped: list[BaseException] = []
+
+    def hook(value: object) -> Any:
+        try:
+            kind = type(value)
+            reader = READERS.get(id(kind)) or reader_of(kind)
+            if reader.fields is None or reader.cost > 1 or (fields := reader.state(value)) is None:
+                return _written(value, reader, hook, options)
+            return stand(reader, fields)
+        except Exception:
+            raise
+        except BaseException as stop:
+            stopped.append(stop)
+            raise
+
+    try:
+        return packb(value, hook, options)
+    except Exception:
+        let_out(stopped)
+        raise
 
 
-def _values(value: object) -> Any:
-    return _held(value, _values, UNSORTED)
-
-
-def _values_sorted(value: object) -> Any:
-    return _held(value, _values_sorted, OPTIONS)
-
-
-def _held(value: object, hook: Callable[[object], Any], options: int) -> Any:
+def _held(_: Reader, fields: dict[str, Any]) -> Any:
     """Stand in for an object by what it holds: enough to tell whether the keys of every dict in it are in order."""
-    reader = reader_of(type(value))
-    if reader.fields is not None and reader.cost == 1 and (fields := reader.state(value)) is not None:
-        return [*fields.values()]
-    return _written(value, hook, options)
+    return [*fields.values()]
 
 
-def _written(value: object, hook: Callable[[object], Any], options: int) -> Any:
-    reader = reader_of(type(value))
+def _named(reader: Reader, fields: dict[str, Any]) -> Any:
+    """Stand in for an object by its fields: their order is its class's, which nobody has to be told."""
+    named: dict[str, Any] = {"\0": reader.mark}
+    for name in sorted(fields):
+        named[name] = fields[name]
+    return named
+
+
+def _written(value: object, reader: Reader, hook: Callable[[object], Any], options: int) -> Any:
     if reader.cost > 1:
         raise TypeError  # a plain object, which may hold the whole app: the canonical form knows where to stop
     shape, code, content, _ = reader.read(value)
     if shape == LEAF:
         return Fragment(content) if code is None else Ext(code, content)
     if shape == FIELDS:
-        # The order of an object's fields is its class's, which nobody has to be told.
-        return {"\0": Ext(Code.TYPE, code.encode()), **{name: content[name] for name in sorted(content)}}
+        return _named(reader, content)
     if shape == UNORDERED:
-        items = sorted(packed(item, hook, options) for item in content)
+        items = sorted(packb(item, hook, options) for item in content)
         return Ext(code, array(len(items)) + b"".join(items))
     if shape == ITEMS:
         content = [[*pair] for pair in content]
-    return Ext(code, packed(content, hook, options))
+    return Ext(code, packb(content, hook, options))

@@ -51,7 +51,7 @@ DEEP_FOR_PLAIN_OBJECTS = 16
 class Reader:
     """How the values of one type are read."""
 
-    __slots__ = ("cost", "extra", "fields", "is_leaf", "mark", "name", "read", "slots", "type")
+    __slots__ = ("cost", "extra", "fields", "is_leaf", "mark", "name", "read", "shape", "slots", "type")
 
     def __init__(self, kind: type, read: Read, cost: int = 1) -> None:
         self.type = kind  # held, so that the id under which the reader is kept stays taken
@@ -61,6 +61,8 @@ class Reader:
         self.mark = Ext(Code.TYPE, self.name.encode())
         """What says the type among its fields."""
         self.is_leaf = id(kind) in LEAVES
+        self.shape: tuple[tuple[str, ...], bool] = (), False
+        """The keys of an instance's fields as last seen, all plain, and whether they are those of a message."""
         self.slots: tuple[object, object] = (None, None)
         # Set if an instance is its `__dict__` and, with a model, its extra fields: nothing else to be read.
         self.fields: Callable[[Any], dict[str, Any]] | None = None

@@ -13,11 +13,11 @@ from typing import Any
 
 from ormsgpack import Ext, Fragment, packb
 
-from becausal.canonical.belief import meaning
-from becausal.canonical.looks import COMMON, MOST_SEARCHED, SHORTEST_RUN, shape_of
+from becausal.canonical.belief import meaning, speaks
+from becausal.canonical.looks import COMMON, MOST_SEARCHED, SHORTEST_RUN
 from becausal.canonical.readers import READERS, Reader, reader_of
 from becausal.canonical.top import KEYS, MOST_SPLIT, NO_RUN, PART, Run, packed_key
-from becausal.canonical.walk import Known, Pair, Redacting, UnfitError
+from becausal.canonical.walk import Known, Pair, Redacting, UnfitError, plain_keys
 from becausal.canonical.wire import (
     INLINE_BELOW,
     OPTIONS,
@@ -25,6 +25,7 @@ from becausal.canonical.wire import (
     UNSORTED,
     array,
     digest_of,
+    digesting,
     mapping,
     odd_nan,
 )
@@ -39,6 +40,9 @@ SHORT = SPLIT_FROM // 4
 
 ARRAYS = [array(count) for count in range(16)]
 MAPPINGS = [mapping(count) for count in range(16)]
+
+AT_A_TIME = 512
+"""Rows of a conversation that are packed in one go."""
 
 NEVER = 1 << 62
 """What has to have so many bytes to be split off is not."""
@@ -196,7 +200,7 @@ class Swift:
             limit: bytes from which on another item is split off.
         """
         head = ARRAYS[len(items)] if len(items) < 16 else array(len(items))
-        column, known = self.recalled(items, said) if len(items) >= SHORTEST_RUN else (None, NO_RUN)
+        seen, known = self.recalled(items, said) if len(items) >= SHORTEST_RUN else (None, NO_RUN)
         exact: list[bytes | memoryview] = [head, known.pair[0]]
         lean: list[bytes | memoryview] = [head, known.pair[1]]
         is_same = known.pair[0] is known.pair[1]
@@ -214,13 +218,11 @@ class Swift:
             lean.append(belief)
         whole = b"".join(exact)
         believed = whole if is_same else b"".join(lean)
-        if column is not None and len(known.types) < len(items):
+        if seen is not None and len(known.types) < len(items):
             rest = memoryview(whole)[len(head) :]
             pair = rest, rest if is_same else memoryview(believed)[len(head) :]
             types = [*known.types, *map(type, items[len(known.types) :])]
-            self.new_runs[id(items[0])] = Run(
-                types, len(column), digest_of(column), pair, self.below, self.version
-            )
+            self.new_runs[id(items[0])] = Run(types, *seen, pair, self.below, self.version)
         self.below += before
         return whole, believed
 
@@ -237,10 +239,10 @@ class Swift:
             return body, lean
         return self.part(body, lean, inside)
 
-    def recalled(self, items: list[Any], said: bool) -> tuple[memoryview | None, Run]:
-        """Return the packed fields of the items, see `TopWalk.column`, and what is known of the first ones as they are.
+    def recalled(self, items: list[Any], said: bool) -> tuple[tuple[int, bytes] | None, Run]:
+        """Return the size and the digest of the items' packed fields, and what is known of the first ones as they are.
 
-        No call of ours for an item that is known.
+        The fields are those of `TopWalk.column`. No call of ours for an item that is known.
         """
         known = self.runs.get(id(items[0]), NO_RUN)
         if len(known.types) > len(items) or not all(map(is_, map(type, items), known.types)):
@@ -251,26 +253,38 @@ class Swift:
             other = READERS.get(kind)
             if said or other is None or other.slots != reader.slots:
                 return None, NO_RUN  # one of a class that was never read is known the next time
-        below, differs = self.below, self.differs
         if said:
-            body = packb(items, self.hook, UNSORTED)
-        elif reader.fields is None:
+            return self.compared(items, len(known.types), known)
+        if reader.fields is None:
             return None, NO_RUN
-        else:
-            rows: list[Any] = [*map(reader.fields, items)]
-            if reader.extra is not None:
-                fields, rows = rows, rows * 2
-                rows[::2], rows[1::2] = fields, [*map(reader.extra, items)]
-            body = packb(rows, self.hook, UNSORTED)
+        rows: list[Any] = [*map(reader.fields, items)]
+        if reader.extra is None:
+            return self.compared(rows, len(known.types), known)
+        fields, rows = rows, rows * 2
+        rows[::2], rows[1::2] = fields, [*map(reader.extra, items)]
+        return self.compared(rows, 2 * len(known.types), known)
+
+    def compared(self, rows: list[Any], first: int, known: Run) -> tuple[tuple[int, bytes], Run]:
+        """Return the size and the digest of packed rows, and what is known if so many first ones are what they were.
+
+        Some at a time: a buffer for all would be fresh memory each time, which takes longer than to fill it.
+        """
+        below, differs = self.below, self.differs
+        whole, size, at = digesting(), 0, 0
+        for end in (first, len(rows)):
+            while at < end:
+                some = rows[at : min(at + AT_A_TIME, end)]
+                piece = memoryview(packb(some, self.hook, UNSORTED))[1 if len(some) < 16 else 3 :]
+                whole.update(piece)
+                size += len(piece)
+                at += len(some)
+            if end == first and known is not NO_RUN:
+                if whole.digest() != known.digest:
+                    known = NO_RUN
+                elif known.version != self.version:
+                    raise UnfitError  # it must be read for what is secret by now
         self.below, self.differs = below, differs
-        head = array(len(items) if said or reader.extra is None else 2 * len(items))
-        column = memoryview(body)[len(head) :]
-        if known is not NO_RUN:
-            if digest_of(column[: known.size]) != known.digest:
-                return column, NO_RUN
-            if known.version != self.version:
-                raise UnfitError  # it must be read for what is secret by now
-        return column, known
+        return (size, whole.digest()), known
 
     # Objects and messages
 
@@ -291,36 +305,37 @@ class Swift:
         if "\0" in fields:
             raise UnfitError
         fields["\0"] = reader.mark
-        shape = shape_of(reader.name, fields)
-        if shape is None:
-            raise UnfitError
+        shape = reader.shape
+        if len(shape[0]) != len(fields) or not all(map(is_, shape[0], fields)):
+            shape = self.shaped(reader, fields)
         before, self.below = self.below, 0
         self.depth += 1
-        if not shape[1]:
-            body, lean = self.mapping(fields, False)
-        elif whole:
-            body, lean = self.message(fields)
-        else:
-            body, lean = self.told(fields)
-            self.depth -= 1
-            self.below += before
-            return body, lean
+        if whole or not shape[1]:
+            body, lean = self.message(fields) if shape[1] else self.mapping(fields, False)
+            digest = None
+        else:  # a message in a list, as nearly all are: `message`, without its call
+            outside, self.differs = self.differs, False
+            body = packb(fields, self.hook, OPTIONS)
+            if b"\xcb" in body and odd_nan(body):
+                raise UnfitError
+            self.differs = outside
+            if len(body) < INLINE_BELOW:
+                lean, digest = self.leans.get(body) or self.believed(body, fields), None
+            else:
+                digest = digest_of(body)
+                lean = body if digest in self.known else self.believed(None, fields)
         self.depth -= 1
         if whole or len(body) < INLINE_BELOW:
             self.below += before
-            return body, lean
-        return self.part(body, lean, before)
-
-    def told(self, fields: dict[str, Any]) -> Pair:
-        """Write an object that is a message."""
-        body = self.packed(fields)[0]
-        if len(body) < INLINE_BELOW:
-            lean = self.leans.get(body) or self.believed(body, fields)
             return body, body if lean == body else lean
-        digest = digest_of(body)
-        info = self.known.get(digest) or self.fresh.get(digest)
-        lean = body if info is not None else self.believed(None, fields)
-        return self.part(body, lean, 0, digest)
+        return self.part(body, lean, before, digest)
+
+    def shaped(self, reader: Reader, fields: dict[str, Any]) -> tuple[tuple[str, ...], bool]:
+        """Return the keys of an object's fields and whether they are a message's; remember both for the next one."""
+        if not plain_keys(fields):
+            raise UnfitError
+        reader.shape = tuple(fields), speaks(fields)
+        return reader.shape
 
     def message(self, fields: dict[str, Any]) -> Pair:
         """Write a message where it stands: a dict, or the value itself."""

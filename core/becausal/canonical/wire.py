@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import IntEnum
 
 import ormsgpack
-from xxhash import xxh3_128_digest
+from xxhash import xxh3_128, xxh3_128_digest
 
 from becausal.canonical.calling import unpacked
 
@@ -25,6 +25,7 @@ __all__ = [
     "Code",
     "array",
     "digest_of",
+    "digesting",
     "entry",
     "mapping",
     "odd_nan",
@@ -32,6 +33,9 @@ __all__ = [
 
 digest_of: Callable[[bytes | memoryview], bytes] = xxh3_128_digest
 """16 bytes. Not for keeping secrets or for proof against forgery: content addressing only."""
+
+digesting = xxh3_128
+"""Makes what gives the same of bytes that come one after the other."""
 
 OPTIONS = (
     ormsgpack.OPT_SORT_KEYS
