@@ -126,7 +126,7 @@ def test_a_body_whose_blocks_are_gone_is_not_kept(tmp_path: Path) -> None:
     store.write([holding(1, WHOLE)])
     with sqlite3.connect(path) as connection:
         connection.execute(
-            "DELETE FROM blobs WHERE blob_no = (SELECT max(blob_no) FROM blobs WHERE codec >= 3)"
+            "DELETE FROM blobs WHERE blob_no = (SELECT max(blob_no) FROM blobs WHERE codec >= 16)"
         )
     connection.close()
 
@@ -151,7 +151,7 @@ def test_a_text_across_two_blocks_is_in_no_byte_of_the_file_once_it_is_erased(tm
     upkeep.erase(Erasure(texts=(text.decode(),)))
 
     store.close()
-    assert all(codec < 3 for codec, _ in rows(path))
+    assert all(codec < 16 for codec, _ in rows(path))
     assert not any(piece in path.read_bytes() for piece in (text, text[:9], text[9:]))
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.builders import Record
@@ -22,6 +21,7 @@ from becausal import canonical
 from becausal.errors import StoreError
 from becausal.payload import Payload
 from becausal.store import open_store
+from becausal.store.encoding import unpack
 from becausal.store.upkeep import Erased, Erasure, upkeep_of
 from becausal.store.wording import Rewriting, Wording
 
@@ -47,7 +47,7 @@ def bytes_of(path: Path) -> Iterator[tuple[str, bytes]]:
         for number, codec, data in connection.execute(
             "SELECT blob_no, codec, data FROM blobs WHERE codec IS NOT NULL"
         ):
-            yield f"body {number}", zstandard.decompress(data) if codec == 1 else data
+            yield f"body {number}", unpack(codec, data)
     connection.close()
 
 

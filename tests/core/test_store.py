@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -19,7 +20,7 @@ from becausal.errors import StoreError, StoreFormatError
 from becausal.payload import Payload
 from becausal.step import OpenStep
 from becausal.store import Store, open_store
-from becausal.store.encoding import json_text
+from becausal.store.encoding import SHAPED, Packer, json_text, shapes, unpack
 from becausal.store.sqlite import file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes and fork are POSIX's")
@@ -172,7 +173,7 @@ def test_long_bodies_are_compressed_and_short_ones_are_not(
     connection.close()
     assert found[b"s" * 16] == [4, 0, b"word"]
     assert found[b"n" * 16] == [4000, 0, noise]
-    assert found[b"l" * 16][:2] == [10_000, 1]
+    assert found[b"l" * 16][:2] == [10_000, SHAPED]
     assert len(found[b"l" * 16][2]) < 100
 
 
@@ -528,3 +529,24 @@ def test_attributes_are_written_as_the_json_of_the_standard_library(value: objec
         return
 
     assert json_text(value) == wanted
+
+
+@given(st.binary(max_size=40), st.integers(0, 1000))
+def test_a_body_is_read_as_it_was_written_however_small_or_large(piece: bytes, times: int) -> None:
+    body = piece * times
+
+    size, codec, data = Packer().pack(body)
+
+    assert size == len(body)
+    assert len(data) <= size
+    assert unpack(codec, data) == body
+
+
+def test_the_dictionary_that_stores_were_written_by_never_changes() -> None:
+    made = hashlib.sha256(shapes().as_bytes()).hexdigest()
+
+    assert made == "59af87a10d48bf801a0d39daba174d9a17b2f96407d9e3a9429984be69fb5a9c"
+    compressed = bytes.fromhex(
+        "28b52ffd20e4250100a380016eb9d8af0ea30afc245e71f322495ae27577386e1ccbff4444e73b56c39f601401"
+    )
+    assert unpack(SHAPED, compressed) == b"the answer of the assistant, as it was told to the user. " * 4

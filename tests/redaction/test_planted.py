@@ -17,6 +17,7 @@ from tests.redaction.planting import KINDS, Plants, on_autogen, on_becausal, on_
 
 import becausal
 from becausal.cli import main
+from becausal.store.encoding import shapes
 
 APPS: dict[str, Callable[[Plants], list[object]]] = {
     "langgraph": on_langgraph,
@@ -48,7 +49,7 @@ def inflated(data: bytes) -> Iterator[bytes]:
     at = data.find(ZSTD)
     while at >= 0:
         with contextlib.suppress(zstandard.ZstdError):
-            yield zstandard.ZstdDecompressor().decompressobj().decompress(data[at:])
+            yield zstandard.ZstdDecompressor(dict_data=shapes()).decompressobj().decompress(data[at:])
         at = data.find(ZSTD, at + 1)
 
 

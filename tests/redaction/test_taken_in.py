@@ -16,6 +16,7 @@ from becausal.cli import main
 from becausal.doctor import cost
 from becausal.redaction import engine
 from becausal.store import open_store
+from becausal.store.encoding import shapes
 
 KEY = SECRETS["openai_key"][0]
 PASSWORD = "Tr0ub4dor-3"
@@ -53,7 +54,7 @@ def bytes_of(folder: Path) -> bytes:
     found, at = [raw], raw.find(b"\x28\xb5\x2f\xfd")
     while at >= 0:
         with contextlib.suppress(zstandard.ZstdError):
-            found.append(zstandard.ZstdDecompressor().decompressobj().decompress(raw[at:]))
+            found.append(zstandard.ZstdDecompressor(dict_data=shapes()).decompressobj().decompress(raw[at:]))
         at = raw.find(b"\x28\xb5\x2f\xfd", at + 1)
     return b"\n".join(found)
 

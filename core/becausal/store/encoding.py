@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 
 import zstandard
 
@@ -20,7 +22,9 @@ __all__ = [
     "BLOCK",
     "BLOCKS",
     "PLAIN",
+    "SHAPED",
     "ZSTD",
+    "Packer",
     "attributes_of",
     "cause_of",
     "choices_of",
@@ -28,8 +32,8 @@ __all__ = [
     "encodable",
     "json_text",
     "number_of",
-    "pack",
     "payload_of",
+    "shapes",
     "signed",
     "step_id_of",
     "unpack",
@@ -41,11 +45,18 @@ ZSTD = 1
 """Codec: one zstandard frame."""
 BLOCKS = 2
 """Codec: the digests of the blocks that a large body is made of (see `becausal.store.blocks`)."""
-BLOCK = 3
+SHAPED = 3
+"""Codec: one zstandard frame by the dictionary of `shapes`."""
+BLOCK = 16
 """What is added to the codec of a block, so that nobody takes it for a body."""
 
-# Below this, a frame's own 13 bytes and the call cost more than they save.
-WORTH_COMPRESSING = 200
+WORTH_COMPRESSING = 100
+"""Below this, the call costs more than it saves."""
+
+LEVEL = 3
+
+SHAPED_BELOW = 16 << 10
+"""A body of so many bytes has more to learn from than a dictionary."""
 
 # Attributes should be of the types in `Attribute`. One that is not becomes its text, rather than costing
 # the batch that it is in. ASCII, so that lone surrogates and NUL pass. No NaN: that is Python's own word, and
@@ -94,13 +105,34 @@ def encodable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def pack(body: bytes, compressor: zstandard.ZstdCompressor) -> tuple[int, int, bytes]:
-    """Return a body's size, codec and data."""
-    if len(body) >= WORTH_COMPRESSING:
-        packed = compressor.compress(body)
-        if len(packed) < len(body):
-            return len(body), ZSTD, packed
-    return len(body), PLAIN, body
+@cache
+def shapes() -> zstandard.ZstdCompressionDict:
+    """Return what small bodies have in common: the words of messages, and how often letters come.
+
+    By it they take half the time and three quarters of the space. It holds nothing of any user's, and never changes:
+    stores hold what was compressed by it. `python -m benchmarks.shapes` made it.
+    """
+    made = zstandard.ZstdCompressionDict(Path(__file__).with_name("shapes.zdict").read_bytes())
+    made.precompute_compress(level=LEVEL)
+    return made
+
+
+class Packer:
+    """Compresses bodies; for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._whole = zstandard.ZstdCompressor(level=LEVEL)
+        self._shaped = zstandard.ZstdCompressor(level=LEVEL, dict_data=shapes(), write_dict_id=False)
+
+    def pack(self, body: bytes) -> tuple[int, int, bytes]:
+        """Return a body's size, codec and data."""
+        size = len(body)
+        if size >= WORTH_COMPRESSING:
+            codec, compressor = (SHAPED, self._shaped) if size < SHAPED_BELOW else (ZSTD, self._whole)
+            packed = compressor.compress(body)
+            if len(packed) < size:
+                return size, codec, packed
+        return size, PLAIN, body
 
 
 def unpack(codec: int, data: bytes) -> bytes:
@@ -109,7 +141,10 @@ def unpack(codec: int, data: bytes) -> bytes:
     Raises:
         zstandard.ZstdError: the data is damaged.
     """
-    return zstandard.ZstdDecompressor().decompress(data) if codec in (ZSTD, BLOCK + ZSTD) else data
+    kind = codec % BLOCK
+    if kind == SHAPED:
+        return zstandard.ZstdDecompressor(dict_data=shapes()).decompress(data)
+    return zstandard.ZstdDecompressor().decompress(data) if kind == ZSTD else data
 
 
 def cause_of(source: int, kind: str, grade: str, evidence: str) -> Cause:

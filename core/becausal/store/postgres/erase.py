@@ -15,12 +15,10 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-import zstandard
-
 from becausal.canonical.wire import digest_of
 from becausal.payload import ERASED
 from becausal.store import memory_log
-from becausal.store.encoding import encodable, pack, unpack
+from becausal.store.encoding import Packer, encodable, unpack
 from becausal.store.erasing import Cleaning, inside_out, lost, named
 from becausal.store.memory_log import Entry, parts_below
 from becausal.store.postgres import memory
@@ -69,7 +67,7 @@ class Erasing:
         self.places = self._clean.places
         """How many places of each sort held it."""
         self._connection, self._what, self._told = connection, what, told
-        self._compressor = zstandard.ZstdCompressor(level=3)
+        self._packer = Packer()
         self._chains: set[str] = set()
         self._marked: set[tuple[str, int]] = set()  # events of which something goes though all they say stays
 
@@ -148,7 +146,7 @@ class Erasing:
         new = self._clean.digests[digest] = digest_of(made)
         self._connection.execute(
             "INSERT INTO bodies VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            (new, *pack(made, self._compressor)),
+            (new, *self._packer.pack(made)),
         )
 
     def _move_payloads(self, gone: set[bytes]) -> None:

@@ -14,12 +14,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Final, LiteralString
 
-import zstandard
-
 from becausal.memory_event import NewEvent
 from becausal.payload import Payload
 from becausal.step import OpenStep
-from becausal.store.encoding import encodable, number_of, pack, unpack
+from becausal.store.encoding import Packer, encodable, number_of, unpack
 from becausal.store.memory_log import Entry, Find
 from becausal.store.postgres import memory
 from becausal.store.postgres.connecting import Connection, Place
@@ -70,8 +68,8 @@ class Batch:
     def __init__(self, steps: Sequence[OpenStep], *, notes_memory: bool) -> None:
         self._steps, self._notes_memory = steps, notes_memory
         self._fresh = {digest: body for step in steps for digest, body in step.bodies}
-        compressor = zstandard.ZstdCompressor(level=3)
-        self._bodies = [(digest, *pack(body, compressor)) for digest, body in sorted(self._fresh.items())]
+        packer = Packer()
+        self._bodies = [(digest, *packer.pack(body)) for digest, body in sorted(self._fresh.items())]
         payloads = {
             payload.digest: payload
             for step in steps
@@ -199,10 +197,10 @@ def append(
 
 def keep(connection: Connection, payloads: Iterable[Payload], bodies: Mapping[bytes, bytes]) -> None:
     """Keep contents that no step has, within a transaction."""
-    compressor = zstandard.ZstdCompressor(level=3)
+    packer = Packer()
     roots = {row[0]: row for row in map(payload_row, payloads)}
     _add_payloads(connection, list(roots.values()))
-    _add_bodies(connection, [(digest, *pack(body, compressor)) for digest, body in sorted(bodies.items())])
+    _add_bodies(connection, [(digest, *packer.pack(body)) for digest, body in sorted(bodies.items())])
     _, sweeps = _look(connection)
     if sweeps:
         _touch(connection, sweeps, named_by(roots, bodies))

@@ -9,12 +9,10 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
-import zstandard
-
 from becausal.canonical.wire import digest_of
 from becausal.payload import ERASED
 from becausal.store import memory_log
-from becausal.store.encoding import pack
+from becausal.store.encoding import Packer
 from becausal.store.erasing import Cleaning, inside_out, lost, named
 from becausal.store.sqlite import file, memory, row
 from becausal.store.sqlite.bodies import BODIES, body_of, body_with, drop_unused_blocks
@@ -39,7 +37,7 @@ class Erasing:
         self.places = self._clean.places
         """How many places of each sort held it."""
         self._connection, self._what, self._told = connection, what, told
-        self._compressor = zstandard.ZstdCompressor(level=3)
+        self._packer = Packer()
         self._chains: set[int] = set()
 
     def carry_out(self) -> list[str]:
@@ -147,7 +145,7 @@ class Erasing:
         self._connection.execute(
             """UPDATE blobs SET digest = ?, belief = ?, size = ?, codec = ?, data = ?, lossy = ?
             WHERE blob_no = ?""",
-            (digest, belief, *pack(made, self._compressor), _lost(lossy, f"text {ERASED}"), number),
+            (digest, belief, *self._packer.pack(made), _lost(lossy, f"text {ERASED}"), number),
         )
 
     def _take_out(self, digest: bytes) -> None:

@@ -91,8 +91,9 @@ SCHEMA = (
         chain_no INTEGER PRIMARY KEY, chain_id TEXT NOT NULL UNIQUE, started_ns INTEGER NOT NULL) STRICT""",
     "CREATE INDEX chains_started ON chains(started_ns)",
     # belief to lossy describe a payload whose root the blob is: type is NULL for a mere part, belief where
-    # it is the digest. size to data are the body, a list of blocks or a block (since format 6): codec is NULL as
-    # long as it was not handed over. data is last, so that reading the rest never reads through it.
+    # it is the digest. size to data are the body; codec is NULL as long as it was not handed over, and says how it
+    # is written: since format 6 as a list of blocks too, or by a dictionary. data is last, so that reading the rest
+    # never reads through it.
     """CREATE TABLE blobs(
         blob_no INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE,
         belief BLOB, total_size INTEGER, type INTEGER, lossy TEXT,

@@ -17,14 +17,12 @@ from itertools import islice
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar
 
-import zstandard
-
 from becausal import canonical
 from becausal.memory_event import NewEvent
 from becausal.payload import Payload
 from becausal.step import OpenStep
 from becausal.store.blocks import LARGE, Cutter, listed
-from becausal.store.encoding import BLOCK, BLOCKS
+from becausal.store.encoding import BLOCK, BLOCKS, Packer
 from becausal.store.memory_log import Find
 from becausal.store.sqlite import file, memory, row
 from becausal.store.sqlite.bodies import BODIES, blocks_of, body_with
@@ -105,7 +103,7 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self._compressor = zstandard.ZstdCompressor(level=3)
+        self._packer = Packer()
         self._names: dict[str, int] = {}
         self._chains: dict[str, _Chain] = {}
         self._blobs: dict[bytes, int] = {}
@@ -152,9 +150,7 @@ class Writer:
         """Keep contents that no step has, within a transaction."""
         roots = _by_text(payloads)
         self._number_texts({payload.type_name for _, payload in roots.values()})
-        self._write_blobs(
-            roots, {digest: row.pack(body, self._compressor) for digest, body in bodies.items()}
-        )
+        self._write_blobs(roots, {digest: self._packer.pack(body) for digest, body in bodies.items()})
         if self._is_swept:
             self._touch(named_by((digest for digest, _ in roots.values()), bodies))
 
@@ -220,7 +216,7 @@ class Writer:
             for digest, body in step.bodies:
                 if digest not in packed and not self._blobs.get(digest, 0) & HAS_BODY:
                     if len(body) < LARGE:
-                        packed[digest] = row.pack(body, self._compressor)
+                        packed[digest] = self._packer.pack(body)
                     else:
                         packed[digest] = self._packed_in_blocks(body, packed)
         return packed
@@ -230,7 +226,7 @@ class Writer:
         blocks, view, at = self._cutter.cut(body), memoryview(body), 0
         for block in blocks:
             if block.digest not in packed and not self._blobs.get(block.digest, 0) & HAS_BODY:
-                size, codec, data = row.pack(bytes(view[at : at + block.size]), self._compressor)
+                size, codec, data = self._packer.pack(bytes(view[at : at + block.size]))
                 packed[block.digest] = size, BLOCK + codec, data
             at += block.size
         return len(body), BLOCKS, listed(blocks)
