@@ -24,7 +24,7 @@ class Counting:
     """Stands for the sieve, and counts the bytes that it is given."""
 
     def __init__(self, sieve: Any) -> None:
-        self.sieve, self.bytes, self.times = sieve, 0, 0
+        self.sieve, self.bytes, self.times, self.is_screen = sieve, 0, 0, sieve.is_screen
 
     def matches(self, content: bytes) -> Any:
         self.bytes += len(content)

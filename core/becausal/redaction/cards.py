@@ -13,10 +13,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["RUN", "card_in", "is_card", "may_hold_card"]
+__all__ = ["NUMBER", "RUN", "card_in", "is_card", "may_hold_card", "numbers_in"]
 
 RUN = r"[0-9](?:[ -]?[0-9]){12,}"
 """Digits that may hold a card, with single separators."""
+
+NUMBER = r"\xcf\x00(?:\x00[\x09-\xff]|[\x01-\x23])"
+"""How a number from some 10**13 to 10**16 begins in a packed body: one of a card, kept as a number."""
+
+_NUMBER = re.compile(NUMBER.encode("latin-1"))
 
 _ISSUED = re.compile(
     r"4[0-9]{15}"  # Visa
@@ -27,8 +32,8 @@ _ISSUED = re.compile(
     r"|35(?:2[89]|[3-8][0-9])[0-9]{12}"  # JCB
     r"|62[0-9]{14}"  # UnionPay
 )
-LENGTHS = (14, 15, 16)
-"""How many digits a card of these issuers has."""
+_ISSUED_AT = re.compile(f"(?=({_ISSUED.pattern}))")
+"""Wherever one may begin: how it begins says how long it is."""
 
 _EMBOSSED = {(4, 4, 4, 4), (4, 6, 5), (4, 6, 4)}
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
@@ -47,10 +52,15 @@ def may_hold_card(run: bytes) -> bool:
     Args:
         run: what `RUN` matched in an encoded body.
     """
-    digits = re.sub(rb"[ -]", b"", run).decode()
-    return any(
-        is_card(digits[at : at + length]) for length in LENGTHS for at in range(len(digits) - length + 1)
-    )
+    digits = run.translate(None, b" -").decode()
+    return any(_checks(found[1]) for found in _ISSUED_AT.finditer(digits))
+
+
+def numbers_in(body: bytes) -> Iterator[bytes]:
+    """Yield the digits of the numbers in a packed body that have as many as a card."""
+    for found in _NUMBER.finditer(body):
+        start = found.start() + 1
+        yield str(int.from_bytes(body[start : start + 8], "big")).encode()
 
 
 def card_in(run: bytes) -> tuple[int, int] | None:

@@ -59,10 +59,17 @@ def compiled(pattern: str, *, by_re2: bool = True) -> Pattern:
 
 
 class Sieve:
-    """Tells whether a pattern matches anywhere, and no more: RE2 does so in less time than it takes to say where."""
+    """Tells whether a pattern may match anywhere, and no more: that takes less time than to say where."""
 
-    def __init__(self, pattern: str, *, by_re2: bool = True) -> None:
+    def __init__(
+        self, pattern: str, screen: Callable[[], Callable[[bytes], bool]], *, by_re2: bool = True
+    ) -> None:
         """Make one.
+
+        Args:
+            pattern: what it tells of.
+            screen: makes what tells of it where RE2 is not there: true wherever it matters that the pattern matches.
+            by_re2: whether RE2 is used where it is there.
 
         Raises:
             ValueError: neither engine can read the pattern.
@@ -71,8 +78,10 @@ class Sieve:
         self.matches: Callable[[bytes], Any]
         """Takes bytes, and returns what is true where the pattern matches."""
         re2 = _re2() if by_re2 else None
+        self.is_screen = re2 is None
+        """Whether what it says is judged already."""
         if re2 is None:
-            self.matches = self._exact.search
+            self.matches = screen()
             return
         try:
             made = _set_of(re2, pattern)

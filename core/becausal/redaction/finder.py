@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from becausal.redaction.blocks import REACH
+from becausal.redaction.cards import NUMBER
 from becausal.redaction.engine import Pattern, Sieve, compiled
 from becausal.redaction.keys import (
     WORDS,
@@ -24,6 +25,7 @@ from becausal.redaction.kinds import Kind
 from becausal.redaction.known import Known
 from becausal.redaction.marker import MARKER, Marking
 from becausal.redaction.own import Own, replacing
+from becausal.redaction.screen import HEADS, Screen
 
 __all__ = ["TAIL", "Finder", "named_value", "sieve"]
 
@@ -59,7 +61,18 @@ class Finder:
         self._keys = frozenset(map(_plain, keys))
         self._kind_of_key = kind_of_key if builtin_keys else _of_no_kind
         self._by_re2 = by_re2
-        self.sieve = Sieve(sieve(kinds, keys, builtin_keys=builtin_keys), by_re2=by_re2)
+        self.sieve = Sieve(
+            sieve(kinds, keys, builtin_keys=builtin_keys),
+            lambda: (
+                Screen(
+                    kinds,
+                    [*map(_loose, keys)],
+                    builtin_keys=builtin_keys,
+                    is_known=self.known.stands_in,
+                ).strikes
+            ),
+            by_re2=by_re2,
+        )
         """Finds each body and each text that may hold a secret."""
         self.reach = REACH + 2 * max(map(len, keys), default=0)
         """Bytes that hold whatever it finds at its shortest."""
@@ -173,15 +186,13 @@ class Finder:
 def sieve(kinds: Sequence[Kind], keys: Sequence[str], *, builtin_keys: bool) -> str:
     """Return what finds every body that may hold a secret: a kind's form, or a name and then a value's head."""
     named = named_value(keys, builtin_keys=builtin_keys)
-    # A number of a card, kept as a number.
-    return "|".join([*(kind.sieve for kind in kinds), *([named] if named else []), r"\xcf\x00[\x00-\x23]"])
+    return "|".join([*(kind.sieve for kind in kinds), *([named] if named else []), NUMBER])
 
 
 def named_value(keys: Sequence[str], *, builtin_keys: bool) -> str | None:
     """Return what finds the end of a secret's name and the head of its value; None where no name is one."""
     names = [*([WORDS] if builtin_keys else []), *map(_loose, keys)]
-    heads = r"[\x81-\x8f\xa1-\xbf\x91-\x9f\xc4-\xc9\xcc-\xd3\xd8-\xdf]"
-    return rf"(?i:{'|'.join(names)}){heads}" if names else None
+    return rf"(?i:{'|'.join(names)}){HEADS}" if names else None
 
 
 def _marker_over(data: bytes, start: int, end: int) -> int | None:
@@ -199,7 +210,20 @@ def _of_no_kind(_: str) -> tuple[str, bool] | None:
 
 def _loose(key: str) -> str:
     """Return a pattern for a name, however its words are joined."""
-    return "[ _.-]?".join(re.findall("[A-Za-z0-9]+", key)) or re.escape(key.encode().decode("latin-1"))
+    words = re.findall(r"[^\W_]+", key)
+    return "[ _.-]?".join("".join(map(_of_either_case, word)) for word in words) or _as_bytes(key)
+
+
+def _of_either_case(letter: str) -> str:
+    if letter.isascii():
+        return letter
+    return (
+        f"(?:{'|'.join(sorted({_as_bytes(letter), _as_bytes(letter.lower()), _as_bytes(letter.upper())}))})"
+    )
+
+
+def _as_bytes(text: str) -> str:
+    return re.escape(text.encode("utf-8", "surrogatepass").decode("latin-1"))
 
 
 def _plain(key: str) -> str:

@@ -52,6 +52,14 @@ class Kind:
     telling: str | None = None
     """What every match holds, where that is a simpler pattern: one that may begin anywhere keeps the automaton busy."""
 
+    signs: tuple[str, ...] | None = None
+    """Of these one stands in every match, for `becausal.redaction.screen`: what stands in front of a sign (as wide in
+    every case), the sign itself between `<` and `>`, and what stands behind it; None: its sieve is as good."""
+    folded: bool = False
+    """Whether its signs are those of bytes in small letters, every digit a nought."""
+    is_named: bool = False
+    """Whether it stands behind a name of `becausal.redaction.keys`, which is its sign."""
+
     @property
     def sieve(self) -> str:
         """What finds each body that may hold it, without what is asked of the bytes around: they may be no text."""
@@ -119,30 +127,30 @@ def _password(_: bytes, found: bytes) -> tuple[int, int] | None:
 
 
 KINDS: Final = (
-    Kind("private_key", r"(?P<private_key>-----BEGIN [A-Z0-9 ]{0,20}PRIVATE KEY(?: BLOCK)?-----(?:[A-Za-z0-9+/=\t\n\f\r \\:,.%]|-[^-])+(?:-----END [A-Z0-9 ]{0,20}PRIVATE KEY(?: BLOCK)?-----)?)", "RFC 7468, RFC 4880 section 6.2"),
-    Kind("aws_key", r"\b(?P<aws_key>(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16})\b", "IAM user guide, 'Unique identifiers'"),
-    Kind("anthropic_key", r"\b(?P<anthropic_key>sk-ant-[A-Za-z0-9_-]{20,})", "keys of console.anthropic.com"),
-    Kind("openai_key", r"\b(?P<openai_key>sk-[A-Za-z0-9_-]{20,})", "keys of platform.openai.com: sk-, sk-proj-, sk-svcacct-, sk-admin-; others took the form over", _mixed),
-    Kind("github_token", r"\b(?P<github_token>gh[opusr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})", "GitHub docs, 'Token formats'"),
-    Kind("gitlab_token", r"\b(?P<gitlab_token>gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|imt)-[A-Za-z0-9_-]{20,})", "GitLab docs, 'Token prefixes'"),
-    Kind("slack_token", r"\b(?P<slack_token>xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[0-9]-[A-Z0-9]+-[0-9]+-[a-z0-9]{20,})", "Slack docs, 'Token types'", _mixed),
-    Kind("webhook", r"(?P<webhook>hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/]{30,}|discord(?:app)?\.com/api/webhooks/[0-9]{15,}/[A-Za-z0-9_-]{60,})", "Slack docs, 'Incoming webhooks'; Discord docs, 'Webhook'"),
-    Kind("google_key", r"\b(?P<google_key>AIza[A-Za-z0-9_-]{35}|GOCSPX-[A-Za-z0-9_-]{28}|ya29\.[A-Za-z0-9_-]{20,})", "Google Cloud docs, 'API keys'; detect by prefix as GitHub's secret scanning lists"),
-    Kind("stripe_key", r"\b(?P<stripe_key>(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{24,})", "Stripe docs, 'API keys', 'Webhook signatures'"),
-    Kind("azure_key", r"(?P<azure_key>\b[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34})", "client secrets of Entra ID", telling="[0-9]Q~[A-Za-z0-9_~.-]{31}"),
-    Kind("azure_signature", r"(?i:[?&]sig=)(?P<azure_signature>[A-Za-z0-9%+/]{40,}=?)", "Azure docs, 'Service SAS'", remembered=True),
-    Kind("huggingface_token", r"\b(?P<huggingface_token>hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{34})", "tokens of huggingface.co"),
-    Kind("npm_token", r"\b(?P<npm_token>npm_[A-Za-z0-9]{36})", "npm blog, 'new access token format'"),
-    Kind("pypi_token", r"(?P<pypi_token>pypi-Ag[A-Za-z0-9_-]{50,})", "PyPI help, 'API tokens'"),
-    Kind("vendor_key", r"\b(?P<vendor_key>SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}|SK[0-9a-f]{32}|[0-9]{8,10}:AA[A-Za-z0-9_-]{33}|do[opr]_v1_[a-f0-9]{64}|dapi[a-f0-9]{32}|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|lsv2_(?:pt|sk)_[a-f0-9]{32}_[a-f0-9]{10}|sk-lf-[a-f0-9-]{36}|gsk_[A-Za-z0-9]{40,}|r8_[A-Za-z0-9]{37}|pplx-[A-Za-z0-9]{40,}|xai-[A-Za-z0-9]{60,}|tvly-[A-Za-z0-9-]{28,}|hvs\.[A-Za-z0-9_-]{24,}|glsa_[A-Za-z0-9_]{32,}|dckr_pat_[A-Za-z0-9_-]{27}|key-[a-f0-9]{32}|ntn_[A-Za-z0-9]{40,}|lin_api_[A-Za-z0-9]{40})", "SendGrid, Twilio, Telegram, DigitalOcean, Databricks, Shopify, LangSmith, Langfuse, Groq, Replicate, Perplexity, xAI, Tavily, Vault, Grafana, Docker, Mailgun, Notion, Linear: GitHub docs, 'Supported secret scanning patterns'", _mixed),
-    Kind("jwt", r"\b(?P<jwt>eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)", "RFC 7519, RFC 7515 section 3"),
-    Kind("bearer", r"(?i:\bbearer)[ \t]{1,4}(?P<bearer>[A-Za-z0-9._~+/-]{8,}=*)", "RFC 6750 section 2.1", _mixed, remembered=True),
-    Kind("basic_auth", r"(?i:\bbasic)[ \t]{1,4}(?P<basic_auth>[A-Za-z0-9+/]{8,}=*)", "RFC 7617", _basic, remembered=True),
-    Kind("url_password", r"(?:://|(?i:(?::|%3a)%2f%2f))[^\t\n\f\r /:@\"'<>]{0,100}?(?::|%3[aA])(?P<url_password>[^\t\n\f\r /@\"'<>]{1,200}?)(?:@|%40)", "RFC 3986 section 3.2.1", _password, lambda _: "password", remembered=True, telling=r"(?:://|%2[fF]%2[fF])[^\t\n\f\r /:@\"'<>]{0,100}(?::|%3[aA])[^\t\n\f\r /@\"'<>]{1,200}(?:@|%40)"),
-    Kind("quoted", rf"(?i:{WORDS})\\{{0,4}}[\"'][ \t]{{0,3}}[:=]>?[ \t]{{0,3}}[bur]?\\{{0,4}}[\"'](?P<quoted>[^\"'\\\n]{{1,256}})", "names of `becausal.redaction.keys`, quoted", _given, kind_given, remembered=True),
-    Kind("assigned", rf"(?i:{WORDS})[ \t]{{0,2}}[:=][ \t]{{0,2}}(?:[bur]?[\"'])?(?P<assigned>[^\t\n\f\r \"'\\,;&<>(){{}}\[\]|]{{4,512}})", "names of `becausal.redaction.keys`", _given, kind_given, remembered=True),
-    Kind("told", r"(?i:\b(?:password|passphrase|passcode|api[ -]key|secret key|access token)[ ]{1,3}(?:is|was|are|will be)[ :]{1,3})[\"'`]?(?P<told>[^\t\n\f\r \"'`]{4,200})", "sentences", _told, lambda _: "password", remembered=True),
-    Kind("card", rf"\b(?P<card>{RUN})\b", "`becausal.redaction.cards`", _card),
+    Kind("private_key", r"(?P<private_key>-----BEGIN [A-Z0-9 ]{0,20}PRIVATE KEY(?: BLOCK)?-----(?:[A-Za-z0-9+/=\t\n\f\r \\:,.%]|-[^-])+(?:-----END [A-Z0-9 ]{0,20}PRIVATE KEY(?: BLOCK)?-----)?)", "RFC 7468, RFC 4880 section 6.2", signs=(r"<->----BEGIN [A-Z0-9 ]{0,20}PRIVATE KEY",)),
+    Kind("aws_key", r"\b(?P<aws_key>(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16})\b", "IAM user guide, 'Unique identifiers'", signs=(r"<A>(?:KIA|SIA|BIA|CCA)[A-Z2-7]{16}",)),
+    Kind("anthropic_key", r"\b(?P<anthropic_key>sk-ant-[A-Za-z0-9_-]{20,})", "keys of console.anthropic.com", signs=(r"sk<->ant-[A-Za-z0-9_-]{20}",)),
+    Kind("openai_key", r"\b(?P<openai_key>sk-[A-Za-z0-9_-]{20,})", "keys of platform.openai.com: sk-, sk-proj-, sk-svcacct-, sk-admin-; others took the form over", _mixed, signs=(r"sk<->[A-Za-z0-9_-]{20}",)),
+    Kind("github_token", r"\b(?P<github_token>gh[opusr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})", "GitHub docs, 'Token formats'", signs=(r"gh[opusr]<_>[A-Za-z0-9]{36}", r"github<_>pat_[A-Za-z0-9_]{22}")),
+    Kind("gitlab_token", r"\b(?P<gitlab_token>gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|imt)-[A-Za-z0-9_-]{20,})", "GitLab docs, 'Token prefixes'", signs=(r"glpat<->[A-Za-z0-9_-]{20}", r"gl[drf]t<->[A-Za-z0-9_-]{20}", r"glcbt<->[A-Za-z0-9_-]{20}", r"glptt<->[A-Za-z0-9_-]{20}", r"glsoat<->[A-Za-z0-9_-]{20}", r"glagent<->[A-Za-z0-9_-]{20}", r"glimt<->[A-Za-z0-9_-]{20}")),
+    Kind("slack_token", r"\b(?P<slack_token>xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[0-9]-[A-Z0-9]+-[0-9]+-[a-z0-9]{20,})", "Slack docs, 'Token types'", _mixed, signs=(r"xox[abeoprs]<->[A-Za-z0-9-]{10}", r"xapp<->[0-9]-[A-Z0-9]")),
+    Kind("webhook", r"(?P<webhook>hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9/]{30,}|discord(?:app)?\.com/api/webhooks/[0-9]{15,}/[A-Za-z0-9_-]{60,})", "Slack docs, 'Incoming webhooks'; Discord docs, 'Webhook'", signs=(r"hooks<.>slack\.com/", r"<.>com/api/webhooks/")),
+    Kind("google_key", r"\b(?P<google_key>AIza[A-Za-z0-9_-]{35}|GOCSPX-[A-Za-z0-9_-]{28}|ya29\.[A-Za-z0-9_-]{20,})", "Google Cloud docs, 'API keys'; detect by prefix as GitHub's secret scanning lists", signs=(r"<A>Iza[A-Za-z0-9_-]{35}", r"GOCSPX<->[A-Za-z0-9_-]{28}", r"ya29<.>[A-Za-z0-9_-]{20}")),
+    Kind("stripe_key", r"\b(?P<stripe_key>(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{24,})", "Stripe docs, 'API keys', 'Webhook signatures'", signs=(r"[sr]k<_>(?:live|test)_[A-Za-z0-9]{16}", r"whsec<_>[A-Za-z0-9+/=]{24}")),
+    Kind("azure_key", r"(?P<azure_key>\b[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34})", "client secrets of Entra ID", telling="[0-9]Q~[A-Za-z0-9_~.-]{31}", signs=(r"[0-9]Q<~>[A-Za-z0-9_~.-]{31}",)),
+    Kind("azure_signature", r"(?i:[?&]sig=)(?P<azure_signature>[A-Za-z0-9%+/]{40,}=?)", "Azure docs, 'Service SAS'", remembered=True, signs=(r"[?&]sig<=>[a-z0%+/]{40}",), folded=True),
+    Kind("huggingface_token", r"\b(?P<huggingface_token>hf_[A-Za-z0-9]{30,}|api_org_[A-Za-z0-9]{34})", "tokens of huggingface.co", signs=(r"hf<_>[A-Za-z0-9]{30}", r"api<_>org_[A-Za-z0-9]{34}")),
+    Kind("npm_token", r"\b(?P<npm_token>npm_[A-Za-z0-9]{36})", "npm blog, 'new access token format'", signs=(r"npm<_>[A-Za-z0-9]{36}",)),
+    Kind("pypi_token", r"(?P<pypi_token>pypi-Ag[A-Za-z0-9_-]{50,})", "PyPI help, 'API tokens'", signs=(r"pypi<->Ag[A-Za-z0-9_-]{50}",)),
+    Kind("vendor_key", r"\b(?P<vendor_key>SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}|SK[0-9a-f]{32}|[0-9]{8,10}:AA[A-Za-z0-9_-]{33}|do[opr]_v1_[a-f0-9]{64}|dapi[a-f0-9]{32}|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|lsv2_(?:pt|sk)_[a-f0-9]{32}_[a-f0-9]{10}|sk-lf-[a-f0-9-]{36}|gsk_[A-Za-z0-9]{40,}|r8_[A-Za-z0-9]{37}|pplx-[A-Za-z0-9]{40,}|xai-[A-Za-z0-9]{60,}|tvly-[A-Za-z0-9-]{28,}|hvs\.[A-Za-z0-9_-]{24,}|glsa_[A-Za-z0-9_]{32,}|dckr_pat_[A-Za-z0-9_-]{27}|key-[a-f0-9]{32}|ntn_[A-Za-z0-9]{40,}|lin_api_[A-Za-z0-9]{40})", "SendGrid, Twilio, Telegram, DigitalOcean, Databricks, Shopify, LangSmith, Langfuse, Groq, Replicate, Perplexity, xAI, Tavily, Vault, Grafana, Docker, Mailgun, Notion, Linear: GitHub docs, 'Supported secret scanning patterns'", _mixed, signs=(r"SG<.>[A-Za-z0-9_-]{22}\.", r"<SK>[0-9a-f]{32}", r"[0-9]{8}<:>AA[A-Za-z0-9_-]{33}", r"do[opr]<_>v1_[a-f0-9]{64}", r"<dapi>[a-f0-9]{32}", r"shp[acps][ats]<_>[a-fA-F0-9]{32}", r"lsv2<_>[ps][tk]_[a-f0-9]{32}", r"sk<->lf-[a-f0-9-]{36}", r"gsk<_>[A-Za-z0-9]{40}", r"r8<_>[A-Za-z0-9]{37}", r"pplx<->[A-Za-z0-9]{40}", r"xai<->[A-Za-z0-9]{60}", r"tvly<->[A-Za-z0-9-]{28}", r"hvs<.>[A-Za-z0-9_-]{24}", r"glsa<_>[A-Za-z0-9_]{32}", r"dckr<_>pat_[A-Za-z0-9_-]{27}", r"key<->[a-f0-9]{32}", r"ntn<_>[A-Za-z0-9]{40}", r"lin<_>api_[A-Za-z0-9]{40}")),
+    Kind("jwt", r"\b(?P<jwt>eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)", "RFC 7519, RFC 7515 section 3", signs=(r"<.>eyJ[A-Za-z0-9_-]{8}",)),
+    Kind("bearer", r"(?i:\bbearer)[ \t]{1,4}(?P<bearer>[A-Za-z0-9._~+/-]{8,}=*)", "RFC 6750 section 2.1", _mixed, remembered=True, signs=(r"<bearer>[ \t]{1,4}[a-z0._~+/-]{8}",), folded=True),
+    Kind("basic_auth", r"(?i:\bbasic)[ \t]{1,4}(?P<basic_auth>[A-Za-z0-9+/]{8,}=*)", "RFC 7617", _basic, remembered=True, signs=(r"<basic>[ \t]{1,4}[a-z0+/]{8}",), folded=True),
+    Kind("url_password", r"(?:://|(?i:(?::|%3a)%2f%2f))[^\t\n\f\r /:@\"'<>]{0,100}?(?::|%3[aA])(?P<url_password>[^\t\n\f\r /@\"'<>]{1,200}?)(?:@|%40)", "RFC 3986 section 3.2.1", _password, lambda _: "password", remembered=True, telling=r"(?:://|%2[fF]%2[fF])[^\t\n\f\r /:@\"'<>]{0,100}(?::|%3[aA])[^\t\n\f\r /@\"'<>]{1,200}(?:@|%40)", signs=(r"<:>//[^\t\n\f\r /:@\"'<>]{0,100}(?::|%3[aA])[^\t\n\f\r /@\"'<>]{1,200}(?:@|%40)", r"<%>2[fF]%2[fF][^\t\n\f\r /:@\"'<>]{0,100}(?::|%3[aA])[^\t\n\f\r /@\"'<>]{1,200}(?:@|%40)")),
+    Kind("quoted", rf"(?i:{WORDS})\\{{0,4}}[\"'][ \t]{{0,3}}[:=]>?[ \t]{{0,3}}[bur]?\\{{0,4}}[\"'](?P<quoted>[^\"'\\\n]{{1,256}})", "names of `becausal.redaction.keys`, quoted", _given, kind_given, remembered=True, signs=(), is_named=True),
+    Kind("assigned", rf"(?i:{WORDS})[ \t]{{0,2}}[:=][ \t]{{0,2}}(?:[bur]?[\"'])?(?P<assigned>[^\t\n\f\r \"'\\,;&<>(){{}}\[\]|]{{4,512}})", "names of `becausal.redaction.keys`", _given, kind_given, remembered=True, signs=(), is_named=True),
+    Kind("told", r"(?i:\b(?:password|passphrase|passcode|api[ -]key|secret key|access token)[ ]{1,3}(?:is|was|are|will be)[ :]{1,3})[\"'`]?(?P<told>[^\t\n\f\r \"'`]{4,200})", "sentences", _told, lambda _: "password", remembered=True, signs=(), is_named=True),
+    Kind("card", rf"\b(?P<card>{RUN})\b", "`becausal.redaction.cards`", _card, signs=()),
 )  # fmt: skip
 """In the order in which they are tried at one place of a text."""
 

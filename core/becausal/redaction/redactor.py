@@ -18,7 +18,7 @@ import ormsgpack
 from becausal import settings
 from becausal.canonical.wire import digest_of
 from becausal.redaction.blocks import FROM, Blocks
-from becausal.redaction.cards import RUN, may_hold_card
+from becausal.redaction.cards import RUN, may_hold_card, numbers_in
 from becausal.redaction.chunks import whole
 from becausal.redaction.finder import TAIL, Finder, named_value
 from becausal.redaction.kinds import KINDS, Kind
@@ -283,12 +283,18 @@ class Redactor:
 
     def _has_form(self, body: bytes) -> bool:
         """Return whether bytes may hold a secret: by its form, or by a name that is one; digits only as a card."""
+        if self._sieve.is_screen:
+            return bool(self._sieve.matches(body))
         found = self._sieve.search(body)
         while found is not None:
             start, end = found.span()
             run = body[start:end]
             if self._named is not None and self._named.fullmatch(run):
                 if ends_text(body, end - 1):
+                    return True
+            elif run[:1] == b"\xcf":
+                said = next(numbers_in(body[start : start + 9]))
+                if may_hold_card(said) or self._finder.known.stands_in(said):
                     return True
             elif _DIGITS.fullmatch(run) is None or may_hold_card(run):
                 return True
