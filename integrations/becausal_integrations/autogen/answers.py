@@ -72,7 +72,7 @@ class Answers:
             self._deliveries.lost(carrier, "the sender stopped waiting", None)
             return
         handoff, carrier.handoff = carrier.handoff, None
-        handoff.attributes.update(carrier.notes)
+        handoff.attributes.update(carrier.notes or ())
         self.back(handoff, received, carrier.step)
 
     def back(self, handoff: OpenStep, received: Sealed, sender: StepRef | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -58,11 +58,11 @@ class Carrier:
     """In which order this process sent it; 0: not told."""
     message_id: str | None = None
     """One that the app gave, or that came over a wire: it may come again."""
-    notes: dict[str, Attribute] = field(default_factory=dict)
+    notes: dict[str, Attribute] | None = None
     """What befell it on its way; goes to each of its handoffs."""
     as_it_left: str | None = None
     """The digest that all recipients are to see; None: whatever the first one sees."""
-    receivers: dict[str, OpenStep] = field(default_factory=dict)
+    receivers: dict[str, OpenStep] | None = None
     """Which agents got it, in order, with the handoff of each."""
     edited: tuple[str, str] | None = None
     """A digest that it was found with, and the step that is taken to have edited it."""
@@ -75,6 +75,16 @@ class Carrier:
     arrivals: int = 0
     has_readers: bool = True
     """Whether anybody makes spans of its way who may link them to the sender's."""
+
+    def note(self, name: str, value: Attribute) -> None:
+        """Note what befell it."""
+        self.notes = {**(self.notes or {}), name: value}
+
+    def received(self, agent_id: str, handoff: OpenStep) -> None:
+        """Note that an agent got it."""
+        if self.receivers is None:
+            self.receivers = {}
+        self.receivers[agent_id] = handoff
 
     def cause(self, evidence: str) -> Cause | None:
         """Return the sending as a cause."""

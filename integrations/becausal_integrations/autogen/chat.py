@@ -103,7 +103,7 @@ class Chat:
                 origin.sealed,
                 sent_by=origin.step,
                 parent=here,
-                cause=cause(origin.step, "transfer", f"message id {message.id}"),
+                cause=origin.sent,
                 attributes=_REPEATED if is_repeated else {},
             ),
             read,

@@ -73,7 +73,7 @@ class Deliveries:
     def arrived(self, carrier: Carrier, handoff: OpenStep, agent_id: str, received: Sealed) -> None:
         """Note what shows at a recipient: whether it came twice, late, or edited by somebody who had it before."""
         notes = handoff.attributes
-        notes.update(carrier.notes)
+        notes.update(carrier.notes or ())
         if self._came_before(carrier, agent_id):
             notes[DUPLICATE] = True
         elif carrier.source is not None and carrier.number:
@@ -84,10 +84,10 @@ class Deliveries:
             else:
                 self._last.put(way, carrier.number)
         self._compared(carrier, handoff, received.payload.digest)
-        carrier.receivers[agent_id] = handoff
+        carrier.received(agent_id, handoff)
 
     def _came_before(self, carrier: Carrier, agent_id: str) -> bool:
-        if agent_id in carrier.receivers:
+        if carrier.receivers is not None and agent_id in carrier.receivers:
             return True
         if carrier.message_id is None:
             return False
@@ -118,7 +118,7 @@ class Deliveries:
         if handoff is None and not carrier.is_answer:
             handoff = self.transfer(carrier, None, why, message)
         if handoff is not None:
-            handoff.attributes.update(carrier.notes)
+            handoff.attributes.update(carrier.notes or ())
             handoff.attributes[UNDELIVERED] = why
             self._recorder.end(handoff)
 
@@ -154,7 +154,7 @@ def _last_holder(carrier: Carrier) -> str | None:
 
     The runtime brings a message to its recipients one after another, and each runs up to where it first waits.
     """
-    last = next(reversed(carrier.receivers.values()), None)
+    last = next(reversed((carrier.receivers or {}).values()), None)
     turn = None if last is None else last.attributes.get(semconv.TRANSFER_RECEIVED_BY)
     if isinstance(turn, str):
         return turn

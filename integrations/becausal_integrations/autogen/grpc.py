@@ -113,7 +113,7 @@ class Wire:
         carrier, half = _brought(*read), sent.half()
         given = said.get("message_id")
         if isinstance(given, str) and given and given != request.request_id:
-            carrier.notes[MESSAGE_ID] = given
+            carrier.note(MESSAGE_ID, given)
         # As the sender's half has it.
         half.causes = [Cause(sent.parent_id or half.id, "transfer", "observed", "direct message")]
         carrier.asked_by, carrier.handoff = half.id, self._recorder.take_up(half)

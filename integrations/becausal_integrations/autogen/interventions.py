@@ -118,7 +118,7 @@ class Interventions:
         if last.what == "dropped" or last.what.startswith("raised"):
             carrier = carrier_of(judging.envelope)
             if carrier is not None and carrier.step is not None:
-                carrier.notes[INTERVENTION] = (last.handler,)
+                carrier.note(INTERVENTION, (last.handler,))
                 self._lost(carrier, f"{last.what} by an intervention handler", judging.envelope.message)
 
     def passed(self, carrier: Carrier, envelope: Any) -> None:
@@ -130,7 +130,7 @@ class Interventions:
         done = [v.handler for v in judging.verdicts if v.what == "edited" or v.at == judging.ran]
         for name, handlers in ((INTERVENTION, done), (UNDONE, undone)):
             if handlers:
-                carrier.notes[name] = tuple(dict.fromkeys(handlers))
+                carrier.note(name, tuple(dict.fromkeys(handlers)))
         carrier.as_it_left = None
 
 

@@ -8,9 +8,10 @@ bound.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from operator import is_
+from types import MappingProxyType
 from typing import Any
 
 from becausal.recorder import Recorder, Sealed
@@ -52,6 +53,9 @@ class View:
     """What this agent's model could still see the time before: where each message came from, `step id evidence`."""
 
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
 class Notes(dict[str, Attribute]):
     """A step's attributes, and what the adapter must know of the step as long as it is current."""
 
@@ -77,13 +81,14 @@ class Notes(dict[str, Attribute]):
         self._owner = weakly(owner)
         self.within = within
         """The step that it was called in."""
-        self.decided: dict[str, StepRef] = {}
+        # Nothing is made for what most steps have none of: it would be the garbage collector's to look at.
+        self.decided: Mapping[str, StepRef] = _NONE
         """Of a turn: the model call that decided on a tool call, by call id."""
-        self.done: dict[str, StepRef] = {}
+        self.done: Mapping[str, StepRef] = _NONE
         """Of a turn: the tool's step, by call id."""
-        self.said: list[tuple[StepRef, str]] = []
+        self.said: tuple[tuple[StepRef, str], ...] = ()
         """Of a choice of speaker, or of a team: the model calls made for it, and what each answered in words."""
-        self.earlier: list[Cause] = []
+        self.earlier: Sequence[Cause] = ()
         """Of a team's run: what it goes on from, until its first choice of a speaker has taken that up."""
         self.premises: tuple[str, ...] = ()
         """Of a model call: what its agent's model had not seen before."""
@@ -145,6 +150,8 @@ class Origin:
     sender: str
     sealed: Sealed
     """The message as it was when it was sent."""
+    sent: Cause
+    """Its sending, as the cause of each handoff of it."""
 
 
 @dataclass(slots=True)
@@ -153,7 +160,7 @@ class Tag:
 
     sources: tuple[tuple[StepRef, str], ...]
     """Steps, and what shows each."""
-    readers: set[str] = field(default_factory=set)
+    readers: tuple[str, ...] = ()
     """The agents whose model has seen it."""
     losers: frozenset[str] = frozenset()
     """The agents whose model context no longer shows it."""
@@ -206,9 +213,9 @@ class Ledger:
 
     def produce(self, message: Any, step: StepRef, sender: str, sealed: Sealed | None = None) -> Origin:
         """Note who made a chat message, and what it says now."""
-        origin = Origin(
-            remote(step), sender, self.keep(step, self.seal(message) if sealed is None else sealed)
-        )
+        kept = self.keep(step, self.seal(message) if sealed is None else sealed)
+        maker = remote(step)
+        origin = Origin(maker, sender, kept, cause(maker, "transfer", f"message id {message.id}"))
         self.messages.put(message.id, origin)
         return origin
 

@@ -102,7 +102,7 @@ class Models:
             if reader in tag.readers:
                 seen_before += 1
                 continue
-            tag.readers.add(reader)
+            tag.readers += (reader,)
             new.append(message)
             for source, evidence in tag.sources:
                 if here is None or source.id != here.id:
@@ -159,9 +159,9 @@ class Models:
 
 def _to_turn(turn: Notes, step: StepRef, result: CreateResult) -> None:
     if isinstance(result.content, str):
-        turn.said.append((step, result.content))
+        turn.said += ((step, result.content),)
     else:
-        turn.decided.update((call.id, step) for call in result.content)
+        turn.decided = {**turn.decided, **{call.id: step for call in result.content}}
 
 
 def _from(source: StepRef, here: StepRef | None, evidence: str, grade: Grade = "observed") -> Cause:

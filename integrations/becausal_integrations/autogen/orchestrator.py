@@ -66,7 +66,7 @@ class Orchestrator:
         outer = notes_of(here)
         if _is_within(manager, "plan"):
             return None
-        asked = outer.said[-2:] if outer is not None else []
+        asked = outer.said[-2:] if outer is not None else ()
         if outer is not None and owns(here, manager):
             outer.content = "a new plan"
             _count(outer, manager)  # as it is now: the next turns begin within this one
@@ -140,7 +140,7 @@ class Orchestrator:
             self._ledger.tag(copied, (origin.step, f"message id {message.id}"))
             tag = self._ledger.tags.get(copied)
             if tag is not None and number < shown:  # made anew for each call, but no news
-                tag.readers.add(manager._name)
+                tag.readers += (manager._name,)
         self._ledger.transcribed.put(manager, len(thread))
 
     # The answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
@@ -100,18 +101,18 @@ class Teams:
         self._states.keep(step)
         return None
 
-    def taken_up(self, here: StepRef | None) -> list[Cause]:
+    def taken_up(self, here: StepRef | None) -> Sequence[Cause]:
         """Return what a team's run goes on from, once; from then on the next run goes on from this one."""
         notes = notes_of(here)
         if not isinstance(here, OpenStep) or notes is None or here.kind != "workflow":
-            return []
+            return ()
         team = notes.owner
         running = self._running.get(team)
         if team is not None and (running is None or running() is not here):
             self._running.put(team, weakref.ref(here))
             self._ledger.runs.put(team, remote(here))
             self._states.worked(team, here)
-        earlier, notes.earlier = notes.earlier, []
+        earlier, notes.earlier = notes.earlier, ()
         return earlier
 
     def _reset(self, team: Any, _: None, error: BaseException | None) -> None:

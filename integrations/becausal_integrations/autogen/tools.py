@@ -206,7 +206,7 @@ def _done(step: OpenStep) -> None:
     turn = notes_of(notes.within) if isinstance(notes, Notes) else None
     call_id = notes.get(semconv.TOOL_CALL_ID)
     if turn is not None and isinstance(call_id, str):
-        turn.done[call_id] = remote(step)
+        turn.done = {**turn.done, call_id: remote(step)}
 
 
 def _worded(made_of: tuple[object, object], text: Any, error: BaseException | None) -> None:
