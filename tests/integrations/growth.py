@@ -33,8 +33,12 @@ def containers() -> Counter[str]:
                     found[f"{name}.{attribute}"] += len(value)
                 elif hasattr(value, "cache_info"):
                     found[f"{name}.{attribute}()"] += value.cache_info().currsize
+    is_ours: dict[int, bool] = {}  # by class: of a million objects few have a class that none had before
     for thing in gc.get_objects():
-        if str(type(thing).__module__).partition(".")[0] in OURS:
+        cls = type(thing)
+        if id(cls) not in is_ours:
+            is_ours[id(cls)] = str(cls.__module__).partition(".")[0] in OURS
+        if is_ours[id(cls)]:
             found[f"objects of {type(thing).__qualname__}"] += 1
             for attribute, value in attributes(thing):
                 if issubclass(type(value), CONTAINERS):
