@@ -151,7 +151,7 @@ def how_left(loop: PregelLoop, error: BaseException | None) -> Status | None:
     return "interrupted" if status.startswith("interrupt_") else LEFT.get(status, "ok")
 
 
-@lru_cache(4096, typed=True)
+@lru_cache(256, typed=True)  # those of a superstep: each is asked about several times, and never again
 def version_number(version: object) -> str:
     """Return a channel version for people: savers write `00…03.0.718`, LangGraph itself `3`."""
     if type(version) is int:
