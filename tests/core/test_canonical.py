@@ -46,6 +46,7 @@ from becausal.canonical import (
     ordered,
     parse_digest,
     part_digests,
+    printed,
     swift,
     top,
     walk,
@@ -995,7 +996,7 @@ def test_an_interrupt_while_the_packer_calls_us_is_the_callers(
             raise interrupt
         return reader_of(kind)
 
-    for module in (canonical, walk, ordered, swift, top):
+    for module in (canonical, walk, ordered, printed, swift, top):
         monkeypatch.setattr(module, "reader_of", stop)
     with pytest.raises(KeyboardInterrupt) as raised:
         read([1, {"inside": Stops()}])

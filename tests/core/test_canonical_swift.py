@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from pydantic import BaseModel
+from tests.core.test_canonical import EDITS, team
 
 from becausal import canonical
-from becausal.canonical import Encoded, Encoder, encode, part_digests
+from becausal.canonical import Encoded, Encoder, encode, fingerprint, part_digests
 from becausal.canonical.swift import Swift
 from becausal.redaction import Redaction
+
+ran: list[object] = []
+"""Whose code was run."""
 
 
 class Odd:
@@ -31,6 +35,7 @@ class Odd:
         self.__dict__.update(fields)
 
     def _fails(self, *_: object) -> Any:
+        ran.append(self)
         raise RuntimeError("code of the app was run")
 
     __eq__ = __hash__ = __len__ = __bool__ = __iter__ = __getattr__ = __repr__ = __contains__ = _fails
@@ -41,12 +46,12 @@ class OddText(str):
 
     def __eq__(self, other: object) -> bool:
         if OddText.armed:
-            raise RuntimeError("code of the app was run")
+            ran.append(self)
         return str.__eq__(self, other)
 
     def __hash__(self) -> int:
         if OddText.armed:
-            raise RuntimeError("code of the app was run")
+            ran.append(self)
         return str.__hash__(self)
 
 
@@ -297,16 +302,102 @@ def test_a_cycle_is_left_to_the_long_road(tie: Callable[[Any], Any]) -> None:
 
 def test_no_code_of_the_apps_classes_runs() -> None:
     fields = {OddText("content"): 1, OddText("role"): "x", "a": Odd(content=Odd())}
+    encoder = Encoder()
+    ran.clear()
     OddText.armed = True
     try:
         for value in (
             fields,
             {"a": fields},
+            {"a": [fields]},
+            {"a": {"b": fields}},
             [fields] * 3,
             [Odd(a=1)] * 4,
             {"a": [Odd(role=Odd(), content=Bag(a=1))] * 3, "b": [fields]},
             LooksLikeOne.model_construct(content=Odd(), usage=fields),
         ):
-            assert Encoder().encode(value)[:4] == encode(value)[:4]
+            for _ in range(2):
+                encoder.encode(value)
+                fingerprint(value)
     finally:
         OddText.armed = False
+    assert ran == []
+
+
+def test_objects_that_are_too_deep_in_one_another_are_cut_off_on_either_road() -> None:
+    value: Any = 1
+    for _ in range(5):
+        value = Odd(a=value)
+
+    for encoded in (encode(value), Encoder().encode(value), Encoder().encode({"a": [value]})):
+        assert "deeper than" in encoded.lossy[0][1]
+
+
+def test_whether_an_object_is_a_message_is_told_from_its_own_fields() -> None:
+    encoder = Encoder()
+
+    for value in (Odd(a="x", b=1, id=1), Odd(content="x", role="a", id=2), Odd(a="x", b=1, id=3)):
+        for wrapped in ([value], [value] * 4, value):
+            assert encoder.encode(wrapped).belief == encode(wrapped).belief
+
+
+class Keys:
+    """Finds nothing secret but a name."""
+
+    version = 0
+
+    def body(self, body: bytes, digest: bytes | None = None) -> bytes:
+        return body
+
+    def holds_newer(self, content: bytes, since: int) -> bool:
+        return False
+
+    def keeps(self, bodies: Sequence[tuple[bytes, bytes]]) -> bool:
+        return True
+
+    def text(self, text: str) -> str:
+        return text
+
+    def is_secret_key(self, key: str) -> bool:
+        return key == "more"
+
+
+@pytest.mark.parametrize("make", [dict, Model.model_construct])
+def test_what_stands_under_a_secrets_name_stays_where_the_name_is_seen(make: Callable[..., Any]) -> None:
+    value = make(more=["x" * 900], rows=["y" * 900])
+
+    both, long = Encoder(Keys()).encode(value), Long(Keys()).encode(value)
+
+    assert both == long
+    assert b"x" * 900 in both.body
+    assert b"y" * 900 not in both.body
+
+
+def test_a_conversation_is_read_again_for_a_secret_that_was_met_since() -> None:
+    def handed(kind: type[Encoder]) -> set[bytes]:
+        encoder = kind(Redaction().redactor(None))
+        said = [HumanMessage(f"{n} {SECRET} " + "x" * 300, id=str(n)) for n in range(5)]
+        for value in ({"messages": said}, {"messages": said}, {"note": f"password={SECRET}"}):
+            encoder.encode(value)
+        again = encoder.encode({"messages": [*said, HumanMessage("more")]})
+        return {body for _, body in (*again.parts, (again.digest, again.body))}
+
+    for kind in (Encoder, Long):
+        assert len(handed(kind)) == 6
+        assert not any(SECRET.encode() in body for body in handed(kind))
+
+
+@pytest.mark.parametrize("number", [n for n, (make, _) in enumerate(EDITS) if make is not team])
+@pytest.mark.parametrize("wrap", [list, lambda said: {"messages": said, "n": 1}])
+def test_a_fingerprint_tells_any_change_in_place_and_nothing_else(
+    number: int, wrap: Callable[[Any], Any]
+) -> None:
+    make, edit = EDITS[number]
+    said = make()
+    encode(said)
+    before, again = fingerprint(wrap(said)), fingerprint(wrap(list(said)))
+
+    edit(said)
+
+    assert before == again != fingerprint(wrap(said))
+    assert before is not None

@@ -35,16 +35,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from becausal.canonical.calling import packed
 from becausal.canonical.decoded import Cycle, Missing, Opaque, Record, decode, part_digests
 from becausal.canonical.leaves import name_of
+from becausal.canonical.printed import fingerprint
 from becausal.canonical.readers import READERS, reader_of
 from becausal.canonical.swift import Swift
 from becausal.canonical.top import PART, Run, TopWalk
 from becausal.canonical.walk import Known, Redacting
-from becausal.canonical.wire import INLINE_BELOW, UNSORTED, Code, array, digest_of, entry
+from becausal.canonical.wire import INLINE_BELOW, Code, array, digest_of, entry
 
 __all__ = [
     "PREFIX",
@@ -208,26 +208,6 @@ def plain(value: object) -> object:
     """Return a value of this moment as plain Python data; see `decode`."""
     encoded = encode(value)
     return decode(encoded.body, dict(encoded.parts).get)
-
-
-def fingerprint(value: object) -> bytes | None:
-    """Return what differs, almost surely, once anything in a value has been changed in place.
-
-    It takes a fraction of the time of `encode`, and says nothing else: two values that mean the same may differ in it.
-    None for a value that cannot be read so quickly. Never raises.
-    """
-    try:
-        return digest_of(packed(value, _print, UNSORTED))
-    except Exception:
-        return None
-
-
-def _print(value: object) -> Any:
-    reader = reader_of(type(value))
-    if reader.fields is None:
-        raise TypeError
-    extra = None if reader.extra is None else reader.extra(value)
-    return [reader.mark, reader.fields(value), extra]
 
 
 def digest_text(digest: bytes) -> str:
