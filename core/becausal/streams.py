@@ -11,7 +11,7 @@ see the generator they expect.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
 import wrapt
@@ -125,16 +125,18 @@ class AsyncStream(_Stream):
     def __aiter__(self) -> AsyncStream:
         return self
 
-    async def __anext__(self) -> Any:
-        return await self._piece(self.__wrapped__.__anext__)
+    # Each gives the one coroutine that does the work: what asks for a piece passes no frame beside that.
 
-    async def asend(self, value: Any) -> Any:
-        """As the generator's own."""
-        return await self._piece(self.__wrapped__.asend, value)
+    def __anext__(self) -> Coroutine[Any, Any, Any]:
+        return self._piece(self.__wrapped__.__anext__)
 
-    async def athrow(self, *args: Any) -> Any:
+    def asend(self, value: Any) -> Coroutine[Any, Any, Any]:
         """As the generator's own."""
-        return await self._piece(self.__wrapped__.athrow, *args)
+        return self._piece(self.__wrapped__.asend, value)
+
+    def athrow(self, *args: Any) -> Coroutine[Any, Any, Any]:
+        """As the generator's own."""
+        return self._piece(self.__wrapped__.athrow, *args)
 
     async def aclose(self) -> None:
         """As the generator's own."""
@@ -147,9 +149,21 @@ class AsyncStream(_Stream):
         self._self_telling.end("closed")
 
     async def _piece(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        self._begin()
+        if not self._self_begun:
+            self._begin()
         try:
-            item = await self._run(function, *args)
+            # As `_run` does it, in this frame: streams are made of pieces.
+            mine = self._self_context
+            if mine is None:
+                item = await function(*args)
+            else:
+                former = context_now()
+                attach(mine)
+                try:
+                    item = await function(*args)
+                finally:
+                    self._self_context = context_now()
+                    attach(former)
         except StopAsyncIteration:
             self._self_telling.end("ok")
             raise

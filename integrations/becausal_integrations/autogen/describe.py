@@ -46,6 +46,7 @@ __all__ = [
     "memory_name",
     "mentioned",
     "model_name",
+    "passes_on",
     "progress",
     "runs_agents",
     "server_conversion",
@@ -95,6 +96,11 @@ def is_of_a_team(message: object) -> bool:
 def is_team_agent(agent: object) -> bool:
     """Return whether a runtime's agent belongs to the workings of teams: a participant's container, a manager."""
     return any(base.__module__.startswith(EVENTS) for base in type(agent).__mro__)
+
+
+def passes_on(agent: object, message: object, *_: object, **__: object) -> bool:
+    """Return whether an agent of AutoGen's own that runs teams is given what runs them: it only passes it on."""
+    return type(agent).__module__.startswith(EVENTS) and type(message).__module__.startswith(EVENTS)
 
 
 def is_unhandled(agent: object, message: object) -> bool:

@@ -43,7 +43,7 @@ import functools
 
 from becausal.adapter import Hooks
 from becausal.recorder import Recorder
-from becausal_integrations.autogen import native
+from becausal_integrations.autogen import describe, native
 from becausal_integrations.autogen.answers import Answers
 from becausal_integrations.autogen.deliveries import Deliveries
 from becausal_integrations.autogen.grpc import Wire
@@ -67,7 +67,7 @@ def install(recorder: Recorder, hooks: Hooks, ledger: Ledger, states: States) ->
     interventions = Interventions(deliveries.lost)
     answers = Answers(recorder, deliveries)
     runtime = Runtime(recorder, ledger, states, deliveries, interventions, answers)
-    arrives = unless(runtime.passes_on, observed(recorder, runtime.delivery))
+    arrives = unless(describe.passes_on, observed(recorder, runtime.delivery))
     replace(hooks, "autogen_core._base_agent:BaseAgent.on_message", arrives)
     notice(recorder, hooks, "autogen_core._routed_agent:RoutedAgent.on_unhandled_message", runtime.unhandled)
     _hook_in_process(recorder, hooks, runtime, interventions)

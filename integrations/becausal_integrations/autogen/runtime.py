@@ -200,23 +200,16 @@ class Runtime:
         why = "no recipient could be made" if failed else "no subscriber"
         self._deliveries.lost(carrier, why, envelope.message)
 
-    def passes_on(self, agent: Any, message: Any, *_: Any, **__: Any) -> bool:
-        """Return whether what arrives runs a team, and its agent belongs to that: nothing is to be told of it here."""
-        return self._is_of_a_team(agent) and describe.is_of_a_team(message)
-
-    def _is_of_a_team(self, agent: Any) -> bool:
+    def _delivery(self, agent: Any, message: Any, ctx: MessageContext) -> Opening | None:
+        carrier = arriving()
+        if carrier is not None:
+            carrier.arrivals += 1
         kind = type(agent)
         of_team = self._of_teams.get(kind)
         if of_team is None:
             of_team = describe.is_team_agent(agent)
             self._of_teams.put(kind, of_team)
-        return of_team
-
-    def _delivery(self, agent: Any, message: Any, ctx: MessageContext) -> Opening | None:
-        carrier = arriving()
-        if carrier is not None:
-            carrier.arrivals += 1
-        if self._is_of_a_team(agent):
+        if of_team:
             return None
         name, received = agent.id.type, self._recorder.seal(plain(message))
         handoff = None if carrier is None else self._arrived(carrier, agent, received, ctx)
