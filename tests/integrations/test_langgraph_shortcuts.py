@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.channels import (
     AnyValue,
     BinaryOperatorAggregate,
@@ -96,14 +97,25 @@ DEEP = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
     max_leaves=6,
 )
-STATES = st.dictionaries(st.text(max_size=2), st.one_of(FLAT, DEEP), max_size=4)
+MESSAGES = st.builds(
+    AIMessage,
+    content=st.text(max_size=4)
+    | st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": st.text(max_size=2)})),
+    id=st.none() | st.text(max_size=2),
+    additional_kwargs=st.dictionaries(st.text(max_size=2), FLAT, max_size=2),
+) | st.builds(HumanMessage, content=st.text(max_size=4), name=st.none() | st.text(max_size=2))
+STATES = st.dictionaries(
+    st.text(max_size=2), st.one_of(FLAT, DEEP, st.lists(MESSAGES, max_size=3)), max_size=4
+)
 SEALER = Sealer(keeps_bodies=False, holds_whole=False)
 
 
 def change(value: Any, path: list[int], new: Any) -> None:
     """Change something in place, as deep as the path leads."""
+    if isinstance(value, BaseMessage):
+        value = value.additional_kwargs if path[0] % 2 else value.__dict__
     inside = list(value.values()) if isinstance(value, dict) else value
-    if len(path) > 1 and inside and isinstance(inside[path[0] % len(inside)], dict | list):
+    if len(path) > 1 and inside and isinstance(inside[path[0] % len(inside)], dict | list | BaseMessage):
         change(inside[path[0] % len(inside)], path[1:], new)
     elif isinstance(value, list):
         at = path[0] % (len(value) + 1)
@@ -145,17 +157,38 @@ def test_a_key_that_is_renamed_in_place_is_a_change(facts: dict[str, Any]) -> No
     assert entry.now(SimpleNamespace(seal=SEALER.seal), state, is_copy=False) is not None  # type: ignore[arg-type]
 
 
-def test_a_state_of_scalars_in_lists_and_dicts_is_compared_without_a_fingerprint(
+def test_a_state_of_common_types_is_compared_without_a_fingerprint(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(_: object) -> None:
         raise AssertionError("asked for a fingerprint")
 
     state: dict[str, Any] = {"topic": "tea", "log": ["a", 1], "facts": {"b": None}}
+    state["messages"] = [HumanMessage("hello", id="1"), AIMessage("tea?", id="2", note={"deep": [1]})]
     monkeypatch.setattr(inplace, "fingerprint", refuse)
     entry = Entry(SEALER.seal(state), state)
     recorder: Any = SimpleNamespace(seal=SEALER.seal)
 
     assert entry.now(recorder, state, is_copy=False) is None
-    state["facts"]["b"] = 2
+    state["messages"][1].note["deep"][0] = 2
     assert entry.now(recorder, state, is_copy=False) is not None
+
+
+def test_a_part_that_moves_to_another_place_is_a_change() -> None:
+    inner: list[Any] = []
+    state: dict[str, Any] = {"tree": [[1, inner]]}
+    entry = Entry(SEALER.seal(state), state)
+    state["tree"][0].remove(inner)
+    state["tree"].append(inner)
+
+    assert entry.now(SimpleNamespace(seal=SEALER.seal), state, is_copy=False) is not None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("many", [[{"a": [n]} for n in range(9)], [{"a": [n]} for n in range(900)]], ids=len)
+def test_of_a_small_value_and_of_one_of_many_parts_a_change_of_a_part_is_found(many: list[Any]) -> None:
+    state = {"many": many}
+    entry = Entry(SEALER.seal(state), state)
+    assert entry.now(SimpleNamespace(seal=SEALER.seal), state, is_copy=False) is None  # type: ignore[arg-type]
+    many[-1] = {"a": ["other"]}
+
+    assert entry.now(SimpleNamespace(seal=SEALER.seal), state, is_copy=False) is not None  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ app's classes runs.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -27,20 +27,30 @@ SMALL = 4096
 """Bytes of a canonical form that is cheap enough to be made again; so is any of scalars and lists of scalars."""
 
 
+MOST = 256
+"""Objects of which a small value may consist to be compared by them, one by one."""
+
+Objects = Callable[[Any], "list[Any] | None"]
+"""Returns the objects by which a value is compared; None for a value that it is not meant for."""
+
+
 class Entry:
     """What a task received, as it was when the task began."""
 
-    __slots__ = ("_is_flat", "_objects", "_print", "sealed")
+    __slots__ = ("_looks", "_objects", "_print", "sealed")
 
     def __init__(self, sealed: Sealed, value: Any) -> None:
         self.sealed = sealed
         self._print: object = None
-        self._objects = _flat_objects_of(value)
-        self._is_flat = self._objects is not None
+        is_small = sealed.payload.size <= SMALL
+        self._looks: Objects = _all_objects_of if is_small else _flat_objects_of
+        self._objects = self._looks(value)
         if self._objects is None:
-            is_cheap = sealed.payload.size <= SMALL or all(map(_is_flat, _items_of(value)))
-            self._objects = None if is_cheap else _objects_of(value)
-            self._print = fingerprint(value) if is_cheap else None
+            if is_small or all(map(_is_flat, _items_of(value))):
+                self._print = fingerprint(value)
+            else:
+                self._looks = _objects_of
+                self._objects = _objects_of(value)
 
     def now(self, recorder: Recorder, value: Any, *, is_copy: bool) -> Sealed | None:
         """Return what the same object is now, where it says something else; None where it does not.
@@ -50,7 +60,7 @@ class Entry:
         if is_copy and _cannot_change(value):
             return None
         if self._objects is not None:
-            now = _flat_objects_of(value) if self._is_flat else _objects_of(value)
+            now = self._looks(value)
             if now is not None and _same(self._objects, now):
                 return None
         if self._print is not None and self._print == fingerprint(value):
@@ -64,6 +74,39 @@ def _cannot_change(value: Any) -> bool:
     """Return whether nothing in a task's input can be changed so that others see it."""
     values = value.values() if type(value) is dict else (value,)
     return SCALARS.issuperset(map(type, values))
+
+
+def _all_objects_of(value: Any) -> list[Any] | None:
+    """Return all the objects that a value is made of, and how many are in each; None for other types, or for many.
+
+    Dicts, lists, tuples, LangChain's own messages and scalars: of the same objects in the same places it says the same,
+    since scalars never change. So this comparison misses nothing, and costs a fraction of a fingerprint.
+    """
+    objects: list[Any] = []
+    waiting: list[Any] = [value]
+    while waiting:
+        item = waiting.pop()
+        kind: Any = type(item)
+        objects.append(item)
+        if kind in SCALARS:
+            continue
+        if kind is dict:
+            if not TEXT.issuperset(map(type, item)):
+                return None
+            objects.append(len(item))
+            objects += item
+            waiting += item.values()
+        elif kind is list or kind is tuple:
+            objects.append(len(item))
+            waiting += item
+        elif _is_own_message(kind):
+            waiting.append(getattr(item, "__pydantic_extra__", None))
+            waiting.append(item.__dict__)
+        else:
+            return None
+        if len(objects) + len(waiting) > MOST:
+            return None
+    return objects
 
 
 def _flat_objects_of(value: Any) -> list[Any] | None:
@@ -99,7 +142,8 @@ def _objects_of(value: Any) -> list[Any]:
         objects.append(field)
         if type(field) is list:
             objects += field
-            objects += () if _is_flat(field) else _contents_of(field)
+            if field and type(field[0]) not in SCALARS:
+                objects += _contents_of(field)
         elif type(field) not in SCALARS:
             objects += _items_of(field)
     return objects
@@ -121,7 +165,11 @@ def _items_of(value: Any) -> list[Any]:
 def _contents_of(items: list[Any]) -> Iterable[Any]:
     if all(map(_is_message, set(map(type, items)))):
         return map(_CONTENT, items)  # a conversation is long
-    return map(_content_of, items)
+    contents: list[Any] = []
+    for item in items:
+        fields = item if type(item) is dict else getattr(item, "__dict__", None)
+        contents.append(fields.get("content") if type(fields) is dict else None)
+    return contents
 
 
 @lru_cache(256)
@@ -130,9 +178,9 @@ def _is_message(cls: type) -> bool:
     return ("langchain_core.messages.base", "BaseMessage") in bases
 
 
-def _content_of(item: Any) -> Any:
-    fields = item if type(item) is dict else getattr(item, "__dict__", None)
-    return fields.get("content") if type(fields) is dict else None
+@lru_cache(256)
+def _is_own_message(cls: type) -> bool:
+    return cls.__module__.startswith("langchain_core.messages.") and _is_message(cls)
 
 
 def _same(objects: list[Any], others: list[Any]) -> bool:
