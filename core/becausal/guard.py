@@ -107,6 +107,7 @@ def around(
     after: After | None,
     scope: Scoping | None = None,
     when: Asking | None = None,
+    needs_token: bool = False,
 ) -> Callable[..., Any]:
     """Return a function that does something of ours around another, and has its results and its exceptions.
 
@@ -117,6 +118,7 @@ def around(
         after: without a `before`, its token is the tuple of the arguments.
         scope: what the function is to run in.
         when: asked first.
+        needs_token: whether there is nothing to do after what `before` gave no token for.
     """
     opens, closes = _place_of(before or when), _place_of(after)
 
@@ -131,7 +133,7 @@ def around(
                 token = args if before is None else before(*args, **kwargs)
         except Exception as failure:
             note_failure(opens, failure)
-        if token is _PASSED:
+        if token is _PASSED or (needs_token and token is None):
             return original(*args, **kwargs)
         try:
             within = None if scope is None else scope(token, args, kwargs)
@@ -164,6 +166,7 @@ def around_async(
     after: After | None,
     scope: Scoping | None = None,
     when: Asking | None = None,
+    needs_token: bool = False,
 ) -> Callable[..., Any]:
     """Return the same of a coroutine function."""
     opens, closes = _place_of(before or when), _place_of(after)
@@ -179,7 +182,7 @@ def around_async(
                 token = args if before is None else before(*args, **kwargs)
         except Exception as failure:
             note_failure(opens, failure)
-        if token is _PASSED:
+        if token is _PASSED or (needs_token and token is None):
             return await original(*args, **kwargs)
         try:
             within = None if scope is None else scope(token, args, kwargs)

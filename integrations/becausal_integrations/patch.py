@@ -43,8 +43,8 @@ class Notice:
     `before` takes what the hooked function takes; what it returns goes to `after`, with the result or the exception.
     Without a `before`, `after` gets the tuple of the arguments. `scope` names a context that the function is to run in;
     `within` does so too, from what `before` returned. `when` is asked of the first argument (a method's `self`) whether
-    the call means anything to us: where it returns None, nothing else is called. All are guarded: a failure of theirs
-    is ours alone.
+    the call means anything to us: where it returns None, nothing else is called. So it is with `needs_token`, where
+    `before` returns None. All are guarded: a failure of theirs is ours alone.
     """
 
     before: Callable[..., Any] | None = None
@@ -52,6 +52,7 @@ class Notice:
     scope: Callable[..., Context | None] | None = None
     within: Callable[[Any], Context | None] | None = None
     when: Callable[[Any], object] | None = None
+    needs_token: bool = False
 
 
 def observe(
@@ -150,7 +151,15 @@ def observing(recorder: Recorder, original: Callable[..., Any], seen: Observatio
 def noticing(recorder: Recorder, original: Callable[..., Any], noticed: Notice) -> Callable[..., Any]:
     """Return a function that does bookkeeping around `original`, and is of the same sort."""
     put_around = around_async if inspect.iscoroutinefunction(original) else around
-    hook = put_around(recorder, original, noticed.before, noticed.after, _scoping(noticed), noticed.when)
+    hook = put_around(
+        recorder,
+        original,
+        noticed.before,
+        noticed.after,
+        _scoping(noticed),
+        noticed.when,
+        noticed.needs_token,
+    )
     if inspect.isgeneratorfunction(original) or inspect.isasyncgenfunction(original):
         return _generating(original, hook)
     return functools.wraps(original)(hook)

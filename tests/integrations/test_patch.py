@@ -342,6 +342,24 @@ def test_a_notice_that_a_call_means_nothing_to_is_not_told_of_it(recorder: Recor
         seen.clear()
 
 
+def test_where_nothing_came_of_what_is_done_before_nothing_is_done_after(recorder: Recorder) -> None:
+    seen: list[object] = []
+    noticed = Notice(lambda given: given or None, lambda *told: seen.append(told), needs_token=True)
+
+    def work(given: int) -> int:
+        return given * 2
+
+    async def work_async(given: int) -> int:
+        return given * 2
+
+    for hook in (noticing(recorder, work, noticed), noticing(recorder, work_async, noticed)):
+        assert called(hook, 0) == 0
+        assert seen == []
+        assert called(hook, 3) == 6
+        assert seen == [(3, 6, None)]
+        seen.clear()
+
+
 def test_what_comes_after_is_told_the_arguments_where_nothing_came_before(recorder: Recorder) -> None:
     seen: list[object] = []
     hook = noticing(recorder, lambda given: given * 2, Notice(after=lambda *told: seen.append(told)))
@@ -404,7 +422,7 @@ def test_a_notice_that_fails_never_reaches_the_app(
             raise boom
         return given * 2
 
-    noticed = noticing(recorder, work, Notice(**{part: broken}))
+    noticed = noticing(recorder, work, Notice(**{part: broken}))  # type: ignore[arg-type]
     assert noticed(3) == 6
     with pytest.raises(Boom) as raised:
         noticed(-1)

@@ -48,7 +48,7 @@ def choice_of(
         is_structured: whether the app asked for structured output, which may come as the arguments of a tool call.
     """
     whole = answer if isinstance(answer, str) else text_of_content(getattr(answer, "content", ""))
-    text = THOUGHT.sub("", whole)
+    text = THOUGHT.sub("", whole) if "<think>" in whole else whole
     calls = getattr(answer, "tool_calls", ())
     score, method = _confidence(answer, text, information or {}, is_structured)
     return Choice(
@@ -78,10 +78,13 @@ def _conclusion(
 
 def _transfer_target(calls: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the agents that are handed over to, where the calls are handoffs and nothing else."""
-    names = [str(call.get("name")) for call in calls]
-    if not names or not all(name.startswith(TRANSFER) and name != TRANSFER for name in names):
-        return None
-    return ", ".join(name.removeprefix(TRANSFER) for name in names)
+    agents: list[str] = []
+    for call in calls:
+        name = str(call.get("name"))
+        if not name.startswith(TRANSFER) or name == TRANSFER:
+            return None
+        agents.append(name.removeprefix(TRANSFER))
+    return ", ".join(agents) if agents else None
 
 
 def _shown_call(call: Mapping[str, Any]) -> str:
@@ -110,9 +113,11 @@ def _shown(value: object) -> str:
 
 def _reasoning(answer: Any, text: str) -> str | None:
     content = getattr(answer, "content", None)
+    beside = mapping(answer, "additional_kwargs")
+    if not isinstance(content, list) and not beside and "<think>" not in text:
+        return None  # most answers give no reasons
     blocks: Iterable[Any] = content if isinstance(content, list) else ()
     told = [thought for block in blocks if (thought := _thought(block))]
-    beside = mapping(answer, "additional_kwargs")
     told += [beside[key] for key in REASONING if isinstance(beside.get(key), str)]
     told += [thought.strip() for thought in THOUGHT.findall(text)]
     return next((head(thought, REASON) for thought in told if thought), None)
@@ -145,13 +150,16 @@ def _confidence(
 
 def _stated(answer: Any, text: str, is_structured: bool) -> float | None:
     """Return the figure that a structured answer gives for itself; that of an ordinary tool call is an argument."""
-    calls = getattr(answer, "tool_calls", ()) if is_structured else ()
-    answers: list[Any] = [call.get("args") for call in calls]
+    answers: list[Any] = []
+    if is_structured:
+        answers = [call.get("args") for call in getattr(answer, "tool_calls", ())]
     if not answers and text.startswith("{") and text.rstrip().endswith("}") and len(text) <= 100_000:
         try:
             answers.append(json.loads(text))
         except ValueError:
             return None
+    if not answers:
+        return None
     names = (*CONFIDENCE, "score") if is_structured else CONFIDENCE
     figures = (fields.get(name) for fields in answers if isinstance(fields, dict) for name in names)
     return next((float(figure) for figure in figures if _is_number(figure) and 0 <= figure <= 1), None)
@@ -159,9 +167,10 @@ def _stated(answer: Any, text: str, is_structured: bool) -> float | None:
 
 def _probability(answer: Any, told: Mapping[str, Any]) -> float | None:
     """Return the mean probability of the answer's tokens (their geometric mean), where the provider gives it."""
-    average = told.get("avg_logprobs")  # Google
+    average, content = told.get("avg_logprobs"), getattr(answer, "content", None)  # the average: Google's
+    if average is None and not told.get("logprobs") and not isinstance(content, list):
+        return None
     values: list[float] = [average] if _is_number(average) else list(_logprobs(told.get("logprobs")))
-    content = getattr(answer, "content", None)
     if not values and isinstance(content, list):  # OpenAI's Responses API: in the blocks
         for block in content:
             values.extend(_logprobs(block.get("logprobs") if isinstance(block, dict) else None))

@@ -43,10 +43,10 @@ def outcome(error: BaseException) -> Status | None:
 def model_name(metadata: Mapping[str, Any], params: Mapping[str, Any], serialized: Mapping[str, Any]) -> str:
     """Return the model's name as the provider spells it, else the name of the class that calls it."""
     candidates = (metadata.get("ls_model_name"), params.get("model"), params.get("model_name"))
-    named = next((name for name in candidates if isinstance(name, str) and name), None)
-    return named or str(
-        serialized.get("name") or ([*serialized.get("id", ()), "model"][:-1] or ["model"])[-1]
-    )
+    for name in candidates:
+        if name and isinstance(name, str):
+            return name
+    return str(serialized.get("name") or ([*serialized.get("id", ()), "model"][:-1] or ["model"])[-1])
 
 
 def request_attributes(name: str, metadata: Mapping[str, Any]) -> dict[str, Attribute]:
@@ -65,13 +65,15 @@ def premises_of(messages: object) -> tuple[str, ...]:
     for message in reversed(messages if isinstance(messages, Sequence) else ()):
         if getattr(message, "type", None) == "ai":
             break
-        new.append(head(text_of_content(getattr(message, "content", ""))))
-    return tuple(text for text in reversed(new) if text)
+        if text := head(text_of_content(getattr(message, "content", ""))):
+            new.append(text)
+    return tuple(reversed(new))
 
 
 def generations_of(response: Any) -> list[Any]:
     """Return the candidates of a call's answer, each with a message or a text."""
-    return [item for group in getattr(response, "generations", ())[:1] for item in group]
+    groups = getattr(response, "generations", ())
+    return list(groups[0]) if groups else []
 
 
 def answer_of(generation: Any) -> Any:
@@ -81,7 +83,7 @@ def answer_of(generation: Any) -> Any:
 
 def answer(response: Any) -> Any:
     """Return what a model answered: its message, its text, or the list of them; `NOTHING` for none."""
-    answers = [answer_of(generation) for generation in generations_of(response)]
+    answers = list(map(answer_of, generations_of(response)))
     return NOTHING if not answers else answers[0] if len(answers) == 1 else answers
 
 
@@ -118,13 +120,16 @@ def answer_attributes(generation: Any, llm_output: Mapping[str, Any] | None = No
 
 
 def _usage(told: Mapping[str, Any]) -> Mapping[str, Any]:
-    counts = (told.get(name) for name in ("token_usage", "usage"))
-    return next((count for count in counts if isinstance(count, Mapping)), {})
+    for name in ("token_usage", "usage"):
+        if (count := told.get(name)) is not None and isinstance(count, Mapping):
+            return count
+    return {}
 
 
 def tool_call_ids(message: Any) -> tuple[str, ...]:
     """Return the ids of the tool calls that a message asks for."""
-    return tuple(call["id"] for call in getattr(message, "tool_calls", ()) if call.get("id"))
+    calls = getattr(message, "tool_calls", ())
+    return tuple([call["id"] for call in calls if call.get("id")]) if calls else ()
 
 
 def text_of_content(content: object) -> str:
@@ -144,8 +149,13 @@ def head(text: str, most: int = HEAD) -> str:
 def mapping(message: Any, name: str) -> Mapping[str, Any]:
     """Return what a message keeps under a name, where that is a mapping; else an empty one."""
     value = getattr(message, name, None)
+    if type(value) is dict or value is None:  # asked of every answer several times, and an ABC takes its time
+        return value or {}
     return value if isinstance(value, Mapping) else {}
 
 
 def _counted(told: Mapping[str, Any], *names: str) -> int | None:
-    return next((told[name] for name in names if isinstance(told.get(name), int)), None)
+    for name in names:
+        if isinstance(count := told.get(name), int):
+            return count
+    return None

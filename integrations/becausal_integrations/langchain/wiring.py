@@ -32,7 +32,7 @@ def hook_all(recorder: Recorder, hooks: Hooks) -> None:
     _hook_models(recorder, hooks, models)
     _hook_tools(recorder, hooks, Tools(recorder, calls, runnables))
 
-    start = Notice(runnables.starting, runnables.started)
+    start = Notice(runnables.starting, runnables.started, needs_token=True)
     for manager in ("CallbackManager", "AsyncCallbackManager"):
         put(f"{MANAGERS}:{manager}.on_chain_start", start)
         put(f"{MANAGERS}:{manager}ForChainRun.on_chain_end", Notice(runnables.ending))
@@ -89,6 +89,6 @@ def _hook_tools(recorder: Recorder, hooks: Hooks, tools: Tools) -> None:
     put(f"{TOOLS}:_handle_tool_error", Notice(before=tools.handling))
     for manager in ("CallbackManager", "AsyncCallbackManager"):
         put(f"{MANAGERS}:{manager}ForToolRun.on_tool_error", Notice(before=tools.erring))
-    call = Notice(tools.asking, tools.told)
+    call = Notice(tools.asking, tools.told, needs_token=True)
     put(f"{TOOL_NODE}._run_one", call, optional=True)
     put(f"{TOOL_NODE}._arun_one", call, optional=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from becausal.step import Choice
 from becausal_integrations.langchain.describe import head, text_of_content
-from becausal_integrations.langgraph.describe import PARENT, is_of
+from becausal_integrations.langgraph.describe import PARENT, is_of, langgraph_names
 
 __all__ = ["GOTO", "decision", "destinations", "is_told_before", "premises", "route"]
 
@@ -19,7 +19,7 @@ def destinations(value: Any) -> tuple[str, ...]:
     commands = value if isinstance(value, list | tuple) else (value,)
     goto: list[Any] = []
     for command in commands:
-        if is_of(command, "Command"):
+        if "Command" in langgraph_names(type(command)):
             target = command.goto
             goto.extend(target if isinstance(target, list | tuple) else [target])
     return tuple(dict.fromkeys(map(_place, goto)))
@@ -52,8 +52,12 @@ def _called(given: Any) -> Sequence[str]:
 def route(ends: Mapping[Any, str] | None, result: Any) -> tuple[str, ...]:
     """Return where a conditional edge goes, each place once."""
     chosen = result if isinstance(result, list | tuple) else [result]
-    places = (item if is_of(item, "Send") else (ends or {}).get(item, item) for item in chosen)
-    return tuple(dict.fromkeys(map(_place, places)))
+    known, places = ends or {}, dict[str, None]()
+    for item in chosen:
+        is_send = "Send" in langgraph_names(type(item))
+        target = item.node if is_send else known.get(item, item)
+        places[target if type(target) is str else _place(target)] = None
+    return tuple(places)
 
 
 def decision(verb: str, places: Sequence[str], premises: tuple[str, ...]) -> Choice:
@@ -63,13 +67,15 @@ def decision(verb: str, places: Sequence[str], premises: tuple[str, ...]) -> Cho
 
 def premises(state: Any) -> tuple[str, ...]:
     """Return the heads of the texts in a state: its own strings, and the last message of each list."""
-    values = state.values() if isinstance(state, Mapping) else (state,)
-    texts = []
+    values = state.values() if type(state) is dict or isinstance(state, Mapping) else (state,)
+    texts: list[str] = []
     for value in values:
         last = value[-1] if isinstance(value, list) and value else value
-        text = last if isinstance(last, str) else text_of_content(getattr(last, "content", None))
-        texts.append(head(text))
-    return tuple(text for text in texts if text)[:8]
+        content = last if isinstance(last, str) else getattr(last, "content", None)
+        text = content if type(content) is str else text_of_content(content)
+        if text:
+            texts.append(head(text))
+    return tuple(texts[:8])
 
 
 def _place(target: Any) -> str:

@@ -175,10 +175,15 @@ def unpacked(value: Any) -> Any:
     """Return a node's own update: of a `Command` what it updates, else the value as it is."""
     if is_of(value, "Command"):
         return value.update
-    if isinstance(value, list | tuple) and any(is_of(item, "Command") for item in value):
+    if isinstance(value, list | tuple) and _has(value, "Command"):
         updates = [unpacked(item) for item in value]
         return updates[0] if len(updates) == 1 else updates
     return value
+
+
+def _has(values: Iterable[Any], name: str) -> bool:
+    """Return whether one of several values is of a LangGraph class."""
+    return name in frozenset().union(*map(langgraph_names, map(type, values)))
 
 
 def update_of(writes: Iterable[tuple[str, Any]]) -> Any:
@@ -194,14 +199,14 @@ def update_of(writes: Iterable[tuple[str, Any]]) -> Any:
 
 def dropped_keys(entries: Iterable[Any], value: Any, channels: frozenset[str]) -> tuple[str, ...]:
     """Return the keys of a node's update that its graph's state does not have. Source: `graph/state.py`."""
-    if "__root__" in channels or not any(is_of(entry, "ChannelWriteTupleEntry") for entry in entries):
+    if "__root__" in channels or not _has(entries, "ChannelWriteTupleEntry"):
         return ()
     updates = value if isinstance(value, list | tuple) else (value,)
     keys: list[str] = []
     for update in updates:
-        if is_of(update, "Command"):
+        if "Command" in langgraph_names(type(update)):
             update = None if update.graph == PARENT else update.update
-        if isinstance(update, dict):
+        if isinstance(update, dict) and not channels.issuperset(update):
             keys += [str(key) for key in update if key not in channels]
     return tuple(dict.fromkeys(keys))
 

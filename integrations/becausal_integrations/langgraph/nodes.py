@@ -128,13 +128,13 @@ class Nodes:
 
     def writing(self, config: Mapping[str, Any], writes: Sequence[Any], *_: Any, **__: Any) -> None:
         """Seal what a node returned, before it is cut to the graph's schema."""
-        record = self._register.running()
+        value = returned_value(writes)
+        record = None if value is NOTHING else self._register.running()
         step = None if record is None else record.step
         if record is None or step is None or config["configurable"].get("__pregel_task_id") != record.id:
             return
         task = record.task()
-        value = returned_value(writes)
-        if value is NOTHING or task is None or (task.writes and step.produced is not None):
+        if task is None or (task.writes and step.produced is not None):
             return
         if type(value) is dict and record.graph.channels.issuperset(value):
             # The common update: it sends nowhere, and nothing of it is dropped.

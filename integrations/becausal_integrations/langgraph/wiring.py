@@ -58,7 +58,7 @@ def hook_all(recorder: Recorder, hooks: Hooks) -> None:
     observe(recorder, hooks, f"{RUNNER}:arun_with_retry", run)
     put("langgraph.pregel._write:ChannelWrite.do_write", Notice(nodes.writing))
     put("langgraph.pregel._retry:_should_retry_on", Notice(attempts.asking, attempts.asked))
-    put("langgraph.pregel._algo:local_read", Notice(routes.reading, routes.read))
+    put("langgraph.pregel._algo:local_read", Notice(routes.reading, routes.read, needs_token=True))
     put("langgraph.graph._branch:BranchSpec._finish", Notice(routes.routing))
     for door in ("bulk_update_state", "abulk_update_state"):
         put(f"langgraph.pregel.main:Pregel.{door}", Notice(resumptions.editing, resumptions.edited))
