@@ -134,10 +134,10 @@ class SQLiteStore:
         """Append an event to a memory's log at once; None where the key does not stand at `expected`."""
         with self._writing() as writer, file.told(self._path, f"writing to the memory {event.memory}"):
             appended = writer.append(event, bodies, expected)
-        if appended is None:
-            return None
-        with self._reading() as reader, file.told(self._path, "reading the log of the memories"):
-            (made,) = memory.events_of(reader, event.memory, event.key, self, version=appended[0])
+            if appended is None:
+                return None
+            # By the connection that wrote it: it has the pages at hand, and the other would have to read them anew.
+            (made,) = memory.events_of(writer.connection, event.memory, event.key, self, version=appended[0])
         return made
 
     def memory_events(self, memory_name: str | None = None, key: str | None = None) -> list[MemoryEvent]:
@@ -261,11 +261,15 @@ class SQLiteStore:
         return [row.step_of(r, chain_id, names, payloads, causes.get(r[1], ())) for r in rows]
 
     def _payloads(self, reader: sqlite3.Connection, numbers: Iterable[int | None]) -> dict[int, Payload]:
-        query = """SELECT blob_no, digest, belief, total_size, name, lossy
-            FROM blobs JOIN names ON name_no = type WHERE blob_no IN (SELECT value FROM json_each(?))"""
+        # In the order of the file. The few types are looked up once each, not for every row.
+        query = """SELECT blob_no, digest, belief, total_size, type, lossy FROM blobs
+            WHERE blob_no IN (SELECT value FROM json_each(?)) AND type IS NOT NULL"""
+        wanted = sorted(number for number in numbers if number is not None)
+        rows = reader.execute(query, (_list(wanted),)).fetchall()
+        types = _names(reader, {r[4] for r in rows})
         return {
-            number: row.payload_of(digest, belief, size, type_name, lossy, self)
-            for number, digest, belief, size, type_name, lossy in reader.execute(query, (_list(numbers),))
+            number: row.payload_of(digest, belief, size, types[type_no], lossy, self)
+            for number, digest, belief, size, type_no, lossy in rows
         }
 
 
