@@ -74,7 +74,7 @@ class SdkSpans:
             causes: what it is linked to.
         """
         tracer, sdk = self._tracer, self._sdk
-        decided = None if context is None else self._decided(context, len(said), len(causes))
+        decided = None if context is None else self._decided(context, len(causes))
         if decided is None:
             return None
         parent, decision = decided
@@ -122,7 +122,7 @@ class SdkSpans:
         if "_lock" in held or "_end_time" in held:
             return False
         linked: list[Link] = held["_linked"]
-        if not _has_room(held["_limits"], 0, len(linked) + 1):
+        if not _has_room(held["_limits"], len(linked) + 1):
             return False
         linked += _linked((cause,))
         return True
@@ -158,15 +158,12 @@ class SdkSpans:
         processor.on_end(sdk.readable_of(span))
         return True
 
-    def _decided(
-        self, context: Context, attributes: int, links: int
-    ) -> tuple[SpanContext | None, Decision] | None:
+    def _decided(self, context: Context, links: int) -> tuple[SpanContext | None, Decision] | None:
         """Return a new span's parent and what becomes of it; None where the SDK has to be asked.
 
         Args:
             context: the span that is current in it is the parent.
-            attributes: how many the span is to have at its start.
-            links: how many.
+            links: how many it is to have at its start.
         """
         tracer, sdk = self._tracer, self._sdk
         its = tracer.__dict__
@@ -174,7 +171,7 @@ class SdkSpans:
         is_patched = sdk.tracer.start_span is not sdk.start_span or "start_span" in its
         if is_patched or sdk.span.end is not sdk.end or (config is not None and not config.is_enabled):
             return None
-        if not _has_room(tracer._span_limits, attributes, links):
+        if not _has_room(tracer._span_limits, links):
             return None
         current: Any = context.get(SPAN_KEY)
         if type(current) in (sdk.span_class, NonRecordingSpan):
@@ -202,14 +199,12 @@ class SdkSpans:
         return parent if is_valid else None, sampler._decision
 
 
-def _has_room(limits: SpanLimits, attributes: int, links: int) -> bool:
-    """Return whether all that we say at a span's start stays within its limits, which are the app's to set."""
-    most, most_links = limits.max_span_attributes, limits.max_links
+def _has_room(limits: SpanLimits, links: int) -> bool:
+    """Return whether what we say fits a span's limits, which are the app's to set; how much it is shows at the end."""
+    most_links, of_links = limits.max_links, limits.max_link_attributes
     longest, longest_of_span = limits.max_attribute_length, limits.max_span_attribute_length
-    of_links = limits.max_link_attributes
     return (
-        (most is None or attributes <= most)
-        and (not links or most_links is None or links <= most_links)
+        (not links or most_links is None or links <= most_links)
         and (not links or of_links is None or of_links >= SAID_OF_LINKS)
         and (longest is None or longest >= semconv.MAX_ATTRIBUTE_BYTES)
         and (longest_of_span is None or longest_of_span >= semconv.MAX_ATTRIBUTE_BYTES)

@@ -147,7 +147,7 @@ def _span_class(module: ModuleType) -> type[Span]:
             attributes = BoundedAttributes(
                 limits.max_span_attributes,
                 {**held["_said"]},
-                immutable=self._end_time is not None,
+                immutable=False,
                 max_value_len=limits.max_span_attribute_length,
             )
             # Of two threads the first one's hold; the lock comes last, since who finds it relies on the rest.

@@ -257,7 +257,7 @@ steps = st.builds(
     st.sampled_from([None, "talk", "t" * 3000]),
     st.none() | st.just(Choice("route to b", score=0.5)),
     st.sampled_from([None, "ValueError: no", "e" * 3000]),
-    st.lists(st.sampled_from(sorted(ACTS)), max_size=3),
+    st.just([]) | st.lists(st.sampled_from(sorted(ACTS)), max_size=3),
     st.booleans(),
 )
 
@@ -281,9 +281,9 @@ class App:
 apps = st.builds(
     App,
     st.sampled_from(sorted(SAMPLERS)) | st.just("default"),
-    st.sampled_from(sorted(LIMITS)) | st.just("default"),
+    st.sampled_from(sorted(LIMITS)),
     st.sampled_from(sorted(PARENTS)),
-    st.frozensets(st.sampled_from(["noting", "deaf", "hooked"]), max_size=2),
+    st.just(frozenset()) | st.frozensets(st.sampled_from(["noting", "deaf", "hooked"]), max_size=2),
     st.sampled_from([("openinference",), (), ("langfuse", "langsmith", "mlflow")]),
     st.booleans(),
     st.lists(steps, min_size=1, max_size=3),
