@@ -199,9 +199,31 @@ class Telemetry:
         if self.wants_content:
             outcome.update(_content(step))
             sides = (step.received, step.produced)
-            received, produced = (None if side is None else fit_text(side.text()) for side in sides)
-            outcome.update(self._overlay.content(received, produced))
-        _tell_outcome(step, outcome)
+            heard, answered = (None if side is None else fit_text(side.text()) for side in sides)
+            outcome.update(self._overlay.content(heard, answered))
+        # A framework's own (`langgraph.task_id`) are kept in the store: each attribute costs the app's thread.
+        outcome.update(fitting(step.attributes, ON_SPANS))
+        if step.conversation is not None and semconv.CONVERSATION_ID not in outcome:
+            outcome.update(fitting({semconv.CONVERSATION_ID: step.conversation}))
+        if step.choices and (score := step.choices[-1].score) is not None:
+            outcome[semconv.CONFIDENCE_SCORE] = score
+            outcome[semconv.CONFIDENCE_METHOD] = step.choices[-1].method or "declared"
+        if step.causes:
+            # 32 ids of 16 digits: well under the bound, quotes and commas included.
+            causes = step.causes if len(step.causes) <= MAX_LINKS else step.causes[:MAX_LINKS]
+            outcome[semconv.CAUSE_IDS] = tuple(map(SOURCE_ID, causes))
+            outcome[semconv.CAUSE_TYPES] = tuple(map(EDGE_KIND, causes))
+        received, produced = step.received, step.produced
+        if produced is not None:
+            outcome[semconv.OUTPUT_DIGEST] = produced.digest
+            outcome[semconv.OUTPUT_SIZE] = produced.size
+        if received is not None:
+            outcome[semconv.INPUT_DIGEST] = received.digest
+            outcome[semconv.INPUT_SIZE] = received.size
+            outcome[semconv.BELIEF_DIGEST] = received.belief
+        outcome[semconv.STEP_STATUS] = step.status
+        outcome[semconv.STEP_SEQ] = step.seq
+        outcome[semconv.HOP] = step.hop
         return outcome
 
     def _name(
@@ -263,33 +285,6 @@ def _say(span: Span, step: OpenStep, outcome: dict[str, Attribute], status: Stat
     span.set_attributes(outcome)
     if status is not None:
         span.set_status(status)
-
-
-def _tell_outcome(step: OpenStep, told: dict[str, Attribute]) -> None:
-    """Add what a span says of its step's outcome."""
-    # A framework's own (`langgraph.task_id`) are kept in the store: each attribute costs the app's thread.
-    told.update(fitting(step.attributes, ON_SPANS))
-    if step.conversation is not None and semconv.CONVERSATION_ID not in told:
-        told.update(fitting({semconv.CONVERSATION_ID: step.conversation}))
-    if step.choices and (score := step.choices[-1].score) is not None:
-        told[semconv.CONFIDENCE_SCORE] = score
-        told[semconv.CONFIDENCE_METHOD] = step.choices[-1].method or "declared"
-    if step.causes:
-        # 32 ids of 16 digits: well under the bound, quotes and commas included.
-        causes = step.causes if len(step.causes) <= MAX_LINKS else step.causes[:MAX_LINKS]
-        told[semconv.CAUSE_IDS] = tuple(map(SOURCE_ID, causes))
-        told[semconv.CAUSE_TYPES] = tuple(map(EDGE_KIND, causes))
-    received, produced = step.received, step.produced
-    if produced is not None:
-        told[semconv.OUTPUT_DIGEST] = produced.digest
-        told[semconv.OUTPUT_SIZE] = produced.size
-    if received is not None:
-        told[semconv.INPUT_DIGEST] = received.digest
-        told[semconv.INPUT_SIZE] = received.size
-        told[semconv.BELIEF_DIGEST] = received.belief
-    told[semconv.STEP_STATUS] = step.status
-    told[semconv.STEP_SEQ] = step.seq
-    told[semconv.HOP] = step.hop
 
 
 def _content(step: OpenStep) -> dict[str, Attribute]:

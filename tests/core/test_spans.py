@@ -11,7 +11,6 @@ import json
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -444,22 +443,16 @@ def test_a_span_that_nobody_touches_stays_bare_and_one_that_is_touched_is_wholly
 
 
 @direct_alone
-def test_of_two_threads_that_touch_a_span_at_once_neither_loses_what_it_says() -> None:
+def test_of_two_threads_that_touch_a_span_at_once_both_get_the_same_parts() -> None:
     _, step = opened(TracerProvider(shutdown_on_exit=False))
     span: Any = step.span
-    together = threading.Barrier(8)
+    names = ("_lock", "_attributes", "_events", "_links")
+    first = [getattr(span, name) for name in names]
 
-    def say(nth: int) -> None:
-        together.wait()
-        span.set_attribute(f"app.{nth}", nth)
+    # The second had found them missing as well, and makes them too.
+    second = [type(span).__getattr__(span, name) for name in names]
 
-    threads = [threading.Thread(target=say, args=(nth,)) for nth in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert {f"app.{nth}" for nth in range(8)} <= set(span.attributes)
+    assert all(one is other for one, other in zip(first, second, strict=True))
 
 
 def test_what_is_handed_to_processors_can_be_copied_and_sent_elsewhere() -> None:
@@ -604,7 +597,10 @@ def test_a_provider_that_is_set_after_us_gets_its_spans() -> None:
         [sys.executable, "-c", LATE], capture_output=True, text=True, timeout=60, check=True
     )
 
-    assert json.loads(told_by_app.stdout) == [None, False, "invoke_agent name", ["invoke_agent name"]]
+    assert json.loads(told_by_app.stdout) == [
+        *(None, False),
+        *("invoke_agent name", ["invoke_agent name"], IS_DIRECT),
+    ]
 
 
 LATE = textwrap.dedent(
@@ -635,6 +631,7 @@ LATE = textwrap.dedent(
     trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
     told.append(taken())
     told.append([span.name for span in exporter.get_finished_spans()])
+    told.append(telemetry._spans is not None)
     print(json.dumps(told))
     """
 )
