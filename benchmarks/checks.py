@@ -70,8 +70,8 @@ def play(sent: dict[str, Any], received: dict[str, Any] | None = None) -> None:
 
 def checked(is_on: bool) -> None:
     """Put a contract and a validator in force, or neither."""
-    contracts._contracts.clear()
-    validators._registered.clear()
+    contracts.declared.clear()
+    validators.registered.clear()
     if is_on:
         becausal.contract(
             "planner", "writer", must_carry=["order_id", "money:*"], check=lambda got: "report" in got
@@ -129,7 +129,7 @@ def measured(size: int, rounds: int) -> dict[str, float]:
     checked(True)
     calls = calls_on_this_thread(lambda: play(sent))
     becausal.flush(60)
-    owed = contracts._contracts[0]
+    owed = contracts.declared[0]
     checks = contracts.Contracts(_Asked(), lambda payload: None, str)  # type: ignore[arg-type]
     rows = {"app's thread, without checks": without, "app's thread, with checks": with_checks}
     rows["judging calls on the app's thread"] = calls

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 from becausal import semconv
 from becausal.afterwards import Afterwards
-from becausal.contracts import Contracts
+from becausal.contracts import Contracts, declared
 from becausal.finding import FindingKind, anomaly
 from becausal.guard import guarded
 from becausal.payload import Payload
 from becausal.step import Attribute, OpenStep
-from becausal.validators import Validators
+from becausal.validators import Validators, registered
 from becausal.writer import Writer
 
-__all__ = ["Checks"]
+__all__ = ["CHECKED", "Checks"]
+
+CHECKED: Mapping[str, Collection[object]] = {"tool": registered, "handoff": declared}
+"""By the kind of a step: what there must be for it to be checked at all, so that an app without any pays nothing."""
 
 BY_ATTRIBUTE: dict[str, FindingKind] = {
     semconv.CHECKS: "tool.invalid",
@@ -38,7 +41,7 @@ class Checks:
         self,
         writer: Writer,
         count_gap: Callable[[str], None],
-        clean: Callable[[OpenStep], None],
+        clean: Callable[[OpenStep], object],
         *,
         keeps_bodies: bool,
     ) -> None:

@@ -24,25 +24,20 @@ def clean(step: OpenStep, redact: Redactor) -> None:
 
     Ids stay: a chain's, and the names by which a later run finds a step.
     """
-    if not (redact.harmless.issuperset(step.attributes) and _is_clean(step, redact)):
-        _clean_each(step, redact)
-
-
-def _is_clean(step: OpenStep, redact: Redactor) -> bool:
-    """Return whether nothing is found in all that a step says, read at one go; nearly always that is so.
-
-    It says the same as `_texts`, ids included: what it finds may be none, what it does not find is nowhere.
-    """
-    said: list[object] = [step.name, step.agent, step.error, step.attributes]
-    for cause in step.causes:
-        said.append(cause.evidence)  # noqa: PERF401 - a comprehension is one more frame
-    for choice in step.choices:
-        said += (choice.conclusion, choice.reason, choice.premises)
-    try:
-        content = packb(said)
-    except TypeError:  # half a surrogate pair, a number beyond 64 bits
-        return False
-    return not redact.may_hold(content)
+    # All that it says is read at one go, ids included: what is found may be no secret, what is not found is nowhere.
+    if redact.harmless.issuperset(step.attributes):
+        said: list[object] = [step.name, step.agent, step.error, step.attributes]
+        for cause in step.causes:
+            said.append(cause.evidence)  # noqa: PERF401 - a comprehension is one more frame
+        for choice in step.choices:
+            said += (choice.conclusion, choice.reason, choice.premises)
+        try:
+            content = packb(said)
+        except TypeError:  # half a surrogate pair, a number beyond 64 bits: read one by one
+            content = None
+        if content is not None and not redact.may_hold(content):
+            return
+    _clean_each(step, redact)
 
 
 def _clean_each(step: OpenStep, redact: Redactor) -> None:

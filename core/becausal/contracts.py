@@ -28,7 +28,7 @@ from becausal.observation import NOTHING
 from becausal.payload import Payload, text_of
 from becausal.step import Attribute, OpenStep
 
-__all__ = ["ALLOWED", "Contract", "Contracts", "contract", "declare"]
+__all__ = ["ALLOWED", "Contract", "Contracts", "contract", "declare", "declared"]
 
 ALLOWED = ("drop", "trim", "redact", "summarise", "reorder")
 """What a contract may allow; each with a path behind a colon, or with `*` for everywhere."""
@@ -62,7 +62,7 @@ class Contract:
         return self.sender in (sender, ANYBODY) and self.receiver in (receiver, ANYBODY)
 
 
-_contracts: list[Contract] = []
+declared: list[Contract] = []
 
 
 def contract(
@@ -112,8 +112,8 @@ def declare(made: Contract) -> None:
     """
     if not isinstance(made, Contract):
         raise ContractError(f"contracts are what becausal.contract(...) returns, not {made!r}")
-    if made not in _contracts:
-        _contracts.append(made)
+    if made not in declared:
+        declared.append(made)
 
 
 class Contracts:
@@ -128,11 +128,11 @@ class Contracts:
 
     def ended(self, handoff: OpenStep) -> None:
         """Have a handoff checked; what is found is saved with it."""
-        if not _contracts:
+        if not declared:
             return
         sender = str(handoff.attributes.get(semconv.TRANSFER_SOURCE, ""))
         receiver = str(handoff.attributes.get(semconv.TRANSFER_TARGET_OWN, ""))
-        owed = [one for one in _contracts if one.is_between(sender, receiver)]
+        owed = [one for one in declared if one.is_between(sender, receiver)]
         self._seen[sender, receiver] = None
         while len(self._seen) > MOST_PAIRS:
             self._seen.popitem(last=False)
@@ -142,7 +142,7 @@ class Contracts:
     def tell_unused(self) -> None:
         """Log each contract that no handoff has fallen under, once, where there were handoffs at all."""
         pairs = list(self._seen)
-        for one in _contracts if pairs else ():
+        for one in declared if pairs else ():
             if id(one) in self._told or any(one.is_between(*pair) for pair in pairs):
                 continue
             self._told.add(id(one))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from becausal import guard, semconv
 from becausal.bounds import MAX_PAYLOAD_BYTES
 from becausal.canonical import Encoder
-from becausal.checking import Checks
+from becausal.checking import CHECKED, Checks
 from becausal.cleaning import clean
 from becausal.errors import StoreError
 from becausal.observation import Sealed
@@ -73,6 +74,8 @@ class Keeping:
         """Fixes a value as it is now with its dicts in their order, for `keep`."""
         self._withholds = capture == "digest"  # content, in whatever words
         self._redact = redact
+        self.clean: Callable[[OpenStep], object] = _kept if redact is None else partial(clean, redact=redact)
+        """Takes the secrets out of what a step says of itself."""
         self._checks = None
         if writer is not None:
             self._checks = Checks(writer, self.count_gap, self.clean, keeps_bodies=keeps_bodies)
@@ -100,7 +103,7 @@ class Keeping:
 
     def produce(self, step: OpenStep, value: object) -> None:
         """Seal what a step produced."""
-        if self._checks is not None:
+        if CHECKED.get(step.kind) and self._checks is not None:
             self._checks.produced(step, value)
         sealed = self.seal(value)
         step.produced = sealed.payload
@@ -130,11 +133,6 @@ class Keeping:
         """What takes the secrets out of all that is kept; None: nothing does."""
         return self._redact
 
-    def clean(self, step: OpenStep) -> None:
-        """Take the secrets out of what a step says of itself."""
-        if self._redact is not None:
-            clean(step, self._redact)
-
     def shown(self, text: str) -> str:
         """Return a text as it may be kept or told."""
         return text if self._redact is None else self._redact.text(text)
@@ -161,7 +159,8 @@ class Keeping:
             if not is_clean:
                 self.clean(step)
             self._writer.put(step)
-            self._checks.ended(step)
+            if CHECKED.get(step.kind):
+                self._checks.ended(step)
 
     def anchored(self, name: str) -> RemoteStep | None:
         """Return the step that was given a name to go on from, by whichever process wrote to this store.
@@ -205,3 +204,7 @@ class Keeping:
         """Count something that could not be recorded."""
         if self._writer is not None:
             self._writer.count_gap(reason)
+
+
+def _kept(_: OpenStep) -> None:
+    """Stand for `clean` where nothing is redacted."""

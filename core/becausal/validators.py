@@ -20,14 +20,14 @@ from becausal.observation import Sealed
 from becausal.payload import Payload
 from becausal.step import Attribute, OpenStep
 
-__all__ = ["Validators", "validator"]
+__all__ = ["Validators", "registered", "validator"]
 
 F = TypeVar("F", bound=Check)
 
 Value = Callable[[Payload], object]
 """Gives a payload's value; raises LookupError where its body was not kept."""
 
-_registered: dict[str, list[Check]] = {}
+registered: dict[str, list[Check]] = {}
 
 
 def validator(tool: str) -> Callable[[F], F]:
@@ -42,7 +42,7 @@ def validator(tool: str) -> Callable[[F], F]:
         )
 
     def register(check: F) -> F:
-        _registered.setdefault(tool, []).append(check)
+        registered.setdefault(tool, []).append(check)
         return check
 
     return register
@@ -60,7 +60,7 @@ class Validators:
 
     def produced(self, step: OpenStep, value: object) -> None:
         """Fix what a tool answered, if anybody wants to see it and it is not kept anyway."""
-        if step.kind != "tool" or step.name not in _registered or self._stored is not None:
+        if step.kind != "tool" or step.name not in registered or self._stored is not None:
             return
         if isinstance(value, Sealed):
             bodies = dict(value.bodies)
@@ -77,7 +77,7 @@ class Validators:
         if step.id in self._answers:
             answer = self._answers.pop(step.id)
             self._afterwards.put(step, lambda: {semconv.CHECKS: self._found(step.name, answer)})
-        elif self._stored is not None and step.name in _registered and step.produced is not None:
+        elif self._stored is not None and step.name in registered and step.produced is not None:
             self._afterwards.put(step, lambda: self._found_stored(step))
 
     def forget(self) -> None:
@@ -95,5 +95,5 @@ class Validators:
         return {semconv.CHECKS: self._found(step.name, answer)}
 
     def _found(self, tool: str, answer: object) -> tuple[str, ...]:
-        checks = tuple(_registered.get(tool, ()))
+        checks = tuple(registered.get(tool, ()))
         return tuple(said for check in checks for said in self._afterwards.asked(check, answer))

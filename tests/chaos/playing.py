@@ -200,7 +200,7 @@ def handed_over() -> Iterator[None]:
     strict, os.environ["BECAUSAL_STRICT"] = os.environ.get("BECAUSAL_STRICT", ""), "0"
     log, propagator = logging.getLogger("becausal"), propagate.get_global_textmap()
     handler, was = Handler(), (log.propagate, log.level)
-    known, declared = dict(validators._registered), list(contracts._contracts)
+    known, declared = dict(validators.registered), list(contracts.declared)
     log.addHandler(handler)
     log.propagate = False
     propagate.set_global_textmap(Propagator())
@@ -214,6 +214,6 @@ def handed_over() -> Iterator[None]:
         log.removeHandler(handler)
         log.propagate, log.level = was
         propagate.set_global_textmap(propagator)
-        validators._registered.clear()
-        validators._registered.update(known)
-        contracts._contracts[:] = declared
+        validators.registered.clear()
+        validators.registered.update(known)
+        contracts.declared[:] = declared

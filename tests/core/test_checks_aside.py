@@ -23,13 +23,13 @@ ASIDE = ("_found", "_found_stored", "_breaches", "asked", "_said", "_value", "pl
 
 @pytest.fixture(autouse=True)
 def _no_checks_left() -> Iterator[None]:
-    before = list(contracts._contracts), dict(validators._registered)
-    contracts._contracts.clear()
-    validators._registered.clear()
+    before = list(contracts.declared), dict(validators.registered)
+    contracts.declared.clear()
+    validators.registered.clear()
     yield
-    contracts._contracts[:] = before[0]
-    validators._registered.clear()
-    validators._registered.update(before[1])
+    contracts.declared[:] = before[0]
+    validators.registered.clear()
+    validators.registered.update(before[1])
 
 
 PAYLOADS: dict[str, Callable[[], Any]] = {

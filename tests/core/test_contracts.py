@@ -19,10 +19,10 @@ from becausal.step import Step
 
 @pytest.fixture(autouse=True)
 def _no_contracts_left() -> Iterator[None]:
-    before = list(contracts._contracts)
-    contracts._contracts.clear()
+    before = list(contracts.declared)
+    contracts.declared.clear()
     yield
-    contracts._contracts[:] = before
+    contracts.declared[:] = before
 
 
 class Brief(BaseModel):
@@ -267,7 +267,7 @@ def test_what_cannot_be_checked_is_refused_when_it_is_declared(arguments: dict[s
     with pytest.raises(ContractError, match=told):
         becausal.contract("planner", "writer", **arguments)
 
-    assert contracts._contracts == []
+    assert contracts.declared == []
 
 
 def test_a_schema_without_the_library_is_refused_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,15 +287,15 @@ def test_the_same_contract_declared_again_is_one() -> None:
     for _ in range(2):
         becausal.contract("planner", "writer", must_carry=["order_id"])
 
-    assert len(contracts._contracts) == 1
+    assert len(contracts.declared) == 1
 
 
 def test_contracts_may_be_named_where_the_app_is_instrumented(store: str) -> None:
     made = becausal.contract("planner", "writer", must_carry=["order_id"])
-    contracts._contracts.clear()
+    contracts.declared.clear()
     becausal.instrument(store=store, contracts=[made])
     becausal.uninstrument()
 
-    assert contracts._contracts == [made]
+    assert contracts.declared == [made]
     with pytest.raises(ContractError, match=r"what becausal\.contract\(\.\.\.\) returns, not 'order_id'"):
         becausal.instrument(store=store, contracts=["order_id"])  # type: ignore[list-item]

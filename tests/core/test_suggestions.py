@@ -58,9 +58,9 @@ def test_a_suggestion_is_code_that_declares_it(store: str, capsys: pytest.Captur
     assert main(["contracts", "suggest", "--store", store]) == 0
     line = capsys.readouterr().out.strip()
     assert line.startswith("becausal.contract('planner', 'writer', must_carry=['order_id'])")
-    before = list(contracts._contracts)
+    before = list(contracts.declared)
     declared = eval(line)
-    contracts._contracts[:] = before
+    contracts.declared[:] = before
     assert declared.must_carry == ("order_id",)
     assert main(["contracts", "suggest", "--store", store, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["must_carry"] == ["order_id"]
@@ -83,9 +83,9 @@ def test_fields_within_others_are_suggested_by_name_and_by_path_where_two_have_i
     assert found.allow == ("drop:brief.notes",)
     code = str(found)
     assert max(map(len, code.splitlines())) <= 79
-    before = list(contracts._contracts)
+    before = list(contracts.declared)
     declared = eval(code)
-    contracts._contracts[:] = before
+    contracts.declared[:] = before
     assert (declared.must_carry, declared.allow) == (found.must_carry, found.allow)
 
 

@@ -16,10 +16,10 @@ from becausal.toolcall import ToolCall
 
 @pytest.fixture(autouse=True)
 def _no_validators_left() -> Iterator[None]:
-    before = {tool: list(checks) for tool, checks in validators._registered.items()}
+    before = {tool: list(checks) for tool, checks in validators.registered.items()}
     yield
-    validators._registered.clear()
-    validators._registered.update(before)
+    validators.registered.clear()
+    validators.registered.update(before)
 
 
 @becausal.tool

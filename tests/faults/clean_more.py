@@ -47,7 +47,7 @@ def redaction(world: World) -> None:
         app.run(FRAMEWORKS[world.seed % 2])
         becausal.flush()
     finally:
-        contracts._contracts.remove(made)
+        contracts.declared.remove(made)
 
 
 def speculation(world: World) -> None:

@@ -43,6 +43,9 @@ _DIGITS: Final = re.compile(rb"0000(?:[ -]?0){9}")
 
 _RUN: Final = re.compile(RUN.encode())
 
+_LAST: Final = re.compile(r"(\[[^]]+\]|\w)$")
+"""The letter that stands right in front of a sign, or what it is one of."""
+
 Sign = tuple[str, str, str]
 """What stands in front of a sign (a pattern of a fixed width), the sign, the pattern of what stands behind it."""
 
@@ -134,14 +137,25 @@ def _names() -> Iterator[Sign]:
 
 def _grouped(signs: Iterable[Sign], behind: str = "") -> list[Group]:
     """Return one pattern for each sign: `re` goes from one place of it to the next."""
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, list[tuple[str, str]]] = {}
     for before, sign, after in signs:
-        look = f"(?<={before}{re.escape(sign)})" if before else ""
-        groups.setdefault(sign, []).append(look + after)
+        groups.setdefault(sign, []).append((before, after))
     return [
         (
             sign.encode("latin-1"),
-            re.compile(f"{re.escape(sign)}(?:{'|'.join(ways)}){behind}".encode("latin-1")),
+            re.compile(f"{re.escape(sign)}{_ways(sign, ways)}{behind}".encode("latin-1")),
         )
         for sign, ways in groups.items()
     ]
+
+
+def _ways(sign: str, ways: Iterable[tuple[str, str]]) -> str:
+    """Return the pattern of what stands around a sign, which is seen already."""
+    some = [after for before, after in ways if not before]
+    led = [(before, after) for before, after in ways if before]
+    if led:
+        # The letter in front of the sign tells at most places that it is none.
+        letters = "".join({_LAST.search(before)[1].strip("[]"): None for before, _ in led})  # type: ignore[index]
+        each = "|".join(f"(?<={before}{re.escape(sign)}){after}" for before, after in led)
+        some.append(f"(?<=[{letters}]{re.escape(sign)})(?:{each})")
+    return f"(?:{'|'.join(some)})"
