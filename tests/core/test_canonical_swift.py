@@ -245,6 +245,8 @@ COMMON: list[object] = [
     CONVERSATION[0],
     [TextMessage(content="hi", source="a"), TextMessage(content="x" * 300, source="b")],
     CreateResult(content="c", finish_reason="stop", usage=RequestUsage(1, 2), cached=False),
+    {"said": ("user", "hi"), "seen": {1, "a"}, "colour": Colour.RED, "name": OddText("x"), "at": WHEN},
+    ("route", {"messages": CONVERSATION}),
 ]
 
 

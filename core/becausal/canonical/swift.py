@@ -2,7 +2,7 @@
 
 `TopWalk` says how a value is written and can write any; to be able to, it asks each value many questions. Here the
 common shapes are told by `type()` alone and written straight on: the same bytes in a fraction of the calls. Whatever is
-anything else (a key that is no str, a cycle, a lone surrogate, a tuple, a secret's name, a part that must be read once
+anything else (a key that is no str, a cycle, a lone surrogate, a lock, a secret's name, a part that must be read once
 more) raises, and `TopWalk` writes the value from its beginning.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 from ormsgpack import Ext, Fragment, packb
 
 from becausal.canonical.belief import meaning, speaks
+from becausal.canonical.leaves import UNORDERED, WRAP
 from becausal.canonical.looks import COMMON, MOST_SEARCHED, SHORTEST_RUN
 from becausal.canonical.readers import READERS, Reader, reader_of
 from becausal.canonical.top import KEYS, MOST_SPLIT, NO_RUN, PART, Run, packed_key
@@ -23,9 +24,11 @@ from becausal.canonical.wire import (
     OPTIONS,
     SPLIT_FROM,
     UNSORTED,
+    Code,
     array,
     digest_of,
     digesting,
+    entry,
     mapping,
     odd_nan,
 )
@@ -85,6 +88,10 @@ class Swift:
         if kind is str or kind is int or kind is bool or value is None:
             body = packb(value)
             return body, body
+        if kind is tuple:
+            body, lean = self.top_list([*value])
+            exact = entry(Code.TUPLE, body)
+            return exact, exact if lean is body else entry(Code.TUPLE, lean)
         reader = READERS.get(id(kind)) or reader_of(kind)
         if reader.fields is None:
             raise UnfitError
@@ -367,6 +374,28 @@ class Swift:
         reference = PART + digest
         return reference, reference if info[0] == digest else PART + info[0]
 
+    def wrapped(self, value: Any, reader: Reader) -> Pair:
+        """Write a tuple, a set, a member of an enum or an instance of a subclass: what it holds, in an entry."""
+        shape, code, content, why = reader.read(value)
+        if why or reader.cost > 1 or self.depth == DEEPEST or shape not in (WRAP, UNORDERED):
+            raise UnfitError
+        before, self.below = self.below, 0
+        self.depth += 1
+        if shape == WRAP:
+            body, lean = self.packed(content)
+        else:
+            pairs = [self.packed(item) for item in content]
+            head = array(len(pairs))
+            body = head + b"".join(sorted([one for one, _ in pairs]))
+            lean = head + b"".join(sorted([one for _, one in pairs]))
+        self.depth -= 1
+        exact = entry(code, body)
+        lean = exact if lean == body else entry(code, lean)
+        if len(exact) < INLINE_BELOW:
+            self.below += before
+            return exact, lean
+        return self.part(exact, lean, before)
+
     # Anything, by the C packer
 
     def packed(self, value: object) -> Pair:
@@ -396,7 +425,10 @@ class Swift:
                     raise UnfitError
                 stand = lean = Ext(code, content)
             else:
-                raise UnfitError
+                body, belief = self.wrapped(value, reader)
+                stand = lean = Fragment(body)
+                if belief is not body:
+                    self.differs, lean = True, Fragment(belief)
             self.met[id(value)] = value, lean
             return stand
         except Exception:
