@@ -80,16 +80,18 @@ class _Active:
     def close(self) -> None:
         """Judge what has ended, write what is on its way, and stop."""
         with ExitStack() as leaving:
-            leaving.callback(guarded(self._make_sure))
             leaving.callback(guarded(self.recorder.close), EXIT_DEADLINE_S)
             if self.watch is not None:
                 leaving.callback(atexit.unregister, self.watch.wait)
                 leaving.callback(guarded(self.watch.wait), EXIT_DEADLINE_S)
 
-    def _make_sure(self) -> None:
-        """Close what an interrupt has kept from being closed."""
+    def make_sure(self) -> None:
+        """Close what an interrupt, or a failure of ours, has kept from being closed."""
         if not self.recorder.is_closed:
-            self.recorder.close(EXIT_DEADLINE_S)
+            try:
+                self.recorder.close(EXIT_DEADLINE_S)
+            finally:
+                self.recorder.stop(EXIT_DEADLINE_S)
 
 
 _active: _Active | None = None
@@ -192,7 +194,8 @@ def uninstrument() -> None:
     with _lock, ExitStack() as leaving:  # last in, first out; one that fails or is interrupted stops no other
         if _active is None:
             return
-        leaving.callback(_forget)
+        leaving.callback(guarded(_forget))
+        leaving.callback(guarded(_active.make_sure))
         leaving.callback(guarded(_active.close))
         for hooks in _active.hooks.values():
             leaving.callback(guarded(hooks.undo))
@@ -424,6 +427,7 @@ def _flush_in_pool_workers() -> None:
 def _at_exit() -> None:
     if _active is not None:
         guarded(_active.close)()
+        guarded(_active.make_sure)()
 
 
 def _after_fork() -> None:

@@ -312,12 +312,17 @@ class Recorder(Making):
             try:
                 done = self._writer is None or self._writer.close(max(0.0, deadline - time.monotonic()))
             except BaseException:  # an interrupt that came before it had told its thread
-                if self._writer is not None and not self._writer.is_closed:
-                    self._writer.stop(deadline)
+                self.stop(max(0.0, deadline - time.monotonic()))
                 raise
             finally:
                 keepers.discard(self)  # what fails from now on is missing from other records
         return done
+
+    def stop(self, timeout: float) -> None:
+        """Stop, where something has kept `close` from it: what is open stays so."""
+        self.active = False
+        if self._writer is not None and not self._writer.is_closed:
+            self._writer.stop(time.monotonic() + timeout)
 
     def forget_after_fork(self) -> None:
         """Drop what the parent process holds open: it is the parent's to end."""

@@ -41,6 +41,7 @@ SHELLS = frozenset(
             for name in ("chain", "agent", "receive", "_turn", "handoff", "decide", "returned", "tool")
         ),
         *(f"becausal.own:OpenTurn.{name}" for name in ("__init__", "id", "chain_id", "decide", "returned")),
+        "becausal.instrument:uninstrument",
         "becausal.own:tool_named",
         "becausal.envelope:payload_of",  # where it gives none, there is nothing to go on with
         *(f"becausal.propagation:{name}" for name in ("inject", "extract")),

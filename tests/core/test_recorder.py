@@ -13,6 +13,7 @@ import pytest
 import becausal
 from becausal import clock, context, guard, recorder
 from becausal.errors import StoreError
+from becausal.instrument import _Active
 from becausal.observation import NOTHING, Observation, Opening
 from becausal.recorder import Recorder
 from becausal.step import Cause, OpenStep, RemoteStep, Status, Step
@@ -640,6 +641,29 @@ def test_parts_that_were_lost_are_handed_out_again() -> None:
 
     assert writer.gaps == {"store failed": 1}
     assert any(len(body) > 5000 for body in store.bodies.values())
+
+
+@pytest.mark.parametrize("failing", ["Recorder.close", "_Active.close", "both"])
+def test_a_close_that_fails_leaves_no_writer_behind(
+    failing: str, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bool:
+        raise RuntimeError("ours")
+
+    monkeypatch.setenv("BECAUSAL_STRICT", "0")
+    former = set(threading.enumerate())
+    becausal.instrument(store=store)
+    with becausal.chain("q"):
+        pass
+    if failing != "_Active.close":
+        monkeypatch.setattr(Recorder, "close", broken)
+    if failing != "Recorder.close":
+        monkeypatch.setattr(_Active, "close", broken)
+    becausal.uninstrument()
+
+    assert set(threading.enumerate()) <= former
+    with becausal.open(store) as runs:
+        assert len(runs.list()) == 1
 
 
 def test_an_interrupt_before_anything_is_closed_keeps_nothing_open(
