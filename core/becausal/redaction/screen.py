@@ -36,7 +36,7 @@ _AFTER_NAME: Final = (
 _COMMON: Final = frozenset(("id", "value", "number", "string"))
 """Last words of names that stand everywhere: of such a name the first word is looked for."""
 
-_JOINT: Final = "[ _.-]"
+_JOINT: Final = r"[ _.\-]"
 
 _DIGITS: Final = re.compile(rb"0000(?:[ -]?0){9}")
 """Of folded bytes: digits enough for a card, which begins with four of them in a row."""
