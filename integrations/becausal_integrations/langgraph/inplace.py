@@ -27,13 +27,6 @@ SMALL = 4096
 """Bytes of a canonical form that is cheap enough to be made again; so is any of scalars and lists of scalars."""
 
 
-MOST = 256
-"""Objects of which a small value may consist to be compared by them, one by one."""
-
-Objects = Callable[[Any], "list[Any] | None"]
-"""Returns the objects by which a value is compared; None for a value that it is not meant for."""
-
-
 class Entry:
     """What a task received, as it was when the task began."""
 
@@ -42,11 +35,14 @@ class Entry:
     def __init__(self, sealed: Sealed, value: Any) -> None:
         self.sealed = sealed
         self._print: object = None
-        is_small = sealed.payload.size <= SMALL
-        self._looks: Objects = _all_objects_of if is_small else _flat_objects_of
-        self._objects = self._looks(value)
+        self._objects: list[Any] | None = None
+        self._looks: Callable[[Any], list[Any] | None] = _flat_objects_of
+        if sealed.payload.size <= SMALL:
+            self._print = fingerprint(value)
+            return
+        self._objects = _flat_objects_of(value)
         if self._objects is None:
-            if is_small or all(map(_is_flat, _items_of(value))):
+            if all(map(_is_flat, _items_of(value))):
                 self._print = fingerprint(value)
             else:
                 self._looks = _objects_of
@@ -76,44 +72,11 @@ def _cannot_change(value: Any) -> bool:
     return SCALARS.issuperset(map(type, values))
 
 
-def _all_objects_of(value: Any) -> list[Any] | None:
-    """Return all the objects that a value is made of, and how many are in each; None for other types, or for many.
-
-    Dicts, lists, tuples, LangChain's own messages and scalars: of the same objects in the same places it says the same,
-    since scalars never change. So this comparison misses nothing, and costs a fraction of a fingerprint.
-    """
-    objects: list[Any] = []
-    waiting: list[Any] = [value]
-    while waiting:
-        item = waiting.pop()
-        kind: Any = type(item)
-        objects.append(item)
-        if kind in SCALARS:
-            continue
-        if kind is dict:
-            if not TEXT.issuperset(map(type, item)):
-                return None
-            objects.append(len(item))
-            objects += item
-            waiting += item.values()
-        elif kind is list or kind is tuple:
-            objects.append(len(item))
-            waiting += item
-        elif _is_own_message(kind):
-            waiting.append(getattr(item, "__pydantic_extra__", None))
-            waiting.append(item.__dict__)
-        else:
-            return None
-        if len(objects) + len(waiting) > MOST:
-            return None
-    return objects
-
-
 def _flat_objects_of(value: Any) -> list[Any] | None:
     """Return all the objects that a state of scalars, and of lists and dicts of scalars, is made of; None for another.
 
-    The most common states are such. Scalars never change, so where these are the same objects, nothing has changed: a
-    comparison that misses nothing and costs a tenth of a fingerprint.
+    Scalars never change, so where these are the same objects, nothing has changed: a comparison that misses nothing,
+    and of a big text looks at no more than where it stands.
     """
     if type(value) is not dict or not TEXT.issuperset(map(type, value)):
         return None
@@ -176,11 +139,6 @@ def _contents_of(items: list[Any]) -> Iterable[Any]:
 def _is_message(cls: type) -> bool:
     bases = ((base.__module__, base.__name__) for base in cls.__mro__)
     return ("langchain_core.messages.base", "BaseMessage") in bases
-
-
-@lru_cache(256)
-def _is_own_message(cls: type) -> bool:
-    return cls.__module__.startswith("langchain_core.messages.") and _is_message(cls)
 
 
 def _same(objects: list[Any], others: list[Any]) -> bool:
