@@ -39,6 +39,7 @@ from becausal.canonical import (
     Missing,
     Opaque,
     Record,
+    brief,
     decode,
     digest_text,
     encode,
@@ -996,7 +997,7 @@ def test_an_interrupt_while_the_packer_calls_us_is_the_callers(
             raise interrupt
         return reader_of(kind)
 
-    for module in (canonical, walk, ordered, printed, swift, top):
+    for module in (canonical, walk, ordered, printed, brief, swift, top):
         monkeypatch.setattr(module, "reader_of", stop)
     with pytest.raises(KeyboardInterrupt) as raised:
         read([1, {"inside": Stops()}])

@@ -11,32 +11,25 @@ from __future__ import annotations
 from operator import is_
 from typing import Any
 
-from ormsgpack import Ext, Fragment, packb
+from ormsgpack import packb
 
-from becausal.canonical.belief import meaning, speaks
-from becausal.canonical.leaves import UNORDERED, WRAP
+from becausal.canonical.brief import Brief
 from becausal.canonical.looks import COMMON, MOST_SEARCHED, SHORTEST_RUN
-from becausal.canonical.readers import READERS, Reader, reader_of
-from becausal.canonical.top import KEYS, MOST_SPLIT, NO_RUN, PART, Run, packed_key
-from becausal.canonical.walk import Known, Pair, Redacting, UnfitError, plain_keys
+from becausal.canonical.readers import READERS, reader_of
+from becausal.canonical.top import KEYS, MOST_SPLIT, NO_RUN, Run, packed_key
+from becausal.canonical.walk import Pair, UnfitError
 from becausal.canonical.wire import (
     INLINE_BELOW,
-    OPTIONS,
     SPLIT_FROM,
     UNSORTED,
     Code,
     array,
-    digest_of,
     digesting,
     entry,
     mapping,
-    odd_nan,
 )
 
 __all__ = ["MOST_HARMLESS", "Swift"]
-
-DEEPEST = 4
-"""Objects in one another: so many are not cut off, whatever each counts for."""
 
 SHORT = SPLIT_FROM // 4
 """A text of fewer characters is never split off: a character takes four bytes at most."""
@@ -53,26 +46,8 @@ NEVER = 1 << 62
 MOST_HARMLESS = 4096
 
 
-class Swift:
-    """The state of one encoding. It has no `__init__`: one is made for every value, and its maker fills it."""
-
-    known: Known
-    runs: dict[int, Run]
-    leans: dict[bytes, bytes]
-    harmless: set[str]
-    """Keys that are no secret's name."""
-    redact: Redacting | None
-    version: int
-    fresh: Known
-    parts: list[tuple[bytes, bytes]]
-    new_runs: dict[int, Run]
-    met: dict[int, tuple[object, Any]]
-    """By an object's id: the object, and what stands for it in the belief."""
-    below = 0
-    """Bytes of the parts that the body being written refers to."""
-    depth = 0
-    differs = False
-    stopped: BaseException | None = None
+class Swift(Brief):
+    """The state of one encoding, from the value itself."""
 
     def root(self, value: Any) -> Pair:
         """Return the bytes of the value itself and those of its belief.
@@ -292,154 +267,6 @@ class Swift:
                     raise UnfitError  # it must be read for what is secret by now
         self.below, self.differs = below, differs
         return (size, whole.digest()), known
-
-    # Objects and messages
-
-    def typed(self, value: Any, reader: Reader, *, whole: bool = False) -> Pair:
-        """Write an object of fields; as a part, or as it stands where it is small.
-
-        Args:
-            value: the object.
-            reader: of its type.
-            whole: it is the value itself, which is no part.
-        """
-        assert reader.fields is not None
-        fields = reader.fields(value)
-        if type(fields) is not dict or self.depth == DEEPEST:
-            raise UnfitError
-        more = None if reader.extra is None else reader.extra(value)
-        fields = {**fields, **more} if type(more) is dict and more else fields.copy()
-        if "\0" in fields:
-            raise UnfitError
-        fields["\0"] = reader.mark
-        shape = reader.shape
-        if len(shape[0]) != len(fields) or not all(map(is_, shape[0], fields)):
-            shape = self.shaped(reader, fields)
-        before, self.below = self.below, 0
-        self.depth += 1
-        if whole or not shape[1]:
-            body, lean = self.message(fields) if shape[1] else self.mapping(fields, False)
-            digest = None
-        else:  # a message in a list, as nearly all are: `message`, without its call
-            outside, self.differs = self.differs, False
-            body = packb(fields, self.hook, OPTIONS)
-            if b"\xcb" in body and odd_nan(body):
-                raise UnfitError
-            self.differs = outside
-            if len(body) < INLINE_BELOW:
-                lean, digest = self.leans.get(body) or self.believed(body, fields), None
-            else:
-                digest = digest_of(body)
-                lean = body if digest in self.known else self.believed(None, fields)
-        self.depth -= 1
-        if whole or len(body) < INLINE_BELOW:
-            self.below += before
-            return body, body if lean == body else lean
-        return self.part(body, lean, before, digest)
-
-    def shaped(self, reader: Reader, fields: dict[str, Any]) -> tuple[tuple[str, ...], bool]:
-        """Return the keys of an object's fields and whether they are a message's; remember both for the next one."""
-        if not plain_keys(fields):
-            raise UnfitError
-        reader.shape = tuple(fields), speaks(fields)
-        return reader.shape
-
-    def message(self, fields: dict[str, Any]) -> Pair:
-        """Write a message where it stands: a dict, or the value itself."""
-        body = self.packed(fields)[0]
-        lean = self.leans.get(body) if len(body) < INLINE_BELOW else None
-        if lean is None:
-            lean = self.believed(body, fields)
-        return body, body if lean == body else lean
-
-    def believed(self, body: bytes | None, fields: dict[str, Any]) -> bytes:
-        """Return the bytes of a message's belief, and remember those of a small one."""
-        lean = packb(meaning(fields), self.lean_hook, OPTIONS)
-        if body is not None and len(body) < INLINE_BELOW:
-            self.leans[body] = lean
-        return lean
-
-    def part(self, body: bytes, lean: bytes, before: int, digest: bytes | None = None) -> Pair:
-        """Split off a body; return what refers to it."""
-        if digest is None:
-            digest = digest_of(body)
-        info = self.known.get(digest) or self.fresh.get(digest)
-        if info is None:
-            belief = digest if lean is body or lean == body else digest_of(lean)
-            info = self.fresh[digest] = belief, len(body) + self.below, digest, self.version
-            self.parts.append((digest, body))
-        elif info[3] != self.version or info[2] != digest:
-            raise UnfitError  # it must be read for what is secret by now, or is kept without its secrets
-        self.below = before + info[1]
-        reference = PART + digest
-        return reference, reference if info[0] == digest else PART + info[0]
-
-    def wrapped(self, value: Any, reader: Reader) -> Pair:
-        """Write a tuple, a set, a member of an enum or an instance of a subclass: what it holds, in an entry."""
-        shape, code, content, why = reader.read(value)
-        if why or reader.cost > 1 or self.depth == DEEPEST or shape not in (WRAP, UNORDERED):
-            raise UnfitError
-        before, self.below = self.below, 0
-        self.depth += 1
-        if shape == WRAP:
-            body, lean = self.packed(content)
-        else:
-            pairs = [self.packed(item) for item in content]
-            head = array(len(pairs))
-            body = head + b"".join(sorted([one for one, _ in pairs]))
-            lean = head + b"".join(sorted([one for _, one in pairs]))
-        self.depth -= 1
-        exact = entry(code, body)
-        lean = exact if lean == body else entry(code, lean)
-        if len(exact) < INLINE_BELOW:
-            self.below += before
-            return exact, lean
-        return self.part(exact, lean, before)
-
-    # Anything, by the C packer
-
-    def packed(self, value: object) -> Pair:
-        """Write a value whole: only objects in it are split off."""
-        outside, self.differs = self.differs, False
-        body = packb(value, self.hook, OPTIONS)
-        if b"\xcb" in body and odd_nan(body):
-            raise UnfitError
-        lean = packb(value, self.lean_hook, OPTIONS) if self.differs else body
-        self.differs = outside
-        return body, lean
-
-    def hook(self, value: object) -> Any:
-        """Stand in for what the C packer does not know."""
-        try:
-            kind = type(value)
-            reader = READERS.get(id(kind)) or reader_of(kind)
-            if reader.fields is not None:
-                body, belief = self.typed(value, reader)
-                stand: Any = Fragment(body)
-                lean = stand
-                if belief is not body:
-                    self.differs, lean = True, Fragment(belief)
-            elif reader.is_leaf:
-                _, code, content, why = reader.read(value)
-                if why:
-                    raise UnfitError
-                stand = lean = Ext(code, content)
-            else:
-                body, belief = self.wrapped(value, reader)
-                stand = lean = Fragment(body)
-                if belief is not body:
-                    self.differs, lean = True, Fragment(belief)
-            self.met[id(value)] = value, lean
-            return stand
-        except Exception:
-            raise
-        except BaseException as stop:
-            self.stopped = stop
-            raise
-
-    def lean_hook(self, value: object) -> Any:
-        """Stand in for what the hook has met, in the belief."""
-        return self.met[id(value)][1]
 
 
 def _speaks(fields: dict[Any, Any]) -> bool:
