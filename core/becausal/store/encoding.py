@@ -55,7 +55,7 @@ WORTH_COMPRESSING = 100
 
 LEVEL = 3
 
-SHAPED_BELOW = 16 << 10
+SHAPED_BELOW = 2 << 10
 """A body of so many bytes has more to learn from than a dictionary."""
 
 # Attributes should be of the types in `Attribute`. One that is not becomes its text, rather than costing
