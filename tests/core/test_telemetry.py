@@ -252,6 +252,28 @@ def test_a_handoff_that_its_receiver_tells_of_is_one_span_linked_to_both_ends(st
     assert passed.end_time is not None
 
 
+def test_a_handoff_that_is_told_before_its_receiver_begins_is_over_with_what_came_of_it(start: Start) -> None:
+    spans = start()
+    sender = step("agent", "a", agent="a")
+    handoff = recorder().told(Passing("a", "b", {"n": 1}, sender), {"n": 2})
+    recorder().end(sender)
+
+    assert handoff is not None
+    assert (handoff.status, handoff.span) == ("ok", None)
+    assert handoff.ended_ns is not None
+    a, passed = spans.named("invoke_agent a"), spans.named("handoff a to b")
+    assert [link.context.span_id for link in passed.links] == [context_of(a).span_id]
+    assert passed.parent is not None
+    assert passed.parent.span_id == context_of(a).span_id
+    assert handoff.span_context is not None
+    assert handoff.span_context.span_id == context_of(passed).span_id
+    said = attributes(passed)
+    assert said["becausal.transfer.equal"] is False
+    assert "becausal.transfer.received_by" not in said
+    assert said["becausal.payload.input.digest"] != said["becausal.payload.output.digest"]
+    assert (said["becausal.step.status"], said["becausal.hop"]) == ("ok", 1)
+
+
 def test_of_many_handoffs_only_so_many_are_linked_to_who_received_them(start: Start) -> None:
     spans = start()
     senders = [step("agent", f"a{nth}", agent=f"a{nth}") for nth in range(40)]

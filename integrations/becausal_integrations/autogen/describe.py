@@ -300,7 +300,7 @@ def head(message: Any) -> str:
     content = getattr(message, "content", None)  # a message of the app's own may have none
     if isinstance(content, list):
         content = " ".join(
-            part.content for part in content if isinstance(getattr(part, "content", None), str)
+            [part.content for part in content if isinstance(getattr(part, "content", None), str)]
         )
     return cut(content) if isinstance(content, str) else ""
 

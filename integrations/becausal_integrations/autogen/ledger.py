@@ -111,8 +111,11 @@ class Notes(dict[str, Attribute]):
 
 def notes_of(step: StepRef | None) -> Notes | None:
     """Return what is noted of a step, if it is one of this adapter's."""
-    attributes = step.attributes if isinstance(step, OpenStep) else None
-    return attributes if isinstance(attributes, Notes) else None
+    if isinstance(step, OpenStep):
+        attributes = step.attributes
+        if isinstance(attributes, Notes):
+            return attributes
+    return None
 
 
 def owns(step: StepRef | None, thing: object) -> bool:
@@ -133,13 +136,12 @@ def remote(step: StepRef) -> RemoteStep:
     """Return what must be known of a step once it is over, without what it holds alive."""
     if isinstance(step, RemoteStep):
         return step
-    notes = notes_of(step)
-    if notes is not None and notes.standing is not None:
-        return notes.standing
-    made = RemoteStep(step.id, step.chain_id, step.seq, step.hop, step.agent, step.span_context)
-    if notes is not None:
-        notes.standing = made
-    return made
+    notes = step.attributes if isinstance(step, OpenStep) else None
+    if not isinstance(notes, Notes):
+        return RemoteStep(step.id, step.chain_id, step.seq, step.hop, step.agent, step.span_context)
+    if notes.standing is None:
+        notes.standing = RemoteStep(step.id, step.chain_id, step.seq, step.hop, step.agent, step.span_context)
+    return notes.standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +247,11 @@ class Ledger:
     def tag(self, message: object, *sources: tuple[StepRef, str]) -> None:
         """Note where a message of a model's context comes from, unless that is known."""
         if self.tags.get(message) is None:
-            tag = Tag(tuple([(remote(step), evidence) for step, evidence in sources]))
+            if len(sources) == 1:  # as nearly always
+                step, evidence = sources[0]
+                tag = Tag(((remote(step), evidence),))
+            else:
+                tag = Tag(tuple([(remote(step), evidence) for step, evidence in sources]))
             self.tags.put(message, tag)
             if sources and (wording := describe.wording(message)) is not None:
                 self.contents.put(wording, tag)
