@@ -455,13 +455,22 @@ def test_of_two_threads_that_touch_a_span_at_once_both_get_the_same_parts() -> N
     assert all(one is other for one, other in zip(first, second, strict=True))
 
 
-def test_what_is_handed_to_processors_can_be_copied_and_sent_elsewhere() -> None:
-    provider = TracerProvider(shutdown_on_exit=False)
+def ended_by(provider_class: type[TracerProvider]) -> ReadableSpan:
+    provider = provider_class(id_generator=Counting(), shutdown_on_exit=False)
     exporter = exporting(provider)
     telemetry, step = opened(provider)
     telemetry.close(step)
-
     (span,) = exporter.get_finished_spans()
+    return span
+
+
+def test_what_is_handed_to_processors_can_be_copied_where_the_sdks_own_can() -> None:
+    try:
+        copy.deepcopy(ended_by(Same))
+    except TypeError:
+        pytest.skip("spans of this SDK hold locks")
+    span = ended_by(TracerProvider)
+
     assert told(copy.deepcopy(span)) == told(span)
     assert type(span) is ReadableSpan
 
