@@ -23,6 +23,7 @@ import becausal
 from becausal import contracts, guard, keeping, validators, writer
 from becausal.errors import StoreError
 from becausal.instrument import active_recorder
+from becausal.recorder import Recorder
 from becausal.store import open_store
 
 __all__ = ["Outcome", "handed_over", "outcome_of", "play"]
@@ -65,7 +66,6 @@ def play(
     """Run a subject with becausal on and faults in it."""
     outcome, wanted = Outcome(), plain(subject)
     former = set(threading.enumerate())
-    failures = sum(guard.failures.values())
     path = folder / f"{chance.getrandbits(48):x}.db"
     max_steps = BOUND if chance.random() < 0.5 else writer.MAX_STEPS
     with _watched(max_steps) as seen:
@@ -77,6 +77,7 @@ def play(
         )
         recorder = active_recorder()
         assert recorder is not None
+        failures = _Failures(recorder)
         try:
             with armed(faults):
                 got = outcome_of(subject)
@@ -97,9 +98,7 @@ def play(
         outcome.differences.append(f"the queue held {seen.longest} of {max_steps}")
     outcome.differences += _left_over(former)
     outcome.struck = Counter({(fault.seam, fault.kind): fault.met for fault in faults if fault.met})
-    _account(
-        outcome, path, seen, dict(recorder.gaps), sum(guard.failures.values()) - failures, len(interrupts)
-    )
+    _account(outcome, path, seen, dict(recorder.gaps), failures.count, len(interrupts))
     return outcome
 
 
@@ -152,6 +151,17 @@ def _first_difference(got: Any, wanted: Any) -> str:
 
 
 # What is looked at meanwhile
+
+
+class _Failures:
+    """Counts our failures until a record is closed: what fails after that is missing from nothing."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.count, self._recorder = 0, recorder
+        guard.keepers.add(self)
+
+    def failed(self, place: str) -> None:
+        self.count += self._recorder in guard.keepers
 
 
 class _Seen(logging.Handler):
