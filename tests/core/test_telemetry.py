@@ -6,10 +6,13 @@ import itertools
 import json
 import logging
 import os
+import random
+import re
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -602,3 +605,21 @@ def test_a_provider_that_is_set_later_is_used(tmp_path: Any) -> None:
     )
 
     assert (done.stdout, done.stderr) == ("['invoke_agent after']\n", "")
+
+
+def test_an_app_that_seeds_draws_its_own_numbers_where_the_provider_has_ids_of_its_own(
+    start: Start,
+) -> None:
+    written = (Path(__file__).parents[2] / "docs" / "transparency.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", written, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    random.seed(7)
+    without = random.random()
+    start(id_generator=names["OwnIds"]())
+
+    random.seed(7)
+    with becausal.agent("one"):
+        pass
+
+    assert random.random() == without
