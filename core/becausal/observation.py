@@ -217,6 +217,12 @@ def new_step(opening: Opening, parent: StepRef | None, arrivals: Sequence[OpenSt
     agent = opening.agent
     if agent is None and parent is not None:
         agent = parent.agent
+    causes = list(opening.causes)
+    for handoff in arrivals:
+        if handoff.hop > hop:
+            hop = handoff.hop
+        grade = handoff.causes[0].grade if handoff.causes else "declared"
+        causes.append(Cause(handoff.id, "transfer", grade, "received", handoff.span_context))
     step_id, seq, now_ns = clock.stamp()
     step = OpenStep(
         id=step_id,
@@ -228,16 +234,11 @@ def new_step(opening: Opening, parent: StepRef | None, arrivals: Sequence[OpenSt
         hop=hop,
         seq=seq,
         started_ns=now_ns,
+        attributes=opening.attributes,
+        causes=causes,
     )
-    step.attributes = opening.attributes
     if isinstance(parent, OpenStep):
         step.conversation = parent.attributes.get(semconv.CONVERSATION_ID, parent.conversation)
-    step.causes = causes = list(opening.causes)
-    for handoff in arrivals:
-        if handoff.hop > step.hop:
-            step.hop = handoff.hop
-        grade = handoff.causes[0].grade if handoff.causes else "declared"
-        causes.append(Cause(handoff.id, "transfer", grade, "received", handoff.span_context))
     return step
 
 

@@ -167,6 +167,8 @@ class OpenStep:
         hop: int,
         seq: int,
         started_ns: int,
+        attributes: dict[str, Attribute] | None = None,
+        causes: list[Cause] | None = None,
     ) -> None:
         self.id = id
         self.chain_id = chain_id
@@ -182,10 +184,10 @@ class OpenStep:
         self.error: str | None = None
         self.received: Payload | None = None
         self.produced: Payload | None = None
-        self.attributes: dict[str, Attribute] = {}
+        self.attributes: dict[str, Attribute] = {} if attributes is None else attributes
         self.conversation: Attribute | None = None
         """The conversation that a step around it belongs to: backends want it on every span."""
-        self.causes: list[Cause] = []
+        self.causes: list[Cause] = [] if causes is None else causes
         self.choices: list[Choice] = []
         self.span: Span | None = None
         self.span_context: SpanContext | None = None
