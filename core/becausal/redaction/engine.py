@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 __all__ = ["Found", "Pattern", "Sieve", "compiled", "is_linear", "linear"]
@@ -59,24 +59,24 @@ def compiled(pattern: str, *, by_re2: bool = True) -> Pattern:
 
 
 class Sieve:
-    """Tells whether a pattern may match anywhere, and no more: that takes less time than to say where."""
+    """Tells whether one of some patterns may match anywhere, and no more: that takes less time than to say where."""
 
     def __init__(
-        self, pattern: str, screen: Callable[[], Callable[[bytes], bool]], *, by_re2: bool = True
+        self, patterns: Sequence[str], screen: Callable[[], Callable[[bytes], bool]], *, by_re2: bool = True
     ) -> None:
         """Make one.
 
         Args:
-            pattern: what it tells of.
-            screen: makes what tells of it where RE2 is not there: true wherever it matters that the pattern matches.
+            patterns: what it tells of.
+            screen: makes what tells of it where RE2 is not there: true wherever it matters that one of them matches.
             by_re2: whether RE2 is used where it is there.
 
         Raises:
-            ValueError: neither engine can read the pattern.
+            ValueError: neither engine can read the patterns.
         """
-        self._pattern, self._by_re2 = pattern, by_re2
+        self._patterns, self._by_re2 = tuple(patterns), by_re2
         self.matches: Callable[[bytes], Any]
-        """Takes bytes, and returns what is true where the pattern matches."""
+        """Takes bytes, and returns what is true where a pattern matches: by RE2, a list of which ones do."""
         re2 = _re2() if by_re2 else None
         self.is_screen = re2 is None
         """Whether what it says is judged already."""
@@ -84,9 +84,9 @@ class Sieve:
             self.matches = screen()
             return
         try:
-            made = _set_of(re2, pattern)
+            made = _set_of(re2, self._patterns)
         except re2.error as flaw:
-            raise ValueError(f"{pattern!r} is no pattern: {flaw}") from None
+            raise ValueError(f"{patterns!r} are no patterns: {flaw}") from None
         # What the wrapper hands bytes on to, where it has the name that it has in google-re2 1.0 and 1.1.
         self.matches = getattr(made, "_set", made).Match
 
@@ -96,7 +96,7 @@ class Sieve:
 
     @functools.cached_property
     def _exact(self) -> Pattern:
-        return compiled(self._pattern, by_re2=self._by_re2)
+        return compiled("|".join(self._patterns), by_re2=self._by_re2)
 
 
 def linear(pattern: str) -> Any:
@@ -127,10 +127,11 @@ def _re2() -> Any:
 
 
 @functools.lru_cache(maxsize=8)
-def _set_of(re2: Any, pattern: str) -> Any:
-    """Return a pattern as RE2's set, made once: that takes 8 ms, and an app may be hooked again and again."""
+def _set_of(re2: Any, patterns: tuple[str, ...]) -> Any:
+    """Return patterns as RE2's set, made once: that takes 8 ms, and an app may be hooked again and again."""
     made = re2.Set.SearchSet(_options(re2))
-    made.Add(pattern.encode("latin-1"))
+    for pattern in patterns:
+        made.Add(pattern.encode("latin-1"))
     made.Compile()
     return made
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from becausal.redaction.blocks import REACH
-from becausal.redaction.cards import NUMBER
+from becausal.redaction.cards import NUMBER, RUN, may_hold_card, numbers_in
 from becausal.redaction.engine import Pattern, Sieve, compiled
 from becausal.redaction.keys import (
     WORDS,
@@ -27,7 +27,7 @@ from becausal.redaction.marker import MARKER, Marking
 from becausal.redaction.own import Own, replacing
 from becausal.redaction.screen import HEADS, Screen
 
-__all__ = ["TAIL", "Finder", "named_value", "sieve"]
+__all__ = ["DIGITS_ALONE", "TAIL", "Finder", "named_value", "sieve"]
 
 BEFORE = 48
 """Bytes in front of what is found that tell what it is."""
@@ -38,6 +38,16 @@ SHORT = 16
 TAIL = 12
 """Bytes at the end of what turned out to be no secret that are read again: they may begin one."""
 
+CARD = "card"
+"""The kind that is told by counting."""
+
+NEVER = r"[^\x00-\xff]"
+"""Matches nothing."""
+
+DIGITS_ALONE = [1]
+"""What the sieve says where of its two patterns only that of digits matches."""
+
+_DIGITS = re.compile(RUN.encode())
 _OURS = re.compile(MARKER.pattern.encode())
 _LONGEST_MARKER = len("[redacted::01234567]") + 32
 
@@ -129,10 +139,19 @@ class Finder:
         kinds = self._kinds
         return compiled("|".join(kind.pattern for kind in kinds), by_re2=self._by_re2) if kinds else None
 
-    def _is_of_a_kind(self, content: bytes) -> bool:
-        return bool(
-            self.sieve.matches(content) and self._all is not None and self._all.search(content) is not None
+    def has_form(self, content: bytes) -> bool:
+        """Return whether bytes may hold a secret by its form, digits only where they may be a card's."""
+        found = self.sieve.matches(content)
+        return self.holds_number(content) if found == DIGITS_ALONE else bool(found)
+
+    def holds_number(self, content: bytes) -> bool:
+        """Return whether bytes may hold the number of a card, or one that is known to be secret."""
+        return any(map(may_hold_card, _DIGITS.findall(content))) or any(
+            may_hold_card(said) or self.known.stands_in(said) for said in numbers_in(content)
         )
+
+    def _is_of_a_kind(self, content: bytes) -> bool:
+        return self.has_form(content) and self._all is not None and self._all.search(content) is not None
 
     def _under(self, kind: str, strong: bool, text: str) -> str:
         if is_placeholder(text) or MARKER.fullmatch(text) or (not strong and not looks_secret(text)):
@@ -170,7 +189,7 @@ class Finder:
         name = kind.name if kind.kind_of is None else kind.kind_of(before)
         if kind.remembered:
             return self.replace(name, secret.decode("utf-8", "surrogateescape")).encode()
-        if kind.name == "card":
+        if kind.name == CARD:
             secret = secret.replace(b" ", b"").replace(b"-", b"")
         return self._marking.marker(name, secret).encode()
 
@@ -183,10 +202,15 @@ class Finder:
         return None if kind.remembered or kind.check(b"", secret) != (0, len(secret)) else kind.name
 
 
-def sieve(kinds: Sequence[Kind], keys: Sequence[str], *, builtin_keys: bool) -> str:
-    """Return what finds every body that may hold a secret: a kind's form, or a name and then a value's head."""
+def sieve(kinds: Sequence[Kind], keys: Sequence[str], *, builtin_keys: bool) -> tuple[str, str]:
+    """Return what finds every body that may hold a secret: a kind's form, or a name and then a value's head; digits.
+
+    Digits are told apart: many a message's id holds as many as a card, and to count them takes no such pattern.
+    """
     named = named_value(keys, builtin_keys=builtin_keys)
-    return "|".join([*(kind.sieve for kind in kinds), *([named] if named else []), NUMBER])
+    forms = [kind.sieve for kind in kinds if kind.name != CARD]
+    digits = [kind.sieve for kind in kinds if kind.name == CARD]
+    return "|".join([*forms, *([named] if named else [])]) or NEVER, "|".join([*digits, NUMBER])
 
 
 def named_value(keys: Sequence[str], *, builtin_keys: bool) -> str | None:

@@ -20,7 +20,7 @@ from becausal.canonical.wire import digest_of
 from becausal.redaction.blocks import FROM, Blocks
 from becausal.redaction.cards import RUN, may_hold_card, numbers_in
 from becausal.redaction.chunks import whole
-from becausal.redaction.finder import TAIL, Finder, named_value
+from becausal.redaction.finder import DIGITS_ALONE, TAIL, Finder, named_value
 from becausal.redaction.kinds import KINDS, Kind
 from becausal.redaction.marker import MARKER
 from becausal.redaction.own import Own
@@ -283,8 +283,11 @@ class Redactor:
 
     def _has_form(self, body: bytes) -> bool:
         """Return whether bytes may hold a secret: by its form, or by a name that is one; digits only as a card."""
-        if self._sieve.is_screen:
-            return bool(self._sieve.matches(body))
+        matched = self._sieve.matches(body)
+        if matched == DIGITS_ALONE:
+            return self._finder.holds_number(body)
+        if self._sieve.is_screen or not matched:
+            return bool(matched)
         found = self._sieve.search(body)
         while found is not None:
             start, end = found.span()
