@@ -14,7 +14,7 @@ from opentelemetry.context import Context
 
 from becausal import semconv
 from becausal.context import current, with_step
-from becausal.recorder import NOTHING, Opening, Recorder
+from becausal.recorder import NOTHING, Opening, Recorder, Sealed
 from becausal.step import OpenStep, StepRef
 from becausal_integrations.langchain.attempts import Attempts
 from becausal_integrations.langchain.calls import Calls
@@ -58,7 +58,7 @@ class Asked:
     serialized: Mapping[str, Any]
     params: Mapping[str, Any]
     is_structured: bool
-    prompts: list[tuple[object, tuple[str, ...]]]  # what is received, and the premises that it gives
+    prompts: list[tuple[Sealed, tuple[str, ...]]]  # what is received, and the premises that it gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +99,7 @@ class Models:
         **___: Any,
     ) -> Asked:
         """Seal what each call of the batch received."""
-        if (
-            self._recorder.level == "boundaries"
-        ):  # the calls are no steps: only what they are part of may be one
-            asked: list[tuple[object, tuple[str, ...]]] = [(NOTHING, ()) for _ in (messages or prompts)]
-        else:
-            asked = [(self._recorder.seal(item), premises_of(item)) for item in (messages or prompts)]
+        asked = [(self._recorder.seal(item), premises_of(item)) for item in (messages or prompts)]
         is_structured = bool((options or {}).get("ls_structured_output_format"))
         return Asked(serialized or {}, invocation_params or {}, is_structured, asked)
 
