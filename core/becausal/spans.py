@@ -20,8 +20,16 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, TraceFlags
-from opentelemetry.trace.propagation import _SPAN_KEY as SPAN_KEY
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    TraceFlags,
+    propagation,
+)
 
 from becausal import semconv
 from becausal.step import Attribute, Cause, EdgeKind, Grade, OpenStep
@@ -36,6 +44,9 @@ __all__ = ["MAX_LINKS", "SdkSpans", "link_attributes", "links_to"]
 
 MAX_LINKS = 32
 """The SDK keeps 128 links and evicts the oldest; the full list of causes is in an attribute."""
+
+SPAN_KEY: Final[str] = getattr(propagation, "_SPAN_KEY", "")
+"""Under which a context holds the span that is current; where that is not known, the API is asked."""
 
 SAID_OF_LINKS = 2
 """Attributes of a link of ours."""
