@@ -16,11 +16,12 @@ from autogen_core.models import CreateResult, RequestUsage, UserMessage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from ormsgpack import packb
 from pydantic import BaseModel
 from tests.core.test_canonical import EDITS, team
 
 from becausal import canonical
-from becausal.canonical import Encoded, Encoder, encode, fingerprint, part_digests
+from becausal.canonical import Encoded, Encoder, brief, encode, fingerprint, part_digests
 from becausal.canonical.swift import Swift
 from becausal.redaction import Redaction
 
@@ -341,6 +342,87 @@ def test_whether_an_object_is_a_message_is_told_from_its_own_fields() -> None:
     for value in (Odd(a="x", b=1, id=1), Odd(content="x", role="a", id=2), Odd(a="x", b=1, id=3)):
         for wrapped in ([value], [value] * 4, value):
             assert encoder.encode(wrapped).belief == encode(wrapped).belief
+
+
+BOOK = "a long text, " * 6000
+OTHER = "".join(["a long text, "] * 6000) + "."
+
+
+def test_a_long_text_is_read_once_for_as_long_as_it_is_the_same_object(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoder = Encoder()
+    values: list[Any] = [
+        {"text": BOOK, "step": 1},
+        {"messages": [HumanMessage(BOOK, id="1")], "step": 1},
+        {"messages": [UserMessage(content=BOOK, source="a"), "x"]},
+    ]
+    expected = [encoder.encode(value)[:4] for value in values]
+
+    def small(value: Any, *more: Any) -> bytes:
+        packed: bytes = packb(value, *more)
+        assert len(packed) < len(BOOK)
+        return packed
+
+    monkeypatch.setattr(brief, "packb", small)
+
+    for value, first in zip(values, expected, strict=True):
+        again = encoder.encode(value)
+        assert (again[:4], again.parts) == (first, ())
+
+
+def test_a_long_text_is_not_taken_for_another_nor_for_what_stood_beside_it() -> None:
+    encoder = Encoder()
+    values: list[Any] = [
+        *({"text": text} for text in (BOOK, OTHER, BOOK)),
+        {"a": BOOK, "b": OTHER, "c": BOOK},
+        *({"inner": {"text": BOOK, "messages": [{"role": "a", "content": BOOK}]}} for _ in range(2)),
+        *([HumanMessage(text, id=id)] for text in (BOOK, OTHER) for id in "121"),
+        *([AIMessage(BOOK, additional_kwargs={"n": n})] for n in (1, True, 1.0, math.nan, 1)),
+        *([LooksLikeOne(content=BOOK, usage=HumanMessage("x" * 300, id=id))] for id in "121"),
+        *([LooksLikeOne(content=OddText(BOOK))] for _ in range(2)),
+        *(HumanMessage(BOOK, id=id) for id in "121"),
+    ]
+
+    for value in values:
+        assert encoder.encode(value)[:4] == encode(value)[:4]
+
+
+def test_a_long_text_is_read_again_for_a_secret_that_was_met_since_and_handed_out_again_once_forgotten() -> (
+    None
+):
+    encoder = Encoder(Redaction().redactor(None))
+    values: list[Any] = [{"text": BOOK + SECRET}, [HumanMessage(BOOK + SECRET)]]
+    first = [encoder.encode(value) for value in values]
+    encoder.forget([first[0].parts[0][0]])
+    assert [len(encoder.encode(value).parts) for value in values] == [1, 0]
+
+    encoder.encode({"note": f"password={SECRET}"})
+
+    for value in values:
+        again = encoder.encode(value)
+        assert len(again.parts) == 1
+        assert SECRET.encode() not in again.parts[0][1]
+
+
+def test_a_long_text_that_comes_to_where_another_was_is_not_taken_for_it() -> None:
+    encoder = Encoder()
+
+    for number in range(9):
+        value = {"text": BOOK + str(number)}
+        assert encoder.encode(value).digest == encode(value).digest
+        del value  # the next one may be given its place
+
+
+def test_the_long_texts_that_are_held_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = Encoder()
+    for number in range(200):
+        encoder.encode({"text": BOOK + str(number)})
+        assert len(encoder._texts) <= brief.MOST_TEXTS
+    monkeypatch.setattr(brief, "MOST_HELD", 4 * len(BOOK))
+    for number in range(9):
+        encoder.encode({"text": BOOK + str(number)})
+    assert len(encoder._texts) <= 5
 
 
 class Keys:

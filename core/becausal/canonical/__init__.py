@@ -105,6 +105,7 @@ class Encoder:
         self._runs: dict[int, Run] = {}
         self._leans: dict[bytes, bytes] = {}
         self._harmless: set[str] = set()
+        self._texts: dict[object, tuple[str, bytes]] = {}
 
     def encode(self, value: object) -> Encoded:
         """Return the canonical form of any value. Never raises."""
@@ -130,7 +131,7 @@ class Encoder:
         redact = self._redact
         # Before anything is looked through: what is learned meanwhile may stand in what was looked through already.
         version = 0 if redact is None else redact.version
-        swift.leans = self._leans
+        swift.leans, swift.texts = self._leans, self._texts
         swift.harmless, swift.redact, swift.version = self._harmless, redact, version
         swift.fresh, swift.parts, swift.new_runs, swift.met = {}, [], {}, {}
         try:
@@ -192,7 +193,7 @@ class Encoder:
         """Drop what is remembered, of all parts or of those that bear some digests: they are handed out again."""
         self._runs = {}  # what stands on such a part does not say so
         if digests is None:
-            self._known, self._renamed, self._leans = {}, {}, {}
+            self._known, self._renamed, self._leans, self._texts = {}, {}, {}, {}
             return
         for handed in digests:
             for digest in (handed, *self._renamed.pop(handed, ())):

@@ -18,7 +18,14 @@ from becausal.canonical.top import PART, Run
 from becausal.canonical.walk import Known, Pair, Redacting, UnfitError, plain_keys
 from becausal.canonical.wire import INLINE_BELOW, OPTIONS, array, digest_of, entry, odd_nan
 
-__all__ = ["DEEPEST", "Brief"]
+__all__ = ["DEEPEST", "LONG", "Brief"]
+
+LONG = 64 << 10
+"""Characters from which on a text is known again by being the same object, which says the same for ever."""
+
+MOST_TEXTS = 64
+MOST_HELD = 32 << 20
+"""Characters of texts that are held to be known again."""
 
 DEEPEST = 4
 """Objects in one another: so many are not cut off, whatever each counts for."""
@@ -37,6 +44,8 @@ class Brief(ABC):
     fresh: Known
     parts: list[tuple[bytes, bytes]]
     new_runs: dict[int, Run]
+    texts: dict[object, tuple[str, bytes]]
+    """By what tells a long text and what it stands in: the text, and the digest of the part that this is."""
     met: dict[int, tuple[object, Any]]
     """By an object's id: the object, and what stands for it in the belief."""
     below = 0
@@ -70,6 +79,11 @@ class Brief(ABC):
         if whole or not shape[1]:
             body, lean = self.message(fields) if shape[1] else self.mapping(fields, False)
             digest = None
+        elif type(text := fields.get("content")) is str and len(text) >= LONG:
+            body, lean = self.long_message(fields, text)
+            self.depth -= 1
+            self.below += before
+            return body, lean
         else:  # a message in a list, as nearly all are: `message`, without its call
             outside, self.differs = self.differs, False
             body = packb(fields, self.hook, OPTIONS)
@@ -93,6 +107,50 @@ class Brief(ABC):
             raise UnfitError
         reader.shape = tuple(fields), speaks(fields)
         return reader.shape
+
+    def long_message(self, fields: dict[str, Any], text: str) -> Pair:
+        """Write a message of a long text: only what stands beside the text is read if it is known."""
+        differs = self.differs
+        fields["content"] = None
+        key = id(text), packb(fields, self.hook, OPTIONS)
+        fields["content"] = text
+        self.below, self.differs = 0, differs
+        known = self.known_by(key)
+        if known is not None:
+            return known
+        body, _ = self.packed(fields)
+        digest = digest_of(body)
+        lean = body if digest in self.known else self.believed(None, fields)
+        return self.held(key, text, digest, self.part(body, lean, 0, digest))
+
+    def long_text(self, text: str) -> Pair:
+        """Write a long text that is split off."""
+        before, self.below = self.below, 0
+        pair = self.known_by(id(text))
+        if pair is None:
+            body = packb(text)
+            digest = digest_of(body)
+            pair = self.held(id(text), text, digest, self.part(body, body, 0, digest))
+        self.below += before
+        return pair
+
+    def known_by(self, key: object) -> Pair | None:
+        """Return what refers to a part that is told by a text's identity; None where it must be written once more."""
+        found = self.texts.get(key)
+        info = None if found is None else self.known.get(found[1])
+        if found is None or info is None or info[3] != self.version or info[2] != found[1]:
+            return None
+        self.below = info[1]
+        reference = PART + info[2]
+        return reference, reference if info[0] == info[2] else PART + info[0]
+
+    def held(self, key: object, text: str, digest: bytes, pair: Pair) -> Pair:
+        """Hold a text for as long as it is known by its identity."""
+        texts = self.texts
+        if len(texts) >= MOST_TEXTS or sum([len(one) for one, _ in [*texts.values()]]) > MOST_HELD:
+            texts.clear()
+        texts[key] = text, digest
+        return pair
 
     def message(self, fields: dict[str, Any]) -> Pair:
         """Write a message where it stands: a dict, or the value itself."""

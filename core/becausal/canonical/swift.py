@@ -13,7 +13,7 @@ from typing import Any
 
 from ormsgpack import packb
 
-from becausal.canonical.brief import Brief
+from becausal.canonical.brief import LONG, Brief
 from becausal.canonical.looks import COMMON, MOST_SEARCHED, SHORTEST_RUN
 from becausal.canonical.readers import READERS, reader_of
 from becausal.canonical.top import KEYS, MOST_SPLIT, NO_RUN, Run, packed_key
@@ -109,7 +109,10 @@ class Swift(Brief):
             else:
                 if key not in self.harmless:
                     self.check(key)
-                body, belief = self.piece(value, kind, limit)
+                if kind is str and len(value) >= LONG and limit != NEVER:
+                    body, belief = self.long_text(value)
+                else:
+                    body, belief = self.piece(value, kind, limit)
             if lean is exact and belief is not body:
                 lean = exact.copy()
             name = KEYS.get(key) or packed_key(key)
