@@ -7,15 +7,26 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from becausal.errors import BecausalWarning
+from becausal.errors import AdapterError, BecausalWarning
 from becausal.installed import installed_version
 from becausal.recorder import Recorder
 
-__all__ = ["Adapter", "AdapterReport", "Hook", "Hooks", "adapters", "in_range", "packages", "version_of"]
+__all__ = [
+    "Adapter",
+    "AdapterReport",
+    "Hook",
+    "Hooks",
+    "adapters",
+    "called",
+    "chosen",
+    "in_range",
+    "packages",
+    "version_of",
+]
 
 
 @dataclass(slots=True)
@@ -115,3 +126,45 @@ def in_range(version: str, supports: str) -> bool:
     from packaging.specifiers import SpecifierSet
 
     return not version or SpecifierSet(supports).contains(version, prereleases=True)
+
+
+def called(name: str, known: dict[str, Adapter]) -> str:
+    """Return the name of the adapter that somebody means: a framework may be called as its package is."""
+    return name if name in known else name.replace("-", "_")
+
+
+def chosen(
+    frameworks: Sequence[str], known: dict[str, Adapter], versions: Mapping[str, str | None]
+) -> list[str]:
+    """Return the adapters to install, each after those that it stands on.
+
+    Args:
+        frameworks: the adapters that were asked for by name; none: all whose framework is installed.
+        known: every adapter, by name.
+        versions: the version of what each watches; None where it is not installed.
+
+    Raises:
+        AdapterError: there is no adapter of a name, or its framework is not installed.
+    """
+    for name in frameworks:
+        if name not in known:
+            there = ", ".join(sorted(known)) or "none: is becausal itself installed?"
+            raise AdapterError(f"no adapter is called {name!r}; there are: {there}")
+        if versions[name] is None:
+            raise AdapterError(
+                f"{known[name].watches} is not installed, so {name!r} cannot be instrumented: "
+                f"pip install 'becausal[{name}]'"
+            )
+    everything = [name for name in known if versions[name] is not None]
+    standing = [name for name, adapter in known.items() if adapter.watches is None]
+    order: dict[str, None] = {}
+
+    def add(names: Iterable[str]) -> None:
+        for name in names:
+            if name in known and name not in order:
+                add(known[name].requires)
+                order[name] = None
+
+    add(standing)
+    add(frameworks or everything)
+    return list(order)

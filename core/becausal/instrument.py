@@ -15,18 +15,28 @@ import importlib
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.trace import TracerProvider
 
-from becausal.adapter import Adapter, AdapterReport, Hooks, adapters, in_range, packages, version_of
+from becausal.adapter import (
+    Adapter,
+    AdapterReport,
+    Hooks,
+    adapters,
+    called,
+    chosen,
+    in_range,
+    packages,
+    version_of,
+)
 from becausal.arrival import before_import
 from becausal.bounds import Retention
 from becausal.contracts import Contract, declare
-from becausal.errors import AdapterError, BecausalWarning, StoreError
+from becausal.errors import BecausalWarning, StoreError
 from becausal.guard import guarded, note_failure
 from becausal.recorder import Recorder
 from becausal.settings import Settings, shown_url, store_named
@@ -149,9 +159,9 @@ def instrument(
         declare(declared)
     with _lock:
         known = adapters()
-        asked = [_called(name.lower(), known) for name in frameworks]
+        asked = [called(name.lower(), known) for name in frameworks]
         versions = {name: version_of(adapter) for name, adapter in known.items()}
-        chosen = _chosen(asked, known, versions)
+        order = chosen(asked, known, versions)
         given: dict[str, Any] = {
             "store": store,
             "level": level,
@@ -165,7 +175,7 @@ def instrument(
         settings = Settings.read(**given)
         active, is_first = _start(settings, tracer_provider, given, redact)
         try:
-            for name in chosen:
+            for name in order:
                 if name not in active.hooks:
                     _install(name, known[name], versions[name], active, was_named=name in asked)
         except BaseException:
@@ -282,39 +292,6 @@ def _start(
             stacklevel=3,
         )
     return _active, False
-
-
-def _called(name: str, known: dict[str, Adapter]) -> str:
-    """Return the name of the adapter that somebody means: a framework may be called as its package is."""
-    return name if name in known else name.replace("-", "_")
-
-
-def _chosen(
-    frameworks: Sequence[str], known: dict[str, Adapter], versions: Mapping[str, str | None]
-) -> list[str]:
-    """Return the adapters to install, each after those that it stands on."""
-    for name in frameworks:
-        if name not in known:
-            there = ", ".join(sorted(known)) or "none: is becausal itself installed?"
-            raise AdapterError(f"no adapter is called {name!r}; there are: {there}")
-        if versions[name] is None:
-            raise AdapterError(
-                f"{known[name].watches} is not installed, so {name!r} cannot be instrumented: "
-                f"pip install 'becausal[{name}]'"
-            )
-    everything = [name for name in known if versions[name] is not None]
-    standing = [name for name, adapter in known.items() if adapter.watches is None]
-    order: dict[str, None] = {}
-
-    def add(names: Iterable[str]) -> None:
-        for name in names:
-            if name in known and name not in order:
-                add(known[name].requires)
-                order[name] = None
-
-    add(standing)
-    add(frameworks or everything)
-    return list(order)
 
 
 def _differs(

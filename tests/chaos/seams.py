@@ -60,7 +60,7 @@ SHELLS = frozenset(
         "becausal_integrations.patch:_scoping.<locals>.<lambda>",
         "becausal_integrations.patch:_scope",
         # They return the app's stream, or its stand-in; `call` and `acall` hold the app's frames and are known by that.
-        *(f"becausal.recorder:Recorder.{name}" for name in ("stream", "astream")),
+        *(f"becausal.recorder:Recorder.{name}" for name in ("stream", "astream", "_stood_for")),
     ]
 )
 """What stands in the app's way in the literal sense, beside the hooks that hold its function by the name `original`."""
