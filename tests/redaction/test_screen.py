@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import random
 import re
 import string
 import time
 from dataclasses import replace
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
+from uuid import UUID
 
 import ormsgpack
 import pytest
@@ -42,6 +44,8 @@ FINDERS = {by_re2: finder(by_re2) for by_re2 in ENGINES}
 TEXTS = [
     *(f"it is {secret} today" for some in SECRETS.values() for secret in some),
     *(text.format(secret) for some in IN_CONTEXT.values() for text, secret in some),
+    "numbers 2222 4111 1111 1111 1111 2222, 9994111111111111111999 and 30569309025904",
+    "of many: 2222 2222 2222 2222 2222 4111 1111 1111 1111",
     "my account is DE89 3704 0044 0532 0130 00",
     '{"api_key": "abcdef0123456789"}',
 ]
@@ -219,6 +223,15 @@ def test_a_number_is_looked_at_only_if_it_may_be_one_of_a_card(by_re2: bool) -> 
         assert not finds(number)
     redactor.body(ormsgpack.packb({"password": "17322828000001"}))
     assert finds(17322828000001)  # known by now
+
+
+def test_an_id_of_a_message_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    redactor, chance = Redactor(), random.Random(3)
+    looked: list[bytes] = []
+    monkeypatch.setattr(redactor, "_has_form", looked.append)
+    for _ in range(2000):
+        redactor._finds_in([ormsgpack.packb({"id": str(UUID(int=chance.getrandbits(128)))})])
+    assert len(looked) < 20  # all of it digits, one in two thousand
 
 
 @pytest.mark.parametrize("by_re2", ENGINES)

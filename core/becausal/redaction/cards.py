@@ -13,10 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["NUMBER", "RUN", "card_in", "is_card", "may_hold_card", "numbers_in"]
+__all__ = ["NUMBER", "RUN", "TELLING", "card_in", "is_card", "may_hold_card", "numbers_in"]
 
 RUN = r"[0-9](?:[ -]?[0-9]){12,}"
 """Digits that may hold a card, with single separators."""
+
+TELLING = r"[2-6][0-9]{3}(?:[0-9]{10,}|(?:[ -][0-9]{4}){3}|[ -][0-9]{6}[ -][0-9]{4})"
+"""What stands where a card begins: its digits in a row, or the groups. Of a message's id it holds next to never."""
 
 NUMBER = r"\xcf\x00(?:\x00[\x09-\xff]|[\x01-\x23])"
 """How a number from some 10**13 to 10**16 begins in a packed body: one of a card, kept as a number."""

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from becausal.redaction.cards import RUN, card_in
+from becausal.redaction.cards import RUN, TELLING, card_in
 from becausal.redaction.keys import WORDS, is_placeholder, kind_of_key, looks_secret
 
 __all__ = ["IBAN", "KINDS", "Kind"]
@@ -150,7 +150,7 @@ KINDS: Final = (
     Kind("quoted", rf"(?i:{WORDS})\\{{0,4}}[\"'][ \t]{{0,3}}[:=]>?[ \t]{{0,3}}[bur]?\\{{0,4}}[\"'](?P<quoted>[^\"'\\\n]{{1,256}})", "names of `becausal.redaction.keys`, quoted", _given, kind_given, remembered=True, signs=(), is_named=True),
     Kind("assigned", rf"(?i:{WORDS})[ \t]{{0,2}}[:=][ \t]{{0,2}}(?:[bur]?[\"'])?(?P<assigned>[^\t\n\f\r \"'\\,;&<>(){{}}\[\]|]{{4,512}})", "names of `becausal.redaction.keys`", _given, kind_given, remembered=True, signs=(), is_named=True),
     Kind("told", r"(?i:\b(?:password|passphrase|passcode|api[ -]key|secret key|access token)[ ]{1,3}(?:is|was|are|will be)[ :]{1,3})[\"'`]?(?P<told>[^\t\n\f\r \"'`]{4,200})", "sentences", _told, lambda _: "password", remembered=True, signs=(), is_named=True),
-    Kind("card", rf"\b(?P<card>{RUN})\b", "`becausal.redaction.cards`", _card, signs=()),
+    Kind("card", rf"\b(?P<card>{RUN})\b", "`becausal.redaction.cards`", _card, telling=TELLING, signs=()),
 )  # fmt: skip
 """In the order in which they are tried at one place of a text."""
 

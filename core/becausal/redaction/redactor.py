@@ -299,8 +299,14 @@ class Redactor:
                 said = next(numbers_in(body[start : start + 9]))
                 if may_hold_card(said) or self._finder.known.stands_in(said):
                     return True
-            elif _DIGITS.fullmatch(run) is None or may_hold_card(run):
+            elif _DIGITS.fullmatch(run) is None:
                 return True
+            elif (
+                digits := _DIGITS.match(body, start)
+            ) is not None:  # all of the run, of which a card may begin later
+                end = digits.end()
+                if may_hold_card(digits[0]):
+                    return True
             # The last of it may be the beginning of something else; too few to be such a run again.
             found = self._sieve.search(body, max(start + 1, end - TAIL))
         return False
