@@ -252,7 +252,8 @@ def test_large_contents_that_share_nearly_all_are_read_forgotten_and_written_aga
     assert store.gaps() == {}
 
 
-def test_a_large_content_that_comes_to_be_used_while_a_sweep_runs_stays_whole(store: Store) -> None:
+@pytest.mark.parametrize("way", ["received", "memory"])
+def test_a_large_content_that_comes_to_be_used_while_a_sweep_runs_stays_whole(store: Store, way: str) -> None:
     wanted, alike = large(1), large(2)
     store.write([holding(1, wanted)])
     upkeep(store).forget(["run 1"])
@@ -261,7 +262,12 @@ def test_a_large_content_that_comes_to_be_used_while_a_sweep_runs_stays_whole(st
     def write(doing: str, done: int, total: int) -> None:
         if doing == "sweeping" and not written:
             written.append(doing)
-            store.write([holding(2, alike)])
+            new = holding(2, alike)
+            if way == "memory":
+                event = NewEvent("notes", "key", "write", seq=1, at_ns=1, payload=new.received)
+                store.append(event, dict(new.bodies))
+            else:
+                store.write([new])
 
     upkeep(store).sweep(write)
 

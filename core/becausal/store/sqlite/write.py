@@ -115,11 +115,12 @@ class Writer:
     def write(self, steps: Sequence[OpenStep], *, notes_memory: bool = True) -> None:
         """Write steps and their bodies, all or none."""
         # Compressing is most of the work: it is done before the lock is taken that others wait for.
-        bodies, known = self._packed(steps), self.generation
+        given = [one for step in steps for one in step.bodies]
+        bodies, known = self._packed(given), self.generation
         roots = _roots(steps)
         with self.transaction():
             if self.generation != known:  # what was known to be there may be there no more
-                bodies = self._packed(steps)
+                bodies = self._packed(given)
                 self.begin_anew()
             if time.monotonic() < self._doubted_until:
                 self._count_swept(steps)
@@ -127,8 +128,7 @@ class Writer:
             self._number_chains(steps)
             self._write_blobs(roots, bodies)
             if self._is_swept:
-                self._touch(named_by((digest for digest, _ in roots.values()), _fresh(steps), steps))
-                self._touch(one for _, codec, data in bodies.values() for one in blocks_of(codec, data))
+                self._touch_contents(roots, dict(given), bodies, steps)
             self._write_steps(steps, roots)
             self._write_causes(steps)
             self._write_anchors(steps)
@@ -150,9 +150,10 @@ class Writer:
         """Keep contents that no step has, within a transaction."""
         roots = _by_text(payloads)
         self._number_texts({payload.type_name for _, payload in roots.values()})
-        self._write_blobs(roots, {digest: self._packer.pack(body) for digest, body in bodies.items()})
+        packed = self._packed(bodies.items())
+        self._write_blobs(roots, packed)
         if self._is_swept:
-            self._touch(named_by((digest for digest, _ in roots.values()), bodies))
+            self._touch_contents(roots, bodies, packed)
 
     def add_gaps(self, gaps: Mapping[str, int]) -> None:
         """Add to the counts of what could not be recorded."""
@@ -196,6 +197,17 @@ class Writer:
         """Say to the sweeps that are under way what must stay: digests and names."""
         self.connection.executemany(TOUCH, [(one,) for one in named])
 
+    def _touch_contents(
+        self,
+        roots: Roots,
+        bodies: Mapping[bytes, bytes],
+        packed: Mapping[bytes, Packed],
+        steps: Sequence[OpenStep] = (),
+    ) -> None:
+        """Say to the sweeps that what is named by contents and steps must stay."""
+        self._touch(named_by((digest for digest, _ in roots.values()), bodies, steps))
+        self._touch(one for _, codec, data in packed.values() for one in blocks_of(codec, data))
+
     def _forget(self) -> None:
         self._names.clear()
         self._chains.clear()
@@ -210,15 +222,15 @@ class Writer:
         if gone:
             self.connection.execute(ADD_GAP, (SWEPT, gone))
 
-    def _packed(self, steps: Sequence[OpenStep]) -> dict[bytes, Packed]:
+    def _packed(self, bodies: Iterable[tuple[bytes, bytes]]) -> dict[bytes, Packed]:
+        """Return bodies as they are stored, and the blocks of large ones; without those that are there."""
         packed: dict[bytes, Packed] = {}
-        for step in steps:
-            for digest, body in step.bodies:
-                if digest not in packed and not self._blobs.get(digest, 0) & HAS_BODY:
-                    if len(body) < LARGE:
-                        packed[digest] = self._packer.pack(body)
-                    else:
-                        packed[digest] = self._packed_in_blocks(body, packed)
+        for digest, body in bodies:
+            if digest not in packed and not self._blobs.get(digest, 0) & HAS_BODY:
+                if len(body) < LARGE:
+                    packed[digest] = self._packer.pack(body)
+                else:
+                    packed[digest] = self._packed_in_blocks(body, packed)
         return packed
 
     def _packed_in_blocks(self, body: bytes, packed: dict[bytes, Packed]) -> Packed:
