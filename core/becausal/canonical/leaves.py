@@ -133,9 +133,11 @@ def _zone(value: dt.datetime | dt.time) -> tuple[int | None, str | None, str | N
 
 
 def _datetime(v: dt.datetime) -> Sight:
-    offset, zone, why = _zone(v)
+    # Every message may have a time, and nearly all are in UTC or in none: these are told here, without a call.
+    tz = v.tzinfo
+    offset, zone, why = (0 if tz is dt.UTC else None, None, None) if tz is None or tz is dt.UTC else _zone(v)
     fields = [v.year, v.month, v.day, v.hour, v.minute, v.second, v.microsecond, v.fold, offset, zone]
-    return LEAF, Code.DATETIME, _pack(fields), why
+    return LEAF, Code.DATETIME, ormsgpack.packb(fields, None, OPTIONS), why
 
 
 def _time(v: dt.time) -> Sight:

@@ -192,8 +192,9 @@ class Swift(Brief):
         before, self.below = self.below, known.below
         for item in items[len(known.types) :]:
             kind = type(item)
-            reader = READERS.get(id(kind)) or reader_of(kind)
-            if reader.fields is not None:
+            if kind is str and len(item) < SHORT:
+                body = belief = packb(item)
+            elif (reader := READERS.get(id(kind)) or reader_of(kind)).fields is not None:
                 body, belief = self.typed(item, reader)
             else:
                 body, belief = self.item(item, kind, said, limit)
