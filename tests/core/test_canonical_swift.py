@@ -251,7 +251,7 @@ COMMON: list[object] = [
 ]
 
 
-@pytest.mark.parametrize("value", COMMON, ids=lambda value: f"{value!r:.40}")
+@pytest.mark.parametrize("value", COMMON, ids=map(str, range(len(COMMON))))
 def test_a_common_value_takes_the_short_road(value: object, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = encode(value)
 
