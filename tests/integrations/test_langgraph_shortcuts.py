@@ -187,6 +187,14 @@ def test_a_part_that_moves_to_another_place_is_a_change() -> None:
     assert entry.now(SimpleNamespace(seal=SEALER.seal), state, is_copy=False) is not None  # type: ignore[arg-type]
 
 
+def test_what_moves_from_the_end_of_a_list_to_its_neighbour_in_a_big_state_is_a_change() -> None:
+    state: dict[str, Any] = {"done": ["a"], "waiting": ["b", "c"], "facts": {}, "big": "tea" * inplace.SMALL}
+    entry = Entry(SEALER.seal(state), state)
+    state["done"].append(state["waiting"].pop(0))
+
+    assert entry.now(SimpleNamespace(seal=SEALER.seal), state, is_copy=False) is not None  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("many", [[{"a": [n]} for n in range(9)], [{"a": [n]} for n in range(900)]], ids=len)
 def test_of_a_small_value_and_of_one_of_many_parts_a_change_of_a_part_is_found(many: list[Any]) -> None:
     state = {"many": many}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from becausal.canonical import fingerprint
 from becausal.recorder import Recorder, Sealed
@@ -22,6 +22,9 @@ _CONTENT = operator.attrgetter("content")
 SCALARS = frozenset({str, bytes, int, float, bool, type(None)})
 
 TEXT = frozenset({str})
+
+_END: Final = object()
+"""Ends what one list or dict consists of."""
 
 SMALL = 4096
 """Bytes of a canonical form that is cheap enough to be made again; so is any of scalars and lists of scalars."""
@@ -95,6 +98,7 @@ def _flat_objects_of(value: Any) -> list[Any] | None:
         if not SCALARS.issuperset(map(type, items)):
             return None
         objects += items
+        objects.append(_END)  # else what moves to the next list would stand where it stood
     return objects
 
 
