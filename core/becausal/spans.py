@@ -166,7 +166,7 @@ class SdkSpans:
         processor = held["_span_processor"]
         if sdk.tells_ending and sdk.hears(processor, "_on_ending"):
             processor._on_ending(span)
-        processor.on_end(sdk.readable_of(span))
+        processor.on_end(sdk.readable_of(span, said))
         return True
 
     def _decided(self, context: Context, links: int) -> tuple[SpanContext | None, Decision] | None:

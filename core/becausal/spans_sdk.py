@@ -95,10 +95,14 @@ class Sdk:
                 return True
         return False
 
-    def readable_of(self, span: Any) -> ReadableSpan:
-        """Return what processors are handed of a span that has ended."""
+    def readable_of(self, span: Any, last: dict[str, Attribute]) -> ReadableSpan:
+        """Return what processors are handed of a span that has ended; `last` is what it said at its end."""
         held = span.__dict__
         if "_lock" in held:
+            kept = held["_attributes"]
+            for key, value in last.items():
+                if key not in kept:  # another thread touched the span, just before this was said
+                    kept[key] = value
             ended: ReadableSpan = span._readable_span()
             return ended
         readable = object.__new__(self._readable)

@@ -455,6 +455,27 @@ def test_of_two_threads_that_touch_a_span_at_once_both_get_the_same_parts() -> N
     assert all(one is other for one, other in zip(first, second, strict=True))
 
 
+@direct_alone
+def test_what_a_span_says_at_its_end_is_not_lost_to_a_thread_that_touches_it_right_then() -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    exporter = exporting(provider)
+    telemetry, step = opened(provider)
+    span: Any = step.span
+
+    class Touched(dict[str, Any]):
+        def update(self, *said: Any) -> None:  # type: ignore[override]
+            span.set_attribute("the app's", 1)
+            super().update(*said)
+
+    vars(span)["_said"] = Touched(vars(span)["_said"])
+    telemetry.close(step)
+
+    (ended,) = exporter.get_finished_spans()
+    assert ended.attributes is not None
+    assert ended.attributes["the app's"] == 1
+    assert ended.attributes[semconv.STEP_SEQ] == step.seq
+
+
 def ended_by(provider_class: type[TracerProvider]) -> ReadableSpan:
     provider = provider_class(id_generator=Counting(), shutdown_on_exit=False)
     exporter = exporting(provider)
