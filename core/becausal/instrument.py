@@ -101,7 +101,10 @@ class _Active:
             try:
                 self.recorder.close(EXIT_DEADLINE_S)
             finally:
-                self.recorder.stop(EXIT_DEADLINE_S)
+                try:
+                    self.recorder.stop(EXIT_DEADLINE_S)
+                finally:
+                    self.recorder.let_go()
 
 
 _active: _Active | None = None

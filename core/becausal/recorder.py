@@ -324,6 +324,11 @@ class Recorder(Making):
         if self._writer is not None and not self._writer.is_closed:
             self._writer.stop(time.monotonic() + timeout)
 
+    def let_go(self) -> None:
+        """Where stopping has failed as well: have no thread go on."""
+        if self._writer is not None:
+            self._writer.let_go()
+
     def forget_after_fork(self) -> None:
         """Drop what the parent process holds open: it is the parent's to end."""
         self._open, self._open_lock = {}, threading.RLock()

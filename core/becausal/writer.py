@@ -225,6 +225,12 @@ class Writer:
         else:
             self._give_up()
 
+    def let_go(self) -> None:
+        """Have the thread write what waits and end, and wait for nothing: the last resort where `stop` failed."""
+        self.is_closed = True  # said here once more, and not shared with `stop`: else it would fail with it
+        self._hurry.ring()
+        self._work.ring()
+
     def _give_up(self) -> None:
         """Count what a store that hangs has not taken in time; what it holds in hand is counted when it lets go."""
         with self._settling:

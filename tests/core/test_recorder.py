@@ -666,6 +666,27 @@ def test_a_close_that_fails_leaves_no_writer_behind(
         assert len(runs.list()) == 1
 
 
+def test_a_writer_whose_stopping_fails_writes_what_waits_and_ends(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setenv("BECAUSAL_STRICT", "0")
+    former = set(threading.enumerate())
+    becausal.instrument(store=store)
+    with becausal.chain("q"):
+        pass
+    monkeypatch.setattr(Writer, "stop", broken)
+    becausal.uninstrument()
+    for thread in set(threading.enumerate()) - former:
+        thread.join(10)
+
+    assert set(threading.enumerate()) <= former
+    with becausal.open(store) as runs:
+        assert len(runs.list()) == 1
+
+
 def test_an_interrupt_before_anything_is_closed_keeps_nothing_open(
     store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
