@@ -25,6 +25,8 @@ LANGGRAPH = (
     "tests/integrations/test_pitfalls*.py",
 )  # fmt: skip
 
+AUTOGEN = ("tests/integrations/test_autogen*.py",)
+
 ROWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     # The lowest of langgraph and of langchain-core; create_agent came later.
     "0.6.11": (("langgraph==0.6.11", "langchain-core==0.3.86"), LANGGRAPH),
@@ -42,6 +44,15 @@ ROWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "1.1.10": (("langgraph==1.1.10", "langchain-core>=1.2,<1.4", "langchain>=1.2,<1.3"), LANGGRAPH),
     "1.2.0": (("langgraph==1.2.0", "langchain>=1.2,<1.5"), LANGGRAPH),
     "1.2.22": (("langgraph==1.2.22", "langchain-core==1.7.2", "langchain==1.4.7"), LANGGRAPH),
+    # The lowest of AutoGen and the newest; its extension brings the runtime over gRPC.
+    "autogen-0.7.0": (
+        ("autogen-core==0.7.0", "autogen-agentchat==0.7.0", "autogen-ext[grpc]==0.7.0"),
+        AUTOGEN,
+    ),
+    "autogen-0.7.5": (
+        ("autogen-core==0.7.5", "autogen-agentchat==0.7.5", "autogen-ext[grpc]==0.7.5"),
+        AUTOGEN,
+    ),
     # A run recorded with other patch versions, in another process: the golden cassettes.
     "cassettes": (
         (
