@@ -10,6 +10,7 @@ Source: opentelemetry-sdk 1.30 to 1.45, `trace/__init__.py`, `trace/sampling.py`
 from __future__ import annotations
 
 import copy
+import re
 import sys
 import threading
 from functools import cache
@@ -32,6 +33,8 @@ __all__ = ["Sdk", "sdk_spans"]
 
 LEFT_OUT: Final = frozenset({"_lock", "_attributes", "_events", "_links"})
 """The parts of a span that are made when somebody asks for one of them."""
+
+_SDK: Final = re.compile(r"opentelemetry\.sdk\.trace(\.|$)")
 
 NO_METRICS: Final = "NoOpTracerMetrics"
 
@@ -171,9 +174,17 @@ def _span_class(module: ModuleType) -> type[Span]:
 @cache
 def _sdk(module: ModuleType, export: ModuleType | None) -> Sdk | None:
     try:
-        return Sdk(module, export)
+        sdk = Sdk(module, export)
     except AttributeError:  # another SDK than those that are known: no failure, its spans go through the API
         return None
+    # Whoever has patched it before it was first seen would be passed by.
+    asked = (sdk.start_span, sdk.end, sdk.parent_based, sdk.always)
+    return sdk if all(map(_is_the_sdks, asked)) else None
+
+
+def _is_the_sdks(function: object) -> bool:
+    """Return whether a function was written in the SDK: a wrapper bears its names, and has globals of its own."""
+    return type(function) is FunctionType and _SDK.match(function.__globals__.get("__name__", "")) is not None
 
 
 def _agrees(sdk: Sdk, tracer: Tracer) -> bool:

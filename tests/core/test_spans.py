@@ -7,6 +7,7 @@ made directly, and to a subclass of it that changes nothing, whose spans come fr
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import subprocess
 import sys
@@ -559,6 +560,32 @@ def test_who_has_patched_the_sdk_is_not_passed_by(where: Any, monkeypatch: pytes
 
 
 @direct_alone
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        (sdk_trace.Tracer, "start_span"),
+        (sdk_trace.Span, "end"),
+        (sampling.ParentBased, "should_sample"),
+        (sampling.StaticSampler, "should_sample"),
+    ],
+    ids=lambda one: getattr(one, "__name__", one),
+)
+def test_who_had_patched_the_sdk_before_it_was_first_seen_is_not_passed_by(
+    where: type, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former = getattr(where, name)
+
+    @functools.wraps(former)
+    def patched(*args: Any, **kwargs: Any) -> Any:
+        return former(*args, **kwargs)
+
+    assert spans_sdk._sdk.__wrapped__(sdk_trace, None) is not None
+
+    monkeypatch.setattr(where, name, patched)
+
+    assert spans_sdk._sdk.__wrapped__(sdk_trace, None) is None
+
+
 def test_a_tracer_whose_start_span_is_replaced_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     telemetry, bare = opened(provider)
