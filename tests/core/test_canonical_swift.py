@@ -423,6 +423,9 @@ def test_the_long_texts_that_are_held_are_bounded(monkeypatch: pytest.MonkeyPatc
     for number in range(9):
         encoder.encode({"text": BOOK + str(number)})
     assert len(encoder._texts) <= 5
+    encoder.forget()
+    encoder.encode({"text": BOOK * 5})
+    assert not encoder._texts
 
 
 class Keys:

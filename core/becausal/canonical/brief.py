@@ -147,6 +147,8 @@ class Brief(ABC):
     def held(self, key: object, text: str, digest: bytes, pair: Pair) -> Pair:
         """Hold a text for as long as it is known by its identity."""
         texts = self.texts
+        if len(text) > MOST_HELD:  # the app's to let go
+            return pair
         if len(texts) >= MOST_TEXTS or sum([len(one) for one, _ in [*texts.values()]]) > MOST_HELD:
             texts.clear()
         texts[key] = text, digest
