@@ -120,6 +120,27 @@ def test_a_file_keeps_once_what_large_bodies_share_whichever_process_wrote_it(tm
     store.close()
 
 
+def test_a_body_of_which_a_sweep_has_taken_blocks_is_whole_once_it_is_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    body = EDITS["something put in in the middle"](WHOLE)
+    store = open_store(f"sqlite:///{path}")
+    store.write([holding(1, WHOLE)])
+    store.write([holding(2, body)])  # cut along the one before
+    store.close()
+    with sqlite3.connect(path) as connection:
+        (data,) = connection.execute("SELECT data FROM blobs WHERE digest = ?", (digest_of(body),)).fetchone()
+        anew = {block.digest for block in Cutter().cut(body)}
+        taken = [(block,) for block in digests_in(data) if block not in anew]
+        connection.executemany("DELETE FROM blobs WHERE digest = ?", taken)
+    connection.close()
+    assert taken
+
+    store = open_store(f"sqlite:///{path}")
+    store.write([holding(3, body)])
+    assert store.body(digest_of(body)) == body
+    store.close()
+
+
 def test_a_body_whose_blocks_are_gone_is_not_kept(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     store = open_store(f"sqlite:///{path}")

@@ -64,6 +64,8 @@ WRITE_BLOB = """INSERT INTO blobs VALUES (?,?,?,?,?,?,?,?,?)
         size = coalesce(size, excluded.size), codec = coalesce(codec, excluded.codec),
         data = coalesce(data, excluded.data)"""
 
+CUT_ANEW = f"UPDATE blobs SET data = ? WHERE blob_no = ? AND codec = {BLOCKS}"
+
 WRITE_ANCHOR = "INSERT OR REPLACE INTO anchors VALUES (?,?,?)"
 
 ADD_GAP = "INSERT INTO gaps VALUES (?, ?) ON CONFLICT(reason) DO UPDATE SET count = count + excluded.count"
@@ -300,6 +302,7 @@ class Writer:
         unknown = wanted - known.keys()
         query = "SELECT digest, 4 * blob_no + 2 * (codec IS NOT NULL) + (type IS NOT NULL) FROM blobs WHERE digest IN"
         known.update(self._select(query, unknown))
+        self.connection.executemany(CUT_ANEW, self._cut_anew(unknown, bodies))
         next_no = self._last("blob_no", "blobs") + 1 if unknown else 0
         rows = []
         for digest in wanted:
@@ -321,6 +324,18 @@ class Writer:
             known[digest] = blob | (0 if root is None else IS_ROOT) | (0 if body is None else HAS_BODY)
         rows.sort(key=itemgetter(0))
         self.connection.executemany(WRITE_BLOB, rows)
+
+    def _cut_anew(
+        self, unknown: Iterable[bytes], bodies: Mapping[bytes, Packed]
+    ) -> Iterable[tuple[bytes, int]]:
+        """Yield the blocks and the number of each large body that is there, and was cut again: just now all are there.
+
+        Of its former ones a sweep may have taken some: this one is given no others for them.
+        """
+        for digest in unknown:
+            there, body = self._blobs.get(digest, 0), bodies.get(digest)
+            if there & HAS_BODY and body is not None and body[1] == BLOCKS:
+                yield body[2], there >> 2
 
     def _write_steps(self, steps: Sequence[OpenStep], roots: Roots) -> None:
         blobs = {text: self._blobs[digest] >> 2 for text, (digest, _) in roots.items()}
