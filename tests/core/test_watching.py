@@ -188,7 +188,7 @@ def _raises(query: str) -> str:
 def test_the_root_tells_what_a_check_found_while_it_could_still_be_told(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(validators, "_registered", {})
+    monkeypatch.setattr(validators, "registered", {})
     becausal.validator("search")(lambda answer: "no hits")
     with becausal.chain("q"), becausal.agent("planner"):
         becausal.tool(name="search")(lambda query: [1])("hats")
@@ -200,7 +200,7 @@ def test_the_root_tells_what_a_check_found_while_it_could_still_be_told(
 
 
 def test_a_broken_contract_is_told_by_the_root_too(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contracts, "_contracts", [])
+    monkeypatch.setattr(contracts, "declared", [])
     becausal.contract("planner", "writer", must_carry=["order_id"])
     with becausal.chain("q"):
         with becausal.agent("planner"):

@@ -75,17 +75,17 @@ HEAD = 200
 
 def is_response(item: object) -> bool:
     """Return whether an item of an agent's stream is its answer."""
-    return isinstance(item, _class("autogen_agentchat.base", "Response"))
+    return isinstance(item, _base().Response)
 
 
 def is_task_result(item: object) -> bool:
     """Return whether an item of a team's stream is its result."""
-    return isinstance(item, _class("autogen_agentchat.base", "TaskResult"))
+    return isinstance(item, _base().TaskResult)
 
 
 def is_create_result(item: object) -> bool:
     """Return whether an item of a model's stream is its result."""
-    return isinstance(item, _class("autogen_core.models", "CreateResult"))
+    return isinstance(item, _models().CreateResult)
 
 
 def is_of_a_team(message: object) -> bool:
@@ -109,7 +109,7 @@ def is_unhandled(agent: object, message: object) -> bool:
     `RoutedAgent` routes by the exact type (autogen-core 0.7, `_routed_agent.py`); an agent that overrides
     `on_unhandled_message` handles everything.
     """
-    routed = _class("autogen_core", "RoutedAgent")
+    routed = _core().RoutedAgent
     return (
         isinstance(agent, routed)
         and type(message) not in agent._handlers
@@ -134,7 +134,7 @@ def task_messages(task: object) -> Sequence[BaseChatMessage]:
     """Return the chat messages that a task consists of; none where it is a text."""
     if task is None:
         return ()
-    chat_message = _class("autogen_agentchat.messages", "BaseChatMessage")
+    chat_message = _messages().BaseChatMessage
     items = task if isinstance(task, Sequence) and not isinstance(task, str) else [task]
     return [item for item in items if isinstance(item, chat_message)]
 
@@ -146,7 +146,7 @@ def agent_name(sender: Any, otherwise: str | None) -> str:
 
 def asks_a_person(agent: object) -> bool:
     """Return whether what an agent says is what a person typed."""
-    return issubclass(type(agent), _class("autogen_agentchat.agents", "UserProxyAgent"))
+    return issubclass(type(agent), _agents().UserProxyAgent)
 
 
 def runs_agents(tool: object) -> bool:
@@ -305,10 +305,32 @@ def head(message: Any) -> str:
     return cut(content) if isinstance(content, str) else ""
 
 
+# Of AutoGen's modules each is imported once: their classes are asked for with each message and each item of a stream.
+
+
 @functools.cache
-def _class(module: str, name: str) -> Any:
-    """Return a class of AutoGen's, imported once: these are asked for with each message and each item of a stream."""
-    return getattr(importlib.import_module(module), name)
+def _base() -> Any:
+    return importlib.import_module("autogen_agentchat.base")
+
+
+@functools.cache
+def _core() -> Any:
+    return importlib.import_module("autogen_core")
+
+
+@functools.cache
+def _models() -> Any:
+    return importlib.import_module("autogen_core.models")
+
+
+@functools.cache
+def _messages() -> Any:
+    return importlib.import_module("autogen_agentchat.messages")
+
+
+@functools.cache
+def _agents() -> Any:
+    return importlib.import_module("autogen_agentchat.agents")
 
 
 def _part(part: Any) -> str:
