@@ -185,10 +185,20 @@ def _raises(query: str) -> str:
     raise ValueError("no")
 
 
-def test_the_root_tells_what_a_check_found_while_it_could_still_be_told(
-    told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(validators, "registered", {})
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Begin without validators and contracts, and end as before."""
+    known, declared = dict(validators.registered), list(contracts.declared)
+    validators.registered.clear()
+    contracts.declared.clear()
+    yield
+    validators.registered.clear()
+    validators.registered.update(known)
+    contracts.declared[:] = declared
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_root_tells_what_a_check_found_while_it_could_still_be_told(told: Told) -> None:
     becausal.validator("search")(lambda answer: "no hits")
     with becausal.chain("q"), becausal.agent("planner"):
         becausal.tool(name="search")(lambda query: [1])("hats")
@@ -199,8 +209,8 @@ def test_the_root_tells_what_a_check_found_while_it_could_still_be_told(
     assert list(said)[-1] == "becausal.hop"  # what a reader cannot do without is set last
 
 
-def test_a_broken_contract_is_told_by_the_root_too(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contracts, "declared", [])
+@pytest.mark.usefixtures("unchecked")
+def test_a_broken_contract_is_told_by_the_root_too(told: Told) -> None:
     becausal.contract("planner", "writer", must_carry=["order_id"])
     with becausal.chain("q"):
         with becausal.agent("planner"):
