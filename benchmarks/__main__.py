@@ -140,7 +140,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.json.write_text(json.dumps(figures, indent=1))
     if options.markdown:
         texts = {name: _in_markdown(section) for name, section in sections.items() if section}
-        tables.write(options.markdown, {**texts, "machine": said})
+        if options.switches:  # the page's other tables are of all instrumentors
+            texts = {"switches": f"{texts['switches']}\n\n{said}"}
+        else:
+            texts["machine"] = said
+        tables.write(options.markdown, texts)
     return 1 if any(row.failed for row in compared.rows) else 0
 
 

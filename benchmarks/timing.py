@@ -83,11 +83,14 @@ def start_peak_anew() -> None:
 def in_own_process(
     module: str, *arguments: object, environment: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """Run a module of ours in a process of its own; return what its last line says, in JSON."""
+    """Run a module of ours in a process of its own; return what its last line says, in JSON.
+
+    Byte code is written there, whatever the environment says: what is installed has its own, and to compile it anew
+    takes longer than all else at the start.
+    """
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    ended = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}
-    )
+    there = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(environment or {})}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=there)
     if ended.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stderr[-2000:]}")
     told: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
