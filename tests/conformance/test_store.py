@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext
+from tests.core.builders import open_step
 
 from becausal import canonical
 from becausal.errors import StoreError
@@ -50,14 +51,13 @@ def step(
 ) -> OpenStep:
     """Return a step that started at second `seq` and, unless it is open, ended a second later."""
     seq = number if seq is None else seq
-    made = OpenStep(
-        id=f"{number:016x}",
+    made = open_step(
+        number,
         chain_id=chain,
         kind=kind,
         name=name,
         agent=agent,
         parent_id=None if parent is None else f"{parent:016x}",
-        hop=0,
         seq=seq,
         started_ns=seq * 1_000_000_000,
     )

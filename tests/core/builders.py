@@ -19,7 +19,7 @@ from becausal.payload import Payload
 from becausal.step import Attribute, Cause, Choice, EdgeKind, Grade, OpenStep, Step, StepKind
 from becausal.store import open_store
 
-__all__ = ["Draft", "Record", "message", "research_team", "step_of"]
+__all__ = ["Draft", "Record", "message", "open_step", "research_team", "step_of"]
 
 NOTHING = object()
 
@@ -151,15 +151,14 @@ class Record:
     def _begin(self, kind: StepKind, name: str, parent: Draft | None) -> Draft:
         outer = parent or (self.open[-1] if self.open else None)
         number = len(self.made) + 1
-        step = OpenStep(
+        step = open_step(
+            number,
             id=f"{number:04x}{self.chain_id[:4]}{number:08x}",
             chain_id=self.chain_id,
             kind=kind,
             name=name,
             agent=name if kind == "agent" else (outer.step.agent if outer is not None else None),
             parent_id=outer.id if outer is not None else None,
-            hop=0,
-            seq=number,
             started_ns=self._tick(),
         )
         self.made.append(step)
@@ -168,6 +167,33 @@ class Record:
     def _tick(self) -> int:
         self.now += 1_000_000
         return self.now
+
+
+def open_step(
+    number: int = 1,
+    *,
+    id: str | None = None,
+    chain_id: str = "c",
+    kind: StepKind = "agent",
+    name: str = "clerk",
+    agent: str | None = None,
+    parent_id: str | None = None,
+    hop: int = 0,
+    seq: int | None = None,
+    started_ns: int | None = None,
+) -> OpenStep:
+    """Return a step that has started. Its number is its id, its place and its time, unless they are told."""
+    return OpenStep(
+        id=f"{number:016x}" if id is None else id,
+        chain_id=chain_id,
+        kind=kind,
+        name=name,
+        agent=agent,
+        parent_id=parent_id,
+        hop=hop,
+        seq=number if seq is None else seq,
+        started_ns=number if started_ns is None else started_ns,
+    )
 
 
 def step_of(step: OpenStep, bodies: Record) -> Step:

@@ -17,6 +17,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from tests.core.builders import open_step
 
 import becausal
 from becausal import clock, context
@@ -524,17 +525,7 @@ def test_the_shorter_way_to_opentelemetry_s_context_leads_where_its_own_function
 def test_a_step_s_context_is_what_opentelemetry_s_own_functions_make() -> None:
     span = NonRecordingSpan(SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1)))
     base = otel_context.set_value("app", 1)
-    step = OpenStep(
-        id="0" * 15 + "5",
-        chain_id=FAR.chain_id,
-        kind="agent",
-        name="a",
-        agent="a",
-        parent_id=None,
-        hop=0,
-        seq=1,
-        started_ns=1,
-    )
+    step = open_step(chain_id=FAR.chain_id)
     step.span, step.span_context = span, span.get_span_context()
 
     made = context.with_step(step, base)

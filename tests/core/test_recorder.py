@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pytest
@@ -643,48 +644,46 @@ def test_parts_that_were_lost_are_handed_out_again() -> None:
     assert any(len(body) > 5000 for body in store.bodies.values())
 
 
-@pytest.mark.parametrize("failing", ["Recorder.close", "_Active.close", "both"])
-def test_a_close_that_fails_leaves_no_writer_behind(
-    failing: str, store: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object) -> bool:
-        raise RuntimeError("ours")
+@contextmanager
+def whole_however_it_ends(store: str) -> Iterator[set[threading.Thread]]:
+    """Record a chain; however becausal is ended inside, the chain is written and no thread stays.
 
-    monkeypatch.setenv("BECAUSAL_STRICT", "0")
+    Given are the threads that were there before.
+    """
     former = set(threading.enumerate())
     becausal.instrument(store=store)
     with becausal.chain("q"):
         pass
-    if failing != "_Active.close":
-        monkeypatch.setattr(Recorder, "close", broken)
-    if failing != "Recorder.close":
-        monkeypatch.setattr(_Active, "close", broken)
-    becausal.uninstrument()
-
+    yield former
     assert set(threading.enumerate()) <= former
     with becausal.open(store) as runs:
         assert len(runs.list()) == 1
+
+
+def broken(*_: object) -> bool:
+    raise RuntimeError("ours")
+
+
+@pytest.mark.parametrize("failing", [(Recorder,), (_Active,), (Recorder, _Active)])
+def test_a_close_that_fails_leaves_no_writer_behind(
+    failing: tuple[type, ...], store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BECAUSAL_STRICT", "0")
+    with whole_however_it_ends(store):
+        for ours in failing:
+            monkeypatch.setattr(ours, "close", broken)
+        becausal.uninstrument()
 
 
 def test_a_writer_whose_stopping_fails_writes_what_waits_and_ends(
     store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("ours")
-
     monkeypatch.setenv("BECAUSAL_STRICT", "0")
-    former = set(threading.enumerate())
-    becausal.instrument(store=store)
-    with becausal.chain("q"):
-        pass
-    monkeypatch.setattr(Writer, "stop", broken)
-    becausal.uninstrument()
-    for thread in set(threading.enumerate()) - former:
-        thread.join(10)
-
-    assert set(threading.enumerate()) <= former
-    with becausal.open(store) as runs:
-        assert len(runs.list()) == 1
+    with whole_however_it_ends(store) as former:
+        monkeypatch.setattr(Writer, "stop", broken)
+        becausal.uninstrument()
+        for thread in set(threading.enumerate()) - former:
+            thread.join(10)
 
 
 def test_an_interrupt_before_anything_is_closed_keeps_nothing_open(
@@ -698,15 +697,8 @@ def test_an_interrupt_before_anything_is_closed_keeps_nothing_open(
             raise KeyboardInterrupt
         return close(self, timeout)
 
-    former = set(threading.enumerate())
-    becausal.instrument(store=store)
-    with becausal.chain("q"):
-        pass
-    monkeypatch.setattr(Recorder, "close", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        becausal.uninstrument()
-
-    assert len(calls) == 2
-    assert set(threading.enumerate()) <= former
-    with becausal.open(store) as runs:
-        assert len(runs.list()) == 1
+    with whole_however_it_ends(store):
+        monkeypatch.setattr(Recorder, "close", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            becausal.uninstrument()
+        assert len(calls) == 2

@@ -36,6 +36,7 @@ from opentelemetry.trace import (
     TraceState,
 )
 from opentelemetry.trace.propagation import set_span_in_context
+from tests.core.builders import open_step
 
 from becausal import semconv, spans_sdk
 from becausal.context import with_step
@@ -291,15 +292,13 @@ apps = st.builds(
 
 
 def step_of(told_of: Told, nth: int) -> OpenStep:
-    step = OpenStep(
-        id=f"{nth:016x}",
+    step = open_step(
+        nth,
         chain_id="c" * 32,
         kind=told_of.kind,
         name="name",
         agent=None if nth % 2 else "agent",
-        parent_id=None,
         hop=nth,
-        seq=nth,
         started_ns=1_000 + nth,
     )
     step.attributes.update(told_of.attributes)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.builders import open_step
 
 import becausal
 from becausal import canonical, semconv
@@ -27,17 +28,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="file modes and fork are P
 
 
 def step(number: int, chain: str = "c1") -> OpenStep:
-    made = OpenStep(
-        id=f"{number:016x}",
-        chain_id=chain,
-        kind="agent",
-        name="planner",
-        agent="planner",
-        parent_id=None,
-        hop=0,
-        seq=number,
-        started_ns=number,
-    )
+    made = open_step(number, chain_id=chain, name="planner", agent="planner")
     made.ended_ns, made.status = number + 1, "ok"
     return made
 

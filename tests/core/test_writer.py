@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.core.builders import open_step
 from tests.core.scripts import python, recorded
 
 from becausal import canonical, writer
@@ -80,17 +81,7 @@ def writing(store: Memory, **bounds: int) -> Writer:
 
 
 def step(name: str = "a", *, body: bytes = b"", digest: bytes = b"digest") -> OpenStep:
-    made = OpenStep(
-        id=os.urandom(8).hex(),
-        chain_id="c",
-        kind="agent",
-        name=name,
-        agent=None,
-        parent_id=None,
-        hop=0,
-        seq=1,
-        started_ns=1,
-    )
+    made = open_step(id=os.urandom(8).hex(), name=name)
     made.bodies = [(digest, body)] if body else []
     return made
 

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from tests.core.builders import open_step
 
 from becausal.canonical import Encoder, encode
 from becausal.cleaning import clean
@@ -94,17 +95,7 @@ def test_all_that_a_value_is_made_of_is_read_in_one_go(redactor: Redactor) -> No
 
 
 def step(**attributes: str) -> OpenStep:
-    made = OpenStep(
-        id="1" * 16,
-        chain_id="c",
-        kind="agent",
-        name="clerk",
-        agent="clerk",
-        parent_id=None,
-        hop=0,
-        seq=1,
-        started_ns=1,
-    )
+    made = open_step(agent="clerk")
     made.attributes.update(attributes)
     return made
 

@@ -16,6 +16,7 @@ import ormsgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.core.builders import open_step
 from tests.redaction.secrets import HARMLESS, IN_CONTEXT, SECRETS
 from tests.redaction.test_hostile import UNITS, VALUES
 
@@ -27,7 +28,7 @@ from becausal.redaction.keys import STRONG, WEAK
 from becausal.redaction.kinds import IBAN, KINDS, Kind
 from becausal.redaction.redactor import Redactor
 from becausal.redaction.screen import Screen
-from becausal.step import Cause, OpenStep
+from becausal.step import Cause
 
 ALL = (*KINDS, IBAN)
 ENGINES = [True, False]
@@ -239,17 +240,7 @@ def test_an_id_of_a_message_is_read_once(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_secret_of_any_kind_is_taken_out_of_what_a_step_says(kind: Kind, by_re2: bool) -> None:
     for text in examples_of(kind):
         redactor = Redactor(kinds=ALL, by_re2=by_re2)
-        step = OpenStep(
-            id="1" * 16,
-            chain_id="c",
-            kind="agent",
-            name="clerk",
-            agent="clerk",
-            parent_id=None,
-            hop=0,
-            seq=1,
-            started_ns=1,
-        )
+        step = open_step(agent="clerk")
         for place in ("before", "after"):
             step.attributes["note"] = text if place == "after" else "nothing"
             step.causes.append(Cause("2" * 16, "data", "observed", "channel findings@3"))
