@@ -283,7 +283,12 @@ class Writer:
         return True
 
     def _drain(self) -> None:
-        while self._queue or self._unsaved_gaps:
+        """Write what is there. What is put meanwhile waits for more of its like, unless it is a batch already.
+
+        Else a writer that is as fast as its app would pay for a transaction with each few steps.
+        """
+        until = self._taken
+        while self._unsaved_gaps or (self._queue and (self._settled < until or len(self._queue) >= BATCH)):
             self._write_batch()
 
     def _write_batch(self) -> None:

@@ -212,6 +212,27 @@ def test_steps_are_written_in_batches_in_their_order(store: Memory) -> None:
     assert [kept.name for kept in store.written[1:]] == [str(number) for number in range(1200)]
 
 
+def test_what_is_put_while_a_batch_is_written_is_gathered_for_the_next(
+    store: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = writing(store)
+    monkeypatch.setattr(made, "_start", lambda: True)  # what a thread would do is done here
+    write = store.write
+
+    def put_more(steps: Sequence[OpenStep], **given: Any) -> None:
+        write(steps, **given)
+        for _ in range(3 if len(store.batches) < 5 else 0):
+            made.put(step("more"))
+
+    monkeypatch.setattr(store, "write", put_more)
+    made.put(step("first"))
+    made.put(step("second"))
+    made._drain()
+
+    assert store.batches == [2]
+    assert made.waiting == 3
+
+
 def test_bodies_are_let_go_once_they_are_written(store: Memory) -> None:
     made, kept = writing(store), step(body=b"x")
     made.put(kept)
