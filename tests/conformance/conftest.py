@@ -15,6 +15,25 @@ from tests.conformance.test_store import payload, step
 import becausal
 from becausal.store import Store, open_store
 
+SHARED: dict[str, Callable[[pytest.FixtureRequest, Path], str]] = {
+    "file": lambda request, folder: f"sqlite:///{folder}/other.db",
+    "postgres": lambda request, folder: str(request.getfixturevalue("postgres_url")),
+}
+"""The stores that outlive a process: those in memory do not."""
+
+
+@pytest.fixture(params=SHARED)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a store of each kind."""
+    return SHARED[request.param](request, tmp_path)
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    opened = open_store(url)
+    yield opened
+    opened.close()
+
 
 @pytest.fixture
 def opened() -> Iterator[Callable[..., Store]]:

@@ -22,22 +22,11 @@ from becausal.store import Store
 from becausal.store.moving import moving_of
 from becausal.store.upkeep import upkeep_of
 
-STORES: dict[str, Callable[[pytest.FixtureRequest, Path], str]] = {
-    "file": lambda request, folder: f"sqlite:///{folder}/other.db",
-    "postgres": lambda request, folder: str(request.getfixturevalue("postgres_url")),
-}
-
-
-@pytest.fixture(params=STORES)
-def other(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a store of each kind."""
-    return STORES[request.param](request, tmp_path)
-
 
 def test_the_same_answers_come_from_either_store(
-    recorded: str, other: str, opened: Callable[..., Store]
+    recorded: str, url: str, opened: Callable[..., Store]
 ) -> None:
-    source, target = opened(recorded, read_only=True), opened(other)
+    source, target = opened(recorded, read_only=True), opened(url)
     carried(source, target)
 
     assert target.chains() == source.chains()
@@ -76,9 +65,9 @@ def test_a_store_that_was_carried_to_and_fro_is_the_same(
 
 
 def test_what_is_pinned_is_pinned_where_it_was_carried_to(
-    recorded: str, other: str, opened: Callable[..., Store]
+    recorded: str, url: str, opened: Callable[..., Store]
 ) -> None:
-    source, target = opened(recorded), opened(other)
+    source, target = opened(recorded), opened(url)
     pinned = source.chains()[-1].chain_id
     tended = upkeep_of(source), upkeep_of(target)
     assert tended[0] is not None
@@ -90,8 +79,8 @@ def test_what_is_pinned_is_pinned_where_it_was_carried_to(
     assert tended[1].ages() == tended[0].ages()
 
 
-def test_importing_twice_changes_nothing(recorded: str, other: str, opened: Callable[..., Store]) -> None:
-    source, target = opened(recorded), opened(other)
+def test_importing_twice_changes_nothing(recorded: str, url: str, opened: Callable[..., Store]) -> None:
+    source, target = opened(recorded), opened(url)
     carried(source, target)
     once = (target.chains(), target.memory_events(), target.memory_reads(), target.gaps(), target.describe())
     carried(source, target)
@@ -102,11 +91,11 @@ def test_importing_twice_changes_nothing(recorded: str, other: str, opened: Call
 
 
 def test_a_memory_goes_on_where_it_was_carried_to(
-    recorded: str, other: str, opened: Callable[..., Store]
+    recorded: str, url: str, opened: Callable[..., Store]
 ) -> None:
-    carried(opened(recorded), opened(other))
+    carried(opened(recorded), opened(url))
 
-    memory = becausal.Memory("prices", store=other)
+    memory = becausal.Memory("prices", store=url)
     memory.write("lamp", {"price": 14})
     assert [event.version for event in memory.history("lamp")] == [1, 2, 3, 4]
     assert memory.verify() is None
@@ -114,20 +103,20 @@ def test_a_memory_goes_on_where_it_was_carried_to(
 
 
 def test_two_logs_of_one_memory_are_not_made_one(
-    recorded: str, other: str, opened: Callable[..., Store]
+    recorded: str, url: str, opened: Callable[..., Store]
 ) -> None:
-    memory = becausal.Memory("prices", store=other)
+    memory = becausal.Memory("prices", store=url)
     memory.write("lamp", "quite another price")
 
     with pytest.raises(StoreError, match=r"another log of the memory 'prices'.*two logs cannot be made one"):
-        carried(opened(recorded), opened(other))
+        carried(opened(recorded), opened(url))
     assert memory.verify() is None
     assert [event.version for event in memory.history("lamp")] == [1]
     memory.close()
 
 
 def test_a_log_that_did_not_verify_is_told_and_comes_as_it_stood(
-    recorded: str, other: str, opened: Callable[..., Store]
+    recorded: str, url: str, opened: Callable[..., Store]
 ) -> None:
     import sqlite3
 
@@ -138,22 +127,22 @@ def test_a_log_that_did_not_verify_is_told_and_comes_as_it_stood(
     write_archive(opened(recorded), archive)
     archive.seek(0)
 
-    moved = read_archive(archive, opened(other))
+    moved = read_archive(archive, opened(url))
 
     assert moved.broken == ("prices/lamp@2: the event, or the one before it, is not what was written",)
-    assert "lamp@2" in (opened(other).broken_link("prices") or "")
+    assert "lamp@2" in (opened(url).broken_link("prices") or "")
 
 
 @pytest.mark.parametrize("cut", [0, 100, 700, 3_000, -2_000])
 def test_an_archive_that_was_cut_off_is_refused(
-    recorded: str, other: str, opened: Callable[..., Store], cut: int
+    recorded: str, url: str, opened: Callable[..., Store], cut: int
 ) -> None:
     archive = io.BytesIO()
     write_archive(opened(recorded), archive)
     whole = archive.getvalue().rstrip(b"\0")
 
     with pytest.raises(CassetteError, match=r"damaged|no archive"):
-        read_archive(io.BytesIO(whole[:cut]), opened(other))
+        read_archive(io.BytesIO(whole[:cut]), opened(url))
 
 
 def test_no_path_in_an_archive_is_followed(tmp_path: Path, opened: Callable[..., Store]) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
+from tests.at_once import at_once
 from tests.conformance.carrying import answers, carried
 from tests.conformance.test_store import payload, step
 from tests.postgres import Server, serving
@@ -55,32 +56,23 @@ def test_rows_lie_on_every_server_and_batches_of_several_writers_meet(
     opened: Callable[..., Store],
 ) -> None:
     stores = [opened(spread) for _ in range(3)]
-    failures: list[BaseException] = []
 
     def work(who: int) -> None:
-        try:
-            memory = becausal.Memory("shared", store=spread)
-            for nth in range(6):
-                batch = []
-                for at in range(12):
-                    written = step(who * 10_000 + nth * 100 + at, chain=f"chain {at}")
-                    written.received, written.anchors = payload(at), [f"anchor {at % 3}"]
-                    written.bodies = [(bytes([at]) * 16, b"shared %d" % at)]
-                    batch.append(written)
-                stores[who].write(batch[:: -1 if who % 2 else 1])
-                stores[who].write(batch[:4])
-                memory.write("key", nth)
-            memory.close()
-        except BaseException as failure:
-            failures.append(failure)
+        memory = becausal.Memory("shared", store=spread)
+        for nth in range(6):
+            batch = []
+            for at in range(12):
+                written = step(who * 10_000 + nth * 100 + at, chain=f"chain {at}")
+                written.received, written.anchors = payload(at), [f"anchor {at % 3}"]
+                written.bodies = [(bytes([at]) * 16, b"shared %d" % at)]
+                batch.append(written)
+            stores[who].write(batch[:: -1 if who % 2 else 1])
+            stores[who].write(batch[:4])
+            memory.write("key", nth)
+        memory.close()
 
-    threads = [threading.Thread(target=work, args=(who,)) for who in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once([partial(work, who) for who in range(3)])
 
-    assert failures == []
     assert [info.steps for info in stores[0].chains()] == [18] * 12
     assert all(len(stores[0].load(info.chain_id)) == 18 for info in stores[0].chains())
     assert stores[0].describe().bodies == 12 + 6  # and what the memory held

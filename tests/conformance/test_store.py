@@ -5,12 +5,13 @@ A new store is one more line in `STORES`.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext
+from tests.at_once import at_once
 from tests.core.builders import open_step
 
 from becausal import canonical
@@ -425,27 +426,17 @@ def test_more_than_one_query_can_ask_for_passes(store: Store) -> None:
 
 
 def test_every_method_may_be_called_from_any_thread(store: Store) -> None:
-    failures: list[BaseException] = []
-
     def work(number: int) -> None:
-        try:
-            for nth in range(20):
-                written = step(number * 100 + nth, chain=f"c{number}")
-                written.bodies = [(bytes([number]) * 16, b"of a thread")]
-                store.write([written])
-                assert len(store.load(f"c{number}")) == nth + 1
-                assert store.body(bytes([number]) * 16) == b"of a thread"
-                store.chains(limit=3)
-        except BaseException as failure:
-            failures.append(failure)
+        for nth in range(20):
+            written = step(number * 100 + nth, chain=f"c{number}")
+            written.bodies = [(bytes([number]) * 16, b"of a thread")]
+            store.write([written])
+            assert len(store.load(f"c{number}")) == nth + 1
+            assert store.body(bytes([number]) * 16) == b"of a thread"
+            store.chains(limit=3)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 7)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once([partial(work, number) for number in range(1, 7)])
 
-    assert failures == []
     assert store.describe().steps == 120
 
 

@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from tests.conformance.test_store import step
@@ -17,11 +15,6 @@ from becausal import canonical
 from becausal.store import Store, open_store
 
 posix = pytest.mark.skipif(os.name != "posix", reason="fork is POSIX's")
-
-STORES: dict[str, Callable[[pytest.FixtureRequest, Path], str]] = {
-    "file": lambda request, folder: f"sqlite:///{folder}/runs.db",
-    "postgres": lambda request, folder: str(request.getfixturevalue("postgres_url")),
-}
 
 WRITE_BATCHES = """
     import sys
@@ -60,18 +53,6 @@ APPEND = """
         memory.write(f"own {sys.argv[2]}", nth)
     memory.close()
 """
-
-
-@pytest.fixture(params=STORES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return STORES[request.param](request, tmp_path)
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 def started(code: str, url: str, *, who: int, times: int) -> subprocess.Popen[str]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 import zstandard
+from tests.at_once import at_once
 from tests.conformance.carrying import carried
 from tests.conformance.test_store import payload, step
 
@@ -28,23 +26,6 @@ from becausal.store.upkeep import SWEPT, Erasure, Upkeep, silent, upkeep_of
 
 DAY_NS = 86_400 * 10**9
 NAME = "José Müller-Nobody"
-
-STORES: dict[str, Callable[[pytest.FixtureRequest, Path], str]] = {
-    "file": lambda request, folder: f"sqlite:///{folder}/other.db",
-    "postgres": lambda request, folder: str(request.getfixturevalue("postgres_url")),
-}
-
-
-@pytest.fixture(params=STORES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return STORES[request.param](request, tmp_path)
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 def upkeep(store: Store) -> Upkeep:
@@ -324,13 +305,7 @@ def test_a_damaged_content_stops_no_sweep(store: Store, url: str, monkeypatch: p
 
 def test_a_turn_to_prune_is_one_caller_s(store: Store) -> None:
     turns: list[bool] = []
-    threads = [
-        threading.Thread(target=lambda: turns.append(upkeep(store).take_turn(3600 * 10**9))) for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once([lambda: turns.append(upkeep(store).take_turn(3600 * 10**9))] * 4)
 
     assert sorted(turns) == [False, False, False, True]
     assert upkeep(store).take_turn(0)

@@ -30,6 +30,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from ormsgpack import Ext, packb
 from pydantic import BaseModel, ConfigDict
+from tests.at_once import at_once
 
 from becausal import canonical
 from becausal.canonical import (
@@ -498,21 +499,15 @@ def test_what_is_remembered_is_bounded() -> None:
 
 
 def test_threads_may_share_an_encoder() -> None:
-    encoder, wrong = Encoder(), list[object]()
+    encoder = Encoder()
     messages = [HumanMessage(f"{n}" * 200) for n in range(40)]
     expected = [digest(messages[:n]) for n in range(41)]
 
     def work() -> None:
         for n in range(41):
-            if encoder.encode(messages[:n]).digest != expected[n]:
-                wrong.append(n)
+            assert encoder.encode(messages[:n]).digest == expected[n]
 
-    threads = [threading.Thread(target=work) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    at_once([work] * 6)
 
 
 # Changes in place

@@ -17,6 +17,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from tests.at_once import at_once
 from tests.core.builders import open_step
 
 import becausal
@@ -227,11 +228,7 @@ def test_an_extracted_context_can_be_entered_again_and_by_several_threads_at_onc
             assert context.current() == FAR
         out.append(context.current())
 
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(5)
+    at_once([work] * 2)
     with came, came:
         pass
 

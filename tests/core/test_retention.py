@@ -382,14 +382,21 @@ def test_who_writes_meanwhile_waits_for_no_more_than_a_small_transaction(
     other.close()
 
 
+PROMPT = {"role": "system", "content": "You are one of us. " * 60}
+
+
+def told_a_prompt(store: str) -> Store:
+    """Record a run that was told the prompt; return the store that it lies in."""
+    with becausal.chain("first", id="first"), becausal.agent("a", received=[PROMPT]):
+        pass
+    assert becausal.flush()
+    return open_store(store)
+
+
 def test_a_process_that_wrote_before_a_sweep_writes_whole_contents_after_it(store: str) -> None:
     """It remembers which parts it handed out; those are swept, and it hands them out again."""
     becausal.instrument(store=store)
-    prompt = {"role": "system", "content": "You are one of us. " * 60}
-    with becausal.chain("first", id="first"), becausal.agent("a", received=[prompt]):
-        pass
-    assert becausal.flush()
-    opened = open_store(store)
+    opened = told_a_prompt(store)
     done = prune(opened, Retention(keep_last=0))
     assert (done.chain_ids, left(opened)) == (("first",), [])
 
@@ -397,26 +404,22 @@ def test_a_process_that_wrote_before_a_sweep_writes_whole_contents_after_it(stor
         with becausal.chain(name, id=name), becausal.agent("a", received="nothing of note"):
             pass
         assert becausal.flush()
-    with becausal.chain("fourth", id="fourth"), becausal.agent("a", received=[prompt]):
+    with becausal.chain("fourth", id="fourth"), becausal.agent("a", received=[PROMPT]):
         pass
     becausal.uninstrument()
 
     [step] = [one for one in opened.load("fourth") if one.kind == "agent"]
     assert step.received is not None
-    assert step.received.value() == [prompt]
+    assert step.received.value() == [PROMPT]
     opened.close()
 
 
 def test_a_part_that_was_swept_while_it_was_in_use_is_counted(store: str) -> None:
     becausal.instrument(store=store)
-    prompt = {"role": "system", "content": "You are one of us. " * 60}
-    with becausal.chain("first", id="first"), becausal.agent("a", received=[prompt]):
-        pass
-    assert becausal.flush()
-    opened = open_store(store)
+    opened = told_a_prompt(store)
     prune(opened, Retention(keep_last=0))
 
-    with becausal.chain("second", id="second"), becausal.agent("a", received=[prompt]):
+    with becausal.chain("second", id="second"), becausal.agent("a", received=[PROMPT]):
         pass
     becausal.uninstrument()
 

@@ -9,11 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from urllib.parse import quote
 
 import psycopg
 import pytest
 from psycopg import sql
+from tests.at_once import at_once
 from tests.conformance.test_store import payload, step
 from tests.postgres import PASSWORD, Server, serving
 
@@ -295,11 +297,7 @@ def test_two_that_make_the_tables_at_once_make_them_once(opened: Callable[..., S
         barrier.wait()
         stores.append(opened())
 
-    threads = [threading.Thread(target=make) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once([make] * 4)
 
     assert len(stores) == 4
     stores[0].write([step(1)])
@@ -339,11 +337,7 @@ def test_migrations_run_once_in_their_order_and_keep_what_is_there(
 
     with pytest.raises(StoreFormatError, match=r"older becausal.*open it once to write"):
         opened(read_only=True)
-    threads = [threading.Thread(target=opened) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once([opened] * 3)
 
     assert owner.execute("SELECT word FROM extra ORDER BY nth").fetchall() == [("first",), ("second",)]
     assert len(opened(read_only=True).load("c1")) == 1
@@ -450,29 +444,20 @@ def test_a_log_that_a_superuser_changed_does_not_verify(
 
 def test_batches_that_share_contents_and_chains_do_not_stop_each_other(opened: Callable[..., Store]) -> None:
     stores = [opened() for _ in range(4)]
-    failures: list[BaseException] = []
 
     def work(who: int) -> None:
-        try:
-            for nth in range(15):
-                batch = []
-                for at in range(20):
-                    written = step(who * 100_000 + nth * 100 + at, chain=f"c{at % 5}")
-                    written.received = payload(at)
-                    written.bodies = [(bytes([at]) * 16, b"shared %d" % at)]
-                    written.anchors = [f"anchor {at % 3}"]
-                    batch.append(written)
-                stores[who].write(batch[:: -1 if who % 2 else 1])
-        except BaseException as failure:
-            failures.append(failure)
+        for nth in range(15):
+            batch = []
+            for at in range(20):
+                written = step(who * 100_000 + nth * 100 + at, chain=f"c{at % 5}")
+                written.received = payload(at)
+                written.bodies = [(bytes([at]) * 16, b"shared %d" % at)]
+                written.anchors = [f"anchor {at % 3}"]
+                batch.append(written)
+            stores[who].write(batch[:: -1 if who % 2 else 1])
 
-    threads = [threading.Thread(target=work, args=(who,)) for who in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once([partial(work, who) for who in range(4)])
 
-    assert failures == []
     assert (stores[0].describe().steps, stores[0].describe().bodies) == (1200, 20)
     assert [info.steps for info in stores[0].chains()] == [240] * 5
 

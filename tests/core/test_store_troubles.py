@@ -9,11 +9,12 @@ import random
 import re
 import sqlite3
 import stat
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.at_once import at_once
 from tests.core.builders import Record
 
 import becausal
@@ -397,6 +398,17 @@ def names_in(statement: ast.expr) -> Iterator[str]:
             yield ast.unparse(node)
 
 
+def put_in(
+    source: Path,
+    statements: Callable[[ast.Module], Iterator[tuple[int, ast.expr]]],
+    looked_at: Collection[str],
+) -> list[tuple[int, str]]:
+    """Return what is put into the text of a file's statements and was not looked at, with its line."""
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    found = {(line, name) for line, statement in statements(tree) for name in names_in(statement)}
+    return sorted((line, name) for line, name in found if name not in looked_at)
+
+
 PUT_IN = {
     # names of columns and tables that stand in this module, given by its own functions alone
     "column",
@@ -426,11 +438,7 @@ STORE = sorted((ROOT / "core" / "becausal" / "store" / "sqlite").rglob("*.py"))
 
 @pytest.mark.parametrize("source", STORE, ids=lambda source: source.name)
 def test_no_value_is_ever_put_into_the_text_of_a_statement(source: Path) -> None:
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-
-    put_in = {(line, name) for line, statement in sql_of(tree) for name in names_in(statement)}
-
-    assert [(line, name) for line, name in sorted(put_in) if name not in PUT_IN] == []
+    assert not put_in(source, sql_of, PUT_IN)
 
 
 BEGINS_SQL = re.compile(
@@ -496,11 +504,7 @@ POSTGRES = sorted((ROOT / "core" / "becausal" / "store" / "postgres").rglob("*.p
 
 @pytest.mark.parametrize("source", POSTGRES, ids=lambda source: source.name)
 def test_no_value_is_ever_put_into_the_text_of_a_statement_for_postgres(source: Path) -> None:
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-
-    put_in = {(line, name) for line, statement in texts_of_sql(tree) for name in names_in(statement)}
-
-    found = [(line, name) for line, name in sorted(put_in) if name not in PUT_IN_POSTGRES]
+    found = put_in(source, texts_of_sql, PUT_IN_POSTGRES)
     assert [(line, name) for line, name in found if not is_composed(name)] == []
 
 
@@ -565,11 +569,7 @@ def test_no_text_of_an_app_is_taken_for_sql(store: str, place: str) -> None:
 def test_writers_do_not_wait_for_a_thread_that_never_comes_back(store: str) -> None:
     """Opening and closing stores from many threads at once ends."""
     opened = open_store(store)
-    threads = [threading.Thread(target=opened.write, args=(run_of(number).made,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    at_once([partial(opened.write, run_of(number).made) for number in range(8)])
 
     assert len(opened.chains()) == 8
     opened.close()

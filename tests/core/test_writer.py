@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.at_once import at_once
 from tests.core.builders import open_step
 from tests.core.scripts import python, recorded
 
@@ -404,11 +405,7 @@ def test_many_threads_lose_nothing(store: Memory) -> None:
         for _ in range(500):
             made.put(step())
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
+    at_once([work] * 8)
 
     assert made.flush(10)
     assert (len(store.written), made.gaps) == (4000, {})
