@@ -23,6 +23,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import NoOpTracer
 from tests.integrations.fakes_autogen import adds, calls, speaker
 from tests.integrations.test_autogen_grpc import free_address
 
@@ -167,6 +168,31 @@ async def test_a_runtime_that_makes_no_spans_is_not_told_of_the_senders_until_it
 
     assert None not in seen
     assert any(span.links for span in later.all())
+    assert later.one("execute_tool lookup")
+    assert later.one("invoke_agent b")
+
+
+async def test_a_span_that_nobody_makes_is_not_prepared_either(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared: list[str] = []
+    prepare = NoOpTracer.start_as_current_span
+
+    def noted(tracer: NoOpTracer, name: str, *args: Any, **kwargs: Any) -> Any:
+        prepared.append(name)
+        return prepare(tracer, name, *args, **kwargs)
+
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+    monkeypatch.setattr(NoOpTracer, "start_as_current_span", noted)
+    talking = team()
+    prepared.clear()  # the agents' making
+    becausal.instrument("autogen", store=store, tracer_provider=Spans().provider)
+    await talking.run(task="go")
+    becausal.uninstrument()
+
+    assert not prepared
+    await talking.run(task="go")
+    assert prepared
 
 
 async def test_without_becausal_the_same_team_is_many_traces(spans: Spans) -> None:

@@ -34,6 +34,8 @@ class Answers:
         here = context_now()
         carrier = Carrier(standing_clear(here)[0], step_of(here), is_answer=True)
         request = arriving()
+        if request is not None:
+            carrier.has_readers = request.has_readers
         if request is not None and request.answer is not None:
             carrier.sender = request.answer[0].agent or ""
             carrier.handoff = self.handoff(request)

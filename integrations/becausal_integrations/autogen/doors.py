@@ -84,7 +84,7 @@ def _hook_in_process(
 ) -> None:
     doors = f"{CORE}:SingleThreadedAgentRuntime"
     _hook_doors(recorder, hooks, doors, runtime, runtime.direct, runtime.broadcast)
-    notice(recorder, hooks, f"{CORE}:get_telemetry_envelope_metadata", runtime.packed)
+    replace(hooks, f"{CORE}:get_telemetry_envelope_metadata", runtime.packing(recorder))
     notice(recorder, hooks, f"{doors}._process_next", interventions.next)
     replace(hooks, "autogen_core._queue:Queue._get", interventions.taking(recorder))
     notice(recorder, hooks, f"{doors}._process_send", runtime.delivered)

@@ -8,8 +8,11 @@ outside every chain, a call of these functions by the app. `create_agent` stays:
 
 The spans of the runtimes (`autogen create`, `send`, `publish`, `process`, `ack`) are of the provider that the app gave
 the runtime and stay. Their parents come right by the context in which each message is handled;
-`AUTOGEN_DISABLE_RUNTIME_TRACING` turns them off, as ever. While a runtime makes none, its envelopes do not
-name the sender's: nobody could link to it.
+`AUTOGEN_DISABLE_RUNTIME_TRACING` turns them off, as ever.
+
+Where nobody makes spans (no provider is set, or runtimes' are turned off) AutoGen prepares each all the same, ten for
+each turn, and parses the sender's span for every link that is never made. All of that is passed over: envelopes do not
+name the sender's span, and what would stand around a piece of work is nothing.
 
 The names are imported where they are used, so they are hooked there.
 
@@ -25,7 +28,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.trace import NoOpTracer, Span
+from opentelemetry.trace import INVALID_SPAN, NoOpTracer, ProxyTracerProvider, Span
 
 from becausal import semconv
 from becausal.adapter import Hooks
@@ -45,11 +48,12 @@ AGENTS = (
 
 
 def install(recorder: Recorder, hooks: Hooks) -> None:
-    """Hook the two places of each sort where AutoGen makes a span that ours stands for."""
+    """Hook where AutoGen makes a span that ours stands for, two places of each sort, and where it may make none."""
     for module in TOOLS:
         replace(hooks, f"{module}:trace_tool_span", _unless_ours(recorder, _tool_span))
     for module in AGENTS:
         replace(hooks, f"{module}:trace_invoke_agent_span", _unless_ours(recorder, _turn_span))
+    replace(hooks, "autogen_core._telemetry._tracing:TraceHelper.trace_block", _unless_nobodys(recorder))
 
 
 def makes_spans(runtime: Any) -> bool:
@@ -57,23 +61,52 @@ def makes_spans(runtime: Any) -> bool:
 
     Source: `_telemetry/_tracing.py`, `TraceHelper`.
     """
-    tracer = getattr(getattr(runtime, "_tracer_helper", None), "tracer", None)
+    return not _is_nobodys(getattr(runtime, "_tracer_helper", None))
+
+
+def _is_nobodys(helper: Any) -> bool:
+    """Return whether what makes a runtime's spans makes none."""
+    tracer = getattr(helper, "tracer", None)
     # What stands for a tracer until a provider is set.
-    return type(getattr(tracer, "_tracer", tracer)) is not NoOpTracer
+    return type(getattr(tracer, "_tracer", tracer)) is NoOpTracer
+
+
+_NO_SPAN: AbstractContextManager[Span] = contextlib.nullcontext(INVALID_SPAN)
+
+
+def _unless_nobodys(recorder: Recorder) -> Make:
+    """Return what makes a stand-in for a runtime's span around something that is done: nothing where there is none."""
+    is_nobodys = guarded(_is_nobodys)
+
+    def make(original: Callable[..., AbstractContextManager[Span]]) -> Any:
+        @functools.wraps(original)
+        def block(helper: Any, *args: Any, **kwargs: Any) -> AbstractContextManager[Span]:
+            if recorder.active and is_nobodys(helper):
+                return _NO_SPAN
+            return original(helper, *args, **kwargs)
+
+        return block
+
+    return make
 
 
 def _unless_ours(recorder: Recorder, ours: Callable[..., Span | None]) -> Make:
-    """Return what makes a stand-in that gives our span where there is one, else AutoGen's."""
+    """Return what makes a stand-in that gives our span where there is one, else AutoGen's, where there may be one."""
 
     @guarded
-    def find(*args: Any, **kwargs: Any) -> Span | None:
-        return ours(*args, **kwargs) if recorder.active and recorder.makes_global_spans else None
+    def find(*args: Any, tracer: object = None, **kwargs: Any) -> Span | None:
+        if not recorder.active:
+            return None
+        span = ours(*args, **kwargs) if recorder.makes_global_spans else None
+        if span is None and tracer is None and type(trace.get_tracer_provider()) is ProxyTracerProvider:
+            return INVALID_SPAN
+        return span
 
     def make(original: Callable[..., AbstractContextManager[Span]]) -> Any:
         @functools.wraps(original)
         def spanned(*args: Any, **kwargs: Any) -> AbstractContextManager[Span]:
             span = find(*args, **kwargs)
-            return contextlib.nullcontext(span) if isinstance(span, Span) else original(*args, **kwargs)
+            return original(*args, **kwargs) if span is None else contextlib.nullcontext(span)
 
         return spanned
 

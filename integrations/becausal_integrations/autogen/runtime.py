@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ from opentelemetry.context import Context
 
 from becausal import semconv
 from becausal.context import context_now, current, step_of, with_step
+from becausal.guard import guarded
 from becausal.recorder import NOTHING, Observation, Opening, Recorder, Sealed
 from becausal.step import Attribute, OpenStep, StepRef
 from becausal_integrations.autogen import describe, native
@@ -29,7 +32,7 @@ from becausal_integrations.autogen.protobuf import plain
 from becausal_integrations.autogen.state import States
 from becausal_integrations.autogen.turns import Turn, Turns
 from becausal_integrations.identity import ByIdentity
-from becausal_integrations.patch import Notice
+from becausal_integrations.patch import Make, Notice
 
 if TYPE_CHECKING:
     from autogen_core import AgentId, MessageContext, TopicId
@@ -66,7 +69,6 @@ class Runtime:
         self.broadcast_request = Observation(self._broadcast_request, lambda step, result: NOTHING)
         self.direct = Notice(self.addressed, self.sent, within=with_sending)
         self.broadcast = Notice(self.published, within=with_sending)
-        self.packed = Notice(after=self._packed)
         self.delivered = Notice(scope=self._unpacked)
         self.distributed = Notice(None, self._distributed, self._unpacked)
         self.answered = Notice(answers.coming_back, answers.came_back, self._unpacked)
@@ -169,14 +171,36 @@ class Runtime:
         carrier.number, carrier.message_id = next(self._numbers), message_id
         return carrier
 
-    def _packed(self, _: None, metadata: EnvelopeMetadata, error: BaseException | None) -> None:
-        if metadata is None:
-            return
-        carrier = sending() or self._answers.carrier()
-        if not carrier.has_readers:
-            # AutoGen would parse it again for each span that it does not make.
-            metadata.traceparent = metadata.tracestate = None
-        metadata._becausal = carrier  # type: ignore[attr-defined]  # lives and dies with the envelope
+    def packing(self, recorder: Recorder) -> Make:
+        """Return what makes the hook of what AutoGen puts on each envelope: the sender's span, and here its carrier."""
+
+        carried = guarded(self._carried)
+
+        def make(original: Callable[[], EnvelopeMetadata]) -> Callable[[], EnvelopeMetadata]:
+            from autogen_core._telemetry import EnvelopeMetadata
+
+            @guarded
+            def put(carrier: Carrier, metadata: EnvelopeMetadata) -> EnvelopeMetadata:
+                metadata._becausal = carrier  # type: ignore[attr-defined]  # lives and dies with the envelope
+                return metadata
+
+            @functools.wraps(original)
+            def packed() -> EnvelopeMetadata:
+                carrier = carried() if recorder.active else None
+                if carrier is None:
+                    return original()
+                if not carrier.has_readers and (unnamed := put(carrier, EnvelopeMetadata())) is not None:
+                    return unnamed  # AutoGen would parse the sender's span for each of its own, which it does not make
+                metadata = original()
+                put(carrier, metadata)
+                return metadata
+
+            return packed
+
+        return make
+
+    def _carried(self) -> Carrier:
+        return sending() or self._answers.carrier()
 
     # Arriving
 
