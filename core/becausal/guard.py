@@ -15,11 +15,21 @@ import weakref
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from becausal import settings
 
-__all__ = ["Keeper", "Scoping", "around", "around_async", "failures", "guarded", "keepers", "note_failure"]
+__all__ = [
+    "Doing",
+    "Keeper",
+    "Scoping",
+    "around",
+    "around_async",
+    "failures",
+    "guarded",
+    "keepers",
+    "note_failure",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -93,48 +103,54 @@ Scoping = Callable[[Any, tuple[Any, ...], dict[str, Any]], AbstractContextManage
 Asking = Callable[[Any], object]
 """Takes the first argument; None says that nothing of ours is to be done."""
 
+
+class Doing(NamedTuple):
+    """What is done around a function's calls; guarded, but for `scope`."""
+
+    before: Before | None = None
+    after: After | None = None
+    """Without a `before`, its token is the tuple of the arguments."""
+    scope: Scoping | None = None
+    """What the function is to run in."""
+    when: Asking | None = None
+    """Asked first."""
+    needs_token: bool = False
+    """Whether there is nothing to do after what `before` gave no token for."""
+
+
 _PASSED: Final = object()
+"""The token of a call that means nothing to us."""
 
 
-# Ten calls of a framework for each of its steps pass through these two. So what is ours is guarded in the hook's own
-# frame, and a call that means nothing to us (`when`) costs no more than that frame.
+# Ten calls of a framework for each of its steps pass through these two, which differ by `await` alone. So what is ours
+# is guarded in the hook's own frame: each `guarded` would be one more.
 
 
-def around(
-    switch: Switch,
-    original: Callable[..., Any],
-    before: Before | None,
-    after: After | None,
-    scope: Scoping | None = None,
-    when: Asking | None = None,
-    needs_token: bool = False,
-) -> Callable[..., Any]:
+def around(switch: Switch, original: Callable[..., Any], doing: Doing) -> Callable[..., Any]:
     """Return a function that does something of ours around another, and has its results and its exceptions.
 
     Args:
         switch: off, nothing of ours is done.
         original: the function.
-        before: guarded, as are `after` and `when`.
-        after: without a `before`, its token is the tuple of the arguments.
-        scope: what the function is to run in.
-        when: asked first.
-        needs_token: whether there is nothing to do after what `before` gave no token for.
+        doing: what is done.
     """
-    opens, closes = _place_of(before or when), _place_of(after)
+    after, scope, nothing = doing.after, doing.scope, None if doing.needs_token else _PASSED
+    opens = _opening(doing, nothing)
+    opening, closing = _place_of(doing.before or doing.when), _place_of(after)
 
     def around_call(*args: Any, **kwargs: Any) -> Any:
         if not switch.active:
             return original(*args, **kwargs)
-        token: Any = None
-        try:
-            if when is not None and when(args[0]) is None:
-                token = _PASSED
-            else:
-                token = args if before is None else before(*args, **kwargs)
-        except Exception as failure:
-            note_failure(opens, failure)
-        if token is _PASSED or (needs_token and token is None):
-            return original(*args, **kwargs)
+        token: Any = args
+        if opens is not None:
+            try:
+                token = opens(*args, **kwargs)
+            except Exception as failure:
+                token = None
+                note_failure(opening, failure)
+            if token is nothing:
+                return original(*args, **kwargs)
+        result, error = None, None
         try:
             within = None if scope is None else scope(token, args, kwargs)
             if within is None:
@@ -142,48 +158,40 @@ def around(
             else:
                 with within:
                     result = original(*args, **kwargs)
-        except BaseException as error:
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
             if after is not None:
                 try:
-                    after(token, None, error)
+                    after(token, result, error)
                 except Exception as failure:
-                    note_failure(closes, failure)
-            raise
-        if after is not None:
-            try:
-                after(token, result, None)
-            except Exception as failure:
-                note_failure(closes, failure)
+                    note_failure(closing, failure)
+            error = None  # its traceback holds this frame
         return result
 
     return around_call
 
 
-def around_async(
-    switch: Switch,
-    original: Callable[..., Any],
-    before: Before | None,
-    after: After | None,
-    scope: Scoping | None = None,
-    when: Asking | None = None,
-    needs_token: bool = False,
-) -> Callable[..., Any]:
+def around_async(switch: Switch, original: Callable[..., Any], doing: Doing) -> Callable[..., Any]:
     """Return the same of a coroutine function."""
-    opens, closes = _place_of(before or when), _place_of(after)
+    after, scope, nothing = doing.after, doing.scope, None if doing.needs_token else _PASSED
+    opens = _opening(doing, nothing)
+    opening, closing = _place_of(doing.before or doing.when), _place_of(after)
 
     async def around_call(*args: Any, **kwargs: Any) -> Any:
         if not switch.active:
             return await original(*args, **kwargs)
-        token: Any = None
-        try:
-            if when is not None and when(args[0]) is None:
-                token = _PASSED
-            else:
-                token = args if before is None else before(*args, **kwargs)
-        except Exception as failure:
-            note_failure(opens, failure)
-        if token is _PASSED or (needs_token and token is None):
-            return await original(*args, **kwargs)
+        token: Any = args
+        if opens is not None:
+            try:
+                token = opens(*args, **kwargs)
+            except Exception as failure:
+                token = None
+                note_failure(opening, failure)
+            if token is nothing:
+                return await original(*args, **kwargs)
+        result, error = None, None
         try:
             within = None if scope is None else scope(token, args, kwargs)
             if within is None:
@@ -191,21 +199,33 @@ def around_async(
             else:
                 with within:
                     result = await original(*args, **kwargs)
-        except BaseException as error:
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
             if after is not None:
                 try:
-                    after(token, None, error)
+                    after(token, result, error)
                 except Exception as failure:
-                    note_failure(closes, failure)
-            raise
-        if after is not None:
-            try:
-                after(token, result, None)
-            except Exception as failure:
-                note_failure(closes, failure)
+                    note_failure(closing, failure)
+            error = None  # its traceback holds this frame
         return result
 
     return around_call
+
+
+def _opening(doing: Doing, nothing: object) -> Callable[..., Any] | None:
+    """Return what gives a call's token; None where that is its arguments."""
+    before, when = doing.before, doing.when
+    if when is None:
+        return before
+
+    def asked(*args: Any, **kwargs: Any) -> Any:
+        if when(args[0]) is None:
+            return nothing
+        return args if before is None else before(*args, **kwargs)
+
+    return asked
 
 
 def _place_of(function: Callable[..., Any] | None) -> str:

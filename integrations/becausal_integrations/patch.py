@@ -24,7 +24,7 @@ from opentelemetry.context import Context
 
 from becausal.adapter import Hook, Hooks
 from becausal.context import Scope
-from becausal.guard import Scoping, around, around_async, guarded
+from becausal.guard import Doing, Scoping, around, around_async, guarded
 from becausal.recorder import Observation, Recorder
 from becausal.standin import FunctionStandIn
 
@@ -151,15 +151,8 @@ def observing(recorder: Recorder, original: Callable[..., Any], seen: Observatio
 def noticing(recorder: Recorder, original: Callable[..., Any], noticed: Notice) -> Callable[..., Any]:
     """Return a function that does bookkeeping around `original`, and is of the same sort."""
     put_around = around_async if inspect.iscoroutinefunction(original) else around
-    hook = put_around(
-        recorder,
-        original,
-        noticed.before,
-        noticed.after,
-        _scoping(noticed),
-        noticed.when,
-        noticed.needs_token,
-    )
+    doing = Doing(noticed.before, noticed.after, _scoping(noticed), noticed.when, noticed.needs_token)
+    hook = put_around(recorder, original, doing)
     if inspect.isgeneratorfunction(original) or inspect.isasyncgenfunction(original):
         return _generating(original, hook)
     return functools.wraps(original)(hook)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import contextlib
 import functools
 import gc
 import inspect
@@ -422,12 +423,43 @@ def test_a_notice_that_fails_never_reaches_the_app(
             raise boom
         return given * 2
 
-    noticed = noticing(recorder, work, Notice(**{part: broken}))  # type: ignore[arg-type]
-    assert noticed(3) == 6
-    with pytest.raises(Boom) as raised:
-        noticed(-1)
-    assert raised.value is boom
+    async def work_async(given: int) -> int:
+        return work(given)
+
+    for original in (work, work_async):
+        noticed = noticing(recorder, original, Notice(**{part: broken}))  # type: ignore[arg-type]
+        assert called(noticed, 3) == 6
+        with pytest.raises(Boom) as raised:
+            called(noticed, -1)
+        assert raised.value is boom
     guard.failures.clear()
+
+
+def test_an_exception_that_passes_a_notice_is_gone_as_soon_as_the_app_lets_go_of_it(
+    recorder: Recorder,
+) -> None:
+    class Held:
+        pass
+
+    def fails(held: Held) -> None:
+        raise Boom
+
+    async def fails_async(held: Held) -> None:
+        raise Boom
+
+    def noticed(original: Callable[..., Any]) -> weakref.ref[Held]:
+        held = Held()
+        with contextlib.suppress(Boom):
+            call = noticing(recorder, original, Notice(after=lambda *_: None))(held)
+            if inspect.iscoroutine(call):
+                call.send(None)
+        return weakref.ref(held)
+
+    gc.disable()
+    try:
+        assert [noticed(original)() for original in (fails, fails_async)] == [None, None]
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("name", METHODS)
