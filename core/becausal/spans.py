@@ -89,15 +89,7 @@ class SdkSpans:
         if decided is None:
             return None
         parent, decision = decided
-        ids = tracer.id_generator
-        if parent is None:
-            trace_id, state = ids.generate_trace_id(), None
-            random = RANDOM if sdk.tells_random and ids.is_trace_id_random() else 0
-        else:
-            trace_id, _, _, flags, state, _ = parent
-            random = flags & RANDOM if sdk.tells_random else 0
-        flags = FLAGS[random | SAMPLED if decision is sdk.sampled else random]
-        own = SpanContext(trace_id, ids.generate_span_id(), False, flags, state)
+        own = self._named(parent, decision)
         if not own[-1]:  # not valid: what comes of such a generator is the SDK's to say
             return None
         if decision is sdk.dropped:
@@ -124,6 +116,18 @@ class SdkSpans:
             processor.on_start(span, parent_context=context)
         step.span, step.span_context = span, own
         return span
+
+    def _named(self, parent: SpanContext | None, decision: Decision) -> SpanContext:
+        """Return the ids and flags of a new span."""
+        sdk, ids = self._sdk, self._tracer.id_generator
+        if parent is None:
+            trace_id, state = ids.generate_trace_id(), None
+            random = RANDOM if sdk.tells_random and ids.is_trace_id_random() else 0
+        else:
+            trace_id, _, _, flags, state, _ = parent
+            random = flags & RANDOM if sdk.tells_random else 0
+        flags = FLAGS[random | SAMPLED if decision is sdk.sampled else random]
+        return SpanContext(trace_id, ids.generate_span_id(), False, flags, state)
 
     def link(self, span: Span, cause: Cause) -> bool:
         """Link a span that nobody has touched to a cause; False where the span's own method has to."""
@@ -154,6 +158,8 @@ class SdkSpans:
             return False
         held = span.__dict__
         if "_lock" in held:
+            if "_end_time" not in held:
+                sdk.catch_up(held)
             return False
         attributes: dict[str, Attribute] = held["_said"]
         most = held["_limits"].max_span_attributes

@@ -34,6 +34,9 @@ __all__ = ["Sdk", "sdk_spans"]
 LEFT_OUT: Final = frozenset({"_lock", "_attributes", "_events", "_links"})
 """The parts of a span that are made when somebody asks for one of them."""
 
+PASSED_BY: Final = ("__init__", "_readable_span", "set_attribute", "set_attributes", "add_link", "set_status")
+"""Methods of a span that the API would have called, and we do not."""
+
 _SDK: Final = re.compile(r"opentelemetry\.sdk\.trace(\.|$)")
 
 NO_METRICS: Final = "NoOpTracerMetrics"
@@ -98,10 +101,21 @@ class Sdk:
                 return True
         return False
 
+    def catch_up(self, held: dict[str, Any]) -> None:
+        """Give a span that was touched the links that came just then: we had seen it bare, and noted them aside."""
+        links = held["_links"]
+        if links.dropped:
+            return
+        there = set(map(id, links))
+        for link in held["_linked"]:
+            if id(link) not in there:
+                links.append(link)
+
     def readable_of(self, span: Any, last: dict[str, Attribute]) -> ReadableSpan:
         """Return what processors are handed of a span that has ended; `last` is what it said at its end."""
         held = span.__dict__
         if "_lock" in held:
+            self.catch_up(held)
             kept = held["_attributes"]
             for key, value in last.items():
                 if key not in kept:  # another thread touched the span, just before this was said
@@ -178,7 +192,8 @@ def _sdk(module: ModuleType, export: ModuleType | None) -> Sdk | None:
     except AttributeError:  # another SDK than those that are known: no failure, its spans go through the API
         return None
     # Whoever has patched it before it was first seen would be passed by.
-    asked = (sdk.start_span, sdk.end, sdk.parent_based, sdk.always)
+    passed_by = (getattr(module._Span, name, None) for name in PASSED_BY)
+    asked = (sdk.start_span, sdk.end, sdk.parent_based, sdk.always, *passed_by)
     return sdk if all(map(_is_the_sdks, asked)) else None
 
 

@@ -476,6 +476,58 @@ def test_what_a_span_says_at_its_end_is_not_lost_to_a_thread_that_touches_it_rig
     assert ended.attributes[semconv.STEP_SEQ] == step.seq
 
 
+@direct_alone
+@pytest.mark.parametrize("when", ["as the link comes", "as the span ends"])
+def test_a_link_is_not_lost_to_a_thread_that_touches_its_span_right_then(when: str) -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    exporter = exporting(provider)
+    telemetry, step = opened(provider)
+    span: Any = step.span
+
+    class Touched(list[Link]):
+        def __iadd__(self, links: Any) -> Any:  # type: ignore[misc]
+            former = list(self)
+            if when == "as the link comes":
+                span.set_attribute("the app's", 1)
+            self[:] = [*former, *links]
+            return self
+
+    class Said(dict[str, Any]):
+        def update(self, *said: Any) -> None:  # type: ignore[override]
+            vars(span)["_linked"], linked = [], vars(span)["_linked"]
+            span.set_attribute("the app's", 1)
+            vars(span)["_linked"] = linked
+            super().update(*said)
+
+    vars(span)["_linked"] = Touched()
+    telemetry.link(step, Cause("first", "data", "observed", span_context=CAUSE))
+    if when == "as the span ends":  # and so it had been, as the link came
+        vars(span)["_said"] = Said(vars(span)["_said"])
+    telemetry.link(step, Cause("second", "data", "observed", span_context=CAUSE))
+    telemetry.close(step)
+
+    (ended,) = exporter.get_finished_spans()
+    assert [link.context for link in ended.links] == [CAUSE, CAUSE]
+    assert ended.attributes is not None
+    assert ended.attributes["the app's"] == 1
+
+
+@direct_alone
+def test_links_that_the_sdk_has_evicted_do_not_come_back() -> None:
+    provider = TracerProvider(shutdown_on_exit=False, span_limits=SpanLimits(max_links=2))
+    exporter = exporting(provider)
+    telemetry, step = opened(provider)
+    telemetry.link(step, Cause("first", "data", "observed", span_context=CAUSE))
+    others = [SpanContext(1, number, False, TraceFlags(1)) for number in (1, 2)]
+    for other in others:
+        step.span.add_link(other)  # type: ignore[union-attr]
+    telemetry.close(step)
+
+    (ended,) = exporter.get_finished_spans()
+    assert [link.context for link in ended.links] == others
+    assert ended.dropped_links == 1
+
+
 def ended_by(provider_class: type[TracerProvider]) -> ReadableSpan:
     provider = provider_class(id_generator=Counting(), shutdown_on_exit=False)
     exporter = exporting(provider)
@@ -564,6 +616,12 @@ def test_who_has_patched_the_sdk_is_not_passed_by(where: Any, monkeypatch: pytes
     [
         (sdk_trace.Tracer, "start_span"),
         (sdk_trace.Span, "end"),
+        (sdk_trace.Span, "__init__"),
+        (sdk_trace.Span, "_readable_span"),
+        (sdk_trace.Span, "set_attribute"),
+        (sdk_trace.Span, "set_attributes"),
+        (sdk_trace.Span, "add_link"),
+        (sdk_trace.Span, "set_status"),
         (sampling.ParentBased, "should_sample"),
         (sampling.StaticSampler, "should_sample"),
     ],
