@@ -22,6 +22,7 @@ from becausal.errors import StoreError
 from becausal.payload import Payload
 from becausal.store import open_store
 from becausal.store.encoding import unpack
+from becausal.store.sqlite.bodies import Unpacker
 from becausal.store.upkeep import Erased, Erasure, upkeep_of
 from becausal.store.wording import Rewriting, Wording
 
@@ -44,10 +45,12 @@ def bytes_of(path: Path) -> Iterator[tuple[str, bytes]]:
         if file.name.startswith(path.name):
             yield file.name, file.read_bytes()
     with sqlite3.connect(path) as connection:
-        for number, codec, data in connection.execute(
-            "SELECT blob_no, codec, data FROM blobs WHERE codec IS NOT NULL"
-        ):
-            yield f"body {number}", unpack(codec, data)
+        for number, codec, data in connection.execute("SELECT pack_no, codec, data FROM packs"):
+            yield f"pack {number}", unpack(codec, data)
+        unpacker = Unpacker(connection)
+        query = "SELECT blob_no, size, codec, data FROM blobs WHERE codec IS NOT NULL"
+        for row in connection.execute(query):
+            yield f"body {row[0]}", unpacker.body_of(*row) or b""
     connection.close()
 
 

@@ -21,8 +21,9 @@ from becausal.errors import StoreError, StoreFormatError
 from becausal.payload import Payload
 from becausal.step import OpenStep
 from becausal.store import Store, open_store
-from becausal.store.encoding import SHAPED, Packer, json_text, shapes, unpack
+from becausal.store.encoding import PACKED, SHAPED, Packer, json_text, shapes, unpack
 from becausal.store.sqlite import file
+from becausal.store.sqlite.bodies import Unpacker
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes and fork are POSIX's")
 
@@ -148,24 +149,49 @@ def test_the_first_step_with_a_digest_is_found_by_index_alone(
     ]
 
 
-def test_long_bodies_are_compressed_and_short_ones_are_not(
+def test_bodies_are_compressed_together_and_what_cannot_be_compressed_is_kept_as_it_is(
     tmp_path: Path, opened: Callable[..., Store]
 ) -> None:
     store = opened(tmp_path / "runs.db")
-    written = step(1)
     noise = os.urandom(4000)
-    written.bodies = [(b"l" * 16, b"word " * 2000), (b"s" * 16, b"word"), (b"n" * 16, noise)]
+    given = [
+        [(b"l" * 16, b"word " * 2000), (b"s" * 16, b"word"), (b"e" * 16, b"")],
+        [(b"n" * 16, noise)],
+    ]
 
-    store.write([written])
+    for number, bodies in enumerate(given, 1):
+        written = step(number)
+        written.bodies = bodies
+        store.write([written])
+
+    assert all(store.body(digest) == body for bodies in given for digest, body in bodies)
     store.close()
-
     with sqlite3.connect(tmp_path / "runs.db") as connection:
-        found = {d: rest for d, *rest in connection.execute("SELECT digest, size, codec, data FROM blobs")}
+        found = connection.execute("SELECT bodies, size, codec, data FROM packs ORDER BY pack_no").fetchall()
+        sizes = dict(connection.execute("SELECT digest, size FROM blobs"))
     connection.close()
-    assert found[b"s" * 16] == [4, 0, b"word"]
-    assert found[b"n" * 16] == [4000, 0, noise]
-    assert found[b"l" * 16][:2] == [10_000, 1]
-    assert len(found[b"l" * 16][2]) < 100
+    assert found[0][:3] == (3, 10_004, 1)
+    assert len(found[0][3]) < 100
+    assert found[1:] == [(1, 4000, 0, noise)]
+    assert sizes == {b"l" * 16: 10_000, b"s" * 16: 4, b"e" * 16: 0, b"n" * 16: 4000}
+
+
+def test_a_body_that_another_process_wrote_meanwhile_is_there_once(
+    tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    one, other = opened(tmp_path / "runs.db"), opened(tmp_path / "runs.db")
+    bodies = [(bytes([number]) * 16, b"word " * (50 + number)) for number in range(9)]
+    first, second = step(1), step(2)
+    first.bodies, second.bodies = bodies[2:4], bodies
+
+    one.write([first])
+    other.write([second])  # it knows of none of them yet
+
+    assert [one.body(digest) for digest, _ in bodies] == [body for _, body in bodies]
+    with sqlite3.connect(tmp_path / "runs.db") as connection:
+        kept = connection.execute("SELECT size FROM packs ORDER BY pack_no").fetchall()
+    connection.close()
+    assert sum(size for (size,) in kept) == sum(len(body) for _, body in bodies)
 
 
 # What cannot be opened, and what is said then.
@@ -265,7 +291,7 @@ def test_a_newer_format_is_refused_by_its_number(
         connection.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
     connection.close()
 
-    with pytest.raises(StoreFormatError, match=r"newer becausal \(format 99\); this one reads up to 6: pip"):
+    with pytest.raises(StoreFormatError, match=r"newer becausal \(format 99\); this one reads up to 7: pip"):
         opened(tmp_path / "runs.db", read_only=read_only)
 
 
@@ -279,7 +305,7 @@ def test_a_file_of_the_first_format_is_upgraded_and_keeps_what_it_has(
     with sqlite3.connect(path) as connection:  # as the first release made it
         connection.executescript(
             """DROP TABLE anchors; DROP TABLE memory_events; DROP TABLE memory_reads;
-            DROP TABLE marks; DROP TABLE erasures; DROP TABLE sweeps; DROP TABLE touched;
+            DROP TABLE marks; DROP TABLE erasures; DROP TABLE sweeps; DROP TABLE touched; DROP TABLE packs;
             UPDATE meta SET value = '1' WHERE key = 'format'"""
         )
     connection.close()
@@ -295,6 +321,44 @@ def test_a_file_of_the_first_format_is_upgraded_and_keeps_what_it_has(
     assert again.describe().format == file.FORMAT
 
 
+def without_packs(connection: sqlite3.Connection) -> None:
+    """Make the bodies of a file what they were up to the sixth format: each by itself."""
+    packer, unpacker = Packer(), Unpacker(connection)
+    for (number,) in connection.execute(f"SELECT blob_no FROM blobs WHERE codec = {PACKED}").fetchall():
+        body = unpacker.numbered(number)
+        assert body is not None
+        query = "UPDATE blobs SET size = ?, codec = ?, data = ? WHERE blob_no = ?"
+        connection.execute(query, (*packer.pack(body), number))
+    connection.execute("DROP TABLE packs")
+
+
+def test_a_file_of_the_sixth_format_keeps_its_bodies_and_packs_those_that_come(
+    tmp_path: Path, opened: Callable[..., Store]
+) -> None:
+    path = tmp_path / "runs.db"
+    bodies = [(bytes([number]) * 16, b"word " * (50 + number)) for number in range(6)]
+    made = [step(number) for number in (1, 2)]
+    made[0].bodies, made[1].bodies = bodies[:3], bodies
+    store = opened(path)
+    store.write(made[:1])
+    store.close()
+    with sqlite3.connect(path) as connection:  # as the sixth format was
+        without_packs(connection)
+        connection.execute("UPDATE meta SET value = '6' WHERE key = 'format'")
+    connection.close()
+
+    former = opened(path, read_only=True)
+    assert [former.body(digest) for digest, _ in bodies[:3]] == [body for _, body in bodies[:3]]
+    store = opened(path)
+    store.write(made[1:])
+    assert [former.body(digest) for digest, _ in bodies] == [body for _, body in bodies]
+    assert store.describe().format == file.FORMAT
+    with sqlite3.connect(path) as connection:
+        packed = connection.execute(f"SELECT digest FROM blobs WHERE codec = {PACKED} ORDER BY 1").fetchall()
+    connection.close()
+    assert packed == [(digest,) for digest, _ in bodies[3:]]
+
+
 def test_a_file_of_the_second_format_gains_the_order_of_its_memories_and_keeps_their_log(
     tmp_path: Path, opened: Callable[..., Store]
 ) -> None:
@@ -303,6 +367,7 @@ def test_a_file_of_the_second_format_gains_the_order_of_its_memories_and_keeps_t
     memory.write("budget", 500)
     memory.close()
     with sqlite3.connect(path) as connection:  # as the second release made it
+        without_packs(connection)
         connection.executescript("""DROP INDEX memory_order; DROP TABLE marks; DROP TABLE erasures;
             DROP TABLE sweeps; DROP TABLE touched;
             UPDATE meta SET value = '2' WHERE key = 'format'""")
@@ -344,7 +409,7 @@ def test_a_damaged_body_is_told_too(tmp_path: Path, opened: Callable[..., Store]
     store.write([written])
     store.close()
     with sqlite3.connect(tmp_path / "runs.db") as connection:
-        connection.execute("UPDATE blobs SET data = x'00ff'")
+        connection.execute("UPDATE packs SET data = x'00ff'")
     connection.close()
 
     with pytest.raises(StoreFormatError, match=f"damaged: reading the body {b'd'.hex() * 16}"):

@@ -425,6 +425,7 @@ PUT_IN = {
     "BLOCK",
     "BLOCKS",
     "BODIES",
+    "PACKED",
     "bodies.BODIES",
     "APPLICATION_ID",
     "PAGES_AT_ONCE",

@@ -34,6 +34,8 @@ ROWS_WITHOUT = {
         WHERE received IS NOT NULL AND blob_no IS NULL""",
     "steps without what they produced": """SELECT count(*) FROM steps LEFT JOIN blobs ON blob_no = produced
         WHERE produced IS NOT NULL AND blob_no IS NULL""",
+    "bytes in packs that are in no body": """SELECT coalesce(sum(size), 0)
+        - (SELECT coalesce(sum(size), 0) FROM blobs WHERE codec = 4) FROM packs""",
     "chains without a step": """SELECT count(*) FROM chains WHERE chain_no NOT IN (SELECT chain_no FROM steps)""",
 }
 

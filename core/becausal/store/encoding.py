@@ -21,9 +21,11 @@ from becausal.step import Attribute, Cause, Choice
 __all__ = [
     "BLOCK",
     "BLOCKS",
+    "PACKED",
     "PLAIN",
     "SHAPED",
     "ZSTD",
+    "Packed",
     "Packer",
     "attributes_of",
     "cause_of",
@@ -47,6 +49,8 @@ BLOCKS = 2
 """Codec: the digests of the blocks that a large body is made of (see `becausal.store.blocks`)."""
 SHAPED = 3
 """Codec: one zstandard frame by the dictionary of `shapes`."""
+PACKED = 4
+"""Codec: where in which pack the body is, in a file (see `becausal.store.sqlite.packs`)."""
 BLOCK = 16
 """What is added to the codec of a block, so that nobody takes it for a body."""
 
@@ -57,6 +61,9 @@ LEVEL = 3
 
 SHAPED_BELOW = 2 << 10
 """A body of so many bytes has more to learn from than a dictionary."""
+
+Packed = tuple[int, int, bytes]
+"""A body as it is stored: size, codec, data."""
 
 # Attributes should be of the types in `Attribute`. One that is not becomes its text, rather than costing
 # the batch that it is in. ASCII, so that lone surrogates and NUL pass. No NaN: that is Python's own word, and
@@ -127,7 +134,7 @@ class Packer:
         self._whole = zstandard.ZstdCompressor(level=LEVEL)
         self._shaped = zstandard.ZstdCompressor(level=LEVEL, dict_data=shapes(), write_dict_id=False)
 
-    def pack(self, body: bytes) -> tuple[int, int, bytes]:
+    def pack(self, body: bytes) -> Packed:
         """Return a body's size, codec and data."""
         size = len(body)
         if size >= WORTH_COMPRESSING:

@@ -200,12 +200,12 @@ class PostgresUpkeep:
 
     def take_turn(self, every_ns: int) -> bool:
         """Return whether it is this caller's turn to prune."""
-        now = time.time_ns()
 
         def work(connection: Connection) -> bool:
             connection.execute("INSERT INTO meta VALUES ('pruned_at', '0') ON CONFLICT DO NOTHING")
             query = "SELECT value FROM meta WHERE key = 'pruned_at' FOR UPDATE"
             (found,) = connection.execute(query).fetchone() or ("0",)
+            now = time.time_ns()  # not before: of two who wait here the later one would see a time to come
             # A clock that was set back must not put it off for ever.
             if 0 <= now - int(found) < every_ns:
                 return False

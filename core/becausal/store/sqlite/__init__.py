@@ -108,18 +108,18 @@ class SQLiteStore:
 
     def body(self, digest: bytes) -> bytes | None:
         """Return the canonical body with this digest, or None if it is not kept."""
-        cache = self._own_session().bodies
-        body = cache.get(digest)
+        session = self._own_session()
+        body = session.bodies.get(digest)
         if body is None:
             doing = f"reading the body {digest.hex()}"
-            with self._reading() as reader, file.told(self._path, doing):
+            with session.read_lock, file.told(self._path, doing):
                 try:
-                    body = bodies.body_with(reader, digest)
+                    body = session.unpacker().body(digest)
                 except zstandard.ZstdError as failure:
                     raise file.damaged(self._path, doing, failure) from failure
             if body is None:
                 return None
-            cache.put(digest, body)
+            session.bodies.put(digest, body)
         return body
 
     def anchored(self, name: str) -> RemoteStep | None:
@@ -186,7 +186,7 @@ class SQLiteStore:
             self._reading,
             self._writing,
             self._path,
-            lambda: self._own_session().bodies.clear(),
+            lambda: self._own_session().forget_bodies(),
             lambda: self._losses,
         )
 

@@ -15,7 +15,8 @@ from becausal.store import memory_log
 from becausal.store.encoding import Packer
 from becausal.store.erasing import Cleaning, inside_out, lost, named
 from becausal.store.sqlite import file, memory, row
-from becausal.store.sqlite.bodies import BODIES, body_of, body_with, drop_unused_blocks
+from becausal.store.sqlite.bodies import BODIES, Unpacker, drop_unused_blocks, pack_number
+from becausal.store.sqlite.packs import tidy
 from becausal.store.structure import structure_of
 from becausal.store.upkeep import Erasure, Progress
 from becausal.store.wording import ASKS, new_mark
@@ -37,7 +38,8 @@ class Erasing:
         self.places = self._clean.places
         """How many places of each sort held it."""
         self._connection, self._what, self._told = connection, what, told
-        self._packer = Packer()
+        self._packer, self._unpacker = Packer(), Unpacker(connection)
+        self._packs: dict[int, None] = {}  # those that hold what is gone from their rows
         self._chains: set[int] = set()
 
     def carry_out(self) -> list[str]:
@@ -76,6 +78,7 @@ class Erasing:
             self._rewrite(number, touched, done, beliefs)
         for digest in gone:
             self._take_out(digest)
+        tidy(self._connection, self._packer, self._packs)
         # What was rewritten is whole again. Its blocks hold what it was, and so may those of bodies long deleted.
         drop_unused_blocks(self._connection)
 
@@ -83,7 +86,7 @@ class Erasing:
         """Yield the digests of all that a memory's key ever held, parts included."""
         if self._what.memory is not None:
             for root in memory.content_digests(self._connection, *self._what.memory):
-                yield from memory_log.parts_below(root, self._body)
+                yield from memory_log.parts_below(root, self._unpacker.body)
 
     def _look_through(
         self, gone: set[bytes]
@@ -92,11 +95,11 @@ class Erasing:
         hits: dict[bytes, int] = {}
         wholes: dict[bytes, list[tuple[int, bytes]]] = {}
         (total,) = self._connection.execute("SELECT count(*) FROM blobs").fetchone()
-        query = f"SELECT blob_no, digest, codec, data FROM blobs WHERE {BODIES}"
-        for nth, (number, digest, codec, data) in enumerate(self._connection.execute(query)):
+        query = f"SELECT digest, blob_no, size, codec, data FROM blobs WHERE {BODIES}"
+        for nth, (digest, number, *rest) in enumerate(self._connection.execute(query)):
             if nth % 1_000 == 0:
                 self._told("looking through contents", nth, total)
-            body = body_of(self._connection, codec, data)
+            body = self._unpacker.body_of(number, *rest)
             if body is None:
                 continue
             for part in named(body):
@@ -119,7 +122,7 @@ class Erasing:
         def parts(body: bytes) -> Iterator[int]:
             return self._numbers(named(body))
 
-        for at, body in inside_out(number, touched, done, find=self._body_numbered, parts=parts):
+        for at, body in inside_out(number, touched, done, find=self._unpacker.numbered, parts=parts):
             self._replace(at, body, beliefs)
 
     def _replace(self, number: int, body: bytes, beliefs: dict[bytes, bytes]) -> None:
@@ -134,6 +137,7 @@ class Erasing:
             return
         digest = self._clean.digests[former] = digest_of(made)
         self._note_chains(number)
+        self._note_pack(number)
         same = self._connection.execute(
             "SELECT blob_no FROM blobs WHERE digest = ? AND blob_no != ?", (digest, number)
         ).fetchone()
@@ -156,6 +160,7 @@ class Erasing:
         ).fetchone()
         if found is not None:
             self._note_chains(found[0])
+            self._note_pack(found[0])
             self._connection.execute(
                 """UPDATE blobs SET digest = ?, belief = NULL, size = NULL, codec = NULL, data = NULL, lossy = ?
                 WHERE blob_no = ?""",
@@ -176,6 +181,10 @@ class Erasing:
     def _note_chains(self, number: int) -> None:
         query = "SELECT chain_no FROM steps WHERE received = ?1 UNION SELECT chain_no FROM steps WHERE produced = ?1"
         self._chains.update(chain for (chain,) in self._connection.execute(query, (number,)))
+
+    def _note_pack(self, number: int) -> None:
+        query = "SELECT blob_no, codec, data FROM blobs WHERE blob_no = ?"
+        self._packs.update(dict.fromkeys(pack_number(*self._connection.execute(query, (number,)).fetchone())))
 
     # -- a run
 
@@ -360,15 +369,6 @@ class Erasing:
                 )
 
     # -- bodies
-
-    def _body(self, digest: bytes) -> bytes | None:
-        return body_with(self._connection, digest)
-
-    def _body_numbered(self, number: int) -> bytes | None:
-        found = self._connection.execute(
-            f"SELECT codec, data FROM blobs WHERE blob_no = ? AND {BODIES}", (number,)
-        ).fetchone()
-        return None if found is None else body_of(self._connection, *found)
 
     def _numbers(self, digests: Iterable[bytes]) -> Iterator[int]:
         for digest in digests:

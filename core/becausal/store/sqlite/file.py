@@ -24,7 +24,7 @@ from pathlib import Path
 
 from becausal.errors import StoreError, StoreFormatError
 from becausal.settings import DEFAULT_STORE
-from becausal.store.sqlite import memory
+from becausal.store.sqlite import memory, packs
 
 __all__ = [
     "BESIDE",
@@ -45,7 +45,7 @@ __all__ = [
     "told",
 ]
 
-FORMAT = 6
+FORMAT = 7
 """The number of the schema below. A file with a higher one is refused; a lower one is upgraded by its first writer."""
 
 APPLICATION_ID = 0x62636175
@@ -79,7 +79,7 @@ SWEEPS = (
         sweep TEXT NOT NULL, named BLOB NOT NULL, PRIMARY KEY(sweep, named)) STRICT, WITHOUT ROWID""",
 )
 
-UPGRADES = {1: (ANCHORS, *memory.SCHEMA), 2: (memory.ORDER,), 3: UPKEEP, 4: SWEEPS, 5: ()}
+UPGRADES = {1: (ANCHORS, *memory.SCHEMA), 2: (memory.ORDER,), 3: UPKEEP, 4: SWEEPS, 5: (), 6: (packs.SCHEMA,)}
 """What makes a file of a format one of the next."""
 
 SCHEMA = (
@@ -92,8 +92,8 @@ SCHEMA = (
     "CREATE INDEX chains_started ON chains(started_ns)",
     # belief to lossy describe a payload whose root the blob is: type is NULL for a mere part, belief where
     # it is the digest. size to data are the body; codec is NULL as long as it was not handed over, and says how it
-    # is written: since format 6 as a list of blocks too, or by a dictionary. data is last, so that reading the rest
-    # never reads through it.
+    # is written: since format 6 as a list of blocks too, or by a dictionary, since 7 in a pack. data is last, so that
+    # reading the rest never reads through it.
     """CREATE TABLE blobs(
         blob_no INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE,
         belief BLOB, total_size INTEGER, type INTEGER, lossy TEXT,
@@ -120,6 +120,7 @@ SCHEMA = (
     memory.ORDER,
     *UPKEEP,
     *SWEEPS,
+    packs.SCHEMA,
     f"PRAGMA application_id = {APPLICATION_ID}",
 )
 
@@ -337,7 +338,7 @@ def _make_schema(connection: sqlite3.Connection) -> None:
     try:
         if _is_empty(connection):  # no other process was faster
             for statement in SCHEMA:
-                connection.execute(statement)
+                connection.execute(" ".join(statement.split()))  # all of it is on the first page then
             facts = [("format", str(FORMAT)), ("created_by", f"becausal {_version()}")]
             connection.executemany("INSERT INTO meta(key, value) VALUES (?, ?)", facts)
         connection.execute("COMMIT")

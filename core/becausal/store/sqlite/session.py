@@ -11,6 +11,7 @@ from pathlib import Path
 
 from becausal.store.bodycache import BodyCache
 from becausal.store.sqlite import file
+from becausal.store.sqlite.bodies import Unpacker
 from becausal.store.sqlite.write import Writer
 
 __all__ = ["Session", "is_open_here", "of_the_parent"]
@@ -27,6 +28,7 @@ class Session:
         self.read_lock = self.write_lock if path is None else threading.RLock()
         self.path = path
         self._reader: sqlite3.Connection | None = None
+        self._unpacker: Unpacker | None = None
         self._writing: sqlite3.Connection | None = None
         self._writer: Writer | None = None
         self._is_closed = False
@@ -74,6 +76,19 @@ class Session:
         if self._reader is None:
             self._reader = file.open_reader(self.path)
         return self._reader
+
+    def unpacker(self) -> Unpacker:
+        """Return what reads bodies."""
+        if self._unpacker is None:
+            self._unpacker = Unpacker(self.reader())
+        return self._unpacker
+
+    def forget_bodies(self) -> None:
+        """Have no bodies at hand any more."""
+        with self.read_lock:
+            self.bodies.clear()
+            if self._unpacker is not None:
+                self._unpacker.forget()
 
     def close(self) -> None:
         """Let go of both connections."""

@@ -18,10 +18,12 @@ from pathlib import Path
 from becausal import semconv
 from becausal.errors import StoreError
 from becausal.store.depending import sources_of
+from becausal.store.encoding import PACKED, Packer
 from becausal.store.erasing import DryRun
 from becausal.store.sqlite import file, row
-from becausal.store.sqlite.bodies import BODIES, made_of
+from becausal.store.sqlite.bodies import BODIES, Unpacker, pack_number
 from becausal.store.sqlite.erase import Erasing
+from becausal.store.sqlite.packs import tidy
 from becausal.store.sqlite.write import ADD_GAP, Writer
 from becausal.store.sweeping import LONGEST_NS, Begun, kept_by, swept
 from becausal.store.upkeep import SAYS_WRONG, SWEPT, ChainAge, Erased, Erasure, Mark, Progress, silent
@@ -188,8 +190,8 @@ class SQLiteUpkeep:
 
     def take_turn(self, every_ns: int) -> bool:
         """Return whether it is this caller's turn to prune."""
-        now = time.time_ns()
         with self._changing("taking a turn to prune") as connection:
+            now = time.time_ns()  # not before: of two who wait here the later one would see a time to come
             found = connection.execute("SELECT value FROM meta WHERE key = 'pruned_at'").fetchone()
             # A clock that was set back must not put it off for ever.
             if found is not None and 0 <= now - int(found[0]) < every_ns:
@@ -263,15 +265,17 @@ class SQLiteUpkeep:
 
     def _sweep_bodies(self, sweep: str, last: int, told: Progress) -> Iterator[int]:
         dead = self._unmarked(last, told)
-        left = set(dead)
+        left, packer = set(dead), Packer()
         for start in range(0, len(dead), BODIES_AT_ONCE):
             told("sweeping", start, len(dead))
             with self._changing("sweeping bodies", counts=True) as connection:
                 lost = _revive(connection, left, _touched(connection, sweep))
                 going = left.intersection(dead[start : start + BODIES_AT_ONCE])
                 query = f"""DELETE FROM blobs WHERE blob_no IN (SELECT value FROM json_each(?))
-                    RETURNING codec IS NULL OR {BODIES}"""
-                gone = sum(one for (one,) in connection.execute(query, (file.list_of(going),)).fetchall())
+                    RETURNING codec IS NULL OR {BODIES}, blob_no, codec, iif(codec = {PACKED}, data, NULL)"""
+                rows = connection.execute(query, (file.list_of(going),)).fetchall()
+                gone = sum(one for one, *_ in rows)
+                tidy(connection, packer, [pack for _, *rest in rows for pack in pack_number(*rest)])
                 if lost:
                     connection.execute(ADD_GAP, (SWEPT, lost))
             yield gone
@@ -303,16 +307,18 @@ class SQLiteUpkeep:
                 if number <= last and not alive[number]:
                     alive[number] = 1
                     waiting.append(number)
-            done = 0
+            unpacker, done = Unpacker(reader), 0
             while waiting:
-                number = waiting.pop()
-                done += 1
-                if done % 1_000 == 0:
-                    told("marking what is in use", done, total)
-                for part in _parts(reader, number):
-                    if part is not None and part <= last and not alive[part]:
-                        alive[part] = 1
-                        waiting.append(part)
+                # In the order of the file: of a pack each body is there once it is unpacked.
+                wave, waiting = sorted(waiting), []
+                for number in wave:
+                    done += 1
+                    if done % 1_000 == 0:
+                        told("marking what is in use", done, total)
+                    for part in _numbers(reader, unpacker.made_of(number)):
+                        if part is not None and part <= last and not alive[part]:
+                            alive[part] = 1
+                            waiting.append(part)
             there = reader.execute("SELECT blob_no FROM blobs WHERE blob_no <= ?", (last,))
             return [number for (number,) in there if not alive[number]]
 
@@ -347,13 +353,6 @@ def _roots(reader: sqlite3.Connection) -> Iterator[int]:
         yield from (number for number in _numbers(reader, kept_by(json.loads(attributes))) if number)
 
 
-def _parts(reader: sqlite3.Connection, number: int) -> Iterator[int | None]:
-    query = f"SELECT codec, data FROM blobs WHERE blob_no = ? AND {BODIES}"
-    found = reader.execute(query, (number,)).fetchone()
-    if found is not None:
-        yield from _numbers(reader, made_of(reader, *found))
-
-
 def _numbers(reader: sqlite3.Connection, digests: Iterable[bytes]) -> Iterator[int | None]:
     """Yield the numbers of contents; None of one that is not there."""
     for digest in digests:
@@ -376,13 +375,13 @@ def _touched(connection: sqlite3.Connection, sweep: str) -> list[bytes]:
 
 def _revive(connection: sqlite3.Connection, left: set[int], named: Iterable[bytes]) -> int:
     """Take out of what is left to go what was named, and all its parts; returns how many of these are gone already."""
-    lost = 0
+    lost, unpacker = 0, Unpacker(connection)
     waiting = list(_numbers(connection, named))
     while waiting:
         number = waiting.pop()
         if number is not None and number in left:
             left.discard(number)
-            parts = list(_parts(connection, number))
+            parts = list(_numbers(connection, unpacker.made_of(number)))
             lost += parts.count(None)
             waiting += parts
     return lost

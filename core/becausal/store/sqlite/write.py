@@ -14,18 +14,17 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, TypeVar
 
 from becausal import canonical
 from becausal.memory_event import NewEvent
 from becausal.payload import Payload
 from becausal.step import OpenStep
-from becausal.store.blocks import LARGE, Cutter, listed
-from becausal.store.encoding import BLOCK, BLOCKS, Packer
 from becausal.store.memory_log import Find
 from becausal.store.sqlite import file, memory, row
-from becausal.store.sqlite.bodies import BODIES, blocks_of, body_with
+from becausal.store.sqlite.bodies import BODIES, Unpacker
+from becausal.store.sqlite.contents import Contents, Prepared, Roots
 from becausal.store.sweeping import named_by
 from becausal.store.upkeep import SWEPT
 
@@ -55,17 +54,6 @@ WRITE_STEP = """INSERT INTO steps VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
             coalesce(excluded.attributes, attributes), json_patch(attributes, excluded.attributes))
     WHERE steps.ended_ns IS NULL OR excluded.ended_ns IS NOT NULL"""
 
-# What a blob has it keeps; what it lacks, a later payload or body fills in.
-WRITE_BLOB = """INSERT INTO blobs VALUES (?,?,?,?,?,?,?,?,?)
-    ON CONFLICT(blob_no) DO UPDATE SET
-        belief = iif(type IS NULL, excluded.belief, belief),
-        total_size = coalesce(total_size, excluded.total_size),
-        type = coalesce(type, excluded.type), lossy = iif(type IS NULL, excluded.lossy, lossy),
-        size = coalesce(size, excluded.size), codec = coalesce(codec, excluded.codec),
-        data = coalesce(data, excluded.data)"""
-
-CUT_ANEW = f"UPDATE blobs SET data = ? WHERE blob_no = ? AND codec = {BLOCKS}"
-
 WRITE_ANCHOR = "INSERT OR REPLACE INTO anchors VALUES (?,?,?)"
 
 ADD_GAP = "INSERT INTO gaps VALUES (?, ?) ON CONFLICT(reason) DO UPDATE SET count = count + excluded.count"
@@ -76,20 +64,6 @@ TOUCH = "INSERT OR IGNORE INTO touched SELECT sweep, ? FROM sweeps"
 LOOK = "SELECT (SELECT value FROM meta WHERE key = 'generation'), EXISTS (SELECT 1 FROM sweeps)"
 
 WRITE_CAUSE = "INSERT OR REPLACE INTO causes VALUES (?,?,?,?,?,?,?)"
-
-Packed = tuple[int, int, bytes]
-"""A body as it is stored: size, codec, data."""
-
-Roots = dict[str, tuple[bytes, Payload]]
-"""Payloads and their raw digests, by the text of these: a text is read once a batch."""
-
-# What is remembered of a blob is one number: four times its own, and these. It is no object that would have to be
-# kept track of.
-HAS_BODY = 2
-IS_ROOT = 1
-
-NO_ROOT = (None, None, None, None)
-NO_BODY = (None, None, None)
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -105,32 +79,31 @@ class Writer:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self._packer = Packer()
         self._names: dict[str, int] = {}
         self._chains: dict[str, _Chain] = {}
-        self._blobs: dict[bytes, int] = {}
-        self._cutter = Cutter()
+        self._contents = Contents(connection, self._select)
+        self._unpacker = Unpacker(connection)
         self._doubted_until = 0.0
         self.generation, self._is_swept = self._look()
         """How often chains or bodies were deleted by now, in whatever process: see `upkeep`."""
 
     def write(self, steps: Sequence[OpenStep], *, notes_memory: bool = True) -> None:
         """Write steps and their bodies, all or none."""
-        # Compressing is most of the work: it is done before the lock is taken that others wait for.
-        given = [one for step in steps for one in step.bodies]
-        bodies, known = self._packed(given), self.generation
+        # What belongs to one run lies together: it has most in common, and is read together.
+        given = [one for step in sorted(steps, key=attrgetter("chain_id")) for one in step.bodies]
+        contents, known = self._contents.prepared(given), self.generation
         roots = _roots(steps)
         with self.transaction():
             if self.generation != known:  # what was known to be there may be there no more
-                bodies = self._packed(given)
+                contents = self._contents.prepared(given)
                 self.begin_anew()
             if time.monotonic() < self._doubted_until:
                 self._count_swept(steps)
             self._number_names(steps, roots)
             self._number_chains(steps)
-            self._write_blobs(roots, bodies)
+            self._contents.write(roots, contents, self._names)
             if self._is_swept:
-                self._touch_contents(roots, dict(given), bodies, steps)
+                self._touch_contents(roots, dict(given), contents, steps)
             self._write_steps(steps, roots)
             self._write_causes(steps)
             self._write_anchors(steps)
@@ -152,10 +125,10 @@ class Writer:
         """Keep contents that no step has, within a transaction."""
         roots = _by_text(payloads)
         self._number_texts({payload.type_name for _, payload in roots.values()})
-        packed = self._packed(bodies.items())
-        self._write_blobs(roots, packed)
+        contents = self._contents.prepared(bodies.items())
+        self._contents.write(roots, contents, self._names)
         if self._is_swept:
-            self._touch_contents(roots, bodies, packed)
+            self._touch_contents(roots, bodies, contents)
 
     def add_gaps(self, gaps: Mapping[str, int]) -> None:
         """Add to the counts of what could not be recorded."""
@@ -178,7 +151,7 @@ class Writer:
             raise
         _forget_oldest(self._names)
         _forget_oldest(self._chains)
-        _forget_oldest(self._blobs)
+        _forget_oldest(self._contents.known)
 
     def begin_anew(self) -> None:
         """Doubt that parts are there which were handed out before: steps that need them are on their way."""
@@ -203,17 +176,17 @@ class Writer:
         self,
         roots: Roots,
         bodies: Mapping[bytes, bytes],
-        packed: Mapping[bytes, Packed],
+        contents: Prepared,
         steps: Sequence[OpenStep] = (),
     ) -> None:
         """Say to the sweeps that what is named by contents and steps must stay."""
         self._touch(named_by((digest for digest, _ in roots.values()), bodies, steps))
-        self._touch(one for _, codec, data in packed.values() for one in blocks_of(codec, data))
+        self._touch(contents.blocks())
 
     def _forget(self) -> None:
         self._names.clear()
         self._chains.clear()
-        self._blobs.clear()
+        self._contents.known.clear()
 
     def _count_swept(self, steps: Sequence[OpenStep]) -> None:
         """Count the parts that these bodies refer to, handed out before and swept out since."""
@@ -223,27 +196,6 @@ class Writer:
         gone = len(parts) - len(self._select(query, parts))
         if gone:
             self.connection.execute(ADD_GAP, (SWEPT, gone))
-
-    def _packed(self, bodies: Iterable[tuple[bytes, bytes]]) -> dict[bytes, Packed]:
-        """Return bodies as they are stored, and the blocks of large ones; without those that are there."""
-        packed: dict[bytes, Packed] = {}
-        for digest, body in bodies:
-            if digest not in packed and not self._blobs.get(digest, 0) & HAS_BODY:
-                if len(body) < LARGE:
-                    packed[digest] = self._packer.pack(body)
-                else:
-                    packed[digest] = self._packed_in_blocks(body, packed)
-        return packed
-
-    def _packed_in_blocks(self, body: bytes, packed: dict[bytes, Packed]) -> Packed:
-        """Return a large body as the list of its blocks, having packed those that are not there yet."""
-        blocks, view, at = self._cutter.cut(body), memoryview(body), 0
-        for block in blocks:
-            if block.digest not in packed and not self._blobs.get(block.digest, 0) & HAS_BODY:
-                size, codec, data = self._packer.pack(bytes(view[at : at + block.size]))
-                packed[block.digest] = size, BLOCK + codec, data
-            at += block.size
-        return len(body), BLOCKS, listed(blocks)
 
     def _number_names(self, steps: Sequence[OpenStep], roots: Roots) -> None:
         names: set[str | None] = {payload.type_name for _, payload in roots.values()}
@@ -295,50 +247,8 @@ class Writer:
                 )
                 known[chain_id] = _Chain(chain.number, earliest_ns)
 
-    def _write_blobs(self, roots: Roots, bodies: Mapping[bytes, Packed]) -> None:
-        known = self._blobs
-        payloads = dict(roots.values())
-        wanted = payloads.keys() | bodies.keys()
-        unknown = wanted - known.keys()
-        query = "SELECT digest, 4 * blob_no + 2 * (codec IS NOT NULL) + (type IS NOT NULL) FROM blobs WHERE digest IN"
-        known.update(self._select(query, unknown))
-        self.connection.executemany(CUT_ANEW, self._cut_anew(unknown, bodies))
-        next_no = self._last("blob_no", "blobs") + 1 if unknown else 0
-        rows = []
-        for digest in wanted:
-            blob = known.get(digest)
-            if blob is None:
-                blob, next_no = 4 * next_no, next_no + 1
-            root = None if blob & IS_ROOT else payloads.get(digest)
-            body = None if blob & HAS_BODY else bodies.get(digest)
-            if root is None and body is None:
-                continue
-            rows.append(
-                (
-                    blob >> 2,
-                    digest,
-                    *(NO_ROOT if root is None else row.root_row(root, self._names)),
-                    *(NO_BODY if body is None else body),
-                )
-            )
-            known[digest] = blob | (0 if root is None else IS_ROOT) | (0 if body is None else HAS_BODY)
-        rows.sort(key=itemgetter(0))
-        self.connection.executemany(WRITE_BLOB, rows)
-
-    def _cut_anew(
-        self, unknown: Iterable[bytes], bodies: Mapping[bytes, Packed]
-    ) -> Iterable[tuple[bytes, int]]:
-        """Yield the blocks and the number of each large body that is there, and was cut again: just now all are there.
-
-        Of its former ones a sweep may have taken some: this one is given no others for them.
-        """
-        for digest in unknown:
-            there, body = self._blobs.get(digest, 0), bodies.get(digest)
-            if there & HAS_BODY and body is not None and body[1] == BLOCKS:
-                yield body[2], there >> 2
-
     def _write_steps(self, steps: Sequence[OpenStep], roots: Roots) -> None:
-        blobs = {text: self._blobs[digest] >> 2 for text, (digest, _) in roots.items()}
+        blobs = self._contents.numbers(roots)
         rows = [row.step_row(step, self._chains[step.chain_id].number, self._names, blobs) for step in steps]
         # In the order of the key, neighbours land on one page. Sorting is stable: an open step stays ahead
         # of the same step ended.
@@ -376,7 +286,7 @@ class Writer:
         """Return what finds a body: among those on their way to the store, else in it."""
 
         def find(digest: bytes) -> bytes | None:
-            return fresh[digest] if digest in fresh else body_with(self.connection, digest)
+            return fresh[digest] if digest in fresh else self._unpacker.body(digest)
 
         return find
 

@@ -1,0 +1,138 @@
+"""Small bodies, compressed together: what they have in common is written once.
+
+A body compressed by itself has nothing to learn from, and a call of the compressor costs as much as a kilobyte. So the
+small bodies of a batch share frames: packs. A pack is a row of `packs` whose number is that of its first body; the
+numbers of its bodies follow one another, so they are found without an index. What a row of `blobs` has in place of its
+bytes is where in which pack they are.
+
+A pack holds bodies of `blobs` and nothing else: whatever deletes or changes one of these has its pack written anew in
+the same transaction (`tidy`), so what was forgotten or erased is in no pack either.
+
+Measured on the store's benchmark, beside a frame for each body: two thirds of the time for compressing, four fifths of
+the space.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+import zstandard
+
+from becausal.store.encoding import PACKED, Packed, Packer, unpack
+
+__all__ = ["SCHEMA", "Pack", "Packing", "pack_of", "place_in", "tidy"]
+
+SCHEMA: Final = """CREATE TABLE packs(
+    pack_no INTEGER PRIMARY KEY, bodies INTEGER NOT NULL,
+    size INTEGER NOT NULL, codec INTEGER NOT NULL, data BLOB NOT NULL) STRICT"""
+"""`bodies`: of so many numbers from its own on bodies may be in it; size to data: as of a body."""
+
+SIZE: Final = 128 << 10
+"""A pack of so many bytes is full: whoever reads one body unpacks them all."""
+
+MOST: Final = 1_024
+"""Bodies in a pack."""
+
+_NTH: Final = 2
+"""So many bytes of a place say which of the pack's numbers it is; the others, where the body begins."""
+
+
+class Pack(NamedTuple):
+    """Bodies that share a frame."""
+
+    bodies: Mapping[bytes, bytes]
+    """By their digests, in the order in which they stand in it."""
+    packed: Packed
+
+    def places(self) -> Iterator[tuple[bytes, Packed]]:
+        """Yield the digests, and what the rows of the bodies say: size, codec, place."""
+        at = 0
+        for nth, (digest, body) in enumerate(self.bodies.items()):
+            yield digest, (len(body), PACKED, _place(nth, at))
+            at += len(body)
+
+
+class Packing:
+    """Puts small bodies together, in the order in which they come."""
+
+    def __init__(self, packer: Packer) -> None:
+        self.packs: list[Pack] = []
+        self._packer = packer
+        self._bodies: dict[bytes, bytes] = {}
+        self._size = 0
+
+    def add(self, digest: bytes, body: bytes) -> None:
+        """Take in a body that it does not have yet."""
+        self._bodies[digest] = body
+        self._size += len(body)
+        if self._size >= SIZE or len(self._bodies) >= MOST:
+            self.finish()
+
+    def finish(self) -> None:
+        """Close the pack that is not full."""
+        if self._bodies:
+            self.packs.append(pack_of(self._bodies, self._packer))
+            self._bodies, self._size = {}, 0
+
+
+def pack_of(bodies: Mapping[bytes, bytes], packer: Packer) -> Pack:
+    """Return bodies as a pack."""
+    return Pack(bodies, packer.pack(b"".join(bodies.values())))
+
+
+def place_in(place: bytes) -> tuple[int, int]:
+    """Return by how much a body's number is above its pack's, and where in the pack it begins."""
+    return int.from_bytes(place[:_NTH], "big"), int.from_bytes(place[_NTH:], "big")
+
+
+def tidy(connection: sqlite3.Connection, packer: Packer, numbers: Iterable[int]) -> None:
+    """Take out of packs, by their numbers, what is in no row of `blobs` any more; within a transaction."""
+    for number in dict.fromkeys(numbers):
+        query = "SELECT bodies, size, codec, data FROM packs WHERE pack_no = ?"
+        found = connection.execute(query, (number,)).fetchone()
+        if found is not None:
+            with suppress(zstandard.ZstdError):  # damaged: nobody reads out of it what it may still hold
+                _tidy(connection, packer, number, *found)
+
+
+def _tidy(
+    connection: sqlite3.Connection,
+    packer: Packer,
+    number: int,
+    bodies: int,
+    size: int,
+    codec: int,
+    data: bytes,
+) -> None:
+    rows = connection.execute(
+        f"SELECT blob_no, size, data FROM blobs WHERE blob_no >= ?1 AND blob_no < ?1 + ?2 AND codec = {PACKED}",
+        (number, bodies),
+    )
+    # A number of its range may be that of a later pack's body: numbers at the end are given again.
+    left = [(blob, size, at) for blob, size, (nth, at) in _placed(rows) if blob - nth == number]
+    if left and sum(size for _, size, _ in left) == size:
+        return
+    if not left:
+        connection.execute("DELETE FROM packs WHERE pack_no = ?", (number,))
+        return
+    whole, kept, moved = unpack(codec, data), [], []
+    end = 0
+    for blob, size, at in left:
+        kept.append(whole[at : at + size])
+        moved.append((_place(blob - number, end), blob))
+        end += size
+    packed = packer.pack(b"".join(kept))
+    connection.execute("UPDATE packs SET size = ?, codec = ?, data = ? WHERE pack_no = ?", (*packed, number))
+    connection.executemany("UPDATE blobs SET data = ? WHERE blob_no = ?", moved)
+
+
+def _placed(rows: Iterable[tuple[int, int, bytes]]) -> Iterator[tuple[int, int, tuple[int, int]]]:
+    for number, size, place in rows:
+        yield number, size, place_in(place)
+
+
+def _place(nth: int, at: int) -> bytes:
+    return nth.to_bytes(_NTH, "big") + at.to_bytes(3, "big")
