@@ -65,7 +65,9 @@ class Kind:
         """What finds each body that may hold it, without what is asked of the bytes around: they may be no text."""
         if self.telling is not None:
             return self.telling
-        return re.sub(r"\(\?P<\w+>", "(?:", self.pattern).replace(r"\b", "")
+        bare = re.sub(r"\(\?P<\w+>", "(?:", self.pattern).replace(r"\b", "")
+        # Of what is repeated at the end the least is enough: an automaton that counts to 512 has as many states.
+        return re.sub(r"\{(\d+),\d*\}(\)*)$", r"{\1}\2", bare)
 
 
 def _mixed(_: bytes, found: bytes) -> tuple[int, int] | None:
@@ -146,7 +148,7 @@ KINDS: Final = (
     Kind("jwt", r"\b(?P<jwt>eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)", "RFC 7519, RFC 7515 section 3", signs=(r"<.>eyJ[A-Za-z0-9_-]{8}",)),
     Kind("bearer", r"(?i:\bbearer)[ \t]{1,4}(?P<bearer>[A-Za-z0-9._~+/-]{8,}=*)", "RFC 6750 section 2.1", _mixed, remembered=True, signs=(r"<bearer>[ \t]{1,4}[a-z0._~+/-]{8}",), folded=True),
     Kind("basic_auth", r"(?i:\bbasic)[ \t]{1,4}(?P<basic_auth>[A-Za-z0-9+/]{8,}=*)", "RFC 7617", _basic, remembered=True, signs=(r"<basic>[ \t]{1,4}[a-z0+/]{8}",), folded=True),
-    Kind("url_password", r"(?:://|(?i:(?::|%3a)%2f%2f))[^\t\n\f\r /:@\"'<>]{0,100}?(?::|%3[aA])(?P<url_password>[^\t\n\f\r /@\"'<>]{1,200}?)(?:@|%40)", "RFC 3986 section 3.2.1", _password, lambda _: "password", remembered=True, telling=r"(?:://|%2[fF]%2[fF])[^\t\n\f\r /:@\"'<>]{0,100}(?::|%3[aA])[^\t\n\f\r /@\"'<>]{1,200}(?:@|%40)", signs=(r"<:>//[^\t\n\f\r /:@\"'<>]{0,100}(?::|%3[aA])[^\t\n\f\r /@\"'<>]{1,200}(?:@|%40)", r"<%>2[fF]%2[fF][^\t\n\f\r /:@\"'<>]{0,100}(?::|%3[aA])[^\t\n\f\r /@\"'<>]{1,200}(?:@|%40)")),
+    Kind("url_password", r"(?:://|(?i:(?::|%3a)%2f%2f))[^\t\n\f\r /:@\"'<>]{0,100}?(?::|%3[aA])(?P<url_password>[^\t\n\f\r /@\"'<>]{1,200}?)(?:@|%40)", "RFC 3986 section 3.2.1", _password, lambda _: "password", remembered=True, telling=r"(?:://|%2[fF]%2[fF])[^\t\n\f\r /:@\"'<>]*(?::|%3[aA])[^\t\n\f\r /@\"'<>]+(?:@|%40)", signs=(r"<:>//[^\t\n\f\r /:@\"'<>]{0,100}(?::|%3[aA])[^\t\n\f\r /@\"'<>]{1,200}(?:@|%40)", r"<%>2[fF]%2[fF][^\t\n\f\r /:@\"'<>]{0,100}(?::|%3[aA])[^\t\n\f\r /@\"'<>]{1,200}(?:@|%40)")),
     Kind("quoted", rf"(?i:{WORDS})\\{{0,4}}[\"'][ \t]{{0,3}}[:=]>?[ \t]{{0,3}}[bur]?\\{{0,4}}[\"'](?P<quoted>[^\"'\\\n]{{1,256}})", "names of `becausal.redaction.keys`, quoted", _given, kind_given, remembered=True, signs=(), is_named=True),
     Kind("assigned", rf"(?i:{WORDS})[ \t]{{0,2}}[:=][ \t]{{0,2}}(?:[bur]?[\"'])?(?P<assigned>[^\t\n\f\r \"'\\,;&<>(){{}}\[\]|]{{4,512}})", "names of `becausal.redaction.keys`", _given, kind_given, remembered=True, signs=(), is_named=True),
     Kind("told", r"(?i:\b(?:password|passphrase|passcode|api[ -]key|secret key|access token)[ ]{1,3}(?:is|was|are|will be)[ :]{1,3})[\"'`]?(?P<told>[^\t\n\f\r \"'`]{4,200})", "sentences", _told, lambda _: "password", remembered=True, signs=(), is_named=True),
