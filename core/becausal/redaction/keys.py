@@ -7,6 +7,7 @@ a secret: the `token` of a tokenizer is a word.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final
 
@@ -112,17 +113,20 @@ def _judged(key: str) -> tuple[str, bool] | None:
     return (STRONG[joined], True) if joined in STRONG else None
 
 
-_PLACEHOLDER = re.compile(
-    r"(?i)(?:none|null|nil|true|false|str|string|secretstr|text|example|changeme|hidden|required|optional|redacted|masked"
-    r"|[*•x.\-_ ]*|<[a-z][a-z _-]*>|\$?\{\{?[ \w.]*\}?\}|\$[A-Za-z_]+|%\(?[a-z_]*\)?s?|~?(?:/[a-z][a-z0-9_.-]*)+/?"
-    r"|your[ _-](?:[a-z]+[ _-]){0,3}(?:key|token|password|passphrase|secret|credentials?)(?:[ _-]here)?"
-    r"|\[redacted:withheld\])"
-)
+@functools.cache
+def _placeholder() -> re.Pattern[str]:
+    """Return what a placeholder looks like; compiled for the first value that may be secret."""
+    return re.compile(
+        r"(?i)(?:none|null|nil|true|false|str|string|secretstr|text|example|changeme|hidden|required|optional|redacted|masked"
+        r"|[*•x.\-_ ]*|<[a-z][a-z _-]*>|\$?\{\{?[ \w.]*\}?\}|\$[A-Za-z_]+|%\(?[a-z_]*\)?s?|~?(?:/[a-z][a-z0-9_.-]*)+/?"
+        r"|your[ _-](?:[a-z]+[ _-]){0,3}(?:key|token|password|passphrase|secret|credentials?)(?:[ _-]here)?"
+        r"|\[redacted:withheld\])"
+    )
 
 
 def is_placeholder(value: str) -> bool:
     """Return whether a value only stands for a secret that is not there."""
-    return _PLACEHOLDER.fullmatch(value) is not None or MARKER.fullmatch(value) is not None
+    return _placeholder().fullmatch(value) is not None or MARKER.fullmatch(value) is not None
 
 
 def looks_secret(value: str) -> bool:

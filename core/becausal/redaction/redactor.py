@@ -6,6 +6,7 @@ its texts rewritten. A body that was read before is known by its digest.
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from collections import Counter
@@ -111,8 +112,7 @@ class Redactor:
             kinds, own=own, keys=keys, builtin_keys=builtin_keys, folder=folder, by_re2=by_re2
         )
         self._sieve = self._finder.sieve
-        named = named_value(keys, builtin_keys=builtin_keys)
-        self._named = None if named is None else re.compile(named.encode("latin-1"))
+        self._names = named_value(keys, builtin_keys=builtin_keys)
         self._blocks = Blocks()
         self._blocks_at = 0
         self._done: dict[bytes, tuple[int, bytes | None]] = {}
@@ -123,6 +123,10 @@ class Redactor:
         self.is_secret_key = _Judged(self._finder.is_secret_key).__getitem__
         self._finder.known.on_added = self._reckon_with
         self._reckon_with(0)
+
+    @functools.cached_property
+    def _named(self) -> re.Pattern[bytes] | None:
+        return None if self._names is None else re.compile(self._names.encode("latin-1"))
 
     def _reckon_with(self, version: int) -> None:
         """Go by what is known to be secret from now on, once it is found."""
