@@ -5,11 +5,12 @@ Adapters are found by the entry-point group `becausal.adapters`; nothing of a fr
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from becausal.errors import AdapterError, BecausalWarning
 from becausal.installed import installed_version
@@ -27,6 +28,12 @@ __all__ = [
     "packages",
     "version_of",
 ]
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+GROUP = "becausal.adapters"
+"""The entry points that are adapters."""
 
 
 @dataclass(slots=True)
@@ -93,10 +100,8 @@ def adapters() -> dict[str, Adapter]:
 
     One that cannot be loaded is warned of and left out.
     """
-    from importlib import metadata
-
     found: dict[str, Adapter] = {}
-    for point in sorted(metadata.entry_points(group="becausal.adapters"), key=lambda point: point.name):
+    for point in sorted(_entry_points(), key=lambda point: point.name):
         try:
             found[point.name] = point.load()()
         except Exception as failure:  # whatever a package of somebody else's does on import
@@ -106,6 +111,15 @@ def adapters() -> dict[str, Adapter]:
                 stacklevel=3,
             )
     return found
+
+
+def _entry_points() -> Iterator[EntryPoint]:
+    """Yield what distributions say of adapters; of nearly all it is enough to see that they do not speak of any."""
+    from importlib import metadata
+
+    for distribution in metadata.distributions():
+        if GROUP in (distribution.read_text("entry_points.txt") or ""):
+            yield from distribution.entry_points.select(group=GROUP)
 
 
 def packages(watched: Mapping[str | None, str | None]) -> tuple[str, ...]:
@@ -123,9 +137,29 @@ def version_of(adapter: Adapter) -> str | None:
 
 def in_range(version: str, supports: str) -> bool:
     """Return whether an adapter was checked with a version."""
+    if not version:
+        return True
+    if (limits := _PLAIN.fullmatch(supports)) is not None and (release := _release(version)) is not None:
+        least, beyond = map(_release, limits.groups())
+        return least is not None and beyond is not None and least <= release < beyond
     from packaging.specifiers import SpecifierSet
 
-    return not version or SpecifierSet(supports).contains(version, prereleases=True)
+    return SpecifierSet(supports).contains(version, prereleases=True)
+
+
+_PLAIN = re.compile(r">=([0-9.]+),<([0-9.]+)")
+"""What adapters say, and nearly every version, are numbers: `packaging` takes as long to import as an adapter."""
+
+
+def _release(version: str) -> tuple[int, ...] | None:
+    """Return the numbers of a release, without noughts at their end; None for a version that has more than numbers."""
+    numbers = version.split(".")
+    if not all(number.isdecimal() and number.isascii() for number in numbers):
+        return None
+    release = [*map(int, numbers)]
+    while release and not release[-1]:
+        release.pop()
+    return tuple(release)
 
 
 def called(name: str, known: dict[str, Adapter]) -> str:

@@ -12,17 +12,19 @@ import threading
 import types
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from packaging.specifiers import SpecifierSet
 
 import becausal
-from becausal.adapter import Hooks, adapters
+from becausal.adapter import Hooks, adapters, in_range
 from becausal.errors import AdapterError, BecausalWarning, SettingsError, StoreError
 from becausal.instrument import active_recorder, hooks_report, store_url_in_use
 from becausal.recorder import Observation, Opening, Recorder
@@ -132,19 +134,33 @@ def test_the_adapters_of_this_distribution_are_found() -> None:
 
 
 def test_an_adapter_that_cannot_be_loaded_is_warned_of_and_left_out(
-    monkeypatch: pytest.MonkeyPatch, store: str
+    monkeypatch: pytest.MonkeyPatch, store: str, tmp_path: Path
 ) -> None:
-    class Point:
-        name, value = "broken", "broken:Adapter"
-
-        def load(self) -> None:
-            raise AttributeError("no Adapter in broken")
-
-    monkeypatch.setattr(metadata, "entry_points", lambda group: [Point()])
-    with pytest.warns(BecausalWarning, match=r"'broken' \(broken:Adapter\) cannot be loaded") as warned:
-        becausal.instrument(store=store)
+    folder = tmp_path / "theirs-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[becausal.adapters]\nbroken = broken_package:Adapter\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.warns(
+        BecausalWarning, match=r"'broken' \(broken_package:Adapter\) cannot be loaded"
+    ) as warned:
+        becausal.instrument("threads", store=store)
 
     assert warned[0].filename == __file__
+
+
+NUMBERS = st.lists(st.integers(0, 3), min_size=1, max_size=4).map(lambda release: ".".join(map(str, release)))
+ENDS = st.sampled_from(["", "", "", "rc1", "b2", ".dev3", ".post1", "+cpu", "a"])
+
+
+@given(NUMBERS, ENDS, NUMBERS, NUMBERS, ENDS)
+def test_what_an_adapter_supports_is_read_as_packaging_reads_it(
+    numbers: str, end: str, least: str, beyond: str, end_of_beyond: str
+) -> None:
+    version, supports = numbers + end, f">={least},<{beyond}{end_of_beyond.replace('+cpu', '')}"
+    expected = SpecifierSet(supports).contains(version, prereleases=True)
+
+    assert in_range(version, supports) == expected
 
 
 # What is refused
