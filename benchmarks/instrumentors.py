@@ -17,153 +17,16 @@ import shutil
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from benchmarks.floors import FLOORS, Control, Plain
+from benchmarks.instrumentor import BOTH, Instrumentor, Spanning, weight
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NoOpTracerProvider
 
 __all__ = ["INSTRUMENTORS", "SWITCHED", "Instrumentor", "missing", "version_of"]
-
-BOTH = ("langgraph", "autogen")
-
-
-class Counting(SpanExporter):
-    """Takes spans, counts them, and throws them away."""
-
-    def __init__(self) -> None:
-        self.spans = self.bytes = 0
-        self.weighs = False
-        """Whether the bytes of their attributes are added up: only in runs that are not timed."""
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Count."""
-        self.spans += len(spans)
-        if self.weighs:
-            for span in spans:
-                self.bytes += weight(span.attributes) + sum(weight(event.attributes) for event in span.events)
-        return SpanExportResult.SUCCESS
-
-
-def weight(attributes: Mapping[str, Any] | None) -> int:
-    """Return the bytes of attributes, names included."""
-    total = 0
-    for name, value in (attributes or {}).items():
-        if isinstance(value, str):
-            total += len(name) + len(value.encode("utf-8", "replace"))
-        elif isinstance(value, (tuple, list)):
-            total += len(name) + sum(len(str(one)) for one in value)
-        else:
-            total += len(name) + 8
-    return total
-
-
-class Instrumentor:
-    """Starts, is passed to runs where that is its way, flushes, and tells what a run made."""
-
-    name: ClassVar[str]
-    title: ClassVar[str]
-    package: ClassVar[str | None] = None
-    """What must be installed, by its name in the index; None where nothing has to."""
-    frameworks: ClassVar[tuple[str, ...]] = ("langgraph",)
-    config: Mapping[str, Any]
-    """Passed to each run of a LangGraph app."""
-
-    def __init__(self, sink: str, folder: str) -> None:
-        """Make one that has not started.
-
-        Args:
-            sink: address of the sink on loopback.
-            folder: for its files.
-        """
-        self.sink, self.folder = sink, folder
-        self.exporter = Counting()
-        self.config = {}
-
-    @classmethod
-    def environment(cls, sink: str, folder: str) -> dict[str, str]:
-        """Return what must stand in the environment before its process starts."""
-        return {}
-
-    def start(self) -> None:
-        """Begin."""
-
-    def flush(self) -> None:
-        """Finish what is under way."""
-
-    def weigh(self, run: Callable[[], None]) -> dict[str, float]:
-        """Run once, untimed; return `spans` and `attribute_bytes` of that run, as far as they can be had."""
-        self.flush()
-        self.exporter.spans = self.exporter.bytes = 0
-        self.exporter.weighs = True
-        run()
-        self.flush()
-        self.exporter.weighs = False
-        made = {"spans": self.exporter.spans, "attribute_bytes": self.exporter.bytes}
-        return {name: float(count) for name, count in made.items()} if self.exporter.spans else {}
-
-
-class Spanning(Instrumentor):
-    """One that makes OpenTelemetry spans."""
-
-    def __init__(self, sink: str, folder: str) -> None:
-        """Make one with a provider."""
-        super().__init__(sink, folder)
-        self.provider = TracerProvider()
-        self.provider.add_span_processor(BatchSpanProcessor(self.exporter))
-
-    def flush(self) -> None:
-        """Hand the last spans to the exporter."""
-        self.provider.force_flush()
-
-
-class Plain(Instrumentor):
-    """The app alone."""
-
-    name, title, frameworks = "plain", "the app alone", BOTH
-
-
-class Control(Instrumentor):
-    """The negative control: a LangChain handler that does nothing; in AutoGen, which has none, the app once more."""
-
-    name, title, frameworks = "control", "control: does nothing", BOTH
-
-    def start(self) -> None:
-        """Make the handler."""
-        handler = importlib.import_module("langchain_core.callbacks").BaseCallbackHandler
-        body = {"run_inline": True, "on_chat_model_start": lambda *_, **__: None}
-        self.config = {"callbacks": [type("Nothing", (handler,), body)()]}
-
-
-class SpanFloor(Spanning):
-    """A span of OpenTelemetry's SDK with ten small attributes for each operation, no payload read."""
-
-    name, title = "otel", "floor: a span for each step"
-
-    def start(self) -> None:
-        """Make the handler."""
-        handler = importlib.import_module("langchain_core.callbacks").BaseCallbackHandler
-        tracer = self.provider.get_tracer("floor")
-        spans: dict[Any, Any] = {}
-        attributes = {f"floor.attribute{i}": f"value-{i}-0123456789abcdef" for i in range(10)}
-        within = importlib.import_module("opentelemetry.trace").set_span_in_context
-
-        def begin(
-            _: Any, *__: Any, run_id: Any, parent_run_id: Any = None, name: Any = None, **___: Any
-        ) -> None:
-            around = spans.get(parent_run_id)
-            context = None if around is None else within(around)
-            spans[run_id] = tracer.start_span(name or "?", context, attributes=attributes)
-
-        def end(_: Any, *__: Any, run_id: Any, **___: Any) -> None:
-            spans.pop(run_id).end()
-
-        named = {"run_inline": True, "raise_error": True}
-        begins = dict.fromkeys(("on_chain_start", "on_chat_model_start", "on_tool_start"), begin)
-        ends = dict.fromkeys(("on_chain_end", "on_chain_error", "on_tool_end", "on_llm_end"), end)
-        self.config = {"callbacks": [type("Floor", (handler,), {**named, **begins, **ends})()]}
 
 
 class Becausal(Spanning):
@@ -386,7 +249,7 @@ SWITCHED: tuple[type[Instrumentor], ...] = (
 ALL: tuple[type[Instrumentor], ...] = (
     Plain,
     Control,
-    SpanFloor,
+    *FLOORS,
     Becausal,
     OpenInference,
     OpenLLMetry,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,10 +16,13 @@ import langgraph.pregel.main as pregel
 import opentelemetry.sdk.trace as sdk
 import pytest
 import wrapt
+import xxhash
+import zstandard
 from benchmarks import guard, tables, where
+from benchmarks.instrumentors import INSTRUMENTORS
 from benchmarks.overhead import Row, fill
 from benchmarks.targets import CELLS, Target
-from benchmarks.workloads import Cell
+from benchmarks.workloads import WORKLOADS, Cell
 
 from becausal import canonical, recorder
 from becausal.redaction import redactor
@@ -169,6 +173,24 @@ def test_a_target_stands_beside_its_figure() -> None:
     )
 
     assert [line[-1] for line in told] == ["met", "yes", "**no**", "yes"]
+
+
+def test_the_last_floor_keeps_every_step_and_each_content_on_disk(tmp_path: Path) -> None:
+    floor = INSTRUMENTORS["duties"]("", str(tmp_path))
+    floor.start()
+    chain = WORKLOADS["linear"](1024, 0, floor.config)
+    chain.build()
+    chain.run(chain.prepare())
+    floor.flush()
+
+    with sqlite3.connect(tmp_path / "floor.db") as file:
+        steps = file.execute("SELECT received, produced FROM step").fetchall()
+        kept = dict(file.execute("SELECT digest, body FROM content"))
+    bodies = {digest: zstandard.decompress(body) for digest, body in kept.items()}
+    assert len(steps) == 1 + chain.operations
+    assert {digest for pair in steps for digest in pair} == bodies.keys()
+    assert all(xxhash.xxh3_128_digest(body) == digest for digest, body in bodies.items())
+    assert floor.exporter.spans == 1 + 2 * chain.operations
 
 
 def test_a_run_measures_what_is_asked_for_and_says_what_is_left_out(tmp_path: Path) -> None:

@@ -1,0 +1,240 @@
+"""What is measured beside becausal to know what its figures can be: the app alone, a control, and floors.
+
+A floor does a part of what becausal promises of a step, once and bare: no adapter, no evidence, no causes, no limits,
+no guard, nothing that could be asked afterwards. Each does what the one before it does, and one thing more:
+
+1. `otel`: a span of OpenTelemetry's SDK for each step, with ten small attributes;
+2. `handoffs`: one more for what a node was handed;
+3. `snapshots`: what it received and produced, packed and digested on the app's thread, as both may change later;
+4. `secrets`: these bytes read once for secrets, by RE2 and with becausal's own patterns;
+5. `duties`: all of it in an SQLite file, written in batches by a thread: two rows a step, a content once, compressed.
+
+A library in Python that keeps these promises costs at least as much as the last one; but where a conversation grows, or
+contents are large, the last three pack all of it at every step anew, which a library need not.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.instrumentor import BOTH, Instrumentor, Spanning
+
+__all__ = ["FLOORS", "Control", "Plain"]
+
+BATCH_S = 0.1
+"""How often the thread writes, in seconds."""
+
+SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+CREATE TABLE step (id BLOB PRIMARY KEY, name TEXT, received BLOB, produced BLOB) WITHOUT ROWID;
+CREATE TABLE cause (step BLOB PRIMARY KEY, received BLOB) WITHOUT ROWID;
+CREATE TABLE content (digest BLOB PRIMARY KEY, body BLOB) WITHOUT ROWID;
+"""
+
+ONE_AGENT = frozenset(("model", "tools"))
+"""The nodes of `create_agent`: between them nothing is handed over."""
+
+ATTRIBUTES = {f"floor.attribute{i}": f"value-{i}-0123456789abcdef" for i in range(10)}
+
+
+class Plain(Instrumentor):
+    """The app alone."""
+
+    name, title, frameworks = "plain", "the app alone", BOTH
+
+
+class Control(Instrumentor):
+    """The negative control: a LangChain handler that does nothing; in AutoGen, which has none, the app once more."""
+
+    name, title, frameworks = "control", "control: does nothing", BOTH
+
+    def start(self) -> None:
+        """Make the handler."""
+        handler = importlib.import_module("langchain_core.callbacks").BaseCallbackHandler
+        body = {"run_inline": True, "on_chat_model_start": lambda *_, **__: None}
+        self.config = {"callbacks": [type("Nothing", (handler,), body)()]}
+
+
+class SpanFloor(Spanning):
+    """A span of OpenTelemetry's SDK for each operation, no payload read."""
+
+    name, title = "otel", "floor: a span for each step"
+
+    def start(self) -> None:
+        """Make the handler."""
+        handler = importlib.import_module("langchain_core.callbacks").BaseCallbackHandler
+        self.tracer = self.provider.get_tracer("floor")
+        self.within = importlib.import_module("opentelemetry.trace").set_span_in_context
+        self.spans: dict[Any, Any] = {}
+
+        def begin(
+            _: Any,
+            __: Any,
+            given: Any,
+            *,
+            run_id: Any,
+            parent_run_id: Any = None,
+            name: Any = None,
+            **___: Any,
+        ) -> None:
+            self.begin(name or "?", given, run_id, parent_run_id)
+
+        def end(_: Any, made: Any, *, run_id: Any, **__: Any) -> None:
+            self.end(made, run_id)
+
+        named = {"run_inline": True, "raise_error": True}
+        begins = dict.fromkeys(("on_chain_start", "on_chat_model_start", "on_tool_start"), begin)
+        ends = dict.fromkeys(("on_chain_end", "on_chain_error", "on_tool_end", "on_llm_end"), end)
+        self.config = {"callbacks": [type("Floor", (handler,), {**named, **begins, **ends})()]}
+
+    def begin(self, name: str, given: Any, run_id: Any, parent_run_id: Any) -> None:
+        """Open a step's span."""
+        around = self.spans.get(parent_run_id)
+        context = None if around is None else self.within(around)
+        self.spans[run_id] = self.tracer.start_span(name, context, attributes=ATTRIBUTES)
+
+    def end(self, made: Any, run_id: Any) -> None:
+        """Close it."""
+        self.spans.pop(run_id).end()
+
+
+class HandoffFloor(SpanFloor):
+    """And a span for what each node was handed, as far as it is an agent of its own."""
+
+    name, title = "handoffs", "floor: and one for its handoff"
+
+    def start(self) -> None:
+        """Begin with no graph."""
+        super().start()
+        self.graphs: set[Any] = set()
+
+    def begin(self, name: str, given: Any, run_id: Any, parent_run_id: Any) -> None:
+        """Open a step's span, the handoff's before it."""
+        if parent_run_id is None:
+            self.graphs.add(run_id)
+        elif parent_run_id in self.graphs and name not in ONE_AGENT:
+            around = self.within(self.spans[parent_run_id])
+            self.tracer.start_span("handoff", around, attributes=ATTRIBUTES).end()
+        super().begin(name, given, run_id, parent_run_id)
+
+    def end(self, made: Any, run_id: Any) -> None:
+        """Close it."""
+        self.graphs.discard(run_id)
+        super().end(made, run_id)
+
+
+class SnapshotFloor(HandoffFloor):
+    """And what a step received and produced, packed and digested."""
+
+    name, title = "snapshots", "floor: and contents digested"
+
+    def start(self) -> None:
+        """Import what packs and digests."""
+        super().start()
+        self.pack = importlib.import_module("ormsgpack").packb
+        self.digest = importlib.import_module("xxhash").xxh3_128_digest
+        self.sorted = importlib.import_module("ormsgpack").OPT_SORT_KEYS
+        self.received: dict[Any, tuple[str, bytes, bytes]] = {}
+
+    def begin(self, name: str, given: Any, run_id: Any, parent_run_id: Any) -> None:
+        """Take what was received."""
+        self.received[run_id] = (name, *self.taken(given))
+        super().begin(name, given, run_id, parent_run_id)
+
+    def end(self, made: Any, run_id: Any) -> None:
+        """Take what was produced."""
+        self.keep(self.received.pop(run_id), self.taken(made))
+        super().end(made, run_id)
+
+    def taken(self, value: Any) -> tuple[bytes, bytes]:
+        """Return the digest of a value, and its bytes."""
+        content = self.pack(value, plain, self.sorted)
+        return self.digest(content), content
+
+    def keep(self, received: tuple[str, bytes, bytes], produced: tuple[bytes, bytes]) -> None:
+        """Keep a step: not on this floor."""
+
+
+class SecretsFloor(SnapshotFloor):
+    """And all of it read for secrets."""
+
+    name, title = "secrets", "floor: and read for secrets"
+
+    def start(self) -> None:
+        """Make the automaton."""
+        super().start()
+        redactor = importlib.import_module("becausal.redaction").Redactor()
+        self.strikes: Callable[[bytes], Any] = redactor.may_hold
+
+    def taken(self, value: Any) -> tuple[bytes, bytes]:
+        """Return the digest of a value, and its bytes; none of the payloads here holds a secret."""
+        digest, content = super().taken(value)
+        self.strikes(content)
+        return digest, content
+
+
+class DutiesFloor(SecretsFloor):
+    """And all of it on disk."""
+
+    name, title = "duties", "floor: and all of it on disk"
+
+    def start(self) -> None:
+        """Make the file, and the thread that writes."""
+        super().start()
+        self.squeeze = importlib.import_module("zstandard").ZstdCompressor(level=1).compress
+        self.queue: deque[tuple[tuple[str, bytes, bytes], tuple[bytes, bytes]]] = deque()
+        self.file = sqlite3.connect(f"{self.folder}/floor.db", check_same_thread=False)
+        self.file.executescript(SCHEMA)
+        self.seen: set[bytes] = set()
+        self.steps = 0
+        self.writing = threading.Lock()
+        self.stopped = threading.Event()
+        threading.Thread(target=self.write_on, daemon=True).start()
+
+    def keep(self, received: tuple[str, bytes, bytes], produced: tuple[bytes, bytes]) -> None:
+        """Hand a step over."""
+        self.queue.append((received, produced))
+
+    def write_on(self) -> None:
+        """Write what is there, again and again."""
+        while not self.stopped.wait(BATCH_S):
+            self.write()
+
+    def write(self) -> None:
+        """Write what is there."""
+        steps: list[tuple[bytes, str, bytes, bytes]] = []
+        causes: list[tuple[bytes, bytes]] = []
+        contents: list[tuple[bytes, bytes]] = []
+        with self.writing, self.file:
+            while self.queue:
+                (name, got, body), (made, other) = self.queue.popleft()
+                self.steps += 1
+                step = self.steps.to_bytes(8, "big")
+                steps.append((step, name, got, made))
+                causes.append((step, got))
+                for digest, content in ((got, body), (made, other)):
+                    if digest not in self.seen:
+                        self.seen.add(digest)
+                        contents.append((digest, self.squeeze(content)))
+            self.file.executemany("INSERT INTO step VALUES (?, ?, ?, ?)", steps)
+            self.file.executemany("INSERT INTO cause VALUES (?, ?)", causes)
+            self.file.executemany("INSERT INTO content VALUES (?, ?)", contents)
+
+    def flush(self) -> None:
+        """Have all of it on disk."""
+        self.write()
+        super().flush()
+
+
+def plain(value: Any) -> Any:
+    """Return what stands for a value that msgpack does not know."""
+    return getattr(value, "__dict__", None) or str(value)
+
+
+FLOORS: tuple[type[Instrumentor], ...] = (SpanFloor, HandoffFloor, SnapshotFloor, SecretsFloor, DutiesFloor)
