@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -172,27 +173,71 @@ async def test_a_runtime_that_makes_no_spans_is_not_told_of_the_senders_until_it
     assert later.one("invoke_agent b")
 
 
-async def test_a_span_that_nobody_makes_is_not_prepared_either(
-    store: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prepared: list[str] = []
-    prepare = NoOpTracer.start_as_current_span
+@pytest.fixture
+def prepared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What AutoGen prepares: the names of spans that nobody makes, and each message that it writes out."""
+    noted: list[str] = []
+    prepare, write = NoOpTracer.start_as_current_span, SingleThreadedAgentRuntime._try_serialize
 
-    def noted(tracer: NoOpTracer, name: str, *args: Any, **kwargs: Any) -> Any:
-        prepared.append(name)
+    def preparing(tracer: NoOpTracer, name: str, *args: Any, **kwargs: Any) -> Any:
+        noted.append(name)
         return prepare(tracer, name, *args, **kwargs)
 
+    def writing(runtime: SingleThreadedAgentRuntime, message: Any) -> str:
+        noted.append("message")
+        return write(runtime, message)
+
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
-    monkeypatch.setattr(NoOpTracer, "start_as_current_span", noted)
-    talking = team()
-    prepared.clear()  # the agents' making
+    monkeypatch.setattr(NoOpTracer, "start_as_current_span", preparing)
+    monkeypatch.setattr(SingleThreadedAgentRuntime, "_try_serialize", writing)
+    return noted
+
+
+async def test_a_span_that_nobody_makes_is_not_prepared_either(store: str, prepared: list[str]) -> None:
+    runtime, talking = SingleThreadedAgentRuntime(), team()
+    runtime.start()
+    for name in ("first", "second"):
+        await Passes.register(runtime, name, lambda: Passes("Passes."))
     becausal.instrument("autogen", store=store, tracer_provider=Spans().provider)
+    prepared.clear()
+    await runtime.send_message(Note("go"), AgentId("second", "default"))
+    # For its events AutoGen writes out what is sent, delivered and answered, whoever makes spans.
+    assert prepared == ["message"] * 4
     await talking.run(task="go")
     becausal.uninstrument()
 
-    assert not prepared
-    await talking.run(task="go")
-    assert prepared
+    assert set(prepared) == {"message"}
+    prepared.clear()
+    await runtime.send_message(Note("go"), AgentId("second", "default"))
+    await runtime.stop_when_idle()
+    assert [name.split()[1] for name in prepared if name != "message"] == ["create", "send", "process", "ack"]
+    assert prepared.count("message") == 6
+
+
+@pytest.mark.parametrize("is_watched", [False, True])
+async def test_a_sender_that_is_not_made_yet_is_made_by_its_message_as_ever(
+    store: str, prepared: list[str], is_watched: bool
+) -> None:
+    made: list[str] = []
+
+    def make(name: str) -> Passes:
+        made.append(name)
+        return Passes("Passes.")
+
+    runtime = SingleThreadedAgentRuntime()
+    for name in ("first", "second"):
+        await Passes.register(runtime, name, functools.partial(make, name))
+    runtime.start()
+    if is_watched:
+        becausal.instrument("autogen", store=store, tracer_provider=Spans().provider)
+    to = AgentId("second", "default")
+    await runtime.send_message(Note("go"), to, sender=AgentId("first", "default"))
+    with pytest.raises(LookupError):
+        await runtime.send_message(Note("go"), to, sender=AgentId("unknown", "default"))
+    await runtime.stop_when_idle()
+    becausal.uninstrument()
+
+    assert sorted(made) == ["first", "second"]
 
 
 async def test_without_becausal_the_same_team_is_many_traces(spans: Spans) -> None:

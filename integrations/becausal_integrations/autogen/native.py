@@ -11,8 +11,8 @@ the runtime and stay. Their parents come right by the context in which each mess
 `AUTOGEN_DISABLE_RUNTIME_TRACING` turns them off, as ever.
 
 Where nobody makes spans (no provider is set, or runtimes' are turned off) AutoGen prepares each all the same, ten for
-each turn, and parses the sender's span for every link that is never made. All of that is passed over: envelopes do not
-name the sender's span, and what would stand around a piece of work is nothing.
+each turn: it writes the message out for it as JSON, and parses the sender's span for a link that is never made. All of
+that is passed over: envelopes do not name the sender's span, and what would stand around a piece of work is nothing.
 
 The names are imported where they are used, so they are hooked there.
 
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -54,6 +54,8 @@ def install(recorder: Recorder, hooks: Hooks) -> None:
     for module in AGENTS:
         replace(hooks, f"{module}:trace_invoke_agent_span", _unless_ours(recorder, _turn_span))
     replace(hooks, "autogen_core._telemetry._tracing:TraceHelper.trace_block", _unless_nobodys(recorder))
+    described = "SingleThreadedAgentRuntime._create_otel_attributes"
+    replace(hooks, f"autogen_core._single_threaded_agent_runtime:{described}", _undescribed(recorder))
 
 
 def makes_spans(runtime: Any) -> bool:
@@ -61,14 +63,13 @@ def makes_spans(runtime: Any) -> bool:
 
     Source: `_telemetry/_tracing.py`, `TraceHelper`.
     """
-    return not _is_nobodys(getattr(runtime, "_tracer_helper", None))
+    return _makes_spans(getattr(runtime, "_tracer_helper", None))
 
 
-def _is_nobodys(helper: Any) -> bool:
-    """Return whether what makes a runtime's spans makes none."""
+def _makes_spans(helper: Any) -> bool:
     tracer = getattr(helper, "tracer", None)
     # What stands for a tracer until a provider is set.
-    return type(getattr(tracer, "_tracer", tracer)) is NoOpTracer
+    return type(getattr(tracer, "_tracer", tracer)) is not NoOpTracer
 
 
 _NO_SPAN: AbstractContextManager[Span] = contextlib.nullcontext(INVALID_SPAN)
@@ -76,16 +77,36 @@ _NO_SPAN: AbstractContextManager[Span] = contextlib.nullcontext(INVALID_SPAN)
 
 def _unless_nobodys(recorder: Recorder) -> Make:
     """Return what makes a stand-in for a runtime's span around something that is done: nothing where there is none."""
-    is_nobodys = guarded(_is_nobodys)
 
     def make(original: Callable[..., AbstractContextManager[Span]]) -> Any:
         @functools.wraps(original)
         def block(helper: Any, *args: Any, **kwargs: Any) -> AbstractContextManager[Span]:
-            if recorder.active and is_nobodys(helper):
+            # Not guarded: what asks for the tracer here is what the original would ask for it.
+            if recorder.active and not _makes_spans(helper):
                 return _NO_SPAN
             return original(helper, *args, **kwargs)
 
         return block
+
+    return make
+
+
+def _undescribed(recorder: Recorder) -> Make:
+    """Return what makes a stand-in for what gathers a message's attributes for a span that may not be made."""
+
+    def make(original: Callable[..., Awaitable[Mapping[str, str]]]) -> Any:
+        @functools.wraps(original)
+        async def gathered(
+            runtime: Any, sender_agent_id: Any = None, recipient_agent_id: Any = None, **others: Any
+        ) -> Mapping[str, str]:
+            if not recorder.active or makes_spans(runtime):
+                return await original(runtime, sender_agent_id, recipient_agent_id, **others)
+            for named in (sender_agent_id, recipient_agent_id):
+                if named:
+                    await runtime._get_agent(named)  # one that is not made yet is made by this, or refused
+            return {}
+
+        return gathered
 
     return make
 
