@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from becausal.canonical.wire import digest_of
 from becausal.payload import ERASED
@@ -15,6 +16,7 @@ from becausal.store import memory_log
 from becausal.store.encoding import Packer
 from becausal.store.erasing import Cleaning, inside_out, lost, named
 from becausal.store.sqlite import file, memory, row
+from becausal.store.sqlite.attributes import rewritten
 from becausal.store.sqlite.bodies import BODIES, Unpacker, drop_unused_blocks, pack_number
 from becausal.store.sqlite.packs import tidy
 from becausal.store.structure import structure_of
@@ -205,7 +207,12 @@ class Erasing:
             self._connection.execute(
                 """UPDATE steps SET received = ?, produced = ?, error = ?, attributes = ?, choices = NULL
                 WHERE chain_no = ? AND step_id = ?""",
-                (*sides, None if error is None else ERASED, structure_of(attributes), found[0], step_id),
+                (
+                    *sides,
+                    None if error is None else ERASED,
+                    rewritten(attributes, structure_of),
+                    *(found[0], step_id),
+                ),
             )
         self._connection.execute("UPDATE causes SET evidence = '' WHERE chain_no = ?", found)
         query = "UPDATE steps SET name = kind WHERE chain_no = ? AND kind = (SELECT name_no FROM names WHERE name = ?)"
@@ -285,7 +292,8 @@ class Erasing:
             said = (error, attributes, choices)
             new = (
                 self._clean.text("errors", error),
-                *map(self._clean.json, ("attributes", "decisions"), said[1:]),
+                rewritten(attributes, partial(self._clean.json, "attributes")),
+                self._clean.json("decisions", choices),
             )
             if new != said:
                 changed.append((*new, chain, step))

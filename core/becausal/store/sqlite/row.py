@@ -9,7 +9,6 @@ from becausal import canonical
 from becausal.payload import Payload
 from becausal.step import Cause, OpenStep, Step
 from becausal.store.encoding import (
-    attributes_of,
     cause_of,
     choices_of,
     choices_text,
@@ -21,6 +20,7 @@ from becausal.store.encoding import (
     step_id_of,
     unpack,
 )
+from becausal.store.sqlite.attributes import attributes_of, attributes_text
 
 __all__ = [
     "cause_of",
@@ -60,7 +60,7 @@ def step_row(
         None if produced is None else blobs[produced.digest],
         None if span is None else span.trace_id.to_bytes(16, "big"),
         None if span is None else signed(span.span_id),
-        json_text(step.attributes) if step.attributes else None,
+        attributes_text(step.attributes),
         choices_text(step.choices),
     )
 
