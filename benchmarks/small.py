@@ -5,8 +5,10 @@
 
 One handoff: processor time on the app's thread of opening it with what was sent, ending it with what was received, and
 queueing it for the store; both are sealed, no payload was seen before, the best of many. Without a tracer provider, as
-in the target, and with one. The start, and memory: each in processes of their own, the best of several. Spans a second:
-calls of a tool on one thread, kept to that rate, with a store and a tracer provider, and how many of them are kept.
+in the target, and with one; and the floor (`floors.py`): the value packed, digested and read for secrets twice, as it
+may change in between, and nothing else. The start, and memory: each in processes of their own, the best of several.
+Spans a second: calls of a tool on one thread, kept to that rate, with a store and a tracer provider, and how many of
+them are kept.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.targets import HANDOFF_US, MEMORY_MIB, SPANS_A_SECOND, START_MS, Target
@@ -44,24 +46,57 @@ def measured(*, quick: bool = False) -> list[Target]:
 
 # One handoff.
 
+HOW = {"without": "", "with": ", and its spans", "floor": ", the floor"}
+
+Passing = tuple[Callable[[object], None], Callable[[], object]]
+"""What hands a value over, and what finishes what is under way."""
+
 
 def handoffs(rounds: int) -> list[Target]:
     """Return what a handoff takes, by size and by what is handed over."""
     found = []
     for size, limit in HANDOFF_US.items():
         told = f"{size >> 20} MB" if size >= 1 << 20 else f"{size >> 10} KB"
-        for spans in ("without", "with"):
+        for how, said in HOW.items():
             took = in_own_process(
-                "benchmarks.small", "--child", "handoff", "--size", size, "--rounds", rounds, "--as", spans
+                "benchmarks.small", "--child", "handoff", "--size", size, "--rounds", rounds, "--as", how
             )
             for payload, us in took.items():
-                what = f"one handoff, {told} {payload}" + (", and its spans" if spans == "with" else "")
-                found.append(Target(what, "µs", us, limit if spans == "without" else None))
+                what = f"one handoff, {told} {payload}{said}"
+                found.append(Target(what, "µs", us, None if said else limit))
     return found
 
 
-def handoff(size: int, rounds: int, with_spans: bool) -> dict[str, float]:
+def handoff(size: int, rounds: int, how: str) -> dict[str, float]:
     """Measure it in this process; microseconds by what is handed over."""
+    passed, rest = bare() if how == "floor" else recorded(with_spans=how == "with")
+
+    def timed(make: Callable[[int, int], object]) -> float:
+        values = iter([make(size, number) for number in range(rounds + 3)])
+        for _ in range(3):
+            passed(next(values))
+        rest()
+        return best(rounds, lambda: passed(next(values)))
+
+    return {name: timed(make) for name, make in PAYLOADS.items()}
+
+
+def bare() -> Passing:
+    """Return what takes a value in twice."""
+    from benchmarks.floors import SecretsFloor
+
+    floor = SecretsFloor("", "")
+    floor.start()
+
+    def passed(value: object) -> None:
+        floor.taken(value)
+        floor.taken(value)
+
+    return passed, floor.flush
+
+
+def recorded(*, with_spans: bool) -> Passing:
+    """Return what hands a value over under becausal."""
     import becausal
     from becausal.instrument import active_recorder
     from becausal.observation import Opening
@@ -72,21 +107,13 @@ def handoff(size: int, rounds: int, with_spans: bool) -> dict[str, float]:
     assert recorder is not None
     planner = recorder.begin(Opening("agent", "planner", agent="planner"))
 
-    def passes(values: Iterator[object]) -> None:
-        value = next(values)
+    def passed(value: object) -> None:
         step = recorder.handoff("planner", "writer", value, sent_by=planner)
         assert step is not None
         recorder.produce(step, value)
         recorder.end(step)
 
-    def timed(make: Callable[[int, int], object]) -> float:
-        values = iter([make(size, number) for number in range(rounds + 3)])
-        for _ in range(3):
-            passes(values)
-        becausal.flush(60)
-        return best(rounds, lambda: passes(values))
-
-    return {name: timed(make) for name, make in PAYLOADS.items()}
+    return passed, lambda: becausal.flush(60)
 
 
 def messages(size: int, seed: int) -> dict[str, Any]:
@@ -232,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(aligned(target_table(found)))
         return 0 if all(one.is_met for one in found) else 1
     children: dict[str, Callable[[], dict[str, float]]] = {
-        "handoff": lambda: handoff(options.size, options.rounds, options.how == "with"),
+        "handoff": lambda: handoff(options.size, options.rounds, options.how),
         "start": start,
         "memory": lambda: grown(options.how == "with"),
         "rate": lambda: spans_a_second(options.seconds),
