@@ -65,6 +65,11 @@ SHAPED_BELOW = 2 << 10
 Packed = tuple[int, int, bytes]
 """A body as it is stored: size, codec, data."""
 
+LONG = 64 << 10
+"""In so many bytes matches of four are as often chance as not; it takes no longer not to look for them."""
+
+_LONG = zstandard.ZstdCompressionParameters.from_level(LEVEL, source_size=256 << 10, min_match=5)
+
 # Attributes should be of the types in `Attribute`. One that is not becomes its text, rather than costing
 # the batch that it is in. ASCII, so that lone surrogates and NUL pass. No NaN: that is Python's own word, and
 # what joins two processes' words on a step reads the JSON of everybody else.
@@ -132,6 +137,7 @@ class Packer:
 
     def __init__(self) -> None:
         self._whole = zstandard.ZstdCompressor(level=LEVEL)
+        self._long = zstandard.ZstdCompressor(compression_params=_LONG)
         self._shaped = zstandard.ZstdCompressor(level=LEVEL, dict_data=shapes(), write_dict_id=False)
 
     def pack(self, body: bytes) -> Packed:
@@ -139,7 +145,7 @@ class Packer:
         size = len(body)
         if size >= WORTH_COMPRESSING:
             codec, compressor = (SHAPED, self._shaped) if size < SHAPED_BELOW else (ZSTD, self._whole)
-            packed = compressor.compress(body)
+            packed = (compressor if size < LONG else self._long).compress(body)
             if len(packed) < size:
                 return size, codec, packed
         return size, PLAIN, body

@@ -30,7 +30,7 @@ SCHEMA: Final = """CREATE TABLE packs(
     size INTEGER NOT NULL, codec INTEGER NOT NULL, data BLOB NOT NULL) STRICT"""
 """`bodies`: of so many numbers from its own on bodies may be in it; size to data: as of a body."""
 
-SIZE: Final = 128 << 10
+SIZE: Final = 160 << 10
 """A pack of so many bytes is full: whoever reads one body unpacks them all."""
 
 MOST: Final = 1_024
@@ -135,4 +135,4 @@ def _placed(rows: Iterable[tuple[int, int, bytes]]) -> Iterator[tuple[int, int, 
 
 
 def _place(nth: int, at: int) -> bytes:
-    return nth.to_bytes(_NTH, "big") + at.to_bytes(3, "big")
+    return (nth << 24 | at).to_bytes(_NTH + 3, "big")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from becausal import canonical
 from becausal.payload import Payload
@@ -23,7 +23,10 @@ from becausal.store.encoding import (
 from becausal.store.sqlite.attributes import attributes_of, attributes_text
 
 __all__ = [
+    "Chain",
+    "Numbers",
     "cause_of",
+    "cause_rows",
     "encodable",
     "number_of",
     "payload_of",
@@ -35,8 +38,28 @@ __all__ = [
 ]
 
 
+class Chain(NamedTuple):
+    """What a writer knows of a chain."""
+
+    number: int
+    started_ns: int
+
+
+class Numbers(dict[str, int]):
+    """The ids of steps as numbers; each is read once."""
+
+    def __missing__(self, id: str) -> int:
+        """Read an id that was not asked for yet."""
+        number = self[id] = number_of(id)
+        return number
+
+
 def step_row(
-    step: OpenStep, chain_no: int, names: Mapping[str, int], blobs: Mapping[str, int]
+    step: OpenStep,
+    chain_no: int,
+    names: Mapping[str, int],
+    blobs: Mapping[str, int],
+    numbers: Numbers,
 ) -> tuple[object, ...]:
     """Return a step's values in the order of the columns of the table `steps`; `blobs` are numbers by digest."""
     span = step.span_context
@@ -45,8 +68,8 @@ def step_row(
     received, produced = step.received, step.produced
     return (
         chain_no,
-        number_of(step.id),
-        None if step.parent_id is None else number_of(step.parent_id),
+        numbers[step.id],
+        None if step.parent_id is None else numbers[step.parent_id],
         names[step.kind],
         names[step.name],
         None if step.agent is None else names[step.agent],
@@ -63,6 +86,17 @@ def step_row(
         attributes_text(step.attributes),
         choices_text(step.choices),
     )
+
+
+def cause_rows(
+    steps: Iterable[OpenStep], chains: Mapping[str, Chain], names: Mapping[str, int], numbers: Numbers
+) -> Iterator[tuple[object, ...]]:
+    """Yield the causes of steps as rows of the table `causes`."""
+    for step in steps:
+        chain_no, number = chains[step.chain_id].number, numbers[step.id]
+        for nth, cause in enumerate(step.causes):
+            kind, grade = names[cause.kind], names[cause.grade]
+            yield chain_no, number, nth, numbers[cause.source_id], kind, grade, encodable(cause.evidence)
 
 
 def root_row(payload: Payload, names: Mapping[str, int]) -> tuple[bytes | None, int, int, str | None]:

@@ -14,8 +14,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
-from operator import attrgetter, itemgetter
-from typing import Any, NamedTuple, TypeVar
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from becausal import canonical
 from becausal.memory_event import NewEvent
@@ -69,18 +69,13 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class _Chain(NamedTuple):
-    number: int
-    started_ns: int
-
-
 class Writer:
     """Writes through one connection; its owner lets one thread in at a time."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self._names: dict[str, int] = {}
-        self._chains: dict[str, _Chain] = {}
+        self._chains: dict[str, row.Chain] = {}
         self._contents = Contents(connection, self._select)
         self._unpacker = Unpacker(connection)
         self._doubted_until = 0.0
@@ -89,8 +84,10 @@ class Writer:
 
     def write(self, steps: Sequence[OpenStep], *, notes_memory: bool = True) -> None:
         """Write steps and their bodies, all or none."""
-        # What belongs to one run lies together: it has most in common, and is read together.
-        given = [one for step in sorted(steps, key=attrgetter("chain_id")) for one in step.bodies]
+        # What belongs to one run lies together: it has most in common, is read together, and lands on one page.
+        # Sorting is stable: an open step stays ahead of the same step ended.
+        steps = sorted(steps, key=attrgetter("chain_id", "id"))
+        given = [one for step in steps for one in step.bodies]
         contents, known = self._contents.prepared(given), self.generation
         roots = _roots(steps)
         with self.transaction():
@@ -104,9 +101,7 @@ class Writer:
             self._contents.write(roots, contents, self._names)
             if self._is_swept:
                 self._touch_contents(roots, dict(given), contents, steps)
-            self._write_steps(steps, roots)
-            self._write_causes(steps)
-            self._write_anchors(steps)
+            self._write_steps(steps, self._contents.numbers(roots))
             if notes_memory and any(step.kind in ("memory_write", "memory_read") for step in steps):
                 memory.note_steps(self.connection, steps, self._finding(_fresh(steps)))
 
@@ -230,12 +225,12 @@ class Writer:
         missing = {chain_id: row.encodable(chain_id) for chain_id in started if chain_id not in known}
         if missing:
             query = "SELECT chain_id, chain_no, started_ns FROM chains WHERE chain_id IN"
-            found = {text: _Chain(*rest) for text, *rest in self._select(query, set(missing.values()))}
+            found = {text: row.Chain(*rest) for text, *rest in self._select(query, set(missing.values()))}
             new = {text: started[chain_id] for chain_id, text in missing.items() if text not in found}
             next_no = self._last("chain_no", "chains") + 1
             rows = [(number, *chain) for number, chain in enumerate(new.items(), next_no)]
             self.connection.executemany("INSERT INTO chains VALUES (?, ?, ?)", rows)
-            found.update((text, _Chain(number, earliest)) for number, text, earliest in rows)
+            found.update((text, row.Chain(number, earliest)) for number, text, earliest in rows)
             known.update((chain_id, found[text]) for chain_id, text in missing.items())
         # A root ends, and so comes here, after the steps within it: the chain began earlier than it seemed.
         for chain_id, earliest_ns in started.items():
@@ -245,42 +240,32 @@ class Writer:
                     "UPDATE chains SET started_ns = min(started_ns, ?) WHERE chain_no = ?",
                     (earliest_ns, chain.number),
                 )
-                known[chain_id] = _Chain(chain.number, earliest_ns)
+                known[chain_id] = row.Chain(chain.number, earliest_ns)
 
-    def _write_steps(self, steps: Sequence[OpenStep], roots: Roots) -> None:
-        blobs = self._contents.numbers(roots)
-        rows = [row.step_row(step, self._chains[step.chain_id].number, self._names, blobs) for step in steps]
-        # In the order of the key, neighbours land on one page. Sorting is stable: an open step stays ahead
-        # of the same step ended.
-        rows.sort(key=itemgetter(0, 1))
-        self.connection.executemany(WRITE_STEP, rows)
+    def _write_steps(self, steps: Sequence[OpenStep], blobs: Mapping[str, int]) -> None:
+        """Write steps with their causes and anchors.
 
-    def _write_causes(self, steps: Sequence[OpenStep]) -> None:
-        names = self._names
-        rows = [
-            (
-                self._chains[step.chain_id].number,
-                row.number_of(step.id),
-                nth,
-                row.number_of(cause.source_id),
-                names[cause.kind],
-                names[cause.grade],
-                row.encodable(cause.evidence),
+        Rows are made as they are asked for: a list of them would bring the garbage collector to life.
+        """
+        chains, names, numbers = self._chains, self._names, row.Numbers()
+        many = self.connection.executemany
+        many(
+            WRITE_STEP,
+            (row.step_row(step, chains[step.chain_id].number, names, blobs, numbers) for step in steps),
+        )
+        caused = [step for step in steps if step.causes]
+        if caused:
+            many(WRITE_CAUSE, row.cause_rows(caused, chains, names, numbers))
+        anchored = [step for step in steps if step.anchors]
+        if anchored:
+            many(
+                WRITE_ANCHOR,
+                (
+                    (row.encodable(name), chains[step.chain_id].number, numbers[step.id])
+                    for step in anchored
+                    for name in step.anchors
+                ),
             )
-            for step in steps
-            for nth, cause in enumerate(step.causes)
-        ]
-        if rows:
-            self.connection.executemany(WRITE_CAUSE, rows)
-
-    def _write_anchors(self, steps: Sequence[OpenStep]) -> None:
-        rows = [
-            (row.encodable(name), self._chains[step.chain_id].number, row.number_of(step.id))
-            for step in steps
-            for name in step.anchors
-        ]
-        if rows:
-            self.connection.executemany(WRITE_ANCHOR, rows)
 
     def _finding(self, fresh: Mapping[bytes, bytes]) -> Find:
         """Return what finds a body: among those on their way to the store, else in it."""
