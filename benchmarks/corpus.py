@@ -118,7 +118,7 @@ class Corpus:
         if rand.random() < 0.01 and self._last_of_another:
             step.causes.append(Cause(self._last_of_another, "memory", "observed", "notes/market@3"))
         if number % 100 == 0:
-            step.anchors.append(f"checkpoint {number:x}")
+            step.anchor(f"checkpoint {number:x}")
             self._sample(self.samples.anchors, step.anchors[0])
         chain.root = chain.root or step.id
         chain.last = self._last_of_another = step.id

@@ -53,7 +53,7 @@ def _clean_each(step: OpenStep, redact: Redactor) -> None:
     said = {redact.text(name): _attribute(name, value, redact) for name, value in step.attributes.items()}
     step.attributes.clear()  # the same dict: whoever opened the step may go on writing to it
     step.attributes.update(said)
-    step.choices[:] = [_choice(choice, redact) for choice in step.choices]
+    step.choices = [_choice(choice, redact) for choice in step.choices]
     step.causes[:] = [
         dataclasses.replace(cause, evidence=redact.text(cause.evidence)) if cause.evidence else cause
         for cause in step.causes

@@ -255,7 +255,7 @@ class Recorder(Making):
 
     def decide(self, step: OpenStep, choice: Choice) -> None:
         """Note a decision on a step."""
-        step.choices.append(choice.without_content() if self._withholds else choice)
+        step.chose(choice.without_content() if self._withholds else choice)
 
     def fail(self, step: OpenStep, text: str, kind: str) -> None:
         """Note that a step failed without an exception, as an answer says; end it with the status `error`.

@@ -234,7 +234,9 @@ def _linked(causes: Sequence[Cause]) -> list[Link]:
     for cause in causes:
         if cause.span_context is not None and len(links) < MAX_LINKS:
             link: Link = object.__new__(Link)
-            link.__dict__ = {"_context": cause.span_context, "_attributes": _kept(cause.kind, cause.grade)}
+            # One by one: it needs no dict for the garbage collector to visit.
+            link._context = cause.span_context
+            link._attributes = _kept(cause.kind, cause.grade)
             links.append(link)
     return links
 

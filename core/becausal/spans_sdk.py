@@ -122,23 +122,22 @@ class Sdk:
                     kept[key] = value
             ended: ReadableSpan = span._readable_span()
             return ended
-        readable = object.__new__(self._readable)
-        readable.__dict__ = {
-            "_name": held["_name"],
-            "_context": held["_context"],
-            "_kind": held["_kind"],
-            "_instrumentation_info": held["_instrumentation_info"],
-            "_instrumentation_scope": held["_instrumentation_scope"],
-            "_parent": held["_parent"],
-            "_start_time": held["_start_time"],
-            "_end_time": held["_end_time"],
-            "_attributes": held["_said"],
-            "_events": (),
-            "_links": held["_linked"],
-            "_resource": held["_resource"],
-            "_status": span._status,
-        }
-        return readable
+        readable: Any = object.__new__(self._readable)
+        # One by one, as its own constructor does: it needs no dict for the garbage collector to visit.
+        readable._name = held["_name"]
+        readable._context = held["_context"]
+        readable._kind = held["_kind"]
+        readable._instrumentation_info = held["_instrumentation_info"]
+        readable._instrumentation_scope = held["_instrumentation_scope"]
+        readable._parent = held["_parent"]
+        readable._start_time = held["_start_time"]
+        readable._end_time = held["_end_time"]
+        readable._attributes = held["_said"]
+        readable._events = ()
+        readable._links = held["_linked"]
+        readable._resource = held["_resource"]
+        readable._status = span._status
+        return readable  # type: ignore[no-any-return]
 
 
 def _does_nothing(function: object) -> bool:

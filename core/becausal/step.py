@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -188,24 +188,35 @@ class OpenStep:
         self.conversation: Attribute | None = None
         """The conversation that a step around it belongs to: backends want it on every span."""
         self.causes: list[Cause] = [] if causes is None else causes
-        self.choices: list[Choice] = []
+        self.choices: Sequence[Choice] = ()
         self.span: Span | None = None
         self.span_context: SpanContext | None = None
-        self.anchors: list[str] = []
+        self.anchors: Sequence[str] = ()
         """Names by which a later run, of another process perhaps, finds this step to go on from it."""
         self.bodies: list[tuple[bytes, bytes]] = []
         """Canonical bodies (digest, bytes) on their way to the store; emptied once they are there."""
+
+    # Most steps take no decision and have no such name. A list more for each of them is one more thing through which
+    # the garbage collector goes, again and again, until the step is written.
+
+    def chose(self, choice: Choice) -> None:
+        """Add a decision."""
+        if not isinstance(self.choices, list):
+            self.choices = list(self.choices)
+        self.choices.append(choice)
+
+    def anchor(self, name: str) -> None:
+        """Add a name by which a later run finds it."""
+        if not isinstance(self.anchors, list):
+            self.anchors = list(self.anchors)
+        self.anchors.append(name)
 
     def as_it_is(self) -> OpenStep:
         """Return the step as it is now, to be written while it goes on changing itself."""
         copied = copy.copy(self)
         copied.attributes = dict(self.attributes)
-        copied.causes, copied.choices, copied.bodies = (
-            list(self.causes),
-            list(self.choices),
-            list(self.bodies),
-        )
-        copied.anchors = list(self.anchors)
+        copied.causes, copied.bodies = list(self.causes), list(self.bodies)
+        copied.choices, copied.anchors = tuple(self.choices), tuple(self.anchors)
         return copied
 
 

@@ -40,7 +40,7 @@ class Draft:
 
     def decides(self, conclusion: str, **said: str | float) -> Draft:
         reason, score = said.get("reason"), said.get("score")
-        self.step.choices.append(
+        self.step.chose(
             Choice(
                 conclusion,
                 reason=str(reason) if reason else None,

@@ -309,7 +309,7 @@ def step_of(told_of: Told, nth: int) -> OpenStep:
         told_of.produced,
     )
     if told_of.choice is not None:
-        step.choices.append(told_of.choice)
+        step.chose(told_of.choice)
     return step
 
 

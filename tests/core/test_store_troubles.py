@@ -544,7 +544,7 @@ def test_no_text_of_an_app_is_taken_for_sql(store: str, place: str) -> None:
         "name": lambda: setattr(step, "name", hostile),
         "agent": lambda: setattr(step, "agent", hostile),
         "error": lambda: setattr(step, "error", hostile),
-        "anchor": lambda: step.anchors.append(hostile),
+        "anchor": lambda: step.anchor(hostile),
         "gap": lambda: opened.add_gaps({hostile: 1}),
         "memory": lambda: None,
     }

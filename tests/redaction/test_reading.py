@@ -105,7 +105,7 @@ def test_all_that_a_step_says_is_read_in_one_go(redactor: Redactor) -> None:
         task = str(UUID(int=random.Random(turn).getrandbits(128) | 0xABC << 60 | 0xABC << 100))
         said = step(task_id=task, place=f"clerk:{task}")
         said.causes.append(Cause("2" * 16, "data", "observed", f"channel findings@{turn}"))
-        said.choices.append(Choice("call search(x)", ("was asked",), "because"))
+        said.chose(Choice("call search(x)", ("was asked",), "because"))
         clean(said, redactor)
         if not turn:
             first = redactor._sieve.times  # type: ignore[attr-defined]
@@ -161,11 +161,11 @@ def test_wherever_a_step_says_a_secret_it_is_taken_out(place: str, by_re2: bool,
         case "evidence":
             said.causes.append(Cause("2" * 16, "data", "observed", text))
         case "premises":
-            said.choices.append(Choice("answer", ("one", text)))
+            said.chose(Choice("answer", ("one", text)))
         case "conclusion":
-            said.choices.append(Choice(text))
+            said.chose(Choice(text))
         case _:
-            said.choices.append(Choice("answer", reason=text))
+            said.chose(Choice("answer", reason=text))
     clean(said, redactor)
 
     everything = [said.name, said.agent, said.error, said.attributes, said.causes, said.choices]

@@ -172,7 +172,7 @@ def take_in(cassette: Cassette, store: Store, anchors: Iterable[tuple[str, str]]
         by_id = {step.id: step for step in steps}
         for name, step_id in anchors:
             if step_id in by_id:
-                by_id[step_id].anchors.append(name)
+                by_id[step_id].anchor(name)
         store.write(steps, notes_memory=False)
     return is_new
 
@@ -215,11 +215,7 @@ def _open_again(step: Step) -> OpenStep:
     )
     opened.ended_ns, opened.status, opened.error = step.ended_ns, step.status, step.error
     opened.received, opened.produced = step.received, step.produced
-    opened.attributes, opened.causes, opened.choices = (
-        dict(step.attributes),
-        list(step.causes),
-        list(step.choices),
-    )
+    opened.attributes, opened.causes, opened.choices = dict(step.attributes), list(step.causes), step.choices
     if step.trace_id is not None and step.span_id is not None:
         opened.span_context = SpanContext(
             int(step.trace_id, 16), int(step.span_id, 16), is_remote=True, trace_flags=TraceFlags(0)

@@ -162,7 +162,7 @@ class _Log:
         else:
             self._drafts.receive(step, self._thought.get(turn.speaker, self._heard))
         self._drafts.produce(step, turn.said)
-        step.choices.extend(choices_of(calls_of(turn.said)))
+        step.choices = choices_of(calls_of(turn.said))
         if turn.to is not None:
             self._hand_over(turn, turn.to, step, root)
 

@@ -206,9 +206,9 @@ class _Run:
         if told.produced is not MISSING:
             drafts.produce(step, told.produced)
         if told.kind == "model":
-            step.choices.extend(choices_of(calls_of(told.produced)))
+            step.choices = choices_of(calls_of(told.produced))
         elif told.kind == "route" and (goal := _only_text(told.produced)):
-            step.choices.append(Choice(f"route to {goal[:100]}"))
+            step.chose(Choice(f"route to {goal[:100]}"))
         step.causes.extend(self._causes(name, told, ids))
 
     def _missing_caller(self, span: Span) -> str | None:

@@ -85,7 +85,7 @@ class Workflows:
         step = current()
         if isinstance(step, OpenStep):
             self._ledger.requests.put(event.request_id, step)
-            step.anchors.append(request_name(event.request_id))
+            step.anchor(request_name(event.request_id))
 
     # Checkpoints
 
@@ -96,7 +96,7 @@ class Workflows:
         step = current()
         if context is None or checkpoint_id is None or not isinstance(step, OpenStep):
             return
-        step.anchors.append(_checkpoint_name(checkpoint_id))
+        step.anchor(_checkpoint_name(checkpoint_id))
         on_their_way = {
             source: [self._ledger.carriers.get(message) for message in messages]
             for source, messages in getattr(context, "_messages", {}).items()

@@ -121,7 +121,7 @@ class States:
         self._recorder.receive(step, state)
         digest = self._digest(state)
         step.attributes[STATE_DIGEST] = digest
-        step.anchors.append(_anchor(digest))
+        step.anchor(_anchor(digest))
         self._saves.put(_anchor(digest), remote(step))
         return NOTHING
 

@@ -128,7 +128,7 @@ class Resumptions:
         if not graph.is_saved or loop.durability == "exit":
             return
         checkpoint_id = loop.checkpoint["id"]
-        graph.workflow.anchors.append(_checkpoint(checkpoint_id))
+        graph.workflow.anchor(_checkpoint(checkpoint_id))
         self._register.saved(checkpoint_id, graph.workflow, graph.ledger.past)
 
     def stopped(self, graph: GraphRecord, loop: PregelLoop, *, is_over: bool) -> None:
@@ -138,7 +138,7 @@ class Resumptions:
         checkpoint_id = loop.checkpoint["id"]
         name = _checkpoint(checkpoint_id)
         if name not in graph.workflow.anchors[-1:]:
-            graph.workflow.anchors.append(name)
+            graph.workflow.anchor(name)
         thread = loop.config["configurable"].get("thread_id")
         namespace = loop.config["configurable"].get("checkpoint_ns") or ""
         self._register.ran((str(thread), str(namespace)), graph.workflow, checkpoint_id)
@@ -156,16 +156,16 @@ class Resumptions:
         named: dict[str, OpenStep] = {}
         for task_id, step in steps.items():
             if isinstance(step, OpenStep):
-                step.anchors.append(_task(task_id))
+                step.anchor(_task(task_id))
                 named[step.id] = step
         for channel, writes in graph.ledger.by_channel.items():
             numbers = count()
             for write in list(writes.values())[-MAX_NAMED:]:
                 if isinstance(write.step, OpenStep):
-                    write.step.anchors.append(_channel(checkpoint_id, channel, next(numbers)))
+                    write.step.anchor(_channel(checkpoint_id, channel, next(numbers)))
                     named[write.step.id] = write.step
         if named:
-            max(named.values(), key=lambda step: step.seq).anchors.append(_last(checkpoint_id))
+            max(named.values(), key=lambda step: step.seq).anchor(_last(checkpoint_id))
         for step in named.values():
             if step.ended_ns is not None:
                 self._recorder.write(step)
@@ -194,7 +194,7 @@ class Resumptions:
         step = self._edit(before, sealed, names, keys, parent_id)
         if step is None:
             return
-        step.anchors.append(_checkpoint(checkpoint_id))
+        step.anchor(_checkpoint(checkpoint_id))
         step.attributes[CHECKPOINT_ID] = str(checkpoint_id)
         self._recorder.end(step)
         left = self._register.left(str(parent_id))
