@@ -16,10 +16,10 @@ from becausal.redaction.kinds import KINDS
 from becausal.redaction.redactor import Redactor
 
 UNITS = [
-    "4", "4-", "1 ", "4111111111111112 ", "password=", '"password":"', "password :", "password is ", "token=",
-    "token: abcd, ", "sk-", "eyJaaaaaaaaa.", "a://b:", "://", "@", "-----BEGIN PRIVATE KEY-----", "-", "bearer ",
-    "basic aaaaaaaa ", "basic " + "A" * 40 + " ", "\\", '"', "[redacted:", "[redacted:password:0", "xoxb-1", "a", "A",
-    "9f", "sig=", "%2F%2F", "key ", "https://", "AKIA",
+    "4", "4-", "1 ", "4111111111111112 ", "4111 1111 1111 1111 ", "password=", "password=Tr0ub4dor-3 ",
+    '"password":"', "password :", "password is ", "token=", "token: abcd, ", "sk-", "eyJaaaaaaaaa.", "a://b:", "://",
+    "@", "-----BEGIN PRIVATE KEY-----", "-", "bearer ", "basic aaaaaaaa ", "basic " + "A" * 40 + " ", "\\", '"',
+    "[redacted:", "[redacted:password:0", "xoxb-1", "a", "A", "9f", "sig=", "%2F%2F", "key ", "https://", "AKIA",
 ]  # fmt: skip
 """What hostile texts are made of, over and over."""
 

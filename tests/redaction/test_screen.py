@@ -56,7 +56,7 @@ def found_by(kind: Kind, text: str) -> bool:
     """Return whether the exact search of one kind finds a secret in a text."""
     data = text.encode("utf-8", "surrogatepass")
     return any(
-        kind.check(data[max(0, found.start(1) - BEFORE) : found.start(1)], found[1]) is not None
+        kind.check(data[max(0, found.start(1) - BEFORE) : found.start(1)], found[1])
         for found in re.finditer(kind.pattern.encode("latin-1"), data)
     )
 

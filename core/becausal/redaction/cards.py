@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["NUMBER", "RUN", "TELLING", "card_in", "is_card", "may_hold_card", "numbers_in"]
+__all__ = ["NUMBER", "RUN", "TELLING", "cards_in", "is_card", "may_hold_card", "numbers_in"]
 
 RUN = r"[0-9](?:[ -]?[0-9]){12,}"
 """Digits that may hold a card, with single separators."""
@@ -68,17 +68,19 @@ def numbers_in(body: bytes) -> Iterator[bytes]:
         yield str(int.from_bytes(body[start : start + 8], "big")).encode()
 
 
-def card_in(run: bytes) -> tuple[int, int] | None:
-    """Return where the first card stands in a run of digits; None if there is none.
+def cards_in(run: bytes) -> list[tuple[int, int]]:
+    """Return where cards stand in a run of digits: the first, then the first behind it, and so on.
 
     Args:
         run: what `RUN` matched, whole.
     """
-    groups = [match.span() for match in re.finditer(rb"[0-9]+", run)]
-    for start, end in _candidates(groups):
-        if is_card(re.sub(rb"[ -]", b"", run[start:end]).decode()):
-            return start, end
-    return None
+    cards: list[tuple[int, int]] = []
+    at = 0
+    for start, end in _candidates([match.span() for match in re.finditer(rb"[0-9]+", run)]):
+        if start >= at and is_card(run[start:end].translate(None, b" -").decode()):
+            cards.append((start, end))
+            at = end
+    return cards
 
 
 def _candidates(groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:

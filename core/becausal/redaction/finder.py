@@ -173,15 +173,17 @@ class Finder:
                 at = ours
                 continue
             inside = kind.check(before, data[start:end])
-            if inside is None:
+            if not inside:
                 # A short word after a name may itself be what tells a secret: `Authorization: Bearer …`.
                 at = start if start > found.span()[0] and end - start <= SHORT else max(end - TAIL, at + 1)
                 continue
-            at = start + inside[1]
-            pieces.append(data[copied : found.start()])
-            # What leads to a secret may be one: the user of `https://user:password@host`.
-            pieces.append(self.raw(data[found.start() : start + inside[0]]))
-            pieces.append(self._marked(kind, before, data[start + inside[0] : at]))
+            at = found.start()
+            pieces.append(data[copied:at])
+            for begins, ends in inside:
+                # What leads to a secret may be one: the user of `https://user:password@host`.
+                pieces.append(self.raw(data[at : start + begins]))
+                at = start + ends
+                pieces.append(self._marked(kind, before, data[start + begins : at]))
             copied = at
         return b"".join([*pieces, data[copied:]]) if pieces else data
 
@@ -199,7 +201,7 @@ class Finder:
         if found is None or found.span(found.lastindex) != (0, len(secret)):
             return None
         kind = self._kinds[found.lastindex - 1]
-        return None if kind.remembered or kind.check(b"", secret) != (0, len(secret)) else kind.name
+        return None if kind.remembered or [*kind.check(b"", secret)] != [(0, len(secret))] else kind.name
 
 
 def sieve(kinds: Sequence[Kind], keys: Sequence[str], *, builtin_keys: bool) -> tuple[str, str]:

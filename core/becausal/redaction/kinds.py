@@ -17,21 +17,21 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from becausal.redaction.cards import RUN, TELLING, card_in
+from becausal.redaction.cards import RUN, TELLING, cards_in
 from becausal.redaction.keys import WORDS, is_placeholder, kind_of_key, looks_secret
 
 __all__ = ["IBAN", "KINDS", "Kind"]
 
-Check = Callable[[bytes, bytes], "tuple[int, int] | None"]
-"""Takes the 48 bytes before and all that the group holds; returns where in it the secret stands, None for none."""
+Check = Callable[[bytes, bytes], "Sequence[tuple[int, int]]"]
+"""Takes the 48 bytes before and all that the group holds; returns where in it secrets stand, in order."""
 
 
-def _whole(_: bytes, found: bytes) -> tuple[int, int] | None:
-    return 0, len(found)
+def _whole(_: bytes, found: bytes) -> Sequence[tuple[int, int]]:
+    return [(0, len(found))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +70,33 @@ class Kind:
         return re.sub(r"\{(\d+),\d*\}(\)*)$", r"{\1}\2", bare)
 
 
-def _mixed(_: bytes, found: bytes) -> tuple[int, int] | None:
+def _mixed(_: bytes, found: bytes) -> Sequence[tuple[int, int]]:
     """A token, not words joined by hyphens: it has a digit."""
-    return (0, len(found)) if re.search(rb"[0-9]", found) and re.search(rb"[A-Za-z]", found) else None
+    return [(0, len(found))] if re.search(rb"[0-9]", found) and re.search(rb"[A-Za-z]", found) else ()
 
 
-def _basic(_: bytes, found: bytes) -> tuple[int, int] | None:
+def _basic(_: bytes, found: bytes) -> Sequence[tuple[int, int]]:
     try:
-        return (0, len(found)) if b":" in base64.b64decode(found + b"=" * (-len(found) % 4)) else None
+        return [(0, len(found))] if b":" in base64.b64decode(found + b"=" * (-len(found) % 4)) else ()
     except (binascii.Error, ValueError):
-        return None
+        return ()
 
 
-def _card(_: bytes, found: bytes) -> tuple[int, int] | None:
-    return card_in(found)
+def _card(_: bytes, found: bytes) -> Sequence[tuple[int, int]]:
+    return cards_in(found)
 
 
-def _given(before: bytes, found: bytes) -> tuple[int, int] | None:
+def _given(before: bytes, found: bytes) -> Sequence[tuple[int, int]]:
     """What is assigned to a name in a text: `PASSWORD=…`, `"api_key": "…"`."""
     value = found.decode("latin-1")
     kind = kind_of_key(_name(before))
     if kind is None or is_placeholder(value):
-        return None
+        return ()
     if not kind[1]:
-        return (0, len(found)) if looks_secret(value) else None
+        return [(0, len(found))] if looks_secret(value) else ()
     # Prose goes on after a colon: "password: must have eight letters".
     quoted = before.endswith((b'"', b"'", b"="))
-    return (0, len(found)) if quoted or not re.fullmatch(r"[A-Za-z]?[a-z]*[.!?]?", value) else None
+    return [(0, len(found))] if quoted or not re.fullmatch(r"[A-Za-z]?[a-z]*[.!?]?", value) else ()
 
 
 def _name(before: bytes) -> str:
@@ -114,18 +114,18 @@ def kind_given(before: bytes) -> str:
 _NAMED = re.compile(r"([\w.-]*(?: key| token| code)?)[\"'\\]*[ \t]*[:=]?>?[ \t]*[bur]?[\"'\\]*$")
 
 
-def _told(_: bytes, found: bytes) -> tuple[int, int] | None:
+def _told(_: bytes, found: bytes) -> Sequence[tuple[int, int]]:
     """What a sentence says a password is; not that it `is required`."""
     bare = found.rstrip(b".!?")
     return (
-        (0, len(bare))
+        [(0, len(bare))]
         if re.search(rb"[0-9]|[^\w-]|[a-z][A-Z]", bare) and not is_placeholder(bare.decode("latin-1"))
-        else None
+        else ()
     )
 
 
-def _password(_: bytes, found: bytes) -> tuple[int, int] | None:
-    return None if is_placeholder(found.decode("latin-1")) else (0, len(found))
+def _password(_: bytes, found: bytes) -> Sequence[tuple[int, int]]:
+    return () if is_placeholder(found.decode("latin-1")) else [(0, len(found))]
 
 
 KINDS: Final = (
@@ -160,9 +160,9 @@ IBAN: Final = Kind("iban", r"\b(?P<iban>[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?
 """Only on demand: an account that is to be paid is what many apps are about."""
 
 
-def _iban(found: bytes) -> tuple[int, int] | None:
+def _iban(found: bytes) -> Sequence[tuple[int, int]]:
     text = found.replace(b" ", b"").decode()
     if not 15 <= len(text) <= 34:
-        return None
+        return ()
     number = "".join(str(int(sign, 36)) for sign in text[4:] + text[:4])
-    return (0, len(found)) if int(number) % 97 == 1 else None
+    return [(0, len(found))] if int(number) % 97 == 1 else ()
