@@ -16,8 +16,7 @@ import inspect
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import wrapt
 from opentelemetry.context import Context
@@ -36,8 +35,7 @@ Make = Callable[[Any], Any]
 """Takes the function that stands in a place, returns the hook that is to stand there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """Bookkeeping around a call that is no step itself.
 
     `before` takes what the hooked function takes; what it returns goes to `after`, with the result or the exception.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from becausal.observation import Sealed
 from becausal.step import Attribute, Cause, EdgeKind, OpenStep, RemoteStep, Status, StepRef
@@ -110,8 +111,7 @@ class Carrier:
     """No executor behind one of the edges takes a message of its type."""
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """A saved state of a workflow, in this process."""
 
     step: StepRef

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import is_
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from becausal.recorder import Recorder, Sealed
 from becausal.step import Attribute, Cause, EdgeKind, Grade, OpenStep, RemoteStep, StepRef
@@ -43,8 +43,7 @@ MOST_ROUTES = 1_000
 """Group chat managers whose last choice is remembered."""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """What a model context showed of what it holds."""
 
     stored: int
@@ -144,8 +143,7 @@ def remote(step: StepRef) -> RemoteStep:
     return notes.standing
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a chat message comes from."""
 
     step: StepRef
@@ -168,8 +166,7 @@ class Tag:
     """The agents whose model context no longer shows it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
+class Seal(NamedTuple):
     """A chat message as it was sealed last."""
 
     sealed: Sealed

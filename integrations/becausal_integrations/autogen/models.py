@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from becausal import semconv
 from becausal.adapter import Hooks
@@ -37,8 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Models"]
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """What an agent's model was shown last."""
 
     numbers: list[int]

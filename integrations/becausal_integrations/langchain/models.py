@@ -6,8 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from opentelemetry.context import Context
@@ -51,8 +50,7 @@ ParentOf = Callable[[UUID | None], StepRef | None]
 """Returns the step that a call under a run belongs to; None for the one that is current."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A batch of calls about to begin."""
 
     serialized: Mapping[str, Any]
@@ -61,8 +59,7 @@ class Asked:
     prompts: list[tuple[Sealed, tuple[str, ...]]]  # what is received, and the premises that it gives
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(NamedTuple):
     """A call that is under way."""
 
     step: OpenStep

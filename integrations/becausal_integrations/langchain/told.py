@@ -6,8 +6,7 @@ Pure, and without importing LangChain. Source: langgraph 0.6.11 to 1.2.22, `preg
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from becausal import semconv
@@ -21,8 +20,7 @@ SEND = "__pregel_push"
 """What triggers a task that a `Send` made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """Which run an event is of. Has what LangChain's run managers have, so that `Models` can be told by either."""
 
     run_id: UUID

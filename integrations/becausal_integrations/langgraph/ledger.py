@@ -34,8 +34,7 @@ class Arrival:
     sent: Sealed | None = None  # what a `Send` carries; None: what the sender produced
 
 
-@dataclass(frozen=True, slots=True)
-class _Parcel:
+class _Parcel(NamedTuple):
     """A `Send` on its way."""
 
     send: Any  # kept so that its id stays its own

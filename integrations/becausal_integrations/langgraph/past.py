@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from becausal.payload import Payload
 from becausal.step import RemoteStep, StepRef
@@ -28,16 +28,14 @@ class PastStep(RemoteStep):
     produced: Payload | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """Somebody wrote into a thread's state from outside."""
 
     step: PastStep
     channels: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     channel: str
     version: Any
     steps: tuple[PastStep, ...]

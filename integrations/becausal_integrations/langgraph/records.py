@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from becausal import semconv
 from becausal.canonical import digest_text, encode
@@ -45,8 +45,7 @@ class Operation:
         return self.opening.kind == "memory_write"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call of a store's method."""
 
     operations: Sequence[Operation]  # none of ours: what a store does in a task of its own

@@ -7,9 +7,9 @@ each checkpoint that it wrote; and where it stopped before its end, also its tas
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from becausal import clock, semconv
 from becausal.context import current
@@ -33,8 +33,7 @@ MAX_NAMED = 8
 """Writers of one channel that a later process finds again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a run goes on from."""
 
     checkpoint_id: str | None = None  # None: nowhere, its thread is new
