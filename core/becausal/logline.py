@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from becausal.step import Attribute, OpenStep, Step
 
@@ -20,8 +19,7 @@ MAX_TEXT: Final = 500
 """Characters kept of one line."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
+class LogLine(NamedTuple):
     """One line."""
 
     step: Step

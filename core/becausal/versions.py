@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from becausal import clock
 from becausal.step import Cause, Grade, StepRef
@@ -47,8 +48,7 @@ class Version:
         return Cause(self.step.id, "memory", grade, f"memory {self}", self.step.span_context)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(NamedTuple):
     """What is remembered of one memory."""
 
     memory: weakref.ref[object]

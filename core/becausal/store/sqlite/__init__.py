@@ -20,7 +20,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zstandard
 
@@ -29,16 +29,16 @@ from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
 from becausal.payload import Payload
 from becausal.step import Cause, OpenStep, RemoteStep, Step
 from becausal.store import ChainInfo, StoreInfo
-from becausal.store.links import Links
-from becausal.store.moving import Moving
 from becausal.store.outline import Outline
 from becausal.store.sqlite import bodies, file, memory, row
-from becausal.store.sqlite.links import SQLiteLinks
-from becausal.store.sqlite.moving import SQLiteMoving
 from becausal.store.sqlite.session import Session, is_open_here, of_the_parent
 from becausal.store.sqlite.upkeep import SQLiteUpkeep
 from becausal.store.sqlite.write import Writer
 from becausal.store.upkeep import Erasure, Upkeep
+
+if TYPE_CHECKING:
+    from becausal.store.links import Links
+    from becausal.store.moving import Moving
 
 __all__ = ["SQLiteStore"]
 
@@ -174,10 +174,15 @@ class SQLiteStore:
 
     def links(self) -> Links:
         """Return what answers about more than one chain."""
+        # Imported here, as below: an app that only records never asks.
+        from becausal.store.sqlite.links import SQLiteLinks
+
         return SQLiteLinks(self._reading, self._path)
 
     def moving(self) -> Moving:
         """Return what carries the store to another one."""
+        from becausal.store.sqlite.moving import SQLiteMoving
+
         return SQLiteMoving(self._reading, self._writing, self._path)
 
     def upkeep(self) -> Upkeep:

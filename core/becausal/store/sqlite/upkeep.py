@@ -19,10 +19,8 @@ from becausal import semconv
 from becausal.errors import StoreError
 from becausal.store.depending import sources_of
 from becausal.store.encoding import PACKED, Packer
-from becausal.store.erasing import DryRun
 from becausal.store.sqlite import file, row
 from becausal.store.sqlite.bodies import BODIES, Unpacker, pack_number
-from becausal.store.sqlite.erase import Erasing
 from becausal.store.sqlite.packs import tidy
 from becausal.store.sqlite.write import ADD_GAP, Writer
 from becausal.store.sweeping import LONGEST_NS, Begun, kept_by, swept
@@ -201,6 +199,10 @@ class SQLiteUpkeep:
 
     def erase(self, what: Erasure, *, dry_run: bool = False, told: Progress | None = None) -> Erased:
         """Erase contents for good, in every place where they stand."""
+        # Here: who records pays nothing for it.
+        from becausal.store.erasing import DryRun
+        from becausal.store.sqlite.erase import Erasing
+
         at_ns, erased = time.time_ns(), Erased()
         with suppress(DryRun), self._changing("erasing", counts=True) as connection:
             # What is taken out must not stay in free pages until they are used again.
