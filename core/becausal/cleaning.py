@@ -18,6 +18,9 @@ __all__ = ["clean"]
 IDS = frozenset((semconv.TRANSFER_SENT_BY, semconv.TRANSFER_RECEIVED_BY))
 """Attributes that are ids of ours; those of what was kept are digests."""
 
+MOST_SAID = 1024
+"""Handoffs of which it is remembered that what they say holds no secret."""
+
 
 def clean(step: OpenStep, redact: Redactor) -> None:
     """Replace every secret in what a step says of itself.
@@ -26,6 +29,9 @@ def clean(step: OpenStep, redact: Redactor) -> None:
     """
     # All that it says is read at one go, ids included: what is found may be no secret, what is not found is nowhere.
     if redact.harmless.issuperset(step.attributes):
+        known, words = redact.said, _words(step) if step.kind == "handoff" else None
+        if words in known:
+            return
         said: list[object] = [step.name, step.agent, step.error, step.attributes]
         for cause in step.causes:
             said.append(cause.evidence)  # noqa: PERF401 - a comprehension is one more frame
@@ -36,8 +42,25 @@ def clean(step: OpenStep, redact: Redactor) -> None:
         except TypeError:  # half a surrogate pair, a number beyond 64 bits: read one by one
             content = None
         if content is not None and not redact.may_hold(content):
+            if words is not None:
+                if len(known) >= MOST_SAID:
+                    known.clear()
+                known.add(words)  # not `redact.said`: what came to be known meanwhile is not looked for here
             return
     _clean_each(step, redact)
+
+
+def _words(step: OpenStep) -> tuple[object, ...] | None:
+    """Return all that a handoff says, but for the ids of steps; None where it says what no other does."""
+    if step.error is not None or step.choices:
+        return None
+    words: list[object] = [step.name, step.agent]
+    for name, value in step.attributes.items():
+        if name not in IDS:
+            words += (name, value)
+    for cause in step.causes:
+        words.append(cause.evidence)
+    return tuple(words)
 
 
 def _clean_each(step: OpenStep, redact: Redactor) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 from tests.core.builders import open_step
 
+from becausal import semconv
 from becausal.canonical import Encoder, encode
 from becausal.cleaning import clean
 from becausal.redaction.engine import is_linear
@@ -112,6 +113,47 @@ def test_all_that_a_step_says_is_read_in_one_go(redactor: Redactor) -> None:
             read(redactor)
     assert redactor._sieve.times == first + 49  # type: ignore[attr-defined]
     assert read(redactor) < 49 * 300
+
+
+def handoff(sent_by: str, **attributes: str) -> OpenStep:
+    made = open_step(kind="handoff", name="clerk to judge", agent="clerk")
+    made.attributes.update({semconv.TRANSFER_SENT_BY: sent_by, **attributes})
+    made.causes.append(Cause(sent_by, "transfer", "observed", "channel findings@3"))
+    return made
+
+
+def test_what_a_handoff_says_is_not_read_again_for_the_next_one_that_says_it(redactor: Redactor) -> None:
+    clean(handoff("0" * 16, note="at first"), redactor)  # the names of its attributes are new
+    read(redactor)
+
+    clean(handoff("1" * 16, note="as before"), redactor)
+    assert read(redactor)
+    clean(handoff("2" * 16, note="as before"), redactor)
+    assert not read(redactor)
+    clean(handoff("3" * 16, note="otherwise"), redactor)
+    assert read(redactor)
+
+
+def test_what_has_become_known_as_a_secret_is_found_where_a_handoff_says_what_another_said() -> None:
+    redactor = Redactor()
+    for _ in range(2):
+        clean(said := handoff("1" * 16, note=f"it is {WORD}"), redactor)
+        assert WORD in said.attributes["note"]  # type: ignore[operator]
+
+    redactor.body(encode({"password": WORD}).body)
+    clean(said := handoff("1" * 16, note=f"it is {WORD}"), redactor)
+
+    assert WORD not in repr(said.attributes)
+
+
+def test_what_handoffs_say_is_remembered_of_so_many(
+    redactor: Redactor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("becausal.cleaning.MOST_SAID", 2)
+    for turn in range(9):
+        clean(handoff("1" * 16, note=f"word {turn}"), redactor)
+
+    assert len(redactor.said) <= 2
 
 
 def test_a_step_that_says_nothing_secret_takes_few_calls() -> None:

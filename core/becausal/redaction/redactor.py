@@ -118,6 +118,8 @@ class Redactor:
         self._done: dict[bytes, tuple[int, bytes | None]] = {}
         self.harmless: set[str] = set()
         """Names of attributes that say nothing of secrets."""
+        self.said: set[tuple[object, ...]] = set()
+        """What handoffs have said that holds no secret: of the same agents, nearly the same each time."""
         self._counted: set[bytes] = set()
         self._has_failed = False
         self.is_secret_key = _Judged(self._finder.is_secret_key).__getitem__
@@ -131,7 +133,7 @@ class Redactor:
     def _reckon_with(self, version: int) -> None:
         """Go by what is known to be secret from now on, once it is found."""
         # Of another thread that is reading a name right now, what it finds goes to the names of before.
-        self.name = _Judged(self.text).__getitem__
+        self.name, self.said = _Judged(self.text).__getitem__, set()
         if self._finder.own:
             self.may_hold = _always
         else:
