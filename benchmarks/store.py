@@ -32,10 +32,11 @@ from benchmarks.targets import Target
 from benchmarks.timing import exponent, in_own_process, peak_mib
 
 from becausal import canonical
-from becausal.memory_event import NewEvent, value_at
+from becausal.memory_event import NewEvent
 from becausal.payload import Payload
 from becausal.store import Store, open_store
 from becausal.store.links import links_of
+from becausal.store.memory_log import value_of
 from becausal.store.upkeep import upkeep_of
 
 __all__ = ["Found", "measured"]
@@ -237,7 +238,7 @@ def memory(store: Store) -> dict[str, float]:
     took = [spent(lambda number=number: append(number)) for number in range(APPENDS)]  # type: ignore[misc]
     late = statistics.mean(took[-200:])
     asked = [(f"key {number % KEYS}", APPENDS // 2 + number) for number in range(200)]
-    as_of = middle(lambda one: value_at(store.memory_events("notes", one[0]), one[1]), asked)
+    as_of = middle(lambda one: value_of(store, "notes", *one), asked)
     return {"append": late * 1e3, "as of": as_of}
 
 

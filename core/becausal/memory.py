@@ -38,6 +38,7 @@ from becausal.redaction.naming import hidden_names
 from becausal.settings import store_url
 from becausal.step import Attribute
 from becausal.store import Store, open_store
+from becausal.store.memory_log import value_of
 
 __all__ = ["Memory", "MemorySnapshot"]
 
@@ -157,7 +158,7 @@ class Memory:
         return tuple(key for key, events in self._by_key().items() if value_at(events) is not None)
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and value_at(self.history(key)) is not None
+        return isinstance(key, str) and self._value_of(key) is not None
 
     # -- looking back
 
@@ -268,8 +269,11 @@ class Memory:
             found.setdefault(event.key, []).append(event)
         return found
 
+    def _value_of(self, key: str, seq: int | None = None) -> MemoryEvent | None:
+        return value_of(self._store, self.name, shown(key), seq)
+
     def _event(self, key: str) -> MemoryEvent:
-        event = value_at(self.history(key))
+        event = self._value_of(key)
         if event is None:
             raise MemoryKeyError(self._why_not(key))
         return event
@@ -343,7 +347,7 @@ class Memory:
         # A reader that asks for a moment of the past knows that it is one.
         asked: dict[str, Attribute] = {} if seq is None else {semconv.MEMORY_AS_OF: seq}
         return recorded(
-            lambda: value_at(self.history(key), seq),
+            lambda: self._value_of(key, seq),
             "memory_read",
             self.name,
             key,

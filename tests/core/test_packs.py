@@ -89,7 +89,7 @@ def test_a_full_pack_is_closed_and_a_large_body_is_in_none(store: Store, path: P
     assert store.body(digest_of(large)) == large
 
 
-@given(st.lists(st.binary(max_size=300), min_size=1, max_size=12, unique=True), st.data())
+@given(st.lists(st.binary(max_size=300), min_size=2, max_size=12, unique=True), st.data())
 def test_whatever_is_taken_out_of_a_pack_the_rest_is_found(
     bodies: list[bytes], chance: st.DataObject
 ) -> None:

@@ -169,10 +169,12 @@ def test_bodies_are_compressed_together_and_what_cannot_be_compressed_is_kept_as
     with sqlite3.connect(tmp_path / "runs.db") as connection:
         found = connection.execute("SELECT bodies, size, codec, data FROM packs ORDER BY pack_no").fetchall()
         sizes = dict(connection.execute("SELECT digest, size FROM blobs"))
+        (alone,) = connection.execute("SELECT codec, data FROM blobs WHERE digest = ?", (b"n" * 16,))
     connection.close()
     assert found[0][:3] == (3, 10_004, 1)
     assert len(found[0][3]) < 100
-    assert found[1:] == [(1, 4000, 0, noise)]
+    assert found[1:] == []  # what has no company needs no pack
+    assert alone == (0, noise)
     assert sizes == {b"l" * 16: 10_000, b"s" * 16: 4, b"e" * 16: 0, b"n" * 16: 4000}
 
 
@@ -402,14 +404,15 @@ def test_damage_is_told_with_its_place_and_what_to_do(tmp_path: Path, opened: Ca
     assert isinstance(told.value.__cause__, sqlite3.DatabaseError)
 
 
-def test_a_damaged_body_is_told_too(tmp_path: Path, opened: Callable[..., Store]) -> None:
+@pytest.mark.parametrize("table", ["blobs", "packs"])
+def test_a_damaged_body_is_told_too(tmp_path: Path, opened: Callable[..., Store], table: str) -> None:
     store = opened(tmp_path / "runs.db")
     written = step(1)
-    written.bodies = [(b"d" * 16, b"word " * 2000)]
+    written.bodies = [(b"d" * 16, b"word " * 2000), (b"e" * 16, b"in its company")][: 1 + (table == "packs")]
     store.write([written])
     store.close()
     with sqlite3.connect(tmp_path / "runs.db") as connection:
-        connection.execute("UPDATE packs SET data = x'00ff'")
+        connection.execute(f"UPDATE {table} SET data = x'00ff'")
     connection.close()
 
     with pytest.raises(StoreFormatError, match=f"damaged: reading the body {b'd'.hex() * 16}"):

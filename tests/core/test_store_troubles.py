@@ -426,6 +426,8 @@ PUT_IN = {
     "BLOCKS",
     "BODIES",
     "PACKED",
+    "_EVENTS",
+    "order",
     "bodies.BODIES",
     "APPLICATION_ID",
     "PAGES_AT_ONCE",

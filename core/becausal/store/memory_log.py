@@ -14,32 +14,42 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from becausal import canonical, semconv
-from becausal.memory_event import NewEvent
+from becausal.memory_event import MemoryEvent, NewEvent, value_at
 from becausal.payload import Payload
 from becausal.step import OpenStep
-from becausal.store.encoding import encodable, number_of
+from becausal.store.encoding import encodable, number_of, step_id_of
+
+if TYPE_CHECKING:
+    from becausal.store import Store
 
 __all__ = [
     "ERASED",
+    "LAST_SEQ",
     "Entry",
     "Find",
     "broken_link",
     "commitment",
     "committed",
+    "entry_of",
+    "event_from",
     "event_of",
     "hash_of",
     "link_of",
     "parts_below",
     "reads_of",
     "said",
+    "value_of",
 ]
 
 ERASED = b""
 """The salt of an event of which something was erased. Its hash covers what is no longer there, and cannot be computed
 any more, nor can anybody guess from it what it covered, for want of the salt; see `link_of`."""
+
+LAST_SEQ = (1 << 63) - 1
+"""No event has a higher seq: a database's numbers end here, and the logical clock never comes that far."""
 
 Find = Callable[[bytes], bytes | None]
 """Gives a body by its digest."""
@@ -78,6 +88,32 @@ def said(event: NewEvent, version: int, seq: int) -> Said:
     )
 
 
+def entry_of(event: NewEvent, version: int, seq: int, former: bytes, body: Find) -> Entry:
+    """Return an event as it is to stand in a log, behind the one with the hash `former`."""
+    says = said(event, version, seq)
+    salt, commitment = committed(event.payload, body)
+    return Entry(says, salt, commitment, hash_of(former, says, commitment))
+
+
+def event_from(said: Said, hash: bytes, payload: Payload | None) -> MemoryEvent:
+    """Return the event that stands in a log."""
+    return MemoryEvent(
+        memory=said[0],
+        key=said[1],
+        version=said[2],
+        operation=said[3],
+        of=said[4],
+        seq=said[5],
+        at_ns=said[6],
+        chain_id=said[7],
+        step_id=None if said[8] is None else step_id_of(said[8]),
+        agent=said[9],
+        payload=payload,
+        reason=said[11],
+        hash=hash.hex(),
+    )
+
+
 def hash_of(former: bytes, said: Said, commitment: bytes | None) -> bytes:
     """Return an event's hash: over the hash of the event before it, and over what it says as JSON."""
     plain = [item.hex() if isinstance(item, bytes) else item for item in (*said, commitment)]
@@ -99,6 +135,21 @@ def commitment(salt: bytes, digest: bytes | None, body: Find) -> bytes | None:
             return None
         whole.update(len(found).to_bytes(8, "big") + found)
     return whole.digest()
+
+
+@runtime_checkable
+class Valued(Protocol):
+    """A store that finds the event which gives a key its value, without reading all events of the key."""
+
+    def memory_value(self, memory_name: str, key: str, seq: int | None = None) -> MemoryEvent | None:
+        """Return the event that gives a key its value at a causal sequence number; None where it has none."""
+
+
+def value_of(store: Store, memory: str, key: str, seq: int | None = None) -> MemoryEvent | None:
+    """Return the event that gives a key its value at a causal sequence number; None where it has none."""
+    if isinstance(store, Valued):
+        return store.memory_value(memory, key, seq)
+    return value_at(store.memory_events(memory, key), seq)
 
 
 def broken_link(log: Iterable[Entry], body: Find) -> str | None:

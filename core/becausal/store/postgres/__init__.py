@@ -20,7 +20,7 @@ from becausal.errors import StoreError, StoreFormatError
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
 from becausal.payload import Payload
 from becausal.step import Cause, OpenStep, RemoteStep, Step
-from becausal.store import ChainInfo, StoreInfo
+from becausal.store import ChainInfo, StoreInfo, memory_log
 from becausal.store.encoding import cause_of, encodable, number_of, payload_of, step_id_of, unpack
 from becausal.store.links import Links
 from becausal.store.memory_log import Entry
@@ -165,7 +165,9 @@ class PostgresStore:
         entry = self._writable().writing.run(f"writing to the memory {event.memory}", work, again=False)
         if entry is None:
             return None
-        return memory.event_of(entry.said, entry.hash, self._payloads_of(entry.said[10]).get(entry.said[10]))
+        return memory_log.event_from(
+            entry.said, entry.hash, self._payloads_of(entry.said[10]).get(entry.said[10])
+        )
 
     def memory_events(self, memory_name: str | None = None, key: str | None = None) -> list[MemoryEvent]:
         """Return the events of memories, in the order of their log."""
@@ -177,6 +179,17 @@ class PostgresStore:
                 )
 
         return self._read("reading the log of the memories", work)
+
+    def memory_value(self, memory_name: str, key: str, seq: int | None = None) -> MemoryEvent | None:
+        """Return the event that gives a key its value at a causal sequence number; None where it has none."""
+
+        def work(connection: Connection) -> MemoryEvent | None:
+            with whole(connection, SNAPSHOT):
+                return memory.value_at(
+                    connection, memory_name, key, seq, lambda digests: self._payloads(connection, digests)
+                )
+
+        return self._read(f"reading the memory {memory_name}", work)
 
     def memory_reads(self, memory_name: str | None = None, key: str | None = None) -> list[MemoryRead]:
         """Return who read what from memories, in causal order."""

@@ -15,7 +15,7 @@ from becausal.payload import Payload
 from becausal.step import OpenStep
 from becausal.store import memory_log
 from becausal.store.encoding import encodable, number_of, step_id_of
-from becausal.store.memory_log import Entry, Find
+from becausal.store.memory_log import LAST_SEQ, Entry, Find
 from becausal.store.postgres.connecting import Connection
 
 __all__ = [
@@ -27,17 +27,26 @@ __all__ = [
     "content_digests",
     "entries",
     "entries_of",
-    "event_of",
     "events_of",
     "heads_of",
     "note_steps",
     "reads_of",
+    "value_at",
 ]
 
 SAID = "memory, key, version, operation, of, seq, at_ns, chain_id, step_id, agent, digest, reason"
 
 ENTRIES = f"""SELECT {SAID}, salt, commitment, hash FROM memory_events LEFT JOIN memory_salts USING (memory, nth)
     WHERE memory = %(memory)s ORDER BY nth"""
+
+# The same as `becausal.memory_event.value_at` says of all events of a key, of which one leaves the database.
+_VALUE_AT = f"""SELECT {SAID}, hash FROM (
+        SELECT {SAID}, hash FROM memory_events
+        WHERE memory = %(memory)s AND key = %(key)s AND seq <= %(seq)s AND operation != 'retract'
+        ORDER BY seq DESC, version DESC LIMIT 1) AS last
+    WHERE operation IN ('write', 'supersede') AND NOT EXISTS (
+        SELECT 1 FROM memory_events AS r WHERE r.memory = %(memory)s AND r.key = %(key)s AND r.seq <= %(seq)s
+            AND r.operation = 'retract' AND r.of = last.version)"""
 
 EVENT_TYPES = (
     *("text", "text", "int8", "text", "int8", "int8", "int8", "text", "int8", "text", "bytea", "text"),
@@ -59,7 +68,7 @@ def append(connection: Connection, event: NewEvent, expected: int | None, body: 
     if expected is not None and expected != version:
         return None
     seq = max(event.seq, heads[memory].seq + 1)
-    entry = _entry(event, version + 1, seq, heads[memory].hash, body)
+    entry = memory_log.entry_of(event, version + 1, seq, heads[memory].hash, body)
     add(connection, [entry], heads)
     return entry
 
@@ -89,7 +98,7 @@ def note_steps(connection: Connection, steps: Sequence[OpenStep], body: Find) ->
             known.add((number_of(event.step_id), memory, key))
         version = versions[memory].get(key, 0) + 1
         versions[memory][key] = version
-        made.append(_entry(event, version, event.seq, last[memory], body))
+        made.append(memory_log.entry_of(event, version, event.seq, last[memory], body))
         last[memory] = made[-1].hash
     add(connection, made, heads)
 
@@ -141,26 +150,23 @@ def events_of(
         WHERE {which} ORDER BY memory, nth"""
     found = connection.execute(query, asked).fetchall()
     known = payloads({r[10] for r in found if r[10] is not None})
-    return [event_of(r[:12], r[12], None if r[10] is None else known[r[10]]) for r in found]
+    return [memory_log.event_from(r[:12], r[12], None if r[10] is None else known[r[10]]) for r in found]
 
 
-def event_of(said: tuple[Any, ...], hashed: bytes, payload: Payload | None) -> MemoryEvent:
-    """Return an event from what its log says."""
-    return MemoryEvent(
-        memory=said[0],
-        key=said[1],
-        version=said[2],
-        operation=said[3],
-        of=said[4],
-        seq=said[5],
-        at_ns=said[6],
-        chain_id=said[7],
-        step_id=None if said[8] is None else step_id_of(said[8]),
-        agent=said[9],
-        payload=payload,
-        reason=said[11],
-        hash=hashed.hex(),
-    )
+def value_at(
+    connection: Connection,
+    memory: str,
+    key: str,
+    seq: int | None,
+    payloads: Callable[[Iterable[bytes]], dict[bytes, Payload]],
+) -> MemoryEvent | None:
+    """Return the event that gives a key its value at a causal sequence number; None where it has none."""
+    asked = {"memory": encodable(memory), "key": encodable(key), "seq": LAST_SEQ if seq is None else seq}
+    found = connection.execute(_VALUE_AT, asked).fetchone()
+    if found is None:
+        return None
+    payload = None if found[10] is None else payloads({found[10]})[found[10]]
+    return memory_log.event_from(found[:12], found[12], payload)
 
 
 def reads_of(connection: Connection, memory: str | None, key: str | None) -> list[MemoryRead]:
@@ -230,12 +236,6 @@ def _where(table: str = "", **asked: str | None) -> tuple[str, dict[str, str]]:
     """Return a condition of what is asked for, and its values."""
     given = {name: encodable(value) for name, value in asked.items() if value is not None}
     return " AND ".join(f"{table}{name} = %({name})s" for name in given) or "true", given
-
-
-def _entry(event: NewEvent, version: int, seq: int, former: bytes, body: Find) -> Entry:
-    said = memory_log.said(event, version, seq)
-    salt, commitment = memory_log.committed(event.payload, body)
-    return Entry(said, salt, commitment, memory_log.hash_of(former, said, commitment))
 
 
 def _versions(connection: Connection, memory: str, keys: Iterable[str]) -> dict[str, int]:

@@ -28,7 +28,7 @@ from becausal.errors import StoreError
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
 from becausal.payload import Payload
 from becausal.step import Cause, OpenStep, RemoteStep, Step
-from becausal.store import ChainInfo, StoreInfo
+from becausal.store import ChainInfo, StoreInfo, memory_log
 from becausal.store.outline import Outline
 from becausal.store.sqlite import bodies, file, memory, row
 from becausal.store.sqlite.session import Session, is_open_here, of_the_parent
@@ -133,18 +133,25 @@ class SQLiteStore:
     ) -> MemoryEvent | None:
         """Append an event to a memory's log at once; None where the key does not stand at `expected`."""
         with self._writing() as writer, file.told(self._path, f"writing to the memory {event.memory}"):
-            appended = writer.append(event, bodies, expected)
-            if appended is None:
+            entry = writer.append(event, bodies, expected)
+            if entry is None:
                 return None
             # By the connection that wrote it: it has the pages at hand, and the other would have to read them anew.
-            (made,) = memory.events_of(writer.connection, event.memory, event.key, self, version=appended[0])
-        return made
+            digest = entry.said[10]
+            payload = None if digest is None else memory.kept(writer.connection, digest, self)
+        return memory_log.event_from(entry.said, entry.hash, payload)
 
     def memory_events(self, memory_name: str | None = None, key: str | None = None) -> list[MemoryEvent]:
         """Return the events of memories, in the order of their log."""
         doing = "reading the log of the memories"
         with self._reading() as reader, file.told(self._path, doing):
             return memory.events_of(reader, memory_name, key, self)
+
+    def memory_value(self, memory_name: str, key: str, seq: int | None = None) -> MemoryEvent | None:
+        """Return the event that gives a key its value at a causal sequence number; None where it has none."""
+        doing = f"reading the memory {memory_name}"
+        with self._reading() as reader, file.told(self._path, doing):
+            return memory.value_at(reader, memory_name, key, seq, self)
 
     def memory_reads(self, memory_name: str | None = None, key: str | None = None) -> list[MemoryRead]:
         """Return who read what from memories, in causal order."""

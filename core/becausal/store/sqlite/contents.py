@@ -53,7 +53,7 @@ class Prepared(NamedTuple):
     """Bodies as they are to be stored."""
 
     alone: dict[bytes, Packed]
-    """Large ones, and their blocks."""
+    """Large ones and their blocks, and a small one that has no company."""
     packs: list[Pack]
 
     def blocks(self) -> Iterator[bytes]:
@@ -89,7 +89,7 @@ class Contents:
             else:
                 alone[digest] = self._in_blocks(body, alone)
         packing.finish()
-        return Prepared(alone, packing.packs)
+        return Prepared(alone | packing.single, packing.packs)
 
     def _in_blocks(self, body: bytes, alone: dict[bytes, Packed]) -> Packed:
         """Return a large body as the list of its blocks, having packed those that are not there yet."""
@@ -112,7 +112,9 @@ class Contents:
         unknown = (payloads.keys() | bodies.keys() | given) - known.keys()
         if unknown:
             known.update(self._select(KNOWN, unknown))
-            self._connection.executemany(CUT_ANEW, self._cut_anew(unknown, bodies))
+            anew = list(self._cut_anew(unknown, bodies))
+            if anew:
+                self._connection.executemany(CUT_ANEW, anew)
         next_no = self._last() + 1 if unknown else 0
         for pack in prepared.packs:
             next_no = self._write_pack(next_no, pack, bodies)

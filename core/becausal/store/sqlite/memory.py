@@ -8,25 +8,29 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
-from becausal.payload import Bodies
+from becausal.payload import Bodies, Payload
 from becausal.step import OpenStep
 from becausal.store import memory_log
-from becausal.store.memory_log import Find
+from becausal.store.memory_log import Entry, Find
 from becausal.store.sqlite import row
 
 __all__ = [
     "ORDER",
     "SCHEMA",
+    "Head",
     "append",
     "broken_link",
     "content_digests",
     "events_of",
-    "latest_version",
+    "head_of",
+    "kept",
     "mark_erased",
     "note_steps",
     "reads_of",
+    "value_at",
 ]
 
 SCHEMA = (
@@ -44,39 +48,72 @@ SCHEMA = (
         PRIMARY KEY(memory, key, chain_id, step_id)) STRICT, WITHOUT ROWID""",
 )
 
+_HEAD = """SELECT (SELECT coalesce(max(version), 0) FROM memory_events WHERE memory = ?1 AND key = ?2),
+    (SELECT coalesce(max(seq), 0) FROM memory_events WHERE memory = ?1),
+    coalesce((SELECT hash FROM memory_events WHERE memory = ?1 ORDER BY event_no DESC LIMIT 1), x'')"""
+
+_EVENTS = """SELECT e.memory, e.key, version, operation, of, seq, at_ns, chain_id, step_id, agent, e.digest, reason,
+        hash, belief, total_size, name, lossy
+    FROM memory_events AS e LEFT JOIN blobs ON blobs.digest = e.digest LEFT JOIN names ON name_no = type"""
+
+# The same as `becausal.memory_event.value_at` says of all events of a key, of which one leaves the database.
+_VALUE_AT = f"""{_EVENTS} WHERE e.memory = ?1 AND e.key = ?2 AND version = (
+    SELECT version FROM (
+        SELECT version, operation FROM memory_events
+        WHERE memory = ?1 AND key = ?2 AND seq <= ?3 AND operation != 'retract'
+        ORDER BY seq DESC, version DESC LIMIT 1) AS last
+    WHERE operation IN ('write', 'supersede') AND NOT EXISTS (
+        SELECT 1 FROM memory_events AS r WHERE r.memory = ?1 AND r.key = ?2 AND r.seq <= ?3
+            AND r.operation = 'retract' AND r.of = last.version))"""
+
 ORDER = "CREATE INDEX memory_order ON memory_events(memory, seq)"
 """So that the highest seq of a memory is found at once, however many events it has; since format 3."""
 
 
-def append(
-    connection: sqlite3.Connection, event: NewEvent, body: Find, *, after_all: bool
-) -> tuple[int, int]:
-    """Append an event within a transaction; returns its version and its seq.
+class Head(NamedTuple):
+    """Where a memory's log stands, and a key in it."""
+
+    version: int
+    """The key's last; 0 where it has none."""
+    seq: int
+    """The highest of the memory's events."""
+    hash: bytes
+    """Of its last event."""
+
+
+def head_of(connection: sqlite3.Connection, memory: str, key: str) -> Head:
+    """Return where a memory's log stands, and a key in it."""
+    return Head(*connection.execute(_HEAD, (row.encodable(memory), row.encodable(key))).fetchone())
+
+
+def append(connection: sqlite3.Connection, event: NewEvent, body: Find, head: Head, seq: int) -> Entry:
+    """Append an event within a transaction.
 
     Args:
         body: the bodies that its content is made of.
-        after_all: give it a seq beyond every one that this memory has: its writer saw them all.
+        head: where the log and the key stand.
+        seq: the one that it gets.
     """
-    memory = row.encodable(event.memory)
-    version = latest_version(connection, event.memory, event.key) + 1
-    former = _last_hash(connection, memory)
-    seq = max(event.seq, _highest_seq(connection, memory) + 1) if after_all else event.seq
-    said = memory_log.said(event, version, seq)
-    salt, commitment = memory_log.committed(event.payload, body)
-    connection.execute(
-        "INSERT INTO memory_events VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        (*said, salt, commitment, memory_log.hash_of(former, said, commitment)),
-    )
-    return version, seq
+    entry = memory_log.entry_of(event, head.version + 1, seq, head.hash, body)
+    query = "INSERT INTO memory_events VALUES (NULL,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+    connection.execute(query, (*entry.said, *entry[1:]))
+    return entry
 
 
-def latest_version(connection: sqlite3.Connection, memory: str, key: str) -> int:
-    """Return the number of a key's last version; 0 where it has none."""
-    found: int = connection.execute(
-        "SELECT coalesce(max(version), 0) FROM memory_events WHERE memory = ? AND key = ?",
-        (row.encodable(memory), row.encodable(key)),
-    ).fetchone()[0]
-    return found
+def kept(connection: sqlite3.Connection, digest: bytes, bodies: Bodies) -> Payload:
+    """Return a content that an event has, as it is kept."""
+    query = "SELECT belief, total_size, name, lossy FROM blobs JOIN names ON name_no = type WHERE digest = ?"
+    belief, size, type_name, lossy = connection.execute(query, (digest,)).fetchone()
+    return row.payload_of(digest, belief, size, type_name, lossy, bodies)
+
+
+def value_at(
+    connection: sqlite3.Connection, memory: str, key: str, seq: int | None, bodies: Bodies
+) -> MemoryEvent | None:
+    """Return the event that gives a key its value at a causal sequence number; None where it has none."""
+    asked = (row.encodable(memory), row.encodable(key), memory_log.LAST_SEQ if seq is None else seq)
+    found = connection.execute(_VALUE_AT, asked).fetchone()
+    return None if found is None else _event(found, bodies)
 
 
 def note_steps(connection: sqlite3.Connection, steps: Sequence[OpenStep], body: Find) -> None:
@@ -99,28 +136,8 @@ def events_of(
     which, values = _where("e", memory=memory, key=key, version=version)
     # A key has few events and its memory many: sorting the few is quicker than walking the log (+ hides its index).
     order = "event_no" if key is None else "+event_no"
-    query = f"""SELECT e.memory, e.key, version, operation, of, seq, at_ns, chain_id, step_id, agent, e.digest, reason,
-            hash, belief, total_size, name, lossy
-        FROM memory_events AS e LEFT JOIN blobs ON blobs.digest = e.digest LEFT JOIN names ON name_no = type
-        WHERE {which} ORDER BY {order}"""
-    return [
-        MemoryEvent(
-            memory=r[0],
-            key=r[1],
-            version=r[2],
-            operation=r[3],
-            of=r[4],
-            seq=r[5],
-            at_ns=r[6],
-            chain_id=r[7],
-            step_id=None if r[8] is None else row.step_id_of(r[8]),
-            agent=r[9],
-            payload=None if r[10] is None else row.payload_of(r[10], r[13], r[14], r[15], r[16], bodies),
-            reason=r[11],
-            hash=r[12].hex(),
-        )
-        for r in connection.execute(query, values).fetchall()
-    ]
+    found = connection.execute(f"{_EVENTS} WHERE {which} ORDER BY {order}", values)
+    return [_event(one, bodies) for one in found.fetchall()]
 
 
 def reads_of(connection: sqlite3.Connection, memory: str | None, key: str | None) -> list[MemoryRead]:
@@ -173,27 +190,19 @@ def mark_erased(connection: sqlite3.Connection, event_no: int) -> None:
 # Inside
 
 
+def _event(found: tuple[Any, ...], bodies: Bodies) -> MemoryEvent:
+    """Return an event that `_EVENTS` found."""
+    digest, (belief, size, type_name, lossy) = found[10], found[13:]
+    payload = None if digest is None else row.payload_of(digest, belief, size, type_name, lossy, bodies)
+    return memory_log.event_from(found[:12], found[12], payload)
+
+
 def _where(table: str, **asked: str | int | None) -> tuple[str, list[str | int]]:
     """Return a condition of what is asked for and its values. `? IS NULL OR …` would keep SQLite from its indexes."""
     given = {name: value for name, value in asked.items() if value is not None}
     conditions = [f"{table}.{name} = ?" for name in given]
     values = [row.encodable(value) if isinstance(value, str) else value for value in given.values()]
     return " AND ".join(conditions) or "1", values
-
-
-def _last_hash(connection: sqlite3.Connection, memory: str) -> bytes:
-    """Return the hash of a memory's last event."""
-    found = connection.execute(
-        "SELECT hash FROM memory_events WHERE memory = ? ORDER BY event_no DESC LIMIT 1", (memory,)
-    ).fetchone()
-    return b"" if found is None else found[0]
-
-
-def _highest_seq(connection: sqlite3.Connection, memory: str) -> int:
-    """Return the highest seq among a memory's events."""
-    query = "SELECT coalesce(max(seq), 0) FROM memory_events WHERE memory = ?"
-    seq: int = connection.execute(query, (memory,)).fetchone()[0]
-    return seq
 
 
 def _note_write(connection: sqlite3.Connection, step: OpenStep, body: Find) -> None:
@@ -206,4 +215,4 @@ def _note_write(connection: sqlite3.Connection, step: OpenStep, body: Find) -> N
     )
     if known.fetchone() is not None:  # a batch that is tried again
         return
-    append(connection, event, body, after_all=False)
+    append(connection, event, body, head_of(connection, event.memory, event.key), event.seq)

@@ -60,6 +60,8 @@ class Packing:
 
     def __init__(self, packer: Packer) -> None:
         self.packs: list[Pack] = []
+        self.single: dict[bytes, Packed] = {}
+        """Bodies that would be in a pack by themselves: these need none."""
         self._packer = packer
         self._bodies: dict[bytes, bytes] = {}
         self._size = 0
@@ -73,9 +75,11 @@ class Packing:
 
     def finish(self) -> None:
         """Close the pack that is not full."""
-        if self._bodies:
+        if len(self._bodies) > 1:
             self.packs.append(pack_of(self._bodies, self._packer))
-            self._bodies, self._size = {}, 0
+        else:
+            self.single |= {digest: self._packer.pack(body) for digest, body in self._bodies.items()}
+        self._bodies, self._size = {}, 0
 
 
 def pack_of(bodies: Mapping[bytes, bytes], packer: Packer) -> Pack:

@@ -21,7 +21,7 @@ from becausal import canonical
 from becausal.memory_event import NewEvent
 from becausal.payload import Payload
 from becausal.step import OpenStep
-from becausal.store.memory_log import Find
+from becausal.store.memory_log import Entry, Find
 from becausal.store.sqlite import file, memory, row
 from becausal.store.sqlite.bodies import BODIES, Unpacker
 from becausal.store.sqlite.contents import Contents, Prepared, Roots
@@ -105,16 +105,18 @@ class Writer:
             if notes_memory and any(step.kind in ("memory_write", "memory_read") for step in steps):
                 memory.note_steps(self.connection, steps, self._finding(_fresh(steps)))
 
-    def append(
-        self, event: NewEvent, bodies: Mapping[bytes, bytes], expected: int | None
-    ) -> tuple[int, int] | None:
-        """Append an event of a memory; returns its version and seq, or None where the key is not at `expected`."""
+    def append(self, event: NewEvent, bodies: Mapping[bytes, bytes], expected: int | None) -> Entry | None:
+        """Append an event of a memory; None where the key is not at `expected`.
+
+        Its seq is beyond every one that the memory has: its writer saw them all.
+        """
         with self.transaction():
-            version = memory.latest_version(self.connection, event.memory, event.key)
-            if expected is not None and expected != version:
+            head = memory.head_of(self.connection, event.memory, event.key)
+            if expected is not None and expected != head.version:
                 return None
             self.keep([] if event.payload is None else [event.payload], bodies)
-            return memory.append(self.connection, event, self._finding(bodies), after_all=True)
+            seq = max(event.seq, head.seq + 1)
+            return memory.append(self.connection, event, self._finding(bodies), head, seq)
 
     def keep(self, payloads: Iterable[Payload], bodies: Mapping[bytes, bytes]) -> None:
         """Keep contents that no step has, within a transaction."""

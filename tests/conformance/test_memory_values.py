@@ -1,0 +1,80 @@
+"""What a memory held at a moment is the same whether a store is asked for it or for the whole history of a key."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from tests.conformance.test_store import payload
+
+from becausal import canonical
+from becausal.memory_event import MemoryEvent, NewEvent, value_at
+from becausal.store import Store
+from becausal.store.memory_log import Entry, said, value_of
+from becausal.store.moving import moving_of
+
+
+def filled(store: Store, seed: int) -> list[MemoryEvent]:
+    """Fill a memory of two keys as chance will have it, and another one beside it; return its events."""
+    chance = random.Random(seed)
+    for number in range(24):
+        versions = len(store.memory_events("notes", "a"))
+        operation = chance.choice(("write", "write", "supersede", "retract", "delete"))
+        key = "a" if chance.random() < 0.8 else "b"
+        of = chance.randint(1, versions) if operation in ("retract", "supersede") and versions else None
+        content = payload(number % 7 + 1) if operation in ("write", "supersede") else None
+        event = NewEvent("notes", key, operation, chance.randint(1, 30), number, content, of=of)  # type: ignore[arg-type]
+        store.append(event, {})
+    store.append(NewEvent("other", "a", "write", 99, 1, payload(9)), {})
+    return store.memory_events("notes", "a")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_value_is_found_as_the_history_has_it_at_every_moment(store: Store, seed: int) -> None:
+    events = filled(store, seed)
+    seqs = sorted({event.seq + more for event in events for more in (-1, 0)})
+
+    assert [store.memory_value("notes", "a", seq) for seq in seqs] == [value_at(events, seq) for seq in seqs]  # type: ignore[attr-defined]
+    assert value_of(store, "notes", "a") == value_at(events)
+    assert value_of(store, "notes", "nobody wrote it") is None
+    assert value_of(store, "nobody", "a") is None
+
+
+def test_events_whose_order_in_the_log_is_not_their_causal_one_are_told_apart(store: Store) -> None:
+    # Steps of adapters come in batches: the later one in the log may be the earlier one.
+    order = [
+        ("write", 5, None),
+        ("write", 3, None),
+        ("retract", 9, 1),
+        ("write", 7, None),
+        ("delete", 8, None),
+    ]
+    log, former = [], b""
+    for version, (operation, seq, of) in enumerate(order, 1):
+        event = NewEvent("notes", "a", operation, seq, 1, of=of)  # type: ignore[arg-type]
+        says = said(event, version, seq)
+        former = bytes([version]) * 32
+        log.append(Entry(says, None, None, former))
+    moving_of(store, store.url).take_log(log, [], {})
+    events = store.memory_events("notes", "a")
+    assert [event.seq for event in events] == [5, 3, 9, 7, 8]
+
+    found = [value_of(store, "notes", "a", seq) for seq in range(12)]
+
+    assert found == [value_at(events, seq) for seq in range(12)]
+    assert [event and event.version for event in found[3:9]] == [2, 2, 1, 1, 4, None]
+
+
+def test_what_appending_gives_back_is_what_is_read(store: Store) -> None:
+    encoded = canonical.encode("a text")
+    digest = canonical.digest_text(encoded.digest)
+    content = payload(1, digest=digest, belief=digest, size=encoded.size)
+    event = NewEvent("notes", "k\ud800", "write", 1, 2, content, chain_id="c\ud800", agent="a\ud800")
+
+    made = store.append(event, {encoded.digest: encoded.body})
+    again = store.append(NewEvent("notes", "k\ud800", "supersede", 1, 3, content, of=1, reason="why"), {})
+
+    assert [made, again] == store.memory_events("notes")
+    assert made is not None
+    assert made.payload is not None
+    assert made.payload.value() == "a text"
