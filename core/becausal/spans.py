@@ -117,6 +117,39 @@ class SdkSpans:
         step.span, step.span_context = span, own
         return span
 
+    def whole(
+        self,
+        step: OpenStep,
+        name: str,
+        context: Context,
+        kind: SpanKind,
+        said: dict[str, Attribute],
+        causes: Sequence[Cause],
+    ) -> bool:
+        """Make the span of a step that is over, which nobody sees before it has ended; the arguments are `start`'s.
+
+        False where somebody would see it start, or the SDK has to be asked: then it starts, and ends.
+        """
+        tracer, sdk = self._tracer, self._sdk
+        processor: Any = tracer.span_processor
+        if sdk.hears(processor, "on_start") or (sdk.tells_ending and sdk.hears(processor, "_on_ending")):
+            return False
+        decided, most = self._decided(context, len(causes)), tracer._span_limits.max_span_attributes
+        ended_ns = step.ended_ns
+        if decided is None or ended_ns is None or (most is not None and len(said) > most):
+            return False
+        parent, decision = decided
+        if decision is sdk.dropped:
+            return False
+        own = self._named(parent, decision)
+        if not own[-1]:
+            return False
+        step.span_context = own
+        origin = tracer.resource, tracer.instrumentation_info, tracer._instrumentation_scope
+        place, times, linked = (own, parent, kind), (step.started_ns, ended_ns), _linked(causes)
+        processor.on_end(sdk.readable(name, place, times, said, linked, sdk.unset, origin))
+        return True
+
     def _named(self, parent: SpanContext | None, decision: Decision) -> SpanContext:
         """Return the ids and flags of a new span."""
         sdk, ids = self._sdk, self._tracer.id_generator

@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+)
 from opentelemetry.trace.propagation import set_span_in_context
 
 from becausal.spans import SdkSpans, links_to
@@ -77,6 +86,7 @@ class Sdk:
         self.tells_random = hasattr(module.IdGenerator, "is_trace_id_random")
         self.tells_ending = hasattr(module.SpanProcessor, "_on_ending")
         self._readable: type[ReadableSpan] = module.ReadableSpan
+        self.unset = Status(StatusCode.UNSET)
         self._several = module.SynchronousMultiSpanProcessor
         names = ("BatchSpanProcessor", "SimpleSpanProcessor")
         processors = [module.SpanProcessor, *(getattr(export, name, None) for name in names)]
@@ -122,22 +132,48 @@ class Sdk:
                     kept[key] = value
             ended: ReadableSpan = span._readable_span()
             return ended
-        readable: Any = object.__new__(self._readable)
+        return self.readable(
+            held["_name"],
+            (held["_context"], held["_parent"], held["_kind"]),
+            (held["_start_time"], held["_end_time"]),
+            held["_said"],
+            held["_linked"],
+            span._status,
+            (held["_resource"], held["_instrumentation_info"], held["_instrumentation_scope"]),
+        )
+
+    def readable(
+        self,
+        name: str,
+        place: tuple[SpanContext, SpanContext | None, SpanKind],
+        times: tuple[int, int],
+        said: dict[str, Attribute],
+        linked: list[Link],
+        status: Status,
+        origin: tuple[object, object, object],
+    ) -> ReadableSpan:
+        """Return a span that has ended.
+
+        Args:
+            name: its name.
+            place: its own context, its parent's, its kind.
+            times: when it started and ended.
+            said: its attributes.
+            linked: its links.
+            status: its status.
+            origin: the resource, and what made it: the library's info and scope.
+        """
+        ended: Any = object.__new__(self._readable)
         # One by one, as its own constructor does: it needs no dict for the garbage collector to visit.
-        readable._name = held["_name"]
-        readable._context = held["_context"]
-        readable._kind = held["_kind"]
-        readable._instrumentation_info = held["_instrumentation_info"]
-        readable._instrumentation_scope = held["_instrumentation_scope"]
-        readable._parent = held["_parent"]
-        readable._start_time = held["_start_time"]
-        readable._end_time = held["_end_time"]
-        readable._attributes = held["_said"]
-        readable._events = ()
-        readable._links = held["_linked"]
-        readable._resource = held["_resource"]
-        readable._status = span._status
-        return readable  # type: ignore[no-any-return]
+        ended._name = name
+        ended._context, ended._parent, ended._kind = place
+        ended._start_time, ended._end_time = times
+        ended._attributes = said
+        ended._events = ()
+        ended._links = linked
+        ended._status = status
+        ended._resource, ended._instrumentation_info, ended._instrumentation_scope = origin
+        return ended  # type: ignore[no-any-return]
 
 
 def _does_nothing(function: object) -> bool:

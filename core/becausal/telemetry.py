@@ -137,6 +137,8 @@ class Telemetry:
         causes = step.causes if effect is None else [*step.causes, effect]
         span = None
         if self._spans is not None:
+            if self._spans.whole(step, title, parent, kind, said, causes):
+                return
             span = self._spans.start(step, title, parent, kind, said, causes)
         if span is None:
             span = self._start(step, title, parent, kind, said, causes)

@@ -7,6 +7,7 @@ made directly, and to a subclass of it that changes nothing, whose spans come fr
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import json
 import subprocess
@@ -172,6 +173,13 @@ class Noting(SpanProcessor):
         self.noted.append(("end", told(span)))
 
 
+class Ending(SpanProcessor):
+    """An app's own processor that says something on a span just before its end, and hears of nothing else."""
+
+    def _on_ending(self, span: Span) -> None:
+        span.set_attribute("app.last", True)
+
+
 def _hooked(exporter: InMemorySpanExporter) -> SpanProcessor:
     """Return the SDK's own processor with a hook set on it, as some vendors' packages do."""
     processor: Any = SimpleSpanProcessor(exporter)
@@ -284,7 +292,7 @@ apps = st.builds(
     st.sampled_from(sorted(SAMPLERS)) | st.just("default"),
     st.sampled_from(sorted(LIMITS)),
     st.sampled_from(sorted(PARENTS)),
-    st.just(frozenset()) | st.frozensets(st.sampled_from(["noting", "deaf", "hooked"]), max_size=2),
+    st.just(frozenset()) | st.frozensets(st.sampled_from(["noting", "deaf", "hooked", "ending"]), max_size=2),
     st.sampled_from([("openinference",), (), ("langfuse", "langsmith", "mlflow")]),
     st.booleans(),
     st.lists(steps, min_size=1, max_size=3),
@@ -373,6 +381,7 @@ def run(app: App, provider_class: type[TracerProvider]) -> tuple[list[object], T
     )
     exporter = InMemorySpanExporter()
     processors: dict[str, SpanProcessor] = {"noting": Noting(), "deaf": Noting(says=False)}
+    processors["ending"] = Ending()
     for name in sorted(app.processors):
         provider.add_span_processor(processors.get(name) or _hooked(exporter))
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -395,6 +404,24 @@ def test_whatever_an_app_sets_and_does_both_ways_give_the_same_spans(app: App) -
     assert direct == through_api
     assert (ours._spans is not None) is IS_DIRECT
     assert theirs._spans is None
+
+
+HANDOFF = dataclasses.replace(AGENT, kind="handoff", is_whole=True)
+
+
+@pytest.mark.parametrize(
+    "processors", [(), ("noting",), ("deaf",), ("hooked",), ("ending",), ("hooked", "noting")]
+)
+@pytest.mark.parametrize("limits", sorted(LIMITS))
+def test_a_span_that_is_over_when_it_is_made_is_the_same_span(
+    limits: str, processors: tuple[str, ...]
+) -> None:
+    app = App("default", limits, "local", frozenset(processors), ("openinference",), False, [AGENT, HANDOFF])
+
+    direct, _ = run(app, TracerProvider)
+    through_api, _ = run(app, Same)
+
+    assert direct == through_api
 
 
 # When the SDK is as it should be
