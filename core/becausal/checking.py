@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
 
 from becausal import semconv
 from becausal.afterwards import Afterwards
 from becausal.contracts import Contracts, declared
-from becausal.finding import FindingKind, anomaly
 from becausal.guard import guarded
 from becausal.payload import Payload
 from becausal.step import Attribute, OpenStep
 from becausal.validators import Validators, registered
 from becausal.writer import Writer
+
+if TYPE_CHECKING:
+    from becausal.finding import FindingKind
 
 __all__ = ["CHECKED", "Checks"]
 
@@ -67,7 +70,11 @@ class Checks:
     def wrong_with(self, chain_id: str) -> dict[str, Attribute]:
         """Return what the app's own checks have found wrong with a chain by now, as its root is to tell it."""
         kind = self._wrong.pop(chain_id, None)
-        return {} if kind is None else anomaly(kind, "warning")
+        if kind is None:
+            return {}
+        from becausal.finding import anomaly  # here: most runs have nothing wrong with them
+
+        return anomaly(kind, "warning")
 
     def wait(self, timeout: float) -> None:
         """Wait until all that ended so far is checked, or the time is up."""

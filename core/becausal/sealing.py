@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from becausal.bounds import MAX_PAYLOAD_BYTES
 from becausal.canonical import PREFIX, Encoded, Encoder, Redacting, digest_text, parse_digest
-from becausal.canonical.cutting import cut
 from becausal.canonical.ordered import in_order
 from becausal.canonical.wire import digest_of
 from becausal.observation import Sealed
@@ -113,6 +112,9 @@ class Sealer:
         self, payload: Payload, bodies: tuple[tuple[bytes, bytes], ...]
     ) -> tuple[Payload, tuple[tuple[bytes, bytes], ...]]:
         """Cut down the bodies that are too large; each keeps the digest of all that was there."""
+        # Here, since most apps never need it.
+        from becausal.canonical.cutting import cut
+
         most = self._max_bytes
         large = sum(len(body) > most for _, body in bodies)
         if not large:

@@ -32,13 +32,12 @@ from opentelemetry.trace import (
     TracerProvider,
 )
 
-from becausal import messages, semconv
+from becausal import semconv
 from becausal.dialects import Overlay
 from becausal.fitting import LONGEST, fit_text, fitting, short
 from becausal.installed import installed_version
 from becausal.settings import content_on_spans
 from becausal.spans import MAX_LINKS, SdkSpans, link_attributes, links_to
-from becausal.spans_sdk import sdk_spans
 from becausal.step import Attribute, Cause, OpenStep, StepKind
 
 __all__ = ["MAX_LINKS", "Telemetry"]
@@ -172,6 +171,9 @@ class Telemetry:
             tracer = getattr(tracer, "_tracer", tracer)
         if type(tracer) is NoOpTracer:
             return False
+        # Here: who sets no provider never needs it.
+        from becausal.spans_sdk import sdk_spans
+
         self._spans = sdk_spans(self._provider or trace.get_tracer_provider(), tracer)
         self._is_settled = True
         return True
@@ -291,6 +293,8 @@ def _say(span: Span, step: OpenStep, outcome: dict[str, Attribute], status: Stat
 
 def _content(step: OpenStep) -> dict[str, Attribute]:
     """Return what went in and out, in the form of the conventions, cut where it is long."""
+    from becausal import messages  # here: content is on spans where it was asked for, which is rare
+
     told: dict[str, Attribute] = {}
     if step.choices:
         told[semconv.DECISION_CONCLUSION] = short(step.choices[-1].conclusion, 256)

@@ -61,8 +61,8 @@ MODULES = {
 
 HOOK = "import sys, becausal; becausal.instrument(store='sqlite:///:memory:')"
 
-MOST_OF_OURS = 60
-"""Modules; 58 in November 2026. The whole library has four hundred."""
+MOST_OF_OURS = 54
+"""Modules; 53 in November 2026. The whole library has four hundred."""
 
 
 @cache

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from becausal import settings
 from becausal.errors import StoreError
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
 from becausal.step import OpenStep, RemoteStep, Step
-from becausal.store.outline import Outline
+
+if TYPE_CHECKING:
+    from becausal.store.outline import Outline
 
 __all__ = ["ChainInfo", "Store", "StoreInfo", "open_store"]
 
