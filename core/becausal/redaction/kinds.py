@@ -18,8 +18,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from becausal.redaction.cards import RUN, TELLING, cards_in
 from becausal.redaction.keys import WORDS, is_placeholder, kind_of_key, looks_secret
@@ -34,8 +33,7 @@ def _whole(_: bytes, found: bytes) -> Sequence[tuple[int, int]]:
     return [(0, len(found))]
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """One kind of secret."""
 
     name: str
