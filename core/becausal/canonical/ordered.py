@@ -8,6 +8,8 @@ canonical body, in one piece; only its keys stand as they stood.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import repeat
+from operator import is_
 from typing import Any
 
 from ormsgpack import Ext, Fragment, packb
@@ -19,6 +21,9 @@ from becausal.canonical.wire import OPTIONS, UNSORTED, array, digest_of
 
 __all__ = ["in_order"]
 
+MOST_LOOKED_INTO = 8
+"""Dicts and lists in one another whose keys are looked at before the whole is written."""
+
 
 def in_order(value: object, *, always: bool = False) -> tuple[bytes, bytes] | None:
     """Return a value's (digest, body) with its dicts in their order.
@@ -27,12 +32,42 @@ def in_order(value: object, *, always: bool = False) -> tuple[bytes, bytes] | No
     and for what cannot be written in one piece: a plain object, a dict of keys that are not all str. Never raises.
     """
     try:
-        if not always and _packed(value, UNSORTED, _held) == _packed(value, OPTIONS, _held):
+        if (
+            not always
+            and not _begins_unsorted(value)
+            and _packed(value, UNSORTED, _held) == _packed(value, OPTIONS, _held)
+        ):
             return None
         body = _packed(value, UNSORTED, _named)
     except Exception:
         return None
     return digest_of(body), body
+
+
+def _begins_unsorted(value: object) -> bool:
+    """Return whether a dict near the beginning of plain data is seen not to have its keys in order.
+
+    Of a large value that is told in no time, where to write it out in both orders takes longer than to keep it.
+    """
+    inner: Any = value
+    for _ in range(MOST_LOOKED_INTO):
+        kind = type(inner)
+        if kind is dict and inner:
+            names = [*inner]
+            if not all(map(is_, map(type, names), repeat(str))):
+                return False
+            if names != sorted(names):
+                return True
+            inner = max(inner.values(), key=_length)
+        elif kind is list and inner:
+            inner = inner[0]
+        else:
+            return False
+    return False
+
+
+def _length(value: object) -> int:
+    return len(value) if type(value) is dict or type(value) is list else 0
 
 
 def _packed(value: object, options: int, stand: Callable[[Reader, dict[str, Any]], Any]) -> bytes:

@@ -78,7 +78,8 @@ class Redactor:
     may_hold: Callable[[bytes], Any]
     """Returns what is true where bytes may hold a secret: texts as they are, or packed as a body is.
 
-    It is asked for all that is recorded, so it is one call, and mostly of C; what it finds is looked at by others.
+    It is asked for all that is recorded, so it is one call, and mostly of C; what it finds is looked at by others,
+    unless it is True itself.
     """
 
     def __init__(
@@ -266,34 +267,43 @@ class Redactor:
         if self.version != self._blocks_at:  # what was clean may hold what is known by now
             self._blocks, self._blocks_at = Blocks(), self.version
         blocks = self._blocks
+        small: list[bytes] = []
         stretches: list[bytes] = []
         digests: list[bytes] = []
         for body in bodies:
             if len(body) < FROM:
-                stretches.append(body)
+                small.append(body)
             else:
                 reach = max(self._finder.reach, self._finder.known.longest)
                 unread, fresh = blocks.unread(body, reach)
                 stretches += unread
                 digests += fresh
-        # An end of a line between them: no pattern goes on over it, nor does a run of digits.
-        content = stretches[0] if len(stretches) == 1 else b"\n".join(stretches)
-        if self.may_hold(content) and (self._has_form(content) or self._finder.known.stands_in(content)):
-            return True
+        if small:
+            # An end of a line between them: no pattern goes on over it, nor does a run of digits.
+            stretches.append(small[0] if len(small) == 1 else b"\n".join(small))
+        for content in stretches:
+            matched = self.may_hold(content)
+            # True itself: it is judged already.
+            if matched and (
+                matched is True or self._has_form(content, matched) or self._finder.known.stands_in(content)
+            ):
+                return True
         if digests:
             blocks.learn(digests)
         return False
 
-    def _has_form_or_is_known(self, content: bytes) -> bool:
-        return bool(self._sieve.matches(content)) or self._finder.known.stands_in(content)
+    def _has_form_or_is_known(self, content: bytes) -> Any:
+        return self._sieve.matches(content) or self._finder.known.stands_in(content)
 
-    def _has_form(self, body: bytes) -> bool:
-        """Return whether bytes may hold a secret: by its form, or by a name that is one; digits only as a card."""
-        matched = self._sieve.matches(body)
+    def _has_form(self, body: bytes, matched: object) -> bool:
+        """Return whether bytes may hold a secret: by its form, or by a name that is one; digits only as a card.
+
+        Args:
+            body: the bytes.
+            matched: what the sieve says of them.
+        """
         if matched == DIGITS_ALONE:
             return self._finder.holds_number(body)
-        if self._sieve.is_screen or not matched:
-            return bool(matched)
         found = self._sieve.search(body)
         while found is not None:
             start, end = found.span()
