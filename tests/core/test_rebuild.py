@@ -13,10 +13,11 @@ import uuid
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import ormsgpack
 import pytest
 from pydantic import BaseModel, field_validator
 
-from becausal.canonical import encode
+from becausal.canonical import encode, ordered
 from becausal.canonical.ordered import in_order
 from becausal.replay.rebuild import Classes, UnmadeError, rebuild
 
@@ -151,6 +152,23 @@ def test_dicts_are_in_their_order_where_that_was_kept() -> None:
     assert in_order({"a": 1, "b": {"c": 2}}) is None  # the canonical form says it
     assert in_order(("text", {"b": 1, "a": 2})) is not None
     assert in_order([Frozen(Loud("x")), Model(a=1, b=["y"])]) is None
+
+
+def test_what_is_seen_at_once_to_be_out_of_order_is_written_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[object] = []
+
+    def packing(value: object, *rest: Any) -> bytes:
+        written.append(value)
+        return ormsgpack.packb(value, *rest)
+
+    monkeypatch.setattr(ordered, "packb", packing)
+
+    assert in_order({"state": [{"step": 1, "rows": [{"y": 1, "x": 2}] * 9}]}) is not None
+    assert len(written) == 1
+    assert in_order({"a": [{"b": 1}] * 9, "c": {"z": 1, "d": 2}}) is not None  # only the whole tells
+    assert (
+        in_order({"a": [{"b": 1}] * 9, "c": {1: 2}}) == in_order({"c": {1: 2}, "a": [{"b": 1}] * 9}) is None
+    )
 
 
 @pytest.mark.parametrize(

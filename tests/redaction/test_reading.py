@@ -63,6 +63,18 @@ def test_a_value_that_was_read_is_not_read_again(redactor: Redactor) -> None:
     assert read(redactor) < 500
 
 
+def test_what_only_refers_to_others_is_not_read(redactor: Redactor) -> None:
+    encoder, messages = Encoder(redactor), [{"role": "user", "content": f"{n}" * 400} for n in range(200)]
+    encoder.encode(messages)
+    read(redactor)
+    encoder.encode(messages[::-1])  # the same parts in a list that was never seen
+    assert read(redactor) == 0
+    encoder.encode([*messages, "and a text"])
+    assert read(redactor) > 200 * 18
+    encoder.encode({"password": messages[:2]})
+    assert read(redactor) > 800  # what stands under a secret's name does not refer
+
+
 def test_a_conversation_that_grows_is_read_by_what_is_new(redactor: Redactor) -> None:
     encoder, messages = Encoder(redactor), []
     counts = []

@@ -42,9 +42,9 @@ from becausal.canonical.leaves import name_of
 from becausal.canonical.printed import fingerprint
 from becausal.canonical.readers import READERS, reader_of
 from becausal.canonical.swift import Swift
-from becausal.canonical.top import PART, Run, TopWalk
+from becausal.canonical.top import Run, TopWalk
 from becausal.canonical.walk import Known, Redacting
-from becausal.canonical.wire import INLINE_BELOW, Code, array, digest_of, entry
+from becausal.canonical.wire import INLINE_BELOW, PART, Code, array, digest_of, entry
 
 __all__ = [
     "PREFIX",

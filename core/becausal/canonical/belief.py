@@ -46,6 +46,12 @@ BOOKKEEPING = frozenset(
 _SIGNS = frozenset(("type", "role", "source", "call_id", "tool_call_id", "finish_reason"))
 _LISTS = ("content", "tool_calls", "invalid_tool_calls")
 _REPORTS = ("llm_output", "generation_info")
+_MORE = "additional_kwargs"
+
+_ways: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
+"""By the names of a message's fields, in their order: which are dropped, and which are looked into."""
+_MOST_WAYS = 1024
+_MOST_NAMES = 64
 
 
 def is_message(fields: Mapping[str, Any]) -> bool:
@@ -64,21 +70,41 @@ def speaks(fields: Mapping[str, Any]) -> bool:
 
 def meaning(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a message-like thing without bookkeeping. Nothing given is changed."""
-    kept = dict(fields)
-    for name in BOOKKEEPING.intersection(kept):
+    names = (*fields,)
+    dropped, searched = _ways.get(names) or _way(names)
+    kept = {**fields}
+    for name in dropped:
         del kept[name]
-    for name in _LISTS:
-        value = kept.get(name)
-        if type(value) is list and value:
-            kept[name] = _items(value)
-    for name in _REPORTS:
-        value = kept.get(name)
-        if type(value) is dict and value:
-            kept[name] = _without(value)
-    more = kept.get("additional_kwargs")
-    if type(more) is dict and more and type(more.get("tool_calls")) is list:
-        kept["additional_kwargs"] = {**more, "tool_calls": _items(more["tool_calls"])}
+    for name in searched:
+        value = kept[name]
+        kind = type(value)
+        if (kind is list or kind is dict) and value:  # of another one this may run code of the app's
+            kept[name] = _searched(name, value)
     return kept
+
+
+def _way(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Return which fields are dropped, and which are looked into; remember both for the next one of these names."""
+    way = (
+        [name for name in names if name in BOOKKEEPING],
+        [name for name in (*_LISTS, *_REPORTS, _MORE) if name in names],
+    )
+    if len(names) <= _MOST_NAMES:
+        if len(_ways) >= _MOST_WAYS:
+            _ways.clear()
+        _ways[names] = way
+    return way
+
+
+def _searched(name: str, value: Any) -> Any:
+    if name in _LISTS:
+        return _items(value) if type(value) is list else value
+    if type(value) is not dict:
+        return value
+    if name in _REPORTS:
+        return _without(value)
+    calls = value.get("tool_calls")
+    return {**value, "tool_calls": _items(calls)} if type(calls) is list else value
 
 
 def _items(value: list[Any]) -> list[Any]:

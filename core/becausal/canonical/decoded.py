@@ -16,7 +16,7 @@ from typing import Any
 import ormsgpack
 
 from becausal.canonical.calling import unpacked
-from becausal.canonical.wire import NESTED, Code
+from becausal.canonical.wire import NESTED, PART, Code
 
 __all__ = ["Cycle", "Missing", "Opaque", "Reading", "Record", "decode", "part_digests"]
 
@@ -128,7 +128,7 @@ def _unpack(body: bytes, hook: Callable[[int, bytes], object]) -> Any:
     return unpacked(body, hook)
 
 
-_PART = re.compile(re.escape(ormsgpack.packb(ormsgpack.Ext(Code.PART, bytes(16)))[:2]))
+_PART = re.compile(re.escape(PART))
 """How an entry begins that refers to a part."""
 
 

@@ -37,7 +37,7 @@ SHORT = SPLIT_FROM // 4
 ARRAYS = [array(count) for count in range(16)]
 MAPPINGS = [mapping(count) for count in range(16)]
 
-AT_A_TIME = 512
+AT_A_TIME = 256
 """Rows of a conversation that are packed in one go."""
 
 NEVER = 1 << 62

@@ -50,6 +50,7 @@ from becausal.canonical.walk import (
 from becausal.canonical.wire import (
     INLINE_BELOW,
     OPTIONS,
+    PART,
     SPLIT_FROM,
     UNSORTED,
     Code,
@@ -60,7 +61,7 @@ from becausal.canonical.wire import (
     odd_nan,
 )
 
-__all__ = ["KEYS", "MOST_SPLIT", "NO_RUN", "PART", "Run", "TopWalk", "packed_key"]
+__all__ = ["KEYS", "MOST_SPLIT", "NO_RUN", "Run", "TopWalk", "packed_key"]
 
 MOST_SPLIT = 256
 
@@ -420,9 +421,6 @@ def _starts_with(types: list[type], column: memoryview, known: Run) -> bool:
         return False
     return digest_of(column[: known.size]) == known.digest
 
-
-PART = packb(Ext(Code.PART, bytes(16)))[:2]
-"""What stands before a part's digest in what refers to it."""
 
 KEYS: dict[str, bytes] = {}
 """The bytes of keys that come again and again."""

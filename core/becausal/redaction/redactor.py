@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, TypeVar
 import ormsgpack
 
 from becausal import settings
-from becausal.canonical.wire import digest_of
+from becausal.canonical.wire import digest_of, only_refers
 from becausal.redaction.blocks import FROM, Blocks
 from becausal.redaction.cards import RUN, may_hold_card, numbers_in
 from becausal.redaction.chunks import whole
@@ -188,11 +188,12 @@ class Redactor:
         for digest, body in bodies:
             found = done.get(digest)
             if found is None or (found[0] != version and self._remembered(digest, body, version) is None):
-                new[digest] = body
+                if not only_refers(body):
+                    new[digest] = body
             elif found[1] is not None:
                 return False
         if new:
-            if self._finds_in([*new.values()]):
+            if self._finds_in(new.values()):
                 return False
             self._remember(new, (version, None))
         return True
@@ -260,7 +261,7 @@ class Redactor:
             self._done = {}
         self._done.update(dict.fromkeys(digests, what))
 
-    def _finds_in(self, bodies: Sequence[bytes]) -> bool:
+    def _finds_in(self, bodies: Collection[bytes]) -> bool:
         """Return whether a secret may stand in one of some bodies, so that they have to be taken apart."""
         if self._finder.own:
             return True
