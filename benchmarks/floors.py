@@ -9,8 +9,9 @@ no guard, nothing that could be asked afterwards. Each does what the one before 
 4. `secrets`: these bytes read once for secrets, by RE2 and with becausal's own patterns;
 5. `duties`: all of it in an SQLite file, written in batches by a thread: two rows a step, a content once, compressed.
 
-A library in Python that keeps these promises costs at least as much as the last one; but where a conversation grows, or
-contents are large, the last three pack all of it at every step anew, which a library need not.
+A library in Python that keeps these promises costs at least as much as the last one. But where a conversation grows or
+contents are large, the last two read and write all of it at every step anew, which a library need not: there it is the
+third, as a change in place is seen by nobody who does not go through all that could have changed.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ import importlib
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import wrapt
 from benchmarks.instrumentor import BOTH, Instrumentor, Spanning
 
 __all__ = ["FLOORS", "Control", "Plain"]
@@ -64,39 +66,30 @@ class Control(Instrumentor):
 class SpanFloor(Spanning):
     """A span of OpenTelemetry's SDK for each operation, no payload read."""
 
-    name, title = "otel", "floor: a span for each step"
+    name, title, frameworks = "otel", "floor: a span for each step", BOTH
 
     def start(self) -> None:
-        """Make the handler."""
-        handler = importlib.import_module("langchain_core.callbacks").BaseCallbackHandler
+        """Make LangChain's handler, and have AutoGen's classes told of once they are there."""
         self.tracer = self.provider.get_tracer("floor")
         self.within = importlib.import_module("opentelemetry.trace").set_span_in_context
         self.spans: dict[Any, Any] = {}
+        self.config = {"callbacks": [handler_of(self)]}
+        wrapt.register_post_import_hook(lambda module: hook_agents(module, self), "autogen_agentchat.agents")
+        wrapt.register_post_import_hook(lambda module: hook_models(module, self), "autogen_ext.models.replay")
+        wrapt.register_post_import_hook(lambda module: hook_tools(module, self), "autogen_core.tools")
 
-        def begin(
-            _: Any,
-            __: Any,
-            given: Any,
-            *,
-            run_id: Any,
-            parent_run_id: Any = None,
-            name: Any = None,
-            **___: Any,
-        ) -> None:
-            self.begin(name or "?", given, run_id, parent_run_id)
+    def begin(self, name: str, given: Any, run_id: Any, around: Any, *, is_handed: bool = False) -> None:
+        """Open a step's span.
 
-        def end(_: Any, made: Any, *, run_id: Any, **__: Any) -> None:
-            self.end(made, run_id)
-
-        named = {"run_inline": True, "raise_error": True}
-        begins = dict.fromkeys(("on_chain_start", "on_chat_model_start", "on_tool_start"), begin)
-        ends = dict.fromkeys(("on_chain_end", "on_chain_error", "on_tool_end", "on_llm_end"), end)
-        self.config = {"callbacks": [type("Floor", (handler,), {**named, **begins, **ends})()]}
-
-    def begin(self, name: str, given: Any, run_id: Any, parent_run_id: Any) -> None:
-        """Open a step's span."""
-        around = self.spans.get(parent_run_id)
-        context = None if around is None else self.within(around)
+        Args:
+            name: the step's.
+            given: what it received.
+            run_id: of the step.
+            around: of the step that it is in, None at the root.
+            is_handed: whether it is an agent's turn, which another handed something over to.
+        """
+        parent = self.spans.get(around)
+        context = None if parent is None else self.within(parent)
         self.spans[run_id] = self.tracer.start_span(name, context, attributes=ATTRIBUTES)
 
     def end(self, made: Any, run_id: Any) -> None:
@@ -105,28 +98,17 @@ class SpanFloor(Spanning):
 
 
 class HandoffFloor(SpanFloor):
-    """And a span for what each node was handed, as far as it is an agent of its own."""
+    """And a span for what an agent was handed."""
 
     name, title = "handoffs", "floor: and one for its handoff"
 
-    def start(self) -> None:
-        """Begin with no graph."""
-        super().start()
-        self.graphs: set[Any] = set()
-
-    def begin(self, name: str, given: Any, run_id: Any, parent_run_id: Any) -> None:
+    def begin(self, name: str, given: Any, run_id: Any, around: Any, *, is_handed: bool = False) -> None:
         """Open a step's span, the handoff's before it."""
-        if parent_run_id is None:
-            self.graphs.add(run_id)
-        elif parent_run_id in self.graphs and name not in ONE_AGENT:
-            around = self.within(self.spans[parent_run_id])
-            self.tracer.start_span("handoff", around, attributes=ATTRIBUTES).end()
-        super().begin(name, given, run_id, parent_run_id)
-
-    def end(self, made: Any, run_id: Any) -> None:
-        """Close it."""
-        self.graphs.discard(run_id)
-        super().end(made, run_id)
+        if is_handed:
+            parent = self.spans.get(around)
+            context = None if parent is None else self.within(parent)
+            self.tracer.start_span("handoff", context, attributes=ATTRIBUTES).end()
+        super().begin(name, given, run_id, around)
 
 
 class SnapshotFloor(HandoffFloor):
@@ -142,10 +124,10 @@ class SnapshotFloor(HandoffFloor):
         self.sorted = importlib.import_module("ormsgpack").OPT_SORT_KEYS
         self.received: dict[Any, tuple[str, bytes, bytes]] = {}
 
-    def begin(self, name: str, given: Any, run_id: Any, parent_run_id: Any) -> None:
+    def begin(self, name: str, given: Any, run_id: Any, around: Any, *, is_handed: bool = False) -> None:
         """Take what was received."""
         self.received[run_id] = (name, *self.taken(given))
-        super().begin(name, given, run_id, parent_run_id)
+        super().begin(name, given, run_id, around, is_handed=is_handed)
 
     def end(self, made: Any, run_id: Any) -> None:
         """Take what was produced."""
@@ -230,6 +212,73 @@ class DutiesFloor(SecretsFloor):
         """Have all of it on disk."""
         self.write()
         super().flush()
+
+
+# Where a step is told of.
+
+
+def handler_of(floor: SpanFloor) -> Any:
+    """Return a LangChain handler that tells a floor of graphs, nodes, models and tools."""
+    handler = importlib.import_module("langchain_core.callbacks").BaseCallbackHandler
+    graphs: set[Any] = set()
+
+    def begin(
+        _: Any, __: Any, given: Any, *, run_id: Any, parent_run_id: Any = None, name: Any = None, **___: Any
+    ) -> None:
+        if parent_run_id is None:
+            graphs.add(run_id)
+        is_handed = parent_run_id in graphs and name not in ONE_AGENT
+        floor.begin(name or "?", given, run_id, parent_run_id, is_handed=is_handed)
+
+    def end(_: Any, made: Any, *, run_id: Any, **__: Any) -> None:
+        graphs.discard(run_id)
+        floor.end(made, run_id)
+
+    named = {"run_inline": True, "raise_error": True}
+    begins = dict.fromkeys(("on_chain_start", "on_chat_model_start", "on_tool_start"), begin)
+    ends = dict.fromkeys(("on_chain_end", "on_chain_error", "on_tool_end", "on_llm_end"), end)
+    return type("Floor", (handler,), {**named, **begins, **ends})()
+
+
+TURN = "turn"
+"""The one turn that a team has open at a time."""
+
+
+def hook_agents(module: Any, floor: SpanFloor) -> None:
+    """Tell a floor of an assistant's turns."""
+
+    async def turn(wrapped: Any, agent: Any, given: Any, options: Any) -> AsyncIterator[Any]:
+        floor.begin(agent.name, given[0], TURN, None, is_handed=True)
+        said: Any = None
+        async for said in wrapped(*given, **options):
+            yield said
+        floor.end(said.chat_message, TURN)
+
+    wrapt.wrap_function_wrapper(module, "AssistantAgent.on_messages_stream", turn)
+
+
+def hook_models(module: Any, floor: SpanFloor) -> None:
+    """Tell a floor of a model's calls."""
+
+    async def create(wrapped: Any, _: Any, given: Any, options: Any) -> Any:
+        floor.begin("model", given[0] if given else options["messages"], "model", TURN)
+        answer = await wrapped(*given, **options)
+        floor.end(answer, "model")
+        return answer
+
+    wrapt.wrap_function_wrapper(module, "ReplayChatCompletionClient.create", create)
+
+
+def hook_tools(module: Any, floor: SpanFloor) -> None:
+    """Tell a floor of a tool's calls."""
+
+    async def run(wrapped: Any, tool: Any, given: Any, options: Any) -> Any:
+        floor.begin(tool.name, given[0], "tool", TURN)
+        found = await wrapped(*given, **options)
+        floor.end(found, "tool")
+        return found
+
+    wrapt.wrap_function_wrapper(module, "FunctionTool.run", run)
 
 
 def plain(value: Any) -> Any:

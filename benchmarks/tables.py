@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.instrumentors import INSTRUMENTORS, version_of
 from benchmarks.overhead import Overhead, Row
-from benchmarks.targets import CELLS, CHAT, GROWTH, LAST_OVER_FIRST, SPAN_BYTES, Target, ratio_of
+from benchmarks.targets import CELLS, CHAT, GROWTH, LAST_OVER_FIRST, SPAN_BYTES, Target, floor_of, ratio_of
 from benchmarks.timing import exponent
 from benchmarks.workloads.base import Cell
 
@@ -163,8 +163,15 @@ def early_late(rows: Iterable[Row]) -> Table:
 def targets(found: Overhead, others: Iterable[Target] = ()) -> Table:
     """Return becausal's figures beside what they may be at most."""
     mine = {row.cell: row for row in found.rows if row.instrumentor == "becausal" and not row.failed}
+    bare = {(row.cell, row.instrumentor): row.cpu for row in found.rows if not row.failed}
     all_of_them = [
-        Target(f"{cell.title}, processor time over the app alone", "", row.cpu, limit)
+        Target(
+            f"{cell.title}, processor time over the app alone",
+            "",
+            row.cpu,
+            limit,
+            floor=bare.get((cell, floor_of(cell))),
+        )
         for cell, row in mine.items()
         if (limit := ratio_of(cell)) is not None
     ]
@@ -184,17 +191,23 @@ def targets(found: Overhead, others: Iterable[Target] = ()) -> Table:
 
 def target_table(them: Iterable[Target]) -> Table:
     """Return figures beside their limits."""
-    lines = [["", "found", "target", "met"]]
+    lines = [["", "found", "floor", "target", "met"]]
     for one in them:
         unit = f" {one.unit}" if one.unit else ""
         limit = "" if one.limit is None else f"{'≥' if one.at_least else '≤'} {one.limit:,g}{unit}"
-        found = f"{one.found:,.0f}" if one.found >= 1000 else f"{one.found:.3g}"
-        lines.append([one.what, f"{found}{unit}", limit, _met(one)])
+        floor = "" if one.floor is None else f"{_shown(one.floor)}{unit}"
+        lines.append([one.what, f"{_shown(one.found)}{unit}", floor, limit, _met(one)])
     return lines
 
 
+def _shown(figure: float) -> str:
+    return f"{figure:,.0f}" if figure >= 1000 else f"{figure:.3g}"
+
+
 def _met(one: Target) -> str:
-    return "" if one.limit is None else "yes" if one.is_met else "**no**"
+    if one.limit is None or one.is_met:
+        return "" if one.limit is None else "yes"
+    return "**no**: the floor is higher" if one.is_below_floor else "**no**"
 
 
 def sent(row: Row) -> str:

@@ -68,6 +68,13 @@ class Target:
     limit: float | None = None
     """None where it is shown for what it is."""
     at_least: bool = False
+    floor: float | None = None
+    """What it is where nothing is done but what was promised, bare; None where that is not measured."""
+
+    @property
+    def is_below_floor(self) -> bool:
+        """Whether nobody who keeps the promises in Python can meet it."""
+        return self.limit is not None and self.floor is not None and self.floor > self.limit
 
     @property
     def is_met(self) -> bool:
@@ -82,3 +89,8 @@ def ratio_of(cell: Cell) -> float | None:
     if cell in GROWTH[:2] or cell in GROWTH[3:] or cell == CHAT:
         return None
     return RATIOS.get((cell.workload.removesuffix("-async"), cell.payload))
+
+
+def floor_of(cell: Cell) -> str:
+    """Return the name of the floor that a cell's figure stands on (`floors.py` says why)."""
+    return "snapshots" if cell.payload >= MB or cell.workload == "growing" else "duties"

@@ -30,6 +30,20 @@ from becausal_integrations.langgraph import nodes
 
 ROOT = Path(__file__).parent.parent
 
+COUNTED = """
+import sqlite3, sys
+from benchmarks.instrumentors import INSTRUMENTORS
+from benchmarks.workloads import WORKLOADS
+floor = INSTRUMENTORS["duties"]("", sys.argv[1])
+floor.start()
+team = WORKLOADS["autogen"](1024, 3, floor.config)
+team.build()
+team.run(team.prepare())
+floor.flush()
+print(floor.exporter.spans, *floor.file.execute("SELECT count(*) FROM step").fetchone())
+"""
+"""A process of its own: what a floor hooks stays hooked."""
+
 
 def command(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a benchmark as one does by hand: strict is for tests alone."""
@@ -167,12 +181,17 @@ def test_the_page_has_a_place_for_every_table() -> None:
         assert f"<!-- figures: {name} -->" in page
 
 
-def test_a_target_stands_beside_its_figure() -> None:
+def test_a_target_stands_beside_its_figure_and_its_floor() -> None:
     told = tables.target_table(
-        [Target("quick", "µs", 3, 12), Target("slow", "µs", 30, 12), Target("rate", "", 3, 2, at_least=True)]
+        [
+            Target("quick", "µs", 3, 12),
+            Target("slow", "µs", 30, 12, floor=11),
+            Target("forbidden", "µs", 30, 12, floor=13),
+            Target("rate", "", 3, 2, at_least=True),
+        ]
     )
 
-    assert [line[-1] for line in told] == ["met", "yes", "**no**", "yes"]
+    assert [line[-1] for line in told] == ["met", "yes", "**no**", "**no**: the floor is higher", "yes"]
 
 
 def test_the_last_floor_keeps_every_step_and_each_content_on_disk(tmp_path: Path) -> None:
@@ -191,6 +210,15 @@ def test_the_last_floor_keeps_every_step_and_each_content_on_disk(tmp_path: Path
     assert {digest for pair in steps for digest in pair} == bodies.keys()
     assert all(xxhash.xxh3_128_digest(body) == digest for digest, body in bodies.items())
     assert floor.exporter.spans == 1 + 2 * chain.operations
+
+
+def test_the_floors_count_a_team_s_turns_its_model_s_and_its_tool_s_calls(tmp_path: Path) -> None:
+    counted = subprocess.run(
+        [sys.executable, "-c", COUNTED, str(tmp_path)], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+
+    turns, calls = 3, 1
+    assert counted.stdout.split() == [str(turns + turns + turns + calls), str(turns + turns + calls)]
 
 
 def test_a_run_measures_what_is_asked_for_and_says_what_is_left_out(tmp_path: Path) -> None:
