@@ -13,7 +13,10 @@ from becausal.memory_event import NewEvent
 from becausal.payload import Payload
 from becausal.store import Store, open_store
 from becausal.store.links import links_of
+from becausal.store.memory_log import value_of
+from becausal.store.moving import moving_of
 from becausal.store.sqlite import SQLiteStore
+from becausal.store.upkeep import upkeep_of
 
 SMALL, LARGE = 4, 32
 """Batches of 512 steps."""
@@ -68,6 +71,12 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[Stor
         store.close()
 
 
+def forgotten(store: Store, chain_id: str) -> object:
+    upkeep = upkeep_of(store)
+    assert upkeep is not None
+    return upkeep.forget([chain_id])
+
+
 def holding(store: Store, digest: str) -> object:
     links = links_of(store)
     assert links is not None
@@ -82,6 +91,13 @@ ASKED: dict[str, Callable[[Store, Corpus], object]] = {
     "a step is found by its anchor": lambda store, corpus: store.anchored(corpus.samples.anchors[1]),
     "a body is read": lambda store, corpus: store.body(canonical.parse_digest(corpus.samples.digests[3])),
     "a memory's key is read": lambda store, _: store.memory_events("notes", "key 2"),
+    "a memory's value of then is read": lambda store, _: value_of(store, "notes", "key 2", 11),
+    "a run's anchors are listed": lambda store, corpus: moving_of(store, store.url).anchors(
+        corpus.samples.chains[min(corpus.samples.chains)][0]
+    ),
+    "a run is forgotten": lambda store, corpus: forgotten(
+        store, corpus.samples.chains[min(corpus.samples.chains)][-1]
+    ),
     "a memory is written": lambda store, _: store.append(*remembered(9)),
     "the steps that hold a content are found": lambda store, corpus: holding(
         store, corpus.samples.digests[2]

@@ -63,6 +63,9 @@ WAL_BYTES = 128 << 20
 ANCHORS = """CREATE TABLE anchors(
     name TEXT PRIMARY KEY, chain_no INTEGER NOT NULL, step_id INTEGER NOT NULL) STRICT, WITHOUT ROWID"""
 
+ANCHORS_OF = "CREATE INDEX IF NOT EXISTS anchors_of ON anchors(chain_no)"
+"""So that forgetting a run, or carrying it elsewhere, looks at its own anchors alone; since format 7."""
+
 # What is said of a run beside its steps (see `becausal.store.upkeep.Mark`), and what was ever erased.
 UPKEEP = (
     """CREATE TABLE marks(
@@ -79,7 +82,14 @@ SWEEPS = (
         sweep TEXT NOT NULL, named BLOB NOT NULL, PRIMARY KEY(sweep, named)) STRICT, WITHOUT ROWID""",
 )
 
-UPGRADES = {1: (ANCHORS, *memory.SCHEMA), 2: (memory.ORDER,), 3: UPKEEP, 4: SWEEPS, 5: (), 6: (packs.SCHEMA,)}
+UPGRADES = {
+    1: (ANCHORS, *memory.SCHEMA),
+    2: (memory.ORDER,),
+    3: UPKEEP,
+    4: SWEEPS,
+    5: (),
+    6: (packs.SCHEMA, ANCHORS_OF),
+}
 """What makes a file of a format one of the next."""
 
 SCHEMA = (
@@ -116,6 +126,7 @@ SCHEMA = (
         PRIMARY KEY(chain_no, step_id, nth)) STRICT, WITHOUT ROWID""",
     "CREATE TABLE gaps(reason TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     ANCHORS,
+    ANCHORS_OF,
     *memory.SCHEMA,
     memory.ORDER,
     *UPKEEP,
