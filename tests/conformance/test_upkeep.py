@@ -175,8 +175,8 @@ def test_a_sweep_that_was_killed_is_forgotten_by_the_next_one_and_one_that_goes_
 ) -> None:
     now, hours = time.time_ns, [0.0]
     monkeypatch.setattr(time, "time_ns", lambda: now() + int(hours[0] * 3600 * 10**9))
-    for module in ("sqlite", "postgres"):
-        monkeypatch.setattr(f"becausal.store.{module}.upkeep.BODIES_AT_ONCE", 1)
+    for module in ("sqlite.sweep", "postgres.upkeep"):
+        monkeypatch.setattr(f"becausal.store.{module}.BODIES_AT_ONCE", 1)
     store.write([aged(number, 1) for number in range(1, 9)])
     tended = upkeep(store)
     tended.forget([f"run {number}" for number in range(1, 9)])

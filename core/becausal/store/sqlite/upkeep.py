@@ -1,4 +1,4 @@
-"""Forgetting chains, sweeping out bodies, giving space back: what keeps a file within bounds.
+"""Forgetting chains, erasing, giving space back: what keeps a file within bounds.
 
 Everything that takes long is done without the write lock, or in transactions so small that nobody who writes waits
 for them. Whoever writes remembers numbers of chains and bodies, and an encoder remembers which parts it handed out;
@@ -8,33 +8,26 @@ so each deletion counts `meta.generation` up, which every writer looks at as it 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from becausal import semconv
 from becausal.errors import StoreError
 from becausal.store.depending import sources_of
-from becausal.store.encoding import PACKED, Packer
 from becausal.store.sqlite import file, row
-from becausal.store.sqlite.bodies import BODIES, Unpacker, pack_number
-from becausal.store.sqlite.packs import tidy
-from becausal.store.sqlite.write import ADD_GAP, Writer
-from becausal.store.sweeping import LONGEST_NS, Begun, kept_by, swept
-from becausal.store.upkeep import SAYS_WRONG, SWEPT, ChainAge, Erased, Erasure, Mark, Progress, silent
+from becausal.store.sqlite.sweep import Reading, Sweep, drop_unused_names
+from becausal.store.sqlite.write import Writer
+from becausal.store.sweeping import swept
+from becausal.store.upkeep import SAYS_WRONG, ChainAge, Erased, Erasure, Mark, Progress, silent
 
 __all__ = ["SQLiteUpkeep"]
 
-Reading = Callable[[], AbstractContextManager[sqlite3.Connection]]
 Writing = Callable[[], AbstractContextManager[Writer]]
 
 CHAINS_AT_ONCE = 32
 """How many chains one transaction deletes."""
-
-BODIES_AT_ONCE = 1_000
 
 PAGES_AT_ONCE = 2_000
 """How many free pages one transaction gives back: 8 MB."""
@@ -63,7 +56,7 @@ _READ = """SELECT DISTINCT r.chain_id, e.chain_id FROM memory_reads AS r JOIN me
         ON e.memory = r.memory AND e.key = r.key AND (e.version = r.version OR e.step_id = r.source_id)
     WHERE r.chain_id IN (SELECT value FROM json_each(?)) AND e.chain_id IS NOT NULL AND e.chain_id != r.chain_id"""
 
-COUNT_GENERATION = """INSERT INTO meta VALUES ('generation', '1')
+_COUNT_GENERATION = """INSERT INTO meta VALUES ('generation', '1')
     ON CONFLICT(key) DO UPDATE SET value = CAST(value AS INTEGER) + 1"""
 
 _FORGET = (
@@ -76,22 +69,6 @@ _FORGET = (
         SELECT chain_id FROM chains WHERE chain_no IN (SELECT value FROM json_each(?1)))""",
     "DELETE FROM chains WHERE chain_no IN (SELECT value FROM json_each(?1))",
 )
-
-_UNUSED_NAMES = """SELECT name_no, name FROM names WHERE name_no NOT IN (
-    SELECT kind FROM steps UNION SELECT name FROM steps UNION SELECT status FROM steps
-    UNION SELECT agent FROM steps WHERE agent IS NOT NULL UNION SELECT kind FROM causes UNION SELECT grade FROM causes
-    UNION SELECT type FROM blobs WHERE type IS NOT NULL)"""
-
-_DROP_NAME = "DELETE FROM names WHERE name_no = ?"
-
-_ROOTS = (
-    "SELECT received FROM steps WHERE received IS NOT NULL",
-    "SELECT produced FROM steps WHERE produced IS NOT NULL",
-    "SELECT blob_no FROM memory_events JOIN blobs USING (digest)",
-)
-
-# What a replay needs of a step is named in its attributes alone.
-_KEPT = f"""SELECT attributes FROM steps WHERE instr(attributes, '"{semconv.KEPT}') > 0"""
 
 
 class SQLiteUpkeep:
@@ -170,7 +147,8 @@ class SQLiteUpkeep:
 
     def sweep(self, told: Progress | None = None) -> int:
         """Delete every body that nothing refers to any more; returns how many."""
-        return swept(lambda: self._sweep(told or silent))
+        sweeping = Sweep(self._reading, self._changing, self._path, told or silent)
+        return swept(sweeping.once)
 
     def release(self, *, whole: bool = False) -> None:
         """Give free pages back to the disk; `whole`: rewrite the file, so that nothing deleted is left in it."""
@@ -178,8 +156,7 @@ class SQLiteUpkeep:
             return
         if whole:
             with self._changing("dropping names", counts=True) as connection:
-                unused = connection.execute(_UNUSED_NAMES).fetchall()
-                connection.executemany(_DROP_NAME, [(number,) for number, _ in unused])
+                drop_unused_names(connection)
             with self._writing() as writer, file.told(self._path, "rewriting it"):
                 writer.connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 writer.connection.execute("VACUUM")
@@ -250,84 +227,8 @@ class SQLiteUpkeep:
             hurried = file.hurried(writer.connection) if counts else nullcontext()
             with hurried, writer.transaction():
                 if counts:
-                    writer.connection.execute(COUNT_GENERATION)
+                    writer.connection.execute(_COUNT_GENERATION)
                 yield writer.connection
-
-    def _sweep(self, told: Progress) -> Iterator[int]:
-        """Sweep once; yields how many bodies were deleted. See `becausal.store.sweeping`."""
-        sweep, now = os.urandom(8).hex(), time.time_ns()
-        # First of all: whoever writes from now on hands out again what this may delete, and says what must stay.
-        with self._changing("announcing a sweep", counts=True) as connection:
-            connection.execute("DELETE FROM sweeps WHERE abs(? - began_ns) > ?", (now, LONGEST_NS))
-            connection.execute("DELETE FROM touched WHERE sweep NOT IN (SELECT sweep FROM sweeps)")
-            connection.execute("INSERT INTO sweeps VALUES (?, ?)", (sweep, now))
-            (last,) = connection.execute("SELECT coalesce(max(blob_no), 0) FROM blobs").fetchone()
-        try:
-            yield from self._sweep_bodies(sweep, last, told)
-            self._sweep_names(sweep)
-        finally:
-            with self._changing("ending a sweep") as connection:
-                connection.execute("DELETE FROM sweeps WHERE sweep = ?", (sweep,))
-                connection.execute("DELETE FROM touched WHERE sweep = ?", (sweep,))
-
-    def _sweep_bodies(self, sweep: str, last: int, told: Progress) -> Iterator[int]:
-        dead = self._unmarked(last, told)
-        left, packer = set(dead), Packer()
-        for start in range(0, len(dead), BODIES_AT_ONCE):
-            told("sweeping", start, len(dead))
-            with self._changing("sweeping bodies", counts=True) as connection:
-                lost = _revive(connection, left, _touched(connection, sweep))
-                going = left.intersection(dead[start : start + BODIES_AT_ONCE])
-                query = f"""DELETE FROM blobs WHERE blob_no IN (SELECT value FROM json_each(?))
-                    RETURNING codec IS NULL OR {BODIES}, blob_no, codec, iif(codec = {PACKED}, data, NULL)"""
-                rows = connection.execute(query, (file.list_of(going),)).fetchall()
-                gone = sum(one for one, *_ in rows)
-                tidy(connection, packer, [pack for _, *rest in rows for pack in pack_number(*rest)])
-                if lost:
-                    connection.execute(ADD_GAP, (SWEPT, lost))
-            yield gone
-        told("sweeping", len(dead), len(dead))
-
-    def _sweep_names(self, sweep: str) -> None:
-        """Delete the names that nothing has any more: a request's is often a name of its own.
-
-        They are looked for before, without the lock that others wait for: that takes a look at every step.
-        """
-        with self._reading() as reader, file.told(self._path, "looking for names that nothing has"):
-            unused = reader.execute(_UNUSED_NAMES).fetchall()
-        touched: set[bytes] = set()
-        for start in range(0, len(unused), BODIES_AT_ONCE):
-            with self._changing("dropping names", counts=True) as connection:
-                touched.update(_touched(connection, sweep))
-                chunk = unused[start : start + BODIES_AT_ONCE]
-                connection.executemany(
-                    _DROP_NAME, [(number,) for number, name in chunk if name.encode() not in touched]
-                )
-
-    def _unmarked(self, last: int, told: Progress) -> list[int]:
-        """Return the numbers up to `last` of the bodies that nothing live refers to."""
-        alive = bytearray(last + 1)
-        waiting: list[int] = []
-        with self._reading() as reader, file.told(self._path, "marking what is in use"):
-            total = reader.execute("SELECT count(*) FROM blobs").fetchone()[0]
-            for number in _roots(reader):
-                if number <= last and not alive[number]:
-                    alive[number] = 1
-                    waiting.append(number)
-            unpacker, done = Unpacker(reader), 0
-            while waiting:
-                # In the order of the file: of a pack each body is there once it is unpacked.
-                wave, waiting = sorted(waiting), []
-                for number in wave:
-                    done += 1
-                    if done % 1_000 == 0:
-                        told("marking what is in use", done, total)
-                    for part in _numbers(reader, unpacker.made_of(number)):
-                        if part is not None and part <= last and not alive[part]:
-                            alive[part] = 1
-                            waiting.append(part)
-            there = reader.execute("SELECT blob_no FROM blobs WHERE blob_no <= ?", (last,))
-            return [number for (number,) in there if not alive[number]]
 
     def _free_pages(self) -> int:
         query = """SELECT freelist_count * (auto_vacuum = 2) FROM pragma_freelist_count, pragma_auto_vacuum"""
@@ -350,48 +251,6 @@ class SQLiteUpkeep:
                     "close who reads it (a notebook, another command), and do this again"
                 )
             time.sleep(0.05)
-
-
-def _roots(reader: sqlite3.Connection) -> Iterator[int]:
-    for query in _ROOTS:
-        for (number,) in reader.execute(query):
-            yield number
-    for (attributes,) in reader.execute(_KEPT):
-        yield from (number for number in _numbers(reader, kept_by(json.loads(attributes))) if number)
-
-
-def _numbers(reader: sqlite3.Connection, digests: Iterable[bytes]) -> Iterator[int | None]:
-    """Yield the numbers of contents; None of one that is not there."""
-    for digest in digests:
-        found = reader.execute("SELECT blob_no FROM blobs WHERE digest = ?", (digest,)).fetchone()
-        yield None if found is None else found[0]
-
-
-def _touched(connection: sqlite3.Connection, sweep: str) -> list[bytes]:
-    """Take what was named since a sweep has looked, within a transaction.
-
-    Raises:
-        Begun: the sweep is no more.
-    """
-    goes_on = "UPDATE sweeps SET began_ns = ? WHERE sweep = ?"
-    if connection.execute(goes_on, (time.time_ns(), sweep)).rowcount == 0:
-        raise Begun
-    query = "DELETE FROM touched WHERE sweep = ? RETURNING named"
-    return [named for (named,) in connection.execute(query, (sweep,)).fetchall()]
-
-
-def _revive(connection: sqlite3.Connection, left: set[int], named: Iterable[bytes]) -> int:
-    """Take out of what is left to go what was named, and all its parts; returns how many of these are gone already."""
-    lost, unpacker = 0, Unpacker(connection)
-    waiting = list(_numbers(connection, named))
-    while waiting:
-        number = waiting.pop()
-        if number is not None and number in left:
-            left.discard(number)
-            parts = list(_numbers(connection, unpacker.made_of(number)))
-            lost += parts.count(None)
-            waiting += parts
-    return lost
 
 
 class _Asking:
