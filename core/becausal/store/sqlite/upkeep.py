@@ -147,8 +147,7 @@ class SQLiteUpkeep:
 
     def sweep(self, told: Progress | None = None) -> int:
         """Delete every body that nothing refers to any more; returns how many."""
-        sweeping = Sweep(self._reading, self._changing, self._path, told or silent)
-        return swept(sweeping.once)
+        return swept(lambda: self._sweep(told or silent))
 
     def release(self, *, whole: bool = False) -> None:
         """Give free pages back to the disk; `whole`: rewrite the file, so that nothing deleted is left in it."""
@@ -229,6 +228,10 @@ class SQLiteUpkeep:
                 if counts:
                     writer.connection.execute(_COUNT_GENERATION)
                 yield writer.connection
+
+    def _sweep(self, told: Progress) -> Iterator[int]:
+        """Sweep once; yields how many bodies were deleted."""
+        return Sweep(self._reading, self._changing, self._path, told).once()
 
     def _free_pages(self) -> int:
         query = """SELECT freelist_count * (auto_vacuum = 2) FROM pragma_freelist_count, pragma_auto_vacuum"""
