@@ -20,26 +20,27 @@ def weakly(thing: object) -> Callable[[], object]:
     return weakref.ref(thing) if type(thing).__weakrefoffset__ else lambda: thing
 
 
-class _Ref(weakref.ref[Any]):
-    """A weak reference that knows the address of what it refers to, which is needed when that is gone."""
+class _Ref(weakref.ref[Any], Generic[T]):
+    """A weak reference with what is known of its object, and that one's address, which is needed when it is gone."""
 
-    __slots__ = ("key",)
+    __slots__ = ("key", "known")
 
     key: int
+    known: T
 
 
 class ByIdentity(Generic[T]):
     """What is known of objects that need not be hashable, for as long as they live."""
 
     def __init__(self) -> None:
-        self._held: dict[int, tuple[_Ref, T]] = {}
+        self._held: dict[int, _Ref[T]] = {}
         held = self._held
 
         def gone(dead: Any) -> None:
             # By then another object may live at the same address.
-            found = held.get(dead.key)
-            if found is not None and found[0] is dead:
-                del held[dead.key]
+            key: int = dead.key
+            if held.get(key) is dead:
+                del held[key]
 
         # One for all objects, and no method: what is noted of them must not keep this alive.
         self._gone = gone
@@ -47,19 +48,23 @@ class ByIdentity(Generic[T]):
     def get(self, thing: object) -> T | None:
         """Return what is known of an object."""
         found = self._held.get(id(thing))
-        return found[1] if found is not None and found[0]() is thing else None
+        return found.known if found is not None and found() is thing else None
 
     def among(self, things: Iterable[object]) -> list[tuple[object, T]]:
         """Return those of some objects that something is known of, with that."""
         held = self._held
         found = [(thing, held.get(id(thing))) for thing in things]
-        return [(thing, entry[1]) for thing, entry in found if entry is not None and entry[0]() is thing]
+        return [(thing, entry.known) for thing, entry in found if entry is not None and entry() is thing]
 
     def put(self, thing: object, known: T) -> None:
         """Note something of an object."""
-        ref = _Ref(thing, self._gone)
-        ref.key = id(thing)
-        self._held[ref.key] = (ref, known)
+        key = id(thing)
+        found = self._held.get(key)
+        if found is None or found() is not thing:
+            found = _Ref(thing, self._gone)
+            found.key = key
+            self._held[key] = found
+        found.known = known
 
     def pop(self, thing: object) -> T | None:
         """Return what is known of an object, and forget it."""

@@ -111,8 +111,8 @@ class Chat:
         if handoff is None:
             return None
         # A HandoffMessage brings messages of its sender's model along.
-        for item in getattr(message, "context", ()):
-            self._ledger.tag(item, (origin.step, f"message id {message.id}"))
+        for item in describe.field(message, "context") or ():
+            self._ledger.tag_of(item, origin)
         return handoff
 
     def _answered(self, step: OpenStep, response: Response) -> object:
@@ -123,7 +123,7 @@ class Chat:
         sealed = self._ledger.seal(message)
         if self._ledger.messages.find(message.id) is None:
             sealed = self._ledger.produce(message, step, step.name, sealed).sealed
-        target = getattr(message, "target", None)  # of a HandoffMessage
+        target = describe.field(message, "target")  # of a HandoffMessage
         if isinstance(target, str):
             self._recorder.decide(step, Choice(f"hand over to {target}", reason=describe.head(message)))
         agent = step.attributes.owner if isinstance(step.attributes, Notes) else None

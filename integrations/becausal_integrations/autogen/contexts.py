@@ -60,7 +60,7 @@ class Contexts:
         message = called[0]
         origin = self._ledger.origin(message, None)
         if origin is not None and result is not None:
-            self._ledger.tag(result, (origin.step, f"message id {message.id}"))
+            self._ledger.tag_of(result, origin)
 
     def _added(self, _: Any, message: Any) -> None:
         here = current()

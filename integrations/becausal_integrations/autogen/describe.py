@@ -29,6 +29,7 @@ __all__ = [
     "choices",
     "conversion",
     "cut",
+    "field",
     "has_tool",
     "head",
     "heads",
@@ -128,6 +129,14 @@ def chat_messages(payload: Any) -> Sequence[BaseChatMessage]:
         case "GroupChatTeamResponse":
             return task_messages(payload.result.messages)
     return ()
+
+
+def field(message: object, name: str) -> Any:
+    """Return a field of a message; None where it has none of this name.
+
+    Read past pydantic's own attribute access, which spends more on a name that is not there than on all that are.
+    """
+    return getattr(message, "__dict__", {}).get(name)
 
 
 def task_messages(task: object) -> Sequence[BaseChatMessage]:
@@ -339,8 +348,8 @@ def _part(part: Any) -> str:
             return part
         case _ if type(part).__name__ == "Image":
             return "<image>"  # as AutoGen writes it for a model that sees no pictures
-    said = [getattr(part, name, "") for name in ("id", "call_id", "name", "arguments", "content")]
-    return " ".join(map(str, said))
+    fields = getattr(part, "__dict__", {})
+    return " ".join([str(fields.get(name, "")) for name in ("id", "call_id", "name", "arguments", "content")])
 
 
 def _is_json(text: str) -> bool:

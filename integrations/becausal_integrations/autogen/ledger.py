@@ -143,6 +143,10 @@ def remote(step: StepRef) -> RemoteStep:
     return notes.standing
 
 
+Sources = tuple[tuple[StepRef, str], ...]
+"""Steps, and what shows each."""
+
+
 class Origin(NamedTuple):
     """Where a chat message comes from."""
 
@@ -152,14 +156,15 @@ class Origin(NamedTuple):
     """The message as it was when it was sent."""
     sent: Cause
     """Its sending, as the cause of each handoff of it."""
+    sources: Sources
+    """The same as the one source of all that models' contexts are made of it."""
 
 
 @dataclass(slots=True)
 class Tag:
     """Where a message of a model's context comes from."""
 
-    sources: tuple[tuple[StepRef, str], ...]
-    """Steps, and what shows each."""
+    sources: Sources
     readers: tuple[str, ...] = ()
     """The agents whose model has seen it."""
     losers: frozenset[str] = frozenset()
@@ -214,7 +219,8 @@ class Ledger:
         """Note who made a chat message, and what it says now."""
         kept = self.keep(step, self.seal(message) if sealed is None else sealed)
         maker = remote(step)
-        origin = Origin(maker, sender, kept, cause(maker, "transfer", f"message id {message.id}"))
+        evidence = f"message id {message.id}"
+        origin = Origin(maker, sender, kept, cause(maker, "transfer", evidence), ((maker, evidence),))
         self.messages.put(message.id, origin)
         return origin
 
@@ -244,14 +250,18 @@ class Ledger:
     def tag(self, message: object, *sources: tuple[StepRef, str]) -> None:
         """Note where a message of a model's context comes from, unless that is known."""
         if self.tags.get(message) is None:
-            if len(sources) == 1:  # as nearly always
-                step, evidence = sources[0]
-                tag = Tag(((remote(step), evidence),))
-            else:
-                tag = Tag(tuple([(remote(step), evidence) for step, evidence in sources]))
-            self.tags.put(message, tag)
-            if sources and (wording := describe.wording(message)) is not None:
-                self.contents.put(wording, tag)
+            self._tag(message, tuple([(remote(step), evidence) for step, evidence in sources]))
+
+    def tag_of(self, message: object, origin: Origin) -> None:
+        """Note of which chat message a message of a model's context was made, unless that is known."""
+        if self.tags.get(message) is None:
+            self._tag(message, origin.sources)
+
+    def _tag(self, message: object, sources: Sources) -> None:
+        tag = Tag(sources)
+        self.tags.put(message, tag)
+        if sources and (wording := describe.wording(message)) is not None:
+            self.contents.put(wording, tag)
 
     def known(self, message: object) -> tuple[Tag, Grade] | None:
         """Return where a message of a model's context comes from: the same object, else one that says the same."""

@@ -137,7 +137,7 @@ class Orchestrator:
             origin = self._ledger.origin(message, None)
             if origin is None:
                 continue
-            self._ledger.tag(copied, (origin.step, f"message id {message.id}"))
+            self._ledger.tag_of(copied, origin)
             tag = self._ledger.tags.get(copied)
             if tag is not None and number < shown:  # made anew for each call, but no news
                 tag.readers += (manager._name,)

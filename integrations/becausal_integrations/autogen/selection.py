@@ -74,7 +74,7 @@ class Selection:
         for message in messages:
             known = self._ledger.origin(message, None)
             if known is not None:
-                yield cause(known.step, "data", f"message id {message.id}")
+                yield cause(known.step, "data", known.sent.evidence)
 
     def _selected(self, step: OpenStep, chosen: list[str] | str) -> object:
         notes = step.attributes
