@@ -174,10 +174,13 @@ class Noting(SpanProcessor):
 
 
 class Ending(SpanProcessor):
-    """An app's own processor that says something on a span just before its end, and hears of nothing else."""
+    """An app's own processor that hears of nothing but what is about to end."""
+
+    def __init__(self) -> None:
+        self.noted: list[object] = []
 
     def _on_ending(self, span: Span) -> None:
-        span.set_attribute("app.last", True)
+        self.noted.append(told(span))
 
 
 def _hooked(exporter: InMemorySpanExporter) -> SpanProcessor:
@@ -391,7 +394,7 @@ def run(app: App, provider_class: type[TracerProvider]) -> tuple[list[object], T
     parent = Context() if above is None else set_span_in_context(NonRecordingSpan(above), Context())
     seen = taken(telemetry, app.steps, parent)
     exported = [told(span) for span in exporter.get_finished_spans()]
-    noted = [one.noted for one in processors.values() if isinstance(one, Noting)]
+    noted = [one.noted for one in processors.values() if isinstance(one, Noting | Ending)]
     return [seen, exported, noted, getattr(sampler, "asked", None)], telemetry
 
 
