@@ -78,7 +78,9 @@ class Writer:
     def _reset(self) -> None:
         self.gaps: Counter[str] = Counter()
         """What this process could not record, by reason."""
-        self._queue: deque[tuple[OpenStep, int]] = deque()
+        self._queue: deque[OpenStep] = deque()
+        # Of each in there. Not in pairs: they would be work for the garbage collector.
+        self._sizes: deque[int] = deque()
         self._bytes = 0
         self._spent: OrderedDict[str, int] = OrderedDict()  # bytes of contents, by chain
         self._charged: OrderedDict[tuple[str, bytes], None] = OrderedDict()  # (chain, digest): is in there
@@ -105,7 +107,8 @@ class Writer:
                 size = sum([len(body) for _, body in bodies])
             fits = len(self._queue) < self._max_steps and self._bytes + size <= self._max_bytes
             if fits and not self.is_closed:
-                self._queue.append((step, size))
+                self._sizes.append(size)  # first: an interrupt in between must leave no step without one
+                self._queue.append(step)
                 self._bytes += size
                 self._taken += 1
             else:
@@ -236,6 +239,7 @@ class Writer:
         with self._settling:
             left = len(self._queue)
             self._queue.clear()
+            self._sizes.clear()
             self._bytes = 0
             if left:
                 self._count("not written in time", left)
@@ -293,9 +297,8 @@ class Writer:
 
     def _write_batch(self) -> None:
         with self._lock:
-            taken = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-            self._bytes -= sum([size for _, size in taken])
-        batch = [step for step, _ in taken]
+            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
+            self._bytes -= sum([self._sizes.popleft() for _ in batch])
         lost = len(batch)  # unless it turns out otherwise: whatever ends this, no step is missing uncounted
         try:
             lost = self._save(batch)
