@@ -64,6 +64,7 @@ VALUES = st.recursive(
 @settings(max_examples=150, deadline=None)
 @given(VALUES)
 @example({"password": [], "api_key": "[redac"})
+@example({"token": "PASSWD=0000"})
 def test_any_value_is_redacted_once_and_for_all(value: object) -> None:
     redactor = Redactor()
 

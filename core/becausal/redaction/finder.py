@@ -154,7 +154,9 @@ class Finder:
         return self.has_form(content) and self._all is not None and self._all.search(content) is not None
 
     def _under(self, kind: str, strong: bool, text: str) -> str:
-        if is_placeholder(text) or MARKER.fullmatch(text) or (not strong and not looks_secret(text)):
+        if is_placeholder(text) or MARKER.fullmatch(text):
+            return self.text(text)
+        if not strong and not looks_secret(MARKER.sub("", text)):  # a marker is made by chance, and no secret
             return self.text(text)
         scheme, space, rest = text.partition(" ")
         if kind == "authorization" and space and scheme.isalpha() and rest and " " not in rest:
