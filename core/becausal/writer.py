@@ -18,6 +18,7 @@ import time
 import weakref
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection, Sequence
+from itertools import islice
 
 from opentelemetry.context import Context
 
@@ -47,6 +48,17 @@ MOST_LOST = 16_384
 RETRIES = 3
 PAUSE_S = 0.05
 """Before the second attempt to write; twice that before the third."""
+
+
+class _Spent:
+    """What a run has had of its bytes."""
+
+    __slots__ = ("bytes", "counted")
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.counted: dict[bytes, None] = {}
+        """The digests of the bodies that are in it, in the order in which they came."""
 
 
 class Writer:
@@ -82,8 +94,8 @@ class Writer:
         # Of each in there. Not in pairs: they would be work for the garbage collector.
         self._sizes: deque[int] = deque()
         self._bytes = 0
-        self._spent: OrderedDict[str, int] = OrderedDict()  # bytes of contents, by chain
-        self._charged: OrderedDict[tuple[str, bytes], None] = OrderedDict()  # (chain, digest): is in there
+        self._spent: OrderedDict[str, _Spent] = OrderedDict()  # by chain, the most silent one first
+        self._charged = 0  # how many bodies they remember together
         self._lost: set[bytes] = set()  # digests of bodies that were handed out and left out since
         self._taken = self._settled = 0  # steps put into the queue; steps written or counted as gaps
         self._unsaved_gaps: Counter[str] = Counter()
@@ -124,33 +136,46 @@ class Writer:
 
     def _allows(self, step: OpenStep, size: int) -> bool:
         """Return whether a run may keep so many bytes more; else leave them out. Called with the lock held."""
-        run, charged = step.chain_id, self._charged
-        new, spent = [], self._spent.get(run, 0)
+        run = self._spent.get(step.chain_id)
+        if run is None:
+            run = self._spent[step.chain_id] = _Spent()
+        counted, new, spent = run.counted, [], run.bytes
         for digest, body in step.bodies:
-            key = run, digest
-            if key in charged:
-                charged.move_to_end(key)
-            else:
-                charged[key] = None
-                new.append(key)
+            if digest not in counted:
+                counted[digest] = None
+                new.append(digest)
                 spent += len(body)
-        self._spent[run] = spent
-        self._spent.move_to_end(run)
+        run.bytes = spent
+        self._charged += len(new)
+        self._spent.move_to_end(step.chain_id)
         if len(self._spent) > MOST_RUNS:
-            self._spent.popitem(last=False)
+            self._charged -= len(self._spent.popitem(last=False)[1].counted)
         if not new or spent <= self._max_run_bytes:
-            while len(charged) > MOST_CHARGED:
-                charged.popitem(last=False)
+            if self._charged > MOST_CHARGED:
+                self._forget_charged()
             return True
-        for key in new:
-            del charged[key]
-        gone = {digest for _, digest in new}
+        for digest in new:
+            counted.pop(digest, None)
+        self._charged -= len(new)
+        gone = set(new)
         step.bodies[:] = [one for one in step.bodies if one[0] not in gone]
         step.attributes[semconv.LEFT_OUT] = size - sum([len(body) for _, body in step.bodies])
         if step.ended_ns is not None:  # one that is still open comes again
             self._count("content left out: run beyond max_run_bytes", 1)
         self._lose(gone)
         return False
+
+    def _forget_charged(self) -> None:
+        """Forget a quarter of the bodies that were counted, those first of the runs that were silent the longest."""
+        beyond = self._charged - MOST_CHARGED * 3 // 4
+        for run in list(self._spent.values()):  # a destructor may bring steps meanwhile
+            oldest = [*islice(run.counted, beyond)]
+            for digest in oldest:
+                run.counted.pop(digest, None)
+            self._charged -= len(oldest)
+            beyond -= len(oldest)
+            if not beyond:
+                return
 
     def _lose(self, digests: Collection[bytes]) -> None:
         """Note what was handed out and is not kept. Called with the lock held."""

@@ -264,8 +264,9 @@ def test_of_so_many_runs_that_which_was_silent_the_longest_is_forgotten(
         writer.put(week.did("tool", "t", f"in {number}", "out").step)
         writer.put(Record(f"{number:032x}").did("tool", "t", "in", "out").step)
 
-    assert writer._spent["a" * 32] > 50 * 3
+    assert writer._spent["a" * 32].bytes > 50 * 3
     assert len(writer._spent) == 10
+    assert writer._charged == sum(len(run.counted) for run in writer._spent.values())
     writer.close(10)
 
 
@@ -275,8 +276,13 @@ def test_the_bodies_that_were_counted_are_remembered_within_bounds(monkeypatch: 
     record = Record("a" * 32)
     for number in range(50):
         writer.put(record.did("tool", "t", f"in {number}", "out").step)
+        assert writer._charged == len(writer._spent["a" * 32].counted) <= 10
+    for number in range(3):
+        writer.put(Record("b" * 32).did("tool", "t", f"in {number}", "out").step)
 
-    assert len(writer._charged) == 10
+    left, last = (run.counted for run in writer._spent.values())
+    assert len(last) > len(left) == writer._charged - len(last)
+    assert writer._charged <= 10
     writer.close(10)
 
 
