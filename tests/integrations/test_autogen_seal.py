@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +14,10 @@ from autogen_core.models import FunctionExecutionResult, RequestUsage, UserMessa
 
 from becausal.canonical import digest_text, encode
 from becausal.recorder import Recorder
+from becausal.redaction.redactor import Redactor
+from becausal.store import Store
+from becausal.telemetry import Telemetry
+from becausal.writer import Writer
 from becausal_integrations.autogen.ledger import Ledger
 
 Edit = Callable[[Any], object]
@@ -80,3 +84,25 @@ def test_a_message_that_is_what_it_was_is_not_encoded_again_and_not_kept_alive(
     del message
     gc.collect()
     assert len(ledger.seals) == 0
+
+
+@pytest.fixture
+def redacting(kept: Store) -> Iterator[Recorder]:
+    made = Recorder(Telemetry(), Writer(kept), redact=Redactor())
+    yield made
+    assert made.close(30)
+
+
+def test_a_message_that_is_what_it_was_is_sealed_without_a_secret_that_was_met_since(
+    redacting: Recorder,
+) -> None:
+    ledger, message = Ledger(redacting), TextMessage(content="the word is Tr0ub4dor-3", source="a")
+    before = ledger.seal(message)
+    assert b"Tr0ub4dor-3" in b"".join(body for _, body in before.bodies)  # nothing gave it away then
+
+    redacting.seal({"password": "Tr0ub4dor-3"})
+    after = ledger.seal(message)
+
+    assert b"Tr0ub4dor-3" not in b"".join(body for _, body in after.bodies)
+    assert after.payload.digest != before.payload.digest
+    assert ledger.seal(message) is after

@@ -177,13 +177,15 @@ class Seal(NamedTuple):
     sealed: Sealed
     inside: list[object]
     """What it consisted of; see `unchanged.inside`."""
+    version: int
+    """Of the redaction: a secret that was met since may stand in it."""
 
 
 class Ledger:
     """What one process's agents have said, read and decided."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+        self._recorder, self._redact = recorder, recorder.redact
         self.messages: Recent[Origin] = Recent(MOST_MESSAGES)
         self.routes: Recent[RemoteStep] = Recent(MOST_ROUTES)
         """The last choice of a group chat manager, by its agent id."""
@@ -230,12 +232,14 @@ class Ledger:
         if consists_of is None:
             return self._recorder.seal(message)
         former = self.seals.get(message)
+        version = 0 if self._redact is None else self._redact.version
         if (
             former is None
+            or former.version != version
             or len(former.inside) != len(consists_of)
             or not all(map(is_, former.inside, consists_of))
         ):
-            former = Seal(self._recorder.seal_message(message), consists_of)
+            former = Seal(self._recorder.seal_message(message), consists_of, version)
             self.seals.put(message, former)
         return former.sealed
 
