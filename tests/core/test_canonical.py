@@ -1009,3 +1009,25 @@ def test_an_interrupt_while_a_body_is_read_is_the_callers(monkeypatch: pytest.Mo
     with pytest.raises(KeyboardInterrupt) as raised:
         unpacked(body, stop)
     assert raised.value is interrupt
+
+
+# Failures of our own
+
+
+@pytest.mark.parametrize("first", [[], [RecursionError()]], ids=["as it is read", "on a fresh stack"])
+def test_a_failure_of_ours_leaves_a_value_unreadable_and_is_let_out_if_strict(
+    first: list[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[Exception] = []
+
+    def broken(*_: object) -> None:
+        raise failures.pop(0)
+
+    monkeypatch.setattr(canonical, "_walked", broken)
+    failures[:] = [*first, ValueError("ours")]
+    with pytest.raises(ValueError, match="ours"):
+        encode({"a": 1})
+
+    monkeypatch.setenv("BECAUSAL_STRICT", "0")
+    failures[:] = [*first, ValueError("ours")]
+    assert encode({"a": 1}).lossy == (("$", "unreadable dict"),)

@@ -37,6 +37,7 @@ import threading
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from becausal import settings
 from becausal.canonical.decoded import Cycle, Missing, Opaque, Record, decode, part_digests
 from becausal.canonical.leaves import name_of
 from becausal.canonical.printed import fingerprint
@@ -108,7 +109,7 @@ class Encoder:
         self._texts: dict[object, tuple[str, bytes]] = {}
 
     def encode(self, value: object) -> Encoded:
-        """Return the canonical form of any value. Never raises."""
+        """Return the canonical form of any value. Never raises: where we fail it is unreadable, but if strict."""
         swift, known, runs = Swift(), self._known, self._runs
         swift.known, swift.runs = known, runs
         encoded = self._swiftly(swift, value)
@@ -201,7 +202,7 @@ class Encoder:
 
 
 def encode(value: object, redact: Redacting | None = None) -> Encoded:
-    """Return the canonical form of any value, with all its parts, as it may be kept. Never raises."""
+    """Return the canonical form of any value, with all its parts, as it may be kept. Never raises, but if strict."""
     return _encode(value, {}, None, None, redact)[1]
 
 
@@ -238,8 +239,8 @@ def _encode(
         return _walked(value, known, runs, leans, redact)
     except RecursionError:
         return _on_a_fresh_stack(value, known, redact)
-    except Exception:
-        return _unreadable(value)
+    except Exception as failure:
+        return _failed(value, failure)
 
 
 def _walked(
@@ -283,12 +284,13 @@ def _on_a_fresh_stack(value: object, known: Known, redact: Redacting | None) -> 
     """Do it in a thread: the caller stands so deep that there is no room left, and what is written must
     not depend on that."""
     found: list[tuple[TopWalk, Encoded]] = []
+    failures: list[Exception] = []
 
     def work() -> None:
         try:
             found.append(_walked(value, known, None, None, redact))
-        except Exception:
-            found.append(_unreadable(value))
+        except Exception as failure:
+            failures.append(failure)
 
     thread = threading.Thread(target=work, daemon=True)
     try:
@@ -296,7 +298,14 @@ def _on_a_fresh_stack(value: object, known: Known, redact: Redacting | None) -> 
         thread.join()
     except RuntimeError:
         return _unreadable(value)  # no thread to be had
-    return found[0]
+    return found[0] if found else _failed(value, failures[0])
+
+
+def _failed(value: object, failure: Exception) -> tuple[TopWalk, Encoded]:
+    # What is the app's to fail, its objects' own methods, is caught where it is asked for: this is ours.
+    if settings.is_strict():
+        raise failure
+    return _unreadable(value)
 
 
 def _unreadable(value: object) -> tuple[TopWalk, Encoded]:
