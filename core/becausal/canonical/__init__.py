@@ -43,8 +43,8 @@ from becausal.canonical.leaves import name_of
 from becausal.canonical.printed import fingerprint
 from becausal.canonical.readers import READERS, reader_of
 from becausal.canonical.swift import Swift
-from becausal.canonical.top import Run, TopWalk
-from becausal.canonical.walk import Known, Redacting
+from becausal.canonical.terms import Known, Redacting, Run
+from becausal.canonical.top import TopWalk
 from becausal.canonical.wire import INLINE_BELOW, PART, Code, array, digest_of, entry
 
 __all__ = [

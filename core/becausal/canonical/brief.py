@@ -13,9 +13,9 @@ from ormsgpack import Ext, Fragment, packb
 
 from becausal.canonical.belief import meaning, speaks
 from becausal.canonical.leaves import UNORDERED, WRAP
+from becausal.canonical.looks import plain_keys
 from becausal.canonical.readers import READERS, Reader, reader_of
-from becausal.canonical.top import Run
-from becausal.canonical.walk import Known, Pair, Redacting, UnfitError, plain_keys
+from becausal.canonical.terms import Known, Pair, Redacting, Run, UnfitError
 from becausal.canonical.wire import INLINE_BELOW, OPTIONS, PART, array, digest_of, entry, odd_nan
 
 __all__ = ["DEEPEST", "LONG", "Brief"]

@@ -6,7 +6,6 @@ import datetime as dt
 import decimal
 import fractions
 import re
-import struct
 import uuid
 import zoneinfo
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any
 import ormsgpack
 
 from becausal.canonical.calling import unpacked
+from becausal.canonical.leaves import items_of
 from becausal.canonical.wire import NESTED, PART, Code
 
 __all__ = ["Cycle", "Missing", "Opaque", "Reading", "Record", "decode", "part_digests"]
@@ -33,9 +33,6 @@ AT_LEAST = 1_024
 
 ITEM_BYTES = 64
 """What an item takes in memory, about."""
-
-MOST_DIMENSIONS = 64
-"""Of an array: numpy has no more."""
 
 
 class Record(dict[Any, Any]):
@@ -298,7 +295,7 @@ class Reading:
         if code == Code.ENUM:
             return content[2]
         if code == Code.ARRAY:
-            return _items(*content)
+            return items_of(*content)
         return content[1]
 
 
@@ -393,31 +390,3 @@ _ENTRIES: dict[int, Callable[[bytes], object]] = {
     Code.COMPLEX: _complex,
     Code.FRACTION: _fraction,
 }
-
-
-def _items(kind: str, form: str, shape: list[int], content: Any) -> object:
-    """Return an array's items as nested lists; its bytes if the type of its items is not a plain number."""
-    if type(content) is not bytes:
-        return content
-    code = _NUMBERS.get(form.lstrip("<>=|"))
-    if code is None:
-        return content
-    order = ">" if form.startswith(">") else "<"
-    return _shaped([item for (item,) in struct.iter_unpack(order + code, content)], shape)
-
-
-def _shaped(items: list[Any], shape: list[int]) -> Any:
-    if not shape:
-        return items[0]
-    if len(shape) > MOST_DIMENSIONS:
-        raise ValueError(f"an array has no {len(shape)} dimensions")
-    for length in reversed(shape[1:]):
-        count = len(items) // length if length else 0
-        items = [items[i * length : (i + 1) * length] for i in range(count)]
-    return items
-
-
-_NUMBERS = {
-    "b1": "?", "i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q",
-    "f2": "e", "f4": "f", "f8": "d",
-}  # fmt: skip

@@ -12,6 +12,7 @@ import decimal
 import fractions
 import functools
 import pathlib
+import struct
 import types
 import uuid
 import zoneinfo
@@ -41,6 +42,7 @@ __all__ = [
     "Rows",
     "Sight",
     "Unordered",
+    "items_of",
     "name_of",
 ]
 
@@ -265,3 +267,37 @@ LEAVES = frozenset(
     )
 )
 """Types whose values hold no others."""
+
+
+# And back: the items of an array.
+
+MOST_DIMENSIONS = 64
+"""Of an array: numpy has no more."""
+
+
+def items_of(kind: str, form: str, shape: list[int], content: Any) -> object:
+    """Return an array's items as nested lists; its bytes if the type of its items is not a plain number."""
+    if type(content) is not bytes:
+        return content
+    code = _NUMBERS.get(form.lstrip("<>=|"))
+    if code is None:
+        return content
+    order = ">" if form.startswith(">") else "<"
+    return _shaped([item for (item,) in struct.iter_unpack(order + code, content)], shape)
+
+
+def _shaped(items: list[Any], shape: list[int]) -> Any:
+    if not shape:
+        return items[0]
+    if len(shape) > MOST_DIMENSIONS:
+        raise ValueError(f"an array has no {len(shape)} dimensions")
+    for length in reversed(shape[1:]):
+        count = len(items) // length if length else 0
+        items = [items[i * length : (i + 1) * length] for i in range(count)]
+    return items
+
+
+_NUMBERS = {
+    "b1": "?", "i1": "b", "u1": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q",
+    "f2": "e", "f4": "f", "f8": "d",
+}  # fmt: skip

@@ -5,21 +5,26 @@ Told from types and keys alone, and so that no code of the app's runs.
 
 from __future__ import annotations
 
+from itertools import repeat
 from operator import is_
 from typing import Any
 
+from ormsgpack import Ext, Fragment, packb
+
 from becausal.canonical.belief import is_message, speaks
-from becausal.canonical.walk import plain_keys
 from becausal.canonical.wire import SPLIT_FROM
 
 __all__ = [
     "COMMON",
     "MOST_SEARCHED",
+    "SCALARS",
     "SHORTEST_RUN",
     "holds_messages",
     "is_message_list",
+    "is_text",
     "is_typed_list",
     "may_split",
+    "plain_keys",
     "shape_of",
 ]
 
@@ -29,8 +34,9 @@ MOST_SEARCHED = 64
 SHORTEST_RUN = 3
 """Two messages are written faster than they are compared with what is known."""
 
-# By identity: a metaclass may define `__hash__`.
+# By identity: a type's own `__hash__` and `__eq__` are its metaclass's, and so may be the app's.
 COMMON = frozenset(map(id, (str, int, float, bool, bytes, type(None), dict, list, tuple)))
+SCALARS = frozenset(map(id, (str, int, float, bool, bytes, bytearray, type(None), Ext, Fragment)))
 _MOST_SHAPES = 4096
 
 _shapes: dict[str, tuple[tuple[str, ...], bool]] = {}
@@ -78,3 +84,19 @@ def holds_messages(value: dict[Any, Any]) -> bool:
         if type(inner) is dict and plain_keys(inner) and is_message(inner):
             return True
     return False
+
+
+def is_text(value: str) -> bool:
+    """Say whether a text can be written as UTF-8."""
+    try:
+        packb(value)
+    except TypeError:
+        return False
+    return True
+
+
+def plain_keys(fields: dict[Any, Any]) -> bool:
+    """Say whether all keys are exactly str and can be written as UTF-8."""
+    if not all(map(is_, map(type, fields), repeat(str))):
+        return False
+    return all(map(str.isascii, fields)) or all(map(is_text, fields))

@@ -16,10 +16,11 @@ from ormsgpack import packb
 from becausal.canonical.brief import LONG, Brief
 from becausal.canonical.looks import COMMON, MOST_SEARCHED, SHORTEST_RUN
 from becausal.canonical.readers import READERS, reader_of
-from becausal.canonical.top import KEYS, MOST_SPLIT, NO_RUN, Run, packed_key
-from becausal.canonical.walk import Pair, UnfitError
+from becausal.canonical.terms import NO_RUN, Pair, Run, UnfitError
+from becausal.canonical.top import MOST_SPLIT
 from becausal.canonical.wire import (
     INLINE_BELOW,
+    KEYS,
     SPLIT_FROM,
     UNSORTED,
     Code,
@@ -27,6 +28,7 @@ from becausal.canonical.wire import (
     digesting,
     entry,
     mapping,
+    packed_key,
 )
 
 __all__ = ["MOST_HARMLESS", "Swift"]

@@ -19,66 +19,55 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import chain
-from operator import is_
-from typing import Any, NamedTuple
+from typing import Any
 
 from ormsgpack import Ext, Fragment, packb
 
 from becausal.canonical.belief import is_message, meaning
 from becausal.canonical.leaves import WRAP
 from becausal.canonical.looks import (
+    SCALARS,
     SHORTEST_RUN,
     holds_messages,
     is_message_list,
     is_typed_list,
     may_split,
+    plain_keys,
     shape_of,
 )
 from becausal.canonical.readers import DEEP_FOR_PLAIN_OBJECTS, Reader, reader_of
-from becausal.canonical.walk import (
-    MOST_LEVELS,
-    SCALARS,
+from becausal.canonical.terms import (
+    NO_RUN,
     Known,
     Pair,
     Path,
+    Run,
     Seen,
     UnfitError,
-    Walk,
-    plain_keys,
+    is_other,
+    packed_rows,
+    starts_with,
     step,
 )
+from becausal.canonical.walk import MOST_LEVELS, Walk
 from becausal.canonical.wire import (
     INLINE_BELOW,
+    KEYS,
     OPTIONS,
     PART,
     SPLIT_FROM,
-    UNSORTED,
     Code,
     array,
     digest_of,
     entry,
     mapping,
     odd_nan,
+    packed_key,
 )
 
-__all__ = ["KEYS", "MOST_SPLIT", "NO_RUN", "Run", "TopWalk", "packed_key"]
+__all__ = ["MOST_SPLIT", "TopWalk"]
 
 MOST_SPLIT = 256
-
-
-class Run(NamedTuple):
-    """A list of messages as last seen: what its fields were, and what was written for them."""
-
-    types: list[type]
-    size: int
-    """Bytes of the packed fields."""
-    digest: bytes
-    """Of these bytes."""
-    pair: tuple[bytes | memoryview, bytes | memoryview]
-    """Without the head of the list, which says how long it is."""
-    below: int
-    version: int
-    """Of the redaction, when it was looked through."""
 
 
 class TopWalk(Walk):
@@ -344,7 +333,7 @@ class TopWalk(Walk):
         if column is None or self.runs is None or self.is_under_secret:
             return None
         known = self.runs.get(id(items[0]))
-        if known is None or not _starts_with(types, column, known) or self.holds_newer(column, known):
+        if known is None or not starts_with(types, column, known) or self.holds_newer(column, known):
             known = NO_RUN
         head, pair, done = array(len(items)), known.pair, len(known.types)
         if done == len(items):
@@ -385,15 +374,15 @@ class TopWalk(Walk):
             # By identity: a metaclass may define `__hash__`.
             kinds = dict(zip(map(id, types), types, strict=True))
             if first.type is dict:
-                return _packed(items, self.hook) if len(kinds) == 1 else None
+                return packed_rows(items, self.hook) if len(kinds) == 1 else None
             if first.fields is None or (
-                len(kinds) > 1 and any(_is_other(first, kind) for kind in kinds.values())
+                len(kinds) > 1 and any(is_other(first, kind) for kind in kinds.values())
             ):
                 return None
             fields = map(first.fields, items)
             if first.extra is None:
-                return _packed([*fields], self.hook)
-            return _packed(
+                return packed_rows([*fields], self.hook)
+            return packed_rows(
                 [*chain.from_iterable(zip(fields, map(first.extra, items), strict=True))], self.hook
             )
         except Exception:
@@ -402,39 +391,6 @@ class TopWalk(Walk):
         finally:
             self.level -= DEEP_FOR_PLAIN_OBJECTS
             self.below, self.differs = below, differs
-
-
-NO_RUN = Run([], 0, digest_of(b""), (b"", b""), 0, 0)
-
-
-def _is_other(first: Reader, kind: type) -> bool:
-    """Return whether instances of a type are read otherwise than those of the first one."""
-    return reader_of(kind).slots != first.slots
-
-
-def _packed(items: list[Any], hook: Callable[[object], Any]) -> memoryview:
-    return memoryview(packb(items, hook, UNSORTED))[len(array(len(items))) :]
-
-
-def _starts_with(types: list[type], column: memoryview, known: Run) -> bool:
-    if len(types) < len(known.types) or not all(map(is_, types, known.types)):
-        return False
-    return digest_of(column[: known.size]) == known.digest
-
-
-KEYS: dict[str, bytes] = {}
-"""The bytes of keys that come again and again."""
-_MOST_KEYS = 4096
-
-
-def packed_key(key: str) -> bytes:
-    """Return the bytes of a key, and remember them in `KEYS`."""
-    body = packb(key)
-    if len(key) < 64:
-        if len(KEYS) >= _MOST_KEYS:
-            KEYS.clear()
-        KEYS[key] = body
-    return body
 
 
 def _joined(exact: Sequence[bytes | memoryview], lean: Sequence[bytes | memoryview]) -> Pair:

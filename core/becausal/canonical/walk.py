@@ -11,28 +11,20 @@ where no message-like thing was met.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from itertools import repeat
-from operator import is_
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 from ormsgpack import Ext, Fragment, packb
 
-from becausal.canonical.leaves import FIELDS, ITEMS, LEAF, UNORDERED, Sight, name_of
+from becausal.canonical.leaves import FIELDS, ITEMS, LEAF, UNORDERED, Sight
+from becausal.canonical.looks import SCALARS, is_text, plain_keys
 from becausal.canonical.readers import Reader, reader_of
+from becausal.canonical.terms import Info, Known, Pair, Path, Redacting, Seen, UnfitError, step, text_of
 from becausal.canonical.wire import INLINE_BELOW, OPTIONS, Code, array, digest_of, entry, mapping, odd_nan
 
 __all__ = [
     "MOST_LEVELS",
     "MOST_PLAIN_LEVELS",
-    "SCALARS",
-    "Info",
-    "Known",
-    "Pair",
-    "Path",
-    "Redacting",
-    "Seen",
-    "UnfitError",
     "Walk",
 ]
 
@@ -43,49 +35,7 @@ MOST_LEVELS = 64
 """So many typed objects, tuples and sets in one another are followed. A plain object, one that is neither a
 model nor a dataclass, counts as sixteen."""
 
-Path = tuple[Any, ...] | None
-"""(path of the container, step); () is the root. None on the fast path, which does not keep count."""
-
-Pair = tuple[bytes, bytes]
-"""Canonical bytes, belief bytes."""
-
-Info = tuple[bytes, int, bytes, int]
-"""Of a part: its belief digest, its size, parts included, the digest under which it was handed out, which is another
-one where something in it was redacted, and the version of what was redacted by."""
-
-Known = dict[bytes, Info]
-"""What was handed out, by a part's digest."""
-
-Seen = tuple[object, Any, Any, int, int]
-"""(the value, what stands for it, what stands for it in the belief, levels below it, bytes of its parts)."""
-
 NAN = packb(float("nan"))
-
-
-class Redacting(Protocol):
-    """What takes out of a value what must not be kept; see `becausal.redaction`."""
-
-    version: int
-    """Grows when something was met that must be taken out elsewhere as well."""
-
-    def body(self, body: bytes, digest: bytes | None = None) -> bytes:
-        """Return canonical bytes as they may be kept; the same object where that is all of them."""
-
-    def holds_newer(self, content: bytes, since: int) -> bool:
-        """Return whether something stands in bytes that has had to be taken out only since a version."""
-
-    def keeps(self, bodies: Sequence[tuple[bytes, bytes]]) -> bool:
-        """Return whether canonical bodies, each with its digest in front, may all be kept; False: ask for each."""
-
-    def text(self, text: str) -> str:
-        """Return a text as it may be kept."""
-
-    def is_secret_key(self, key: str, /) -> bool:
-        """Return whether a name says that what stands under it is to be taken out."""
-
-
-class UnfitError(Exception):
-    """The fast path cannot write this; raised and caught within the walk."""
 
 
 class Walk(ABC):
@@ -389,7 +339,7 @@ class Walk(ABC):
         elif kind is float and value != value:
             todo.append(NAN)
             return
-        elif id(kind) in SCALARS and (kind is not str or value.isascii() or _is_text(value)):
+        elif id(kind) in SCALARS and (kind is not str or value.isascii() or is_text(value)):
             todo.append(packb(value, self.hook, OPTIONS))
             return
         else:
@@ -416,44 +366,7 @@ class Walk(ABC):
             yield value, path, depth
 
 
-# By identity: a type's own `__hash__` and `__eq__` are its metaclass's, and so may be the app's.
-SCALARS = frozenset(map(id, (str, int, float, bool, bytes, bytearray, type(None), Ext, Fragment)))
-
-
 def _both(code: Code, head: bytes, columns: list[list[bytes]]) -> Pair:
     bodies = [entry(code, head + b"".join(column)) for column in columns] or [entry(code, head)] * 2
     exact, lean = bodies
     return exact, exact if exact == lean else lean
-
-
-def _is_text(value: str) -> bool:
-    try:
-        packb(value)
-    except TypeError:
-        return False
-    return True
-
-
-def plain_keys(fields: dict[Any, Any]) -> bool:
-    """Say whether all keys are exactly str and can be written as UTF-8."""
-    if not all(map(is_, map(type, fields), repeat(str))):
-        return False
-    return all(map(str.isascii, fields)) or all(map(_is_text, fields))
-
-
-def step(path: Path, key: object) -> Path:
-    """Return the path one step further down."""
-    return None if path is None else (path, key)
-
-
-def text_of(path: Path) -> str:
-    """Return a path as text, `$.messages[3].content`."""
-    steps: list[str] = []
-    while path:
-        path, key = path
-        if type(key) is str:
-            simple = key.isidentifier() or key == "{}"
-            steps.append(f".{key}" if simple else f"[{key.encode('utf-8', 'backslashreplace').decode()!r}]")
-        else:
-            steps.append(f"[{key}]" if type(key) is int else f"[<{name_of(type(key))}>]")
-    return "$" + "".join(reversed(steps))

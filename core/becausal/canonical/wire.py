@@ -18,6 +18,7 @@ from becausal.canonical.calling import unpacked
 
 __all__ = [
     "INLINE_BELOW",
+    "KEYS",
     "NESTED",
     "OPTIONS",
     "PART",
@@ -31,6 +32,7 @@ __all__ = [
     "mapping",
     "odd_nan",
     "only_refers",
+    "packed_key",
 ]
 
 digest_of: Callable[[bytes | memoryview], bytes] = xxh3_128_digest
@@ -126,6 +128,21 @@ def mapping(count: int) -> bytes:
     if count < 65536:
         return b"\xde" + count.to_bytes(2, "big")
     return b"\xdf" + count.to_bytes(4, "big")
+
+
+KEYS: dict[str, bytes] = {}
+"""The bytes of keys that come again and again."""
+_MOST_KEYS = 4096
+
+
+def packed_key(key: str) -> bytes:
+    """Return the bytes of a key, and remember them in `KEYS`."""
+    body = ormsgpack.packb(key)
+    if len(key) < 64:
+        if len(KEYS) >= _MOST_KEYS:
+            KEYS.clear()
+        KEYS[key] = body
+    return body
 
 
 def entry(code: Code, content: bytes) -> bytes:
