@@ -7,10 +7,12 @@ the store; what comes back is a `Step`, which never changes.
 from __future__ import annotations
 
 import copy
+import os
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from becausal.harmless import legible
 from becausal.payload import Payload
@@ -201,15 +203,20 @@ class OpenStep:
 
     def chose(self, choice: Choice) -> None:
         """Add a decision."""
-        if not isinstance(self.choices, list):
-            self.choices = list(self.choices)
-        self.choices.append(choice)
+        self._listed("choices").append(choice)
 
     def anchor(self, name: str) -> None:
         """Add a name by which a later run finds it."""
-        if not isinstance(self.anchors, list):
-            self.anchors = list(self.anchors)
-        self.anchors.append(name)
+        self._listed("anchors").append(name)
+
+    def _listed(self, part: Literal["anchors", "choices"]) -> list[Any]:
+        """Return the list that a part is, the same one to every thread; it is made one by the first that asks."""
+        with _lock:
+            found = getattr(self, part)
+            if not isinstance(found, list):
+                found = list(found)
+                setattr(self, part, found)
+        return found
 
     def as_it_is(self) -> OpenStep:
         """Return the step as it is now, to be written while it goes on changing itself."""
@@ -218,6 +225,18 @@ class OpenStep:
         copied.causes, copied.bodies = list(self.causes), list(self.bodies)
         copied.choices, copied.anchors = tuple(self.choices), tuple(self.anchors)
         return copied
+
+
+# Reentrant: the garbage collector or a signal may run code of the app, and so ours, while this thread holds it.
+_lock = threading.RLock()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
