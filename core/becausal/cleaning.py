@@ -30,8 +30,11 @@ def clean(step: OpenStep, redact: Redactor) -> None:
     # All that it says is read at one go, ids included: what is found may be no secret, what is not found is nowhere.
     if redact.harmless.issuperset(step.attributes):
         known, words = redact.said, _words(step) if step.kind == "handoff" else None
-        if words in known:
-            return
+        try:
+            if words in known:
+                return
+        except TypeError:  # a list of an adapter's or of an import's, where a tuple should be
+            words = None
         said: list[object] = [step.name, step.agent, step.error, step.attributes]
         for cause in step.causes:
             said.append(cause.evidence)  # noqa: PERF401 - a comprehension is one more frame

@@ -158,6 +158,37 @@ def test_what_has_become_known_as_a_secret_is_found_where_a_handoff_says_what_an
     assert WORD not in repr(said.attributes)
 
 
+def test_a_handoff_that_is_read_just_as_a_secret_becomes_known_hides_it_from_no_later_one() -> None:
+    class Looked(Redactor):
+        """Reads a handoff at each moment of which another thread may be in the middle."""
+
+        moments = 0
+
+        def __setattr__(self, name: str, value: object) -> None:
+            super().__setattr__(name, value)
+            if name in ("name", "said", "may_hold", "version") and hasattr(self, "on_failure"):
+                self.moments += 1
+                clean(handoff("1" * 16, note=f"it is {WORD}"), self)
+
+    redactor = Redactor()
+    clean(handoff("1" * 16, note="at first"), redactor)
+    redactor.__class__ = Looked
+    redactor.body(encode({"password": WORD}).body)
+    clean(said := handoff("1" * 16, note=f"it is {WORD}"), redactor)
+
+    assert redactor.moments >= 4  # type: ignore[attr-defined]
+    assert WORD not in repr(said.attributes)
+
+
+def test_a_handoff_that_says_what_cannot_be_hashed_is_read_all_the_same() -> None:
+    redactor = Redactor()
+    redactor.body(encode({"password": WORD}).body)
+    for _ in range(2):
+        clean(said := handoff("1" * 16, note=["a", "b"], other=f"it is {WORD}"), redactor)  # type: ignore[arg-type]
+
+        assert WORD not in repr(said.attributes)
+
+
 def test_what_handoffs_say_is_remembered_of_so_many(
     redactor: Redactor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,12 +133,13 @@ class Redactor:
 
     def _reckon_with(self, version: int) -> None:
         """Go by what is known to be secret from now on, once it is found."""
-        # Of another thread that is reading a name right now, what it finds goes to the names of before.
-        self.name, self.said = _Judged(self.text).__getitem__, set()
         if self._finder.own:
             self.may_hold = _always
         else:
             self.may_hold = self._has_form_or_is_known if version else self._sieve.matches
+        # Not before: another thread would note here what it has read without what is known by now. Of one that is
+        # reading right now, what it finds goes to the names of before.
+        self.name, self.said = _Judged(self.text).__getitem__, set()
         self.version = version
 
     @property
