@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from becausal.errors import AdapterError, BecausalWarning
-from becausal.installed import installed_version
+from becausal.installed import installed_version, name_of
 from becausal.recorder import Recorder
 
 __all__ = [
@@ -117,9 +117,16 @@ def _entry_points() -> Iterator[EntryPoint]:
     """Yield what distributions say of adapters; of nearly all it is enough to see that they do not speak of any."""
     from importlib import metadata
 
+    asked: set[str | None] = set()
     for distribution in metadata.distributions():
-        if GROUP in (distribution.read_text("entry_points.txt") or ""):
-            yield from distribution.entry_points.select(group=GROUP)
+        if GROUP not in (distribution.read_text("entry_points.txt") or ""):
+            continue
+        name = name_of(distribution)
+        if name is None or name not in asked:
+            asked.add(name)
+            # Of several of one name it is the first on the path that counts, and that one may speak of none.
+            first = None if name is None else next(iter(metadata.distributions(name=name)), None)
+            yield from (first or distribution).entry_points.select(group=GROUP)
 
 
 def packages(watched: Mapping[str | None, str | None]) -> tuple[str, ...]:

@@ -7,9 +7,14 @@ for each framework, at every start of an app.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-__all__ = ["installed_version"]
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
+__all__ = ["installed_version", "name_of"]
+
+_NAME = re.compile(r"^Name:[ \t]*(\S+)", re.MULTILINE | re.IGNORECASE)
 _VERSION = re.compile(r"^Version:[ \t]*(\S+)", re.MULTILINE | re.IGNORECASE)
 
 
@@ -24,3 +29,9 @@ def installed_version(name: str) -> str | None:
         return None
     said = _VERSION.search(found.read_text("METADATA") or "")
     return found.version if said is None else said[1]
+
+
+def name_of(distribution: Distribution) -> str | None:
+    """Return the name of a distribution; None where it says none."""
+    said = _NAME.search(distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or "")
+    return None if said is None else said[1]

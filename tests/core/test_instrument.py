@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import string
 import subprocess
 import sys
 import textwrap
@@ -147,6 +148,26 @@ def test_an_adapter_that_cannot_be_loaded_is_warned_of_and_left_out(
         becausal.instrument("threads", store=store)
 
     assert warned[0].filename == __file__
+
+
+def test_of_two_distributions_of_one_name_the_first_on_the_path_says_what_its_adapters_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said = {
+        "1.0": "one = string:Formatter\ngone = gone_package:Adapter\n",
+        "2.0": "one = string:Template.mro\n",
+    }
+    for version, points in said.items():
+        folder = tmp_path / version / f"the_irs-{version}.dist-info"
+        folder.mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: the-irs\nVersion: {version}\n")
+        (folder / "entry_points.txt").write_text(f"[becausal.adapters]\n{points}")
+        monkeypatch.syspath_prepend(str(folder.parent))
+
+    found: dict[str, Any] = {**adapters()}  # a warning would be an error
+
+    assert found["one"] == string.Template.mro()
+    assert "gone" not in found
 
 
 NUMBERS = st.lists(st.integers(0, 3), min_size=1, max_size=4).map(lambda release: ".".join(map(str, release)))
