@@ -37,6 +37,8 @@ log: logging.Logger = logging.getLogger("becausal")
 
 BATCH = 512
 INTERVAL_S = 0.2
+IDLE_S = 10.0
+"""After so long the thread looks by itself whether there is anything for it: whoever rings may fail."""
 MAX_STEPS = 65_536
 MAX_BYTES = 256 << 20
 MOST_RUNS = 4_096
@@ -307,7 +309,7 @@ class Writer:
 
     def _gather(self) -> bool:
         """Wait until there is work, and for a batch of it unless somebody waits for what there is."""
-        self._work.wait()
+        self._work.wait(IDLE_S)
         self._hurry.wait(INTERVAL_S)
         return True
 
@@ -412,8 +414,8 @@ class _Bell:
             with contextlib.suppress(RuntimeError):  # another thread rang in between
                 self._silent.release()
 
-    def wait(self, timeout: float = -1) -> None:
-        """Wait for a ring, and silence it."""
+    def wait(self, timeout: float) -> None:
+        """Wait for a ring, so many seconds at most, and silence it."""
         self._silent.acquire(timeout=timeout)
 
 

@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -587,3 +587,41 @@ def test_where_no_bell_rings_steps_are_written_by_the_clock(monkeypatch: pytest.
     assert writes.flush(10)
     assert [one.name for one in store.written] == ["a"]
     assert writes.close(10)
+
+
+@pytest.mark.parametrize("way", ["stop", "let_go", "put"])
+def test_a_bell_that_fails_leaves_no_thread_waiting_and_no_step_unwritten(
+    way: str, store: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, wait, waits = writing(store), writer._Bell.wait, threading.Event()
+
+    def noted(bell: writer._Bell, timeout: float) -> None:
+        if bell is made._work and bell._silent.locked():
+            waits.set()
+        wait(bell, timeout)
+
+    def broken(_: object) -> None:
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(writer, "IDLE_S", 0.05)
+    monkeypatch.setattr(writer._Bell, "wait", noted)
+    made.put(step("first"))
+    assert made.flush(10)
+    thread = made._thread
+    assert thread is not None
+    assert waits.wait(10)
+    monkeypatch.setattr(writer._Bell, "ring", broken)
+    ways: dict[str, Callable[[], object]] = {
+        "stop": lambda: made.stop(0),
+        "let_go": made.let_go,
+        "put": lambda: made.put(step("second")),
+    }
+    with pytest.raises(RuntimeError, match="ours"):
+        ways[way]()
+
+    if way == "put":
+        with made._settling:
+            assert made._settling.wait_for(lambda: len(store.written) == 2, 10)
+        made.is_closed = True
+    thread.join(10)
+    assert not thread.is_alive()
