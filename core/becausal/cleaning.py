@@ -18,8 +18,14 @@ __all__ = ["clean"]
 IDS = frozenset((semconv.TRANSFER_SENT_BY, semconv.TRANSFER_RECEIVED_BY))
 """Attributes that are ids of ours; those of what was kept are digests."""
 
+FEW = 3
+"""Attributes below which a step says the same as others of its name, as a handoff does; the more, the more are ids."""
+
 MOST_SAID = 1024
-"""Handoffs of which it is remembered that what they say holds no secret."""
+"""Steps of which it is remembered that what they say holds no secret."""
+
+LONGEST_SAID = 1024
+"""Bytes of what one of them says."""
 
 
 def clean(step: OpenStep, redact: Redactor) -> None:
@@ -29,7 +35,10 @@ def clean(step: OpenStep, redact: Redactor) -> None:
     """
     # All that it says is read at one go, ids included: what is found may be no secret, what is not found is nowhere.
     if redact.harmless.issuperset(step.attributes):
-        known, words = redact.said, _words(step) if step.kind == "handoff" else None
+        # A handoff's words come again with the next one of its agents, a plain step's with the next of its name.
+        # To look them up takes less than to look for secrets: RE2 lets other threads run meanwhile, and they do.
+        is_usual = step.kind == "handoff" or len(step.attributes) < FEW
+        known, words = redact.said, _words(step) if is_usual else None
         try:
             if words in known:
                 return
@@ -45,7 +54,7 @@ def clean(step: OpenStep, redact: Redactor) -> None:
         except TypeError:  # half a surrogate pair, a number beyond 64 bits: read one by one
             content = None
         if content is not None and not redact.may_hold(content):
-            if words is not None:
+            if words is not None and len(content) <= LONGEST_SAID:
                 if len(known) >= MOST_SAID:
                     known.clear()
                 known.add(words)  # not `redact.said`: what came to be known meanwhile is not looked for here
@@ -54,12 +63,12 @@ def clean(step: OpenStep, redact: Redactor) -> None:
 
 
 def _words(step: OpenStep) -> tuple[object, ...] | None:
-    """Return all that a handoff says, but for the ids of steps; None where it says what no other does."""
+    """Return all that a step says, but for ids of ours; None where it says what no other does."""
     if step.error is not None or step.choices:
         return None
     words: list[object] = [step.name, step.agent]
     for name, value in step.attributes.items():
-        if name not in IDS:
+        if not _is_id(name):
             words += (name, value)
     for cause in step.causes:
         words.append(cause.evidence)

@@ -146,6 +146,22 @@ def test_what_a_handoff_says_is_not_read_again_for_the_next_one_that_says_it(red
     assert read(redactor)
 
 
+def test_what_calls_of_one_tool_say_is_read_once(redactor: Redactor) -> None:
+    for _ in range(2):
+        clean(open_step(kind="tool", name="lookup"), redactor)
+        times = redactor._sieve.times  # type: ignore[attr-defined]
+    clean(open_step(kind="tool", name="search"), redactor)
+
+    assert (times, redactor._sieve.times) == (1, 2)  # type: ignore[attr-defined]
+
+
+def test_what_is_said_at_length_is_not_kept_to_be_compared(redactor: Redactor) -> None:
+    clean(handoff("1" * 16, note="one word " * 200), redactor)
+    clean(handoff("1" * 16, note="one word " * 200), redactor)
+
+    assert not redactor.said
+
+
 def test_what_has_become_known_as_a_secret_is_found_where_a_handoff_says_what_another_said() -> None:
     redactor = Redactor()
     for _ in range(2):

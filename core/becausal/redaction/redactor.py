@@ -120,7 +120,7 @@ class Redactor:
         self.harmless: set[str] = set()
         """Names of attributes that say nothing of secrets."""
         self.said: set[tuple[object, ...]] = set()
-        """What handoffs have said that holds no secret: of the same agents, nearly the same each time."""
+        """What steps have said that holds no secret: most say what another one has said."""
         self._counted: set[bytes] = set()
         self._has_failed = False
         self.is_secret_key = _Judged(self._finder.is_secret_key).__getitem__
