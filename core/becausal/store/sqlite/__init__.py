@@ -26,11 +26,11 @@ import zstandard
 
 from becausal.errors import StoreError
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
-from becausal.payload import Payload
-from becausal.step import Cause, OpenStep, RemoteStep, Step
+from becausal.step import OpenStep, RemoteStep, Step
 from becausal.store import ChainInfo, StoreInfo, memory_log
 from becausal.store.outline import Outline
 from becausal.store.sqlite import bodies, file, memory, row
+from becausal.store.sqlite.loading import ALL_OF, SOME_OF, steps_of
 from becausal.store.sqlite.session import Session, is_open_here, of_the_parent
 from becausal.store.sqlite.upkeep import SQLiteUpkeep
 from becausal.store.sqlite.write import Writer
@@ -264,25 +264,7 @@ class SQLiteStore:
             if found is None:
                 return []
             which, values = (ALL_OF, found) if only is None else (SOME_OF, (*found, only))
-            rows = reader.execute(
-                f"SELECT * FROM steps WHERE {which} ORDER BY seq, started_ns, step_id", values
-            ).fetchall()
-            causes = _causes(reader, which, values)
-            names = _names(reader, {number for r in rows for number in (r[3], r[4], r[5], r[10])})
-            payloads = self._payloads(reader, {number for r in rows for number in (r[12], r[13])})
-        return [row.step_of(r, chain_id, names, payloads, causes.get(r[1], ())) for r in rows]
-
-    def _payloads(self, reader: sqlite3.Connection, numbers: Iterable[int | None]) -> dict[int, Payload]:
-        # In the order of the file. The few types are looked up once each, not for every row.
-        query = """SELECT blob_no, digest, belief, total_size, type, lossy FROM blobs
-            WHERE blob_no IN (SELECT value FROM json_each(?)) AND type IS NOT NULL"""
-        wanted = sorted(number for number in numbers if number is not None)
-        rows = reader.execute(query, (_list(wanted),)).fetchall()
-        types = _names(reader, {r[4] for r in rows})
-        return {
-            number: row.payload_of(digest, belief, size, types[type_no], lossy, self)
-            for number, digest, belief, size, type_no, lossy in rows
-        }
+            return steps_of(reader, chain_id, which, values, self)
 
 
 # Queries.
@@ -336,9 +318,6 @@ FIND_CHAINS = """SELECT chain_no, chain_id FROM chains
 NEWEST_CHAINS = """SELECT chain_no, chain_id FROM chains
     WHERE ?1 = '' ORDER BY started_ns DESC, chain_no DESC LIMIT ?2"""
 
-ALL_OF = "chain_no = ?"
-SOME_OF = "chain_no = ? AND step_id IN (SELECT value FROM json_each(?))"
-
 OUTLINE = """SELECT step_id, parent_id, seq, steps.started_ns, ended_ns FROM steps JOIN chains USING (chain_no)
     WHERE chain_id = ? ORDER BY seq, steps.started_ns, step_id"""
 
@@ -363,24 +342,6 @@ FIND_AGENTS = f"""SELECT chain_no, names.name, min(seq) FROM steps JOIN names ON
 FIND_ANCHOR = """SELECT step_id, chain_id, seq, hop, agents.name
     FROM anchors JOIN steps USING (chain_no, step_id) JOIN chains USING (chain_no)
     LEFT JOIN names AS agents ON agents.name_no = steps.agent WHERE anchors.name = ?"""
-
-
-def _causes(
-    reader: sqlite3.Connection, which: str, values: tuple[object, ...]
-) -> dict[int, tuple[Cause, ...]]:
-    query = f"""SELECT step_id, source_id, kind, grade, evidence FROM causes
-        WHERE {which} ORDER BY step_id, nth"""
-    rows = reader.execute(query, values).fetchall()
-    names = _names(reader, {number for r in rows for number in (r[2], r[3])})
-    causes: dict[int, list[Cause]] = {}
-    for step_id, source, kind, grade, evidence in rows:
-        causes.setdefault(step_id, []).append(row.cause_of(source, names[kind], names[grade], evidence))
-    return {step_id: tuple(of_step) for step_id, of_step in causes.items()}
-
-
-def _names(reader: sqlite3.Connection, numbers: Iterable[int | None]) -> dict[int, str]:
-    query = "SELECT name_no, name FROM names WHERE name_no IN (SELECT value FROM json_each(?))"
-    return dict(reader.execute(query, (_list(numbers),)))
 
 
 def _list(numbers: Iterable[Any]) -> str:

@@ -9,7 +9,6 @@ from becausal import canonical
 from becausal.payload import Payload
 from becausal.step import Cause, OpenStep, Step
 from becausal.store.encoding import (
-    cause_of,
     choices_of,
     choices_text,
     encodable,
@@ -25,7 +24,6 @@ from becausal.store.sqlite.attributes import attributes_of, attributes_text
 __all__ = [
     "Chain",
     "Numbers",
-    "cause_of",
     "cause_rows",
     "encodable",
     "number_of",
@@ -109,30 +107,32 @@ def step_of(
     row: tuple[Any, ...],
     chain_id: str,
     names: Mapping[int, str],
-    payloads: Mapping[int, Payload],
-    causes: tuple[Cause, ...],
+    ids: Mapping[int, str],
+    payloads: Mapping[int | None, Payload],
+    causes: Mapping[int, tuple[Cause, ...]],
 ) -> Step:
     """Return the step of a row of the table `steps`."""
     (_, number, parent, kind, name, agent, seq, hop, started_ns, ended_ns, status, error) = row[:12]
     (received, produced, trace_id, span_id, attributes, choices) = row[12:]
+    # By position, in the order of the fields.
     return Step(
-        id=step_id_of(number),
-        kind=names[kind],  # type: ignore[arg-type]
-        name=names[name],
-        agent=None if agent is None else names[agent],
-        parent_id=None if parent is None else step_id_of(parent),
-        chain_id=chain_id,
-        trace_id=None if trace_id is None else trace_id.hex(),
-        span_id=None if span_id is None else step_id_of(span_id),
-        seq=seq,
-        hop=hop,
-        started_ns=started_ns,
-        ended_ns=ended_ns,
-        status=names[status],  # type: ignore[arg-type]
-        error=error,
-        received=payloads.get(received) if received is not None else None,
-        produced=payloads.get(produced) if produced is not None else None,
-        attributes=attributes_of(attributes),
-        causes=causes,
-        choices=choices_of(choices),
+        ids[number],
+        names[kind],  # type: ignore[arg-type]
+        names[name],
+        None if agent is None else names[agent],
+        None if parent is None else ids[parent],
+        chain_id,
+        None if trace_id is None else trace_id.hex(),
+        None if span_id is None else ids[span_id],
+        seq,
+        hop,
+        started_ns,
+        ended_ns,
+        names[status],  # type: ignore[arg-type]
+        error,
+        payloads.get(received),
+        payloads.get(produced),
+        {} if attributes is None else attributes_of(attributes),
+        causes.get(number, ()),
+        () if choices is None else choices_of(choices),
     )
