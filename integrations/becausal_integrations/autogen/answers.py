@@ -32,7 +32,8 @@ class Answers:
     def carrier(self) -> Carrier:
         """Return the carrier of what is sent without a sending: the answer to the direct message handled here."""
         here = context_now()
-        carrier = Carrier(standing_clear(here)[0], step_of(here), is_answer=True)
+        carrier = Carrier(standing_clear(here)[0], step_of(here))
+        carrier.is_answer = True
         request = arriving()
         if request is not None:
             carrier.has_readers = request.has_readers

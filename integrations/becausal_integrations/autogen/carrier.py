@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -28,16 +27,12 @@ _SENDING = otel_context.create_key("becausal-autogen-sending")
 _ARRIVING = otel_context.create_key("becausal-autogen-arriving")
 
 
-@dataclass(slots=True)
 class Carrier:
-    """What is to be known of a message where it arrives."""
+    """What is to be known of a message where it arrives.
 
-    context: Context
-    """The sender's."""
-    step: StepRef | None
-    """The sender's."""
-    stage: StepRef | None = None
-    """Under which step a broadcast is received: not under the sender's, which may be over by then."""
+    What most messages have nothing of stands in the class alone: one is made for every message.
+    """
+
     sender: str = ""
     source: str | None = None
     """The sender's agent id; None: the world outside."""
@@ -75,6 +70,16 @@ class Carrier:
     arrivals: int = 0
     has_readers: bool = True
     """Whether anybody makes spans of its way who may link them to the sender's."""
+
+    def __init__(self, context: Context, step: StepRef | None, stage: StepRef | None = None) -> None:
+        """Make one.
+
+        Args:
+            context: the sender's.
+            step: the sender's.
+            stage: under which step a broadcast is received: not under the sender's, which may be over by then.
+        """
+        self.context, self.step, self.stage = context, step, stage
 
     def note(self, name: str, value: Attribute) -> None:
         """Note what befell it."""

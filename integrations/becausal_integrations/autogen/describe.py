@@ -30,6 +30,7 @@ __all__ = [
     "conversion",
     "cut",
     "field",
+    "gives_a_turn",
     "has_tool",
     "head",
     "heads",
@@ -92,6 +93,11 @@ def is_create_result(item: object) -> bool:
 def is_of_a_team(message: object) -> bool:
     """Return whether a message belongs to the workings of teams: it carries chat messages or says whose turn it is."""
     return type(message).__module__.startswith(EVENTS)
+
+
+def gives_a_turn(message: object) -> bool:
+    """Return whether a message of a team says to its receiver that it is its turn."""
+    return type(message).__name__ == "GroupChatRequestPublish"
 
 
 def is_team_agent(agent: object) -> bool:

@@ -226,16 +226,13 @@ def _brought(sent: Sent, said: Said) -> Carrier:
         span_context=told_by.span_context,
     )
     number, source = said.get("number"), said.get("source")
-    return Carrier(
-        context,
-        told_by,
-        stage,
-        sent.sender,
-        source if isinstance(source, str) and source else None,
-        Sealed(sent.payload),
-        is_remote=True,
-        number=number if isinstance(number, int) else 0,
-    )
+    carrier = Carrier(context, told_by, stage)
+    carrier.sender, carrier.sent, carrier.is_remote = sent.sender, Sealed(sent.payload), True
+    if isinstance(source, str) and source:
+        carrier.source = source
+    if isinstance(number, int):
+        carrier.number = number
+    return carrier
 
 
 def _standing(carrier: Carrier | None) -> Context | None:

@@ -162,7 +162,8 @@ class Runtime:
         if describe.is_of_a_team(message):
             for chat_message in describe.chat_messages(message):
                 self._ledger.origin(chat_message, step)
-            carrier.route = self._ledger.routes.find(str(sender)) if sender is not None else None
+            if sender is not None and describe.gives_a_turn(message):
+                carrier.route = self._ledger.routes.find(str(sender))
             return carrier
         carrier.sender = describe.agent_name(sender, step.agent)
         carrier.source = None if sender is None else str(sender)
