@@ -43,8 +43,9 @@ from becausal.observation import Answer
 from becausal.replay.adapter import Entry, ReplayAdapter
 from becausal.replay.divergence import Divergence, DivergenceError
 from becausal.replay.edit import Edit, edit
+from becausal.replay.outcome import Outcome, Replay
 from becausal.replay.recalled import Asked, Recalled
-from becausal.replay.replaying import Outcome, Replay, answering, replay
+from becausal.replay.replaying import answering, replay
 from becausal.replay.seam import recall, result_of
 from becausal.replay.session import Session, in_force
 
