@@ -78,27 +78,39 @@ class Brief(ABC):
         self.depth += 1
         if whole or not shape[1]:
             body, lean = self.message(fields) if shape[1] else self.mapping(fields, False)
-            digest = None
         elif type(text := fields.get("content")) is str and len(text) >= LONG:
             body, lean = self.long_message(fields, text)
             self.depth -= 1
             self.below += before
             return body, lean
-        else:  # a message in a list, as nearly all are: `message`, without its call
-            outside, self.differs = self.differs, False
-            body = packb(fields, self.hook, OPTIONS)
-            if b"\xcb" in body and odd_nan(body):
-                raise UnfitError
-            self.differs = outside
-            if len(body) < INLINE_BELOW:
-                lean, digest = self.leans.get(body) or self.believed(body, fields), None
-            else:
-                digest = digest_of(body)
-                lean = body if digest in self.known else self.believed(None, fields)
+        else:  # a message in a list, as nearly all are
+            pair = self.told(fields, before)
+            self.depth -= 1
+            return pair
         self.depth -= 1
         if whole or len(body) < INLINE_BELOW:
             self.below += before
             return body, body if lean == body else lean
+        return self.part(body, lean, before)
+
+    def told(self, fields: dict[str, Any], before: int) -> Pair:
+        """Write a message in a list: a part, whose belief need not be written if it is known; or as it stands.
+
+        Args:
+            fields: its own, and ours to change.
+            before: bytes of parts of what holds it.
+        """
+        outside, self.differs = self.differs, False
+        body = packb(fields, self.hook, OPTIONS)
+        if b"\xcb" in body and odd_nan(body):
+            raise UnfitError
+        self.differs = outside
+        if len(body) < INLINE_BELOW:
+            lean = self.leans.get(body) or self.believed(body, fields)
+            self.below += before
+            return body, body if lean == body else lean
+        digest = digest_of(body)
+        lean = body if digest in self.known else self.believed(None, fields)
         return self.part(body, lean, before, digest)
 
     def shaped(self, reader: Reader, fields: dict[str, Any]) -> tuple[tuple[str, ...], bool]:

@@ -218,10 +218,10 @@ class Swift(Brief):
         """Write an item that is no object of fields."""
         inside, self.below = self.below, 0
         if said and kind is dict:
+            if _speaks(item):
+                return self.told(item.copy(), inside)
             limit = INLINE_BELOW
-            body, lean = self.message(item.copy()) if _speaks(item) else self.packed(item)
-        else:
-            body, lean = self.packed(item)
+        body, lean = self.packed(item)
         if len(body) < limit:
             self.below += inside
             return body, lean

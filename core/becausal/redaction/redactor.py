@@ -10,14 +10,15 @@ import functools
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 import ormsgpack
 
 from becausal import settings
-from becausal.canonical.wire import digest_of, only_refers
+from becausal.canonical.wire import PART, digest_of, only_refers
 from becausal.redaction.blocks import FROM, Blocks
 from becausal.redaction.cards import RUN, may_hold_card, numbers_in
 from becausal.redaction.chunks import whole
@@ -40,6 +41,9 @@ FAILED: Final = "redaction failed"
 MOST_NAMES = 1024
 
 _DIGITS = re.compile(RUN.encode())
+
+AT_ONCE = 64
+"""Small bodies that are read in one go."""
 
 MOST_DONE = 8192
 """Bodies of which it is remembered what became of them."""
@@ -189,7 +193,7 @@ class Redactor:
         for digest, body in bodies:
             found = done.get(digest)
             if found is None or (found[0] != version and self._remembered(digest, body, version) is None):
-                if not only_refers(body):
+                if PART not in body[:5] or not only_refers(body):
                     new[digest] = body
             elif found[1] is not None:
                 return False
@@ -280,10 +284,7 @@ class Redactor:
                 unread, fresh = blocks.unread(body, reach)
                 stretches += unread
                 digests += fresh
-        if small:
-            # An end of a line between them: no pattern goes on over it, nor does a run of digits.
-            stretches.append(small[0] if len(small) == 1 else b"\n".join(small))
-        for content in stretches:
+        for content in chain(stretches, _together(small)):
             matched = self.may_hold(content)
             # True itself: it is judged already.
             if matched and (
@@ -362,6 +363,14 @@ class Redactor:
 def _always(_: bytes) -> bool:
     """Stand for a screen where users added what may be secret: they are asked for every text."""
     return True
+
+
+def _together(bodies: list[bytes]) -> Iterator[bytes]:
+    """Yield small bodies, so many at a time: memory for all of a large value's would be fresh each time."""
+    for at in range(0, len(bodies), AT_ONCE):
+        some = bodies[at : at + AT_ONCE]
+        # An end of a line between them: no pattern goes on over it, nor does a run of digits.
+        yield some[0] if len(some) == 1 else b"\n".join(some)
 
 
 def _kinds_in(data: bytes) -> Counter[str]:
