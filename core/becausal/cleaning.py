@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from ormsgpack import packb
@@ -17,6 +18,8 @@ __all__ = ["clean"]
 
 IDS = frozenset((semconv.TRANSFER_SENT_BY, semconv.TRANSFER_RECEIVED_BY))
 """Attributes that are ids of ours; those of what was kept are digests."""
+
+_EVIDENCE = attrgetter("evidence")
 
 FEW = 3
 """Attributes below which a step says the same as others of its name, as a handoff does; the more, the more are ids."""
@@ -66,13 +69,10 @@ def _words(step: OpenStep) -> tuple[object, ...] | None:
     """Return all that a step says, but for ids of ours; None where it says what no other does."""
     if step.error is not None or step.choices:
         return None
-    words: list[object] = [step.name, step.agent]
-    for name, value in step.attributes.items():
-        if not _is_id(name):
-            words += (name, value)
-    for cause in step.causes:
-        words.append(cause.evidence)
-    return tuple(words)
+    said = step.attributes.copy()
+    for name in IDS:
+        said.pop(name, None)
+    return step.name, step.agent, *said, *said.values(), *map(_EVIDENCE, step.causes)
 
 
 def _clean_each(step: OpenStep, redact: Redactor) -> None:

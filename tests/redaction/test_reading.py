@@ -248,7 +248,9 @@ def test_wherever_a_step_says_a_secret_it_is_taken_out(place: str, by_re2: bool,
     if known:
         redactor.body(encode({"password": WORD}).body)
     said = step(note="as before", odd="\ud800" if place == "tuple" else "even")
-    clean(said, redactor)
+    said.causes.append(Cause("1" * 16, "data", "observed", "channel findings@3"))
+    for _ in range(2):  # the second time it is remembered that it says nothing secret
+        clean(said, redactor)
     text = f"it is {secret} today"
     match place:
         case "name" | "agent" | "error":
@@ -260,7 +262,7 @@ def test_wherever_a_step_says_a_secret_it_is_taken_out(place: str, by_re2: bool,
         case "attribute's name":
             said.attributes[text] = 1
         case "evidence":
-            said.causes.append(Cause("2" * 16, "data", "observed", text))
+            said.causes[0] = Cause("2" * 16, "data", "observed", text)
         case "premises":
             said.chose(Choice("answer", ("one", text)))
         case "conclusion":
