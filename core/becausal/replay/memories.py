@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from becausal import semconv
 from becausal.errors import StoreError
-from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
+from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent, value_at
 from becausal.step import Step
 
 __all__ = ["MemoryTwin"]
@@ -73,6 +73,10 @@ class MemoryTwin:
                 if memory_name in (None, event.memory) and key in (None, event.key)
             ]
         return [*filter(self._is_known, past), *mine]
+
+    def memory_value(self, memory_name: str, key: str, seq: int | None = None) -> MemoryEvent | None:
+        """Return the event that gives a key its value at a causal sequence number; None where it has none."""
+        return value_at(self.memory_events(memory_name, key), seq)
 
     def memory_reads(self, memory_name: str | None = None, key: str | None = None) -> list[MemoryRead]:
         """Return who read what, by the record."""
