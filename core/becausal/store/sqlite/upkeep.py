@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
+import zstandard
+
 from becausal.errors import StoreError
 from becausal.store.depending import sources_of
 from becausal.store.sqlite import file, row
@@ -189,7 +191,10 @@ class SQLiteUpkeep:
             # What is taken out must not stay in free pages until they are used again.
             connection.execute("PRAGMA secure_delete = ON")
             erasing = Erasing(connection, what, told or silent)
-            chain_ids = erasing.carry_out()
+            try:
+                chain_ids = erasing.carry_out()
+            except zstandard.ZstdError as failure:
+                raise file.damaged(self._path, "erasing", failure) from failure
             connection.execute("DELETE FROM sweeps")  # what they found out about contents holds no more
             connection.execute("DELETE FROM touched")
             places = {sort: count for sort, count in sorted(erasing.places.items()) if count}
