@@ -35,6 +35,8 @@ def test_a_value_is_found_as_the_history_has_it_at_every_moment(store: Store, se
     seqs = sorted({event.seq + more for event in events for more in (-1, 0)})
 
     assert [store.memory_value("notes", "a", seq) for seq in seqs] == [value_at(events, seq) for seq in seqs]  # type: ignore[attr-defined]
+    for beyond in (10**30, -(10**30), 1 << 63):  # no number of a database's
+        assert value_of(store, "notes", "a", beyond) == value_at(events, beyond)
     assert value_of(store, "notes", "a") == value_at(events)
     assert value_of(store, "notes", "nobody wrote it") is None
     assert value_of(store, "nobody", "a") is None

@@ -10,6 +10,7 @@ import sqlite3
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,11 +19,14 @@ from tests.core.builders import Record
 
 import becausal
 from becausal import canonical
-from becausal.errors import StoreError
+from becausal.errors import StoreError, StoreFormatError
+from becausal.memory_event import NewEvent
 from becausal.payload import Payload
 from becausal.store import open_store
 from becausal.store.encoding import unpack
+from becausal.store.memory_log import Entry
 from becausal.store.sqlite.bodies import Unpacker
+from becausal.store.sqlite.write import Writer
 from becausal.store.upkeep import Erased, Erasure, upkeep_of
 from becausal.store.wording import Rewriting, Wording
 
@@ -394,6 +398,43 @@ def test_an_erasure_is_noted_without_what_was_erased(store: str, told: Callable[
     assert upkeep is not None
     assert upkeep.erasures() == [done]
     assert done.reason == "ticket 4711"
+    opened.close()
+
+
+def test_an_event_whose_content_another_process_erases_at_once_was_appended_all_the_same(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = open_store(store), open_store(store)
+    append = Writer.append
+
+    def erased_at_once(*given: Any) -> Entry | None:
+        entry = append(*given)
+        theirs.erase("notes", "plan")
+        return entry
+
+    monkeypatch.setattr(Writer, "append", erased_at_once)
+    content = canonical.encode("a plan")
+    text = canonical.digest_text(content.digest)
+    event = NewEvent("notes", "plan", "write", 1, 2, Payload(text, text, content.size, "str"))
+    made = ours.append(event, {content.digest: content.body})
+    ours.close()
+    theirs.close()
+
+    assert made is not None
+    assert (made.version, made.payload) == (1, None)
+
+
+def test_that_a_damaged_content_cannot_be_looked_through_is_told(store: str, path: Path) -> None:
+    opened = open_store(store)
+    opened.write([Record("a" * 32).did("tool", "t", "in " * 99, "out " * 99).step])
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE packs SET data = x'28b52ffd'")
+    connection.close()
+    upkeep = upkeep_of(opened)
+    assert upkeep is not None
+
+    with pytest.raises(StoreFormatError, match="damaged: erasing failed"):
+        upkeep.erase(Erasure(texts=("Ada Lovelace",)))
     opened.close()
 
 

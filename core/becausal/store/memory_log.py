@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ERASED",
-    "LAST_SEQ",
     "Entry",
     "Find",
     "broken_link",
@@ -41,6 +40,7 @@ __all__ = [
     "parts_below",
     "reads_of",
     "said",
+    "up_to",
     "value_of",
 ]
 
@@ -150,6 +150,11 @@ def value_of(store: Store, memory: str, key: str, seq: int | None = None) -> Mem
     if isinstance(store, Valued):
         return store.memory_value(memory, key, seq)
     return value_at(store.memory_events(memory, key), seq)
+
+
+def up_to(seq: int | None) -> int:
+    """Return up to which seq events are asked for, as a number that a database has; None means all of them."""
+    return LAST_SEQ if seq is None else max(-1, min(seq, LAST_SEQ))
 
 
 def broken_link(log: Iterable[Entry], body: Find) -> str | None:

@@ -15,7 +15,7 @@ from becausal.payload import Payload
 from becausal.step import OpenStep
 from becausal.store import memory_log
 from becausal.store.encoding import encodable, number_of, step_id_of
-from becausal.store.memory_log import LAST_SEQ, Entry, Find
+from becausal.store.memory_log import Entry, Find
 from becausal.store.postgres.connecting import Connection
 
 __all__ = [
@@ -161,7 +161,7 @@ def value_at(
     payloads: Callable[[Iterable[bytes]], dict[bytes, Payload]],
 ) -> MemoryEvent | None:
     """Return the event that gives a key its value at a causal sequence number; None where it has none."""
-    asked = {"memory": encodable(memory), "key": encodable(key), "seq": LAST_SEQ if seq is None else seq}
+    asked = {"memory": encodable(memory), "key": encodable(key), "seq": memory_log.up_to(seq)}
     found = connection.execute(_VALUE_AT, asked).fetchone()
     if found is None:
         return None

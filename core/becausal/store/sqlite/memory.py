@@ -100,10 +100,13 @@ def append(connection: sqlite3.Connection, event: NewEvent, body: Find, head: He
     return entry
 
 
-def kept(connection: sqlite3.Connection, digest: bytes, bodies: Bodies) -> Payload:
-    """Return a content that an event has, as it is kept."""
+def kept(connection: sqlite3.Connection, digest: bytes, bodies: Bodies) -> Payload | None:
+    """Return a content that an event has, as it is kept; None where it is erased."""
     query = "SELECT belief, total_size, name, lossy FROM blobs JOIN names ON name_no = type WHERE digest = ?"
-    belief, size, type_name, lossy = connection.execute(query, (digest,)).fetchone()
+    found = connection.execute(query, (digest,)).fetchone()
+    if found is None:
+        return None
+    belief, size, type_name, lossy = found
     return row.payload_of(digest, belief, size, type_name, lossy, bodies)
 
 
@@ -111,7 +114,7 @@ def value_at(
     connection: sqlite3.Connection, memory: str, key: str, seq: int | None, bodies: Bodies
 ) -> MemoryEvent | None:
     """Return the event that gives a key its value at a causal sequence number; None where it has none."""
-    asked = (row.encodable(memory), row.encodable(key), memory_log.LAST_SEQ if seq is None else seq)
+    asked = (row.encodable(memory), row.encodable(key), memory_log.up_to(seq))
     found = connection.execute(_VALUE_AT, asked).fetchone()
     return None if found is None else _event(found, bodies)
 
