@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -141,3 +142,30 @@ def test_a_body_whose_row_has_another_pack_s_number_next_to_it_stays_in_its_own(
 
     assert packed_in(path) == b"".join(bodies[5:])
     assert [store.body(digest_of(body)) for body in bodies[5:]] == bodies[5:]
+
+
+def test_a_body_whose_number_is_given_to_another_while_it_is_read_is_gone_and_no_other(
+    store: Store, path: Path
+) -> None:
+    bodies = [b"body number %d " % number * 20 for number in range(5)]
+    store.write([told(1, *bodies[:2]), told(2, bodies[2])])
+    found = upkeep_of(store)
+    assert found is not None
+    upkeep = found
+
+    class Meanwhile(sqlite3.Connection):
+        asked = 0
+
+        def execute(self, *query: Any) -> sqlite3.Cursor:
+            """Sweep the body out and write others, once its row was read."""
+            self.asked += 1
+            if self.asked == 2:
+                upkeep.forget(["c2"])
+                upkeep.sweep()
+                store.write([told(3, *bodies[3:])])
+            return super().execute(*query)
+
+    reader = sqlite3.connect(path, factory=Meanwhile)
+    assert Unpacker(reader).body(digest_of(bodies[2])) is None
+    reader.close()
+    assert [store.body(digest_of(body)) for body in bodies[3:]] == bodies[3:]

@@ -49,14 +49,16 @@ class Unpacker:
         """
         return self._body("blob_no = ?", number)
 
-    def body_of(self, number: int, size: int, codec: int, data: bytes) -> bytes | None:
-        """Return the body of a row; None where blocks of it are gone.
+    def body_of(
+        self, number: int, size: int, codec: int, data: bytes, digest: bytes | None = None
+    ) -> bytes | None:
+        """Return the body of a row; None where blocks of it are gone, or by now its number is another digest's.
 
         Raises:
             zstandard.ZstdError: it is damaged.
         """
         if codec == PACKED:
-            return self._out_of_pack(number, number - place_in(data)[0])
+            return self._out_of_pack(number, number - place_in(data)[0], digest)
         return self._joined(data) if codec == BLOCKS else unpack(codec, data)
 
     def made_of(self, number: int) -> list[bytes]:
@@ -76,7 +78,7 @@ class Unpacker:
         self._unpacked.clear()
 
     def _body(self, which: str, value: object) -> bytes | None:
-        query = f"SELECT blob_no, size, codec, data FROM blobs WHERE {which} AND {BODIES}"
+        query = f"SELECT blob_no, size, codec, data, digest FROM blobs WHERE {which} AND {BODIES}"
         found = self._connection.execute(query, (value,)).fetchone()
         return None if found is None else self.body_of(*found)
 
@@ -90,11 +92,12 @@ class Unpacker:
             pieces.append(unpack(*found))
         return b"".join(pieces)
 
-    def _out_of_pack(self, number: int, pack: int) -> bytes | None:
-        # Row and pack by one statement: between two of them another process may write the pack anew.
+    def _out_of_pack(self, number: int, pack: int, digest: bytes | None) -> bytes | None:
+        # Row and pack by one statement: between two of them another process may write the pack anew. Or it sweeps the
+        # body out, and gives its number to another one.
         query = f"""SELECT blobs.size, blobs.data, packs.codec, packs.data FROM blobs JOIN packs ON pack_no = ?
-            WHERE blob_no = ? AND blobs.codec = {PACKED}"""
-        found = self._connection.execute(query, (pack, number)).fetchone()
+            WHERE blob_no = ? AND blobs.codec = {PACKED} AND digest = coalesce(?, digest)"""
+        found = self._connection.execute(query, (pack, number, digest)).fetchone()
         if found is None:
             return None
         size, place, codec, data = found
