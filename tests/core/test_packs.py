@@ -169,3 +169,20 @@ def test_a_body_whose_number_is_given_to_another_while_it_is_read_is_gone_and_no
     assert Unpacker(reader).body(digest_of(bodies[2])) is None
     reader.close()
     assert [store.body(digest_of(body)) for body in bodies[3:]] == bodies[3:]
+
+
+def test_a_pack_that_an_older_release_has_left_without_bodies_is_in_nobody_s_way(
+    store: Store, path: Path
+) -> None:
+    bodies = [b"body number %d " % number * 20 for number in range(6)]
+    store.write([told(1, *bodies[:2])])
+    store.write([told(2, *bodies[2:4])])
+    with sqlite3.connect(path) as connection:  # as a process does that was running when the file was upgraded
+        connection.execute("DELETE FROM blobs WHERE blob_no > 2")
+        connection.execute("INSERT INTO meta VALUES ('generation', '1')")
+    connection.close()
+
+    store.write([told(3, *bodies[4:])])
+
+    assert packed_in(path) == b"".join(bodies[:2] + bodies[4:])
+    assert [store.body(digest_of(body)) for body in bodies[4:]] == bodies[4:]

@@ -29,7 +29,9 @@ WRITE_BLOB = """INSERT INTO blobs VALUES (?,?,?,?,?,?,?,?,?)
         size = coalesce(size, excluded.size), codec = coalesce(codec, excluded.codec),
         data = coalesce(data, excluded.data)"""
 
-WRITE_PACK = "INSERT INTO packs VALUES (?,?,?,?,?)"
+# One of its number has no body left: a process of an older release, that was running as the file was upgraded, has
+# swept them out and knew of no packs.
+WRITE_PACK = "INSERT OR REPLACE INTO packs VALUES (?,?,?,?,?)"
 
 CUT_ANEW = f"UPDATE blobs SET data = ? WHERE blob_no = ? AND codec = {BLOCKS}"
 
