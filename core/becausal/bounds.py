@@ -64,9 +64,10 @@ class Retention:
     def __str__(self) -> str:
         said = []
         if self.max_age_ns is not None:
-            said.append(f"{self.max_age_ns / 86_400e9:g}d")
+            said.append(_in_largest(self.max_age_ns, {unit: _SECONDS[unit] * 10**9 for unit in "smhd"}))
         if self.max_bytes is not None:
-            said.append(f"{self.max_bytes / 1e6:g}MB")
+            units = ("B", "kB", "MB", "GB", "TB")
+            said.append(_in_largest(self.max_bytes, {unit: _BYTES[unit.lower()] for unit in units}))
         if self.keep_last is not None:
             said.append(f"last {self.keep_last}")
         return ", ".join(said)
@@ -111,6 +112,12 @@ def byte_count(size: str | int) -> int:
     if found is None or unit is None:
         raise SettingsError(f"{size!r} is no size; {_instead(found)}")
     return int(float(found[1]) * unit)
+
+
+def _in_largest(number: int, units: dict[str, int]) -> str:
+    """Return a number in the largest of the units, which begin with the smallest, of which it is at least one."""
+    unit = next((unit for unit in reversed(units) if number >= units[unit]), next(iter(units)))
+    return f"{number / units[unit]:g}{unit}"
 
 
 def _instead(found: re.Match[str] | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import re
 from collections.abc import Iterable, Iterator
 
 from becausal.bounds import Retention, age_ns, byte_count
@@ -32,7 +33,7 @@ def bounds_of(
         raise SettingsError(f"keep_last={keep_last} is no number of runs")
     return Retention(
         None if older_than is None else age_ns(older_than),
-        None if max_size is None else byte_count(max_size),
+        None if max_size is None else _size(max_size),
         keep_last,
     )
 
@@ -100,6 +101,13 @@ def erase_from(
 
 
 # Inside
+
+
+def _size(said: str | int) -> int:
+    """Return the bytes of a bound. What is said amiss deletes runs: who writes a size writes its unit."""
+    if isinstance(said, str) and re.fullmatch(r"\s*[\d.]+\s*", said):
+        raise SettingsError(f"{said!r} of what? write for instance {said.strip()}GB or {said.strip()}MB")
+    return byte_count(said)
 
 
 @contextlib.contextmanager

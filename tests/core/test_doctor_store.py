@@ -58,7 +58,7 @@ def test_what_is_kept_and_for_how_long_is_told() -> None:
     (unbounded,) = examined(Patient("x"), checks)
 
     assert [line.grade for line in bounded.lines] == ["well", "well"]
-    assert "30d, 5000MB" in bounded.lines[0].says
+    assert "30d, 5GB" in bounded.lines[0].says
     assert "everything of a payload, 1024 MB of a run's bodies" in bounded.lines[1].says
     assert unbounded.lines[0].grade == "advice"
     assert "BECAUSAL_RETENTION" in unbounded.lines[0].do

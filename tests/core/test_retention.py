@@ -604,6 +604,35 @@ def test_the_command_prunes_and_says_what_it_did(store: str, capsys: pytest.Capt
     assert becausal.open(store).list() == []
 
 
+@pytest.mark.parametrize("said", ["1", "5.5", " 512 ", "0"])
+def test_a_size_without_its_unit_deletes_nothing_and_is_told_what_to_write(
+    said: str, store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = open_store(store)
+    recorded(opened, "run", 400)
+    opened.close()
+
+    assert main(["prune", "--store", store, "--max-size", said]) == 2
+    assert f"write for instance {said.strip()}GB" in capsys.readouterr().err
+    with pytest.raises(SettingsError, match="of what"):
+        becausal.open(store).prune(max_size=said)
+    assert [info.chain_id for info in becausal.open(store).list()] == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        (Retention(5 * 10**9, 1, 3), "5s, 1B, last 3"),
+        (Retention(0, 0), "0s, 0B"),
+        (Retention(DAY // 2, 1_500), "12h, 1.5kB"),
+        (Retention(365 * DAY, 5 * 10**12), "365d, 5TB"),
+    ],
+)
+def test_bounds_are_told_in_the_units_that_people_write(bounds: Retention, said: str) -> None:
+    assert str(bounds) == said
+    assert Retention.read(said) == bounds
+
+
 def test_runs_are_pinned_and_erased_by_the_names_that_every_command_takes(
     store: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
