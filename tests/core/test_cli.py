@@ -236,6 +236,32 @@ def test_the_tool_calls_that_failed_are_shown_alone(
     assert "price" in out_of(capsys, "tools", "last", "--store", url)
 
 
+@pytest.mark.parametrize("said", ["0", "-1", "none"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("runs", "--limit"),
+        ("show", "last", "--last"),
+        ("contracts", "suggest", "--runs"),
+        ("counterfactual", "last", "--app", "shop:app", "--repeats"),
+        ("counterfactual", "last", "--app", "shop:app", "--most-replays"),
+        ("replay", "last", "--app", "shop:app", "--timeout"),
+        ("import", "team.becausal", "--max-bytes"),
+    ],
+    ids=" ".join,
+)
+def test_a_number_that_asks_for_nothing_is_refused_with_what_to_write(
+    asked: tuple[str, ...], said: str, store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([*asked, said])
+
+    assert left.value.code == 2
+    told = capsys.readouterr().err
+    assert f"argument {asked[-1]}: " in told
+    assert "write " in told
+
+
 @pytest.mark.parametrize(("group", "commands"), GROUPS.items())
 def test_each_command_is_added_by_the_group_that_is_loaded_for_it(
     group: str, commands: tuple[str, ...]

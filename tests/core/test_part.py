@@ -338,7 +338,7 @@ def test_a_time_may_be_told_as_so_long_ago(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("show", "last", "--last", "x"), "'x' is no number of steps"),
+        (("show", "last", "--last", "x"), "'x' is no whole number"),
         (
             ("show", "last", "--since", "soon"),
             "'soon' is no time: write it as 2026-11-22T14:00, or as an age",

@@ -15,7 +15,7 @@ from rich.text import Text
 from becausal.cassette import MAX_BYTES, SUFFIX, Cassette, is_cassette, read
 from becausal.cassette.archive import Moved, begins_as_archive, is_archive, read_archive, write_archive
 from becausal.cassette.store import take_in
-from becausal.cli.command import Answer, Commands, add_command, run_of, runs_of, store_of
+from becausal.cli.command import Answer, Commands, add_command, count, run_of, runs_of, store_of
 from becausal.cli.importing import import_others
 from becausal.counted import counted
 from becausal.errors import BecausalError, CassetteError
@@ -59,7 +59,7 @@ def add_to(commands: Commands) -> None:
     )
     take.add_argument(
         "--max-bytes",
-        type=int,
+        type=count,
         default=MAX_BYTES,
         metavar="N",
         help=f"refuse a file that holds more when it is unpacked (default: {MAX_BYTES})",

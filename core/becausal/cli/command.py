@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,9 +35,11 @@ __all__ = [
     "add_fail_on",
     "add_part",
     "by_findings",
+    "count",
     "info_of",
     "run_of",
     "runs_of",
+    "seconds",
     "store_of",
 ]
 
@@ -96,7 +99,7 @@ def add_part(command: argparse.ArgumentParser, *, usual: int = USUAL) -> None:
         usual: so many of the last steps of a run of more than `MOST_WHOLE` are loaded where he does not.
     """
     part = command.add_argument_group(f"of a run of more than {MOST_WHOLE:,} steps, a part is loaded")
-    part.add_argument("--last", type=_count, metavar="N", help=f"the last N steps (default: {usual:,})")
+    part.add_argument("--last", type=count, metavar="N", help=f"the last N steps (default: {usual:,})")
     part.add_argument("--around", metavar="STEP", help="the steps around one, most of them before it: its id")
     for name, which in (("since", "later"), ("until", "earlier")):
         told = f"what started at a time or {which}: 2026-11-22T14:00, or so long ago: 5m, 1h, 2d"
@@ -105,14 +108,26 @@ def add_part(command: argparse.ArgumentParser, *, usual: int = USUAL) -> None:
     command.set_defaults(usual=usual)
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Return how many an argument says: one or more."""
     try:
-        count = int(text)
+        said = int(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of steps: write it as 200") from None
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{text} steps are none")
-    return count
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number: write it as 200") from None
+    if said < 1:
+        raise argparse.ArgumentTypeError(f"{text} is too few: write 1 or more")
+    return said
+
+
+def seconds(text: str) -> float:
+    """Return how long an argument says: more than no time."""
+    try:
+        said = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds: write it as 30 or 0.5") from None
+    if not 0 < said < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no time that something may take: write it as 30 or 0.5")
+    return said
 
 
 def _moment(text: str) -> dt.datetime:

@@ -17,6 +17,7 @@ from becausal.cli.command import (
     add_fail_on,
     add_part,
     by_findings,
+    count,
     run_of,
     runs_of,
     store_of,
@@ -46,7 +47,7 @@ def add_to(commands: Commands) -> None:
     contracts.add_argument("action", choices=("suggest",), help="what to do")
     contracts.add_argument(
         "--runs",
-        type=int,
+        type=count,
         default=50,
         metavar="N",
         help="learn from so many of the newest runs (default: 50)",

@@ -15,6 +15,7 @@ from becausal.cli.command import (
     add_fail_on,
     add_part,
     by_findings,
+    count,
     run_of,
     runs_of,
 )
@@ -33,7 +34,7 @@ SHOWN = 200
 def add_to(commands: Commands) -> None:
     """Add these commands."""
     runs = add_command(commands, "runs", _runs, "list the recorded runs, newest first", takes_run=False)
-    runs.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default: 20)")
+    runs.add_argument("--limit", type=count, default=20, metavar="N", help="at most so many (default: 20)")
     runs.add_argument(
         "--all", action="store_true", help="replays, and what memories did outside of every run, too"
     )

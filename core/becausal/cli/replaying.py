@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from becausal.cli.command import FINE, FOUND, Answer, Commands, add_command, run_of
+from becausal.cli.command import FINE, FOUND, Answer, Commands, add_command, run_of, seconds
 from becausal.errors import ReplayError
 from becausal.replay.edit import Edit, edit
 from becausal.views import replay
@@ -36,7 +36,7 @@ def add_to(commands: Commands) -> None:
         metavar="NAME",
         help="run this model or tool live (may be repeated); `models`: those whose request is new",
     )
-    again.add_argument("--timeout", type=float, metavar="SECONDS", help="how long it may take in all")
+    again.add_argument("--timeout", type=seconds, metavar="SECONDS", help="how long it may take in all")
     again.add_argument("--network", action="store_true", help="let the app reach the network")
 
 

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from rich.text import Text
 
-from becausal.cli.command import Answer, Commands, add_command, run_of
+from becausal.cli.command import Answer, Commands, add_command, count, run_of
 from becausal.counterfactual import MOST_REPLAYS, Counterfactual, Piece
 from becausal.run import Run
 
@@ -68,11 +68,11 @@ def add_to(commands: Commands) -> None:
         help="a model or tool that may be run; `models` for every model that is asked anew",
     )
     asked.add_argument(
-        "--repeats", type=int, default=1, metavar="N", help="for models that answer at random (default: 1)"
+        "--repeats", type=count, default=1, metavar="N", help="for models that answer at random (default: 1)"
     )
     asked.add_argument(
         "--most-replays",
-        type=int,
+        type=count,
         default=MOST_REPLAYS,
         metavar="N",
         help=f"sets of pieces that are tried (default: {MOST_REPLAYS})",
