@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -13,12 +15,17 @@ from becausal.bounds import Retention
 from becausal.doctor import CHECKS, Check, Line, Patient, diagnose, serving
 from becausal.doctor.bounding import look_at_bounds, look_at_exposure
 from becausal.doctor.check import examined
-from becausal.doctor.serving import look_at_answers, look_at_server
+from becausal.doctor.keeping import look_at_contents
+from becausal.doctor.serving import look_at_answers, look_at_rights, look_at_server
 from becausal.settings import Settings
 from becausal.views import checkup
 
 ALL = tuple(
-    Check("store", look) for look in (look_at_server, look_at_answers, look_at_bounds, look_at_exposure)
+    Check("store", look)
+    for look in (
+        *(look_at_server, look_at_rights, look_at_contents),
+        *(look_at_answers, look_at_bounds, look_at_exposure),
+    )
 )
 
 
@@ -39,6 +46,56 @@ def test_a_store_that_others_may_open_is_told_with_the_command_that_closes_it(tm
     path.chmod(stat.S_IRUSR | stat.S_IWUSR)
     (tmp_path / "redaction.key").touch(0o640)
     assert any("redaction.key can be read by others (mode 640)" in line.says for line in lines(str(path)))
+
+
+@pytest.mark.parametrize("there", ["a directory", "a text"])
+def test_what_is_no_store_is_not_told_to_be_closed_to_others(tmp_path: Path, there: str) -> None:
+    path = tmp_path / "dir.db"
+    path.mkdir(0o755) if there == "a directory" else path.write_text("hello")
+    path.chmod(0o755)
+
+    told = lines(str(path))
+
+    assert [line for line in told if "chmod" in line.do or "owner" in line.says] == []
+
+
+@pytest.mark.parametrize("closed", ["file", "folder", "folder of none"])
+def test_a_file_that_cannot_be_written_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    path = tmp_path / "runs.db"
+    if closed != "folder of none":
+        research_team().write(f"sqlite:///{path}")
+        assert [line.grade for line in lines(str(path)) if "may write" in line.says] == ["well"]
+    refused = path if closed == "file" else tmp_path
+    allows = os.access  # what it says of a mode: a user who may write everywhere runs tests, too
+    monkeypatch.setattr(os, "access", lambda at, how: Path(at) != refused and allows(at, how))
+
+    (told,) = (line for line in lines(str(path)) if line.figures.get("may_write") is False)
+
+    assert told.grade == "trouble"
+    assert told.says.startswith(f"{refused} cannot be written to")
+    assert str(refused) in told.do
+    assert "BECAUSAL_STORE" in told.do
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["UPDATE packs SET data = x'28b52ffd'", "UPDATE packs SET codec = 0, data = zeroblob(100000)"],
+)
+def test_a_store_whose_contents_are_not_what_was_written_is_trouble(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "runs.db"
+    research_team().write(f"sqlite:///{path}")
+    assert [line.grade for line in lines(str(path)) if "as they were written" in line.says] == ["well"]
+    with sqlite3.connect(path) as connection:
+        connection.execute(damage)
+    connection.close()
+
+    (told,) = (line for line in lines(str(path)) if line.figures.get("is_damaged"))
+
+    assert told.grade == "trouble"
+    assert "damaged" in told.says or "not what was written" in told.says
+    assert "put a backup in its place" in told.do
 
 
 def test_a_store_that_is_slow_to_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

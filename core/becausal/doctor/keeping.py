@@ -1,19 +1,26 @@
-"""The store: whether it can be read, how large it is, how it grows, and how long the disk lasts."""
+"""The store: whether it and its newest contents can be read, how large it is, how it grows, how long the disk lasts."""
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from becausal.canonical import parse_digest
+from becausal.canonical.wire import digest_of
+from becausal.counted import counted
 from becausal.doctor.check import Line, advice, trouble, well
-from becausal.store import ChainInfo, StoreInfo
+from becausal.doctor.patient import LARGEST
+from becausal.errors import StoreError
+from becausal.payload import Payload
+from becausal.store import ChainInfo, Store, StoreInfo
 
 if TYPE_CHECKING:
     from becausal.doctor.patient import Patient
 
-__all__ = ["look_at_disk", "look_at_growth", "look_at_store"]
+__all__ = ["look_at_contents", "look_at_disk", "look_at_growth", "look_at_store"]
 
 DAY_NS: Final = 86_400 * 10**9
 
@@ -23,8 +30,19 @@ WINDOW_DAYS: Final = 7
 NEWEST: Final = 5_000
 """So many chains are looked at for it, at most."""
 
+SAMPLE: Final = 32
+"""So many contents are read to see whether they are as they were written, those of the newest runs first."""
+
+SAMPLED_RUNS: Final = 8
+
 LEAST_FREE: Final = 1 << 30
 """Bytes: with less than this free, or less than a week's growth, the disk is about to be full."""
+
+
+DAMAGED: Final = (
+    "put a backup in its place, or move it away (a file with its -wal and -shm), and a new one will be made; "
+    "what is whole can still be read: becausal runs, becausal show"
+)
 
 
 def look_at_store(patient: Patient) -> Iterator[Line]:
@@ -45,6 +63,23 @@ def look_at_store(patient: Patient) -> Iterator[Line]:
         steps=info.steps,
         bodies=info.bodies,
     )
+
+
+def look_at_contents(patient: Patient) -> Iterator[Line]:
+    """Say whether the newest contents can still be read, and are what was written."""
+    if patient.store is None:
+        return
+    read = 0
+    for payload in itertools.islice(_newest(patient.store), SAMPLE):
+        says = _wrong_with(patient.store, payload)
+        if says:
+            yield trouble(says, DAMAGED, is_damaged=True)
+            return
+        read += 1
+    if read:
+        yield well(
+            f"the newest contents are as they were written: {counted(read, 'payload')} read", read=read
+        )
 
 
 def look_at_growth(patient: Patient) -> Iterator[Line]:
@@ -76,6 +111,31 @@ def look_at_disk(patient: Patient) -> Iterator[Line]:
         yield trouble(says, "make room, or move the store (BECAUSAL_STORE) to a larger disk", bytes_free=free)
     else:
         yield well(says, bytes_free=free)
+
+
+def _newest(store: Store) -> Iterator[Payload]:
+    """Yield the payloads of the newest runs, each content once."""
+    seen = set()
+    for chain in store.chains(limit=SAMPLED_RUNS):
+        for step in store.load(chain.chain_id) if chain.steps <= LARGEST else ():
+            for payload in (step.received, step.produced):
+                if payload is not None and payload.digest not in seen:
+                    seen.add(payload.digest)
+                    yield payload
+
+
+def _wrong_with(store: Store, payload: Payload) -> str:
+    """Return what is wrong with a content as the store keeps it; empty where nothing is, or it was not kept."""
+    digest = parse_digest(payload.digest)
+    try:
+        body = store.body(digest)
+    except StoreError as refusal:
+        says, _, _ = str(refusal).partition(". ")
+        return says
+    # What was cut down or erased in part is another content than the one that its digest was made of.
+    if body is None or not payload.is_whole or digest_of(body) == digest:
+        return ""
+    return f"a content is not what was written: {payload.digest} is the digest of another one"
 
 
 def growth(patient: Patient, *, now_ns: int | None = None) -> tuple[float, float] | None:

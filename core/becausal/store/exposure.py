@@ -8,19 +8,22 @@ from pathlib import Path
 
 from becausal.redaction.marker import KEY_FILE
 
-__all__ = ["exposed", "owners_only"]
+__all__ = ["exposed", "file_of", "owners_only"]
+
+
+def file_of(url: str) -> Path | None:
+    """Return the path of the file that a store is, whether it is there or not; None of one that is no file."""
+    scheme, _, place = url.partition(":///")
+    return None if scheme != "sqlite" or place == ":memory:" else Path(place).expanduser().absolute()
 
 
 def exposed(url: str) -> list[str]:
     """Return what of a store, or the key of its markers, others can read or write, each with what to do about it.
 
-    Nothing of a store that is no file, or that is not there; and nothing where modes say nothing (Windows).
+    Nothing of what is no file of SQLite's, or is not there; and nothing where modes say nothing (Windows).
     """
-    scheme, _, place = url.partition(":///")
-    if scheme != "sqlite" or place == ":memory:" or os.name != "posix":
-        return []
-    path = Path(place).expanduser().absolute()
-    if not path.exists():
+    path = file_of(url)
+    if path is None or os.name != "posix" or not _is_database(path):
         return []
     found = []
     beside = (path.with_name(path.name + end) for end in ("-wal", "-shm"))
@@ -47,6 +50,15 @@ def owners_only(path: Path, content: str) -> None:
         if os.name == "posix" and stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.fchmod(descriptor, 0o600)  # also one that was there, whoever could read it
         opened.write(content)
+
+
+def _is_database(path: Path) -> bool:
+    """Return whether a file is one of SQLite's, or an empty one that is to become one."""
+    try:
+        with path.open("rb") as opened:
+            return opened.read(16) in (b"", b"SQLite format 3\x00")
+    except OSError:  # not there, a directory, not for us
+        return False
 
 
 def _mode(path: Path) -> int | None:
