@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import sqlite3
 import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -196,4 +198,20 @@ def test_an_archive_s_file_is_its_owner_s_alone_and_never_written_over(
     assert "is there already" in capsys.readouterr().err
 
     assert main(["import", str(file), "--store", str(tmp_path / "new.db")]) == 0
+    assert "3 runs" in capsys.readouterr().out
+
+
+def test_an_archive_that_was_not_finished_is_not_left_in_the_way_of_the_next(
+    recorded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, file = Path(recorded.removeprefix("sqlite:///")), tmp_path / "all.tar"
+    whole = store.read_bytes()
+    with closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("DELETE FROM names")
+    assert main(["export", "all", "-o", str(file), "--store", recorded]) == 2
+    assert not file.exists()
+
+    store.write_bytes(whole)
+    capsys.readouterr()
+    assert main(["export", "all", "-o", str(file), "--store", recorded]) == 0
     assert "3 runs" in capsys.readouterr().out

@@ -338,6 +338,17 @@ def test_the_commands_write_a_file_read_it_in_place_and_take_it_in(
     assert "does not exist" in capsys.readouterr().err
 
 
+def test_a_run_is_not_written_to_a_file_that_is_named_as_the_output(
+    run: Run, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["export", "last", "-o", "-", "--store", url]) == 2
+
+    assert "-o FILE" in capsys.readouterr().err
+    assert not (tmp_path / "-").exists()
+
+
 def test_a_file_is_named_after_its_run_where_nobody_names_it(
     run: Run, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -241,6 +241,16 @@ def test_a_port_that_is_taken_is_told_and_so_is_one_that_does_not_exist(kept: St
         run(kept, port=70_000)
 
 
+@pytest.mark.parametrize(
+    "said", ["notaurl", "collector:4318", "ftp://collector", "http://", "http://a:b", ""]
+)
+def test_what_is_no_endpoint_to_hand_on_to_is_told_before_anything_is_received(
+    kept: Store, said: str
+) -> None:
+    with pytest.raises(SettingsError, match="write it as --forward http://"):
+        run(kept, port=70_000, forward=said)
+
+
 # A stranger's bytes
 
 

@@ -6,7 +6,7 @@ import argparse
 import io
 import os
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -77,6 +77,10 @@ def add_to(commands: Commands) -> None:
 def _export(options: argparse.Namespace) -> Answer:
     if options.run == "all":
         return _export_all(options)
+    if options.output == "-":
+        raise CassetteError(
+            "a run is written to a file: -o FILE; `becausal export all -o -` is what goes to the output"
+        )
     run = run_of(options)
     path = run.export(options.output or f"{file_name(run.chain_id[:8])}{SUFFIX}")
     made = read(path)
@@ -98,8 +102,11 @@ def _export_all(options: argparse.Namespace) -> Answer:
             return Answer(lambda: "", lambda: None)  # the archive is all that the output has
         path = Path(output).expanduser()
         try:
-            with open(path, "xb", opener=_for_its_owner) as out:
-                moved = write_archive(runs.store, out)
+            with ExitStack() as undoing:
+                with open(path, "xb", opener=_for_its_owner) as out:
+                    undoing.callback(path.unlink)  # a piece of an archive is none, and in the next one's way
+                    moved = write_archive(runs.store, out)
+                undoing.pop_all()
         except FileExistsError:
             raise CassetteError(f"{path} is there already; name another file") from None
         except OSError as failure:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+import httpx
 import uvicorn
 from starlette.applications import Starlette
 
@@ -55,12 +56,17 @@ def run(
         ready: called with the address, once it listens.
 
     Raises:
-        SettingsError: an address that others reach, and no token; or an address that cannot be had.
+        SettingsError: an address that others reach, and no token; an address that cannot be had; an endpoint that is
+            none.
     """
     if token is None and not _is_loopback(host):
         raise SettingsError(
             f"{host} can be reached from other machines: choose a token (--token, or BECAUSAL_SERVE_TOKEN) that "
             "senders show as 'Authorization: Bearer …', or listen on 127.0.0.1"
+        )
+    if forward is not None and not _is_endpoint(forward):
+        raise SettingsError(
+            "what is to be handed on to is no URL of http or https: write it as --forward http://collector:4318"
         )
     listening = _listen(host, port)
     intake = Intake(Assembler(store))
@@ -77,6 +83,14 @@ def run(
             forwarder.close()
         intake.close()  # as long as it takes: what was acknowledged is to be written
     return {**intake.counts(), **(forwarder.counts if forwarder is not None else {})}
+
+
+def _is_endpoint(said: str) -> bool:
+    try:
+        url = httpx.URL(said)
+    except httpx.InvalidURL:
+        return False
+    return url.scheme in ("http", "https") and bool(url.host)
 
 
 def _server(app: Starlette) -> uvicorn.Server:
