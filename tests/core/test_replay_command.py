@@ -86,8 +86,21 @@ def test_an_edit_is_read_from_a_file(folder: Path) -> None:
 
 
 def test_a_tool_that_is_named_runs(folder: Path) -> None:
-    assert replay(folder, "shop:shop", "--live", "price").returncode == 0
+    done = replay(folder, "shop:shop", "--live", "price")
+
+    assert (done.returncode, done.stderr) == (0, "")
     assert (folder / "calls.txt").read_text() == "tea"
+
+
+@pytest.mark.parametrize("command", ["replay", "counterfactual"])
+def test_a_name_to_run_live_that_the_run_does_not_know_is_told_with_those_there_are(
+    command: str, folder: Path
+) -> None:
+    asked = ("-m", "becausal", command, "last", "--store", "runs.db", "--app", "shop:shop")
+    done = run(folder, *asked, "--live", "prise", "--live", "price")
+
+    assert "no model or tool of the run is called 'prise'; those of the run are: price" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

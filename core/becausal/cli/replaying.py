@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from becausal.cli.command import FINE, FOUND, Answer, Commands, add_command, run_of, seconds
 from becausal.errors import ReplayError
+from becausal.harmless import harmless
 from becausal.replay.edit import Edit, edit
+from becausal.run import Run
 from becausal.views import replay
 
-__all__ = ["add_to", "edits_of"]
+__all__ = ["add_to", "edits_of", "tell_unknown"]
 
 
 def add_to(commands: Commands) -> None:
@@ -42,7 +46,9 @@ def add_to(commands: Commands) -> None:
 
 def _replay(options: argparse.Namespace) -> Answer:
     live: bool | list[str] = True if options.live == ["models"] else options.live
-    found = run_of(options).replay(
+    run = run_of(options)
+    tell_unknown(run, options.live)
+    found = run.replay(
         options.app,
         edits_of(options.edit) if options.edit else None,
         live,
@@ -51,6 +57,22 @@ def _replay(options: argparse.Namespace) -> Answer:
     )
     is_fine = found.reproduced or (bool(options.edit) and found.divergence is None)
     return Answer(lambda: replay.text(found), lambda: replay.json(found), lambda: FINE if is_fine else FOUND)
+
+
+def tell_unknown(run: Run, live: Iterable[str]) -> None:
+    """Say which names that are to be run live a run does not know.
+
+    No more than that: an edit may well lead an app to a tool that it did not call before.
+    """
+    known = {name for step in run.steps for name in (step.name, step.agent)} | {"models"}
+    unknown = [repr(name) for name in live if name not in known]
+    if unknown:
+        names = sorted({step.name for step in run.steps if step.kind in ("model", "tool")})
+        said = (
+            f"no model or tool of the run is called {' or '.join(unknown)}; "
+            f"those of the run are: {', '.join(names) or 'none'}"
+        )
+        sys.stderr.write(f"becausal: --live: {harmless(said)}\n")  # an app gave them their names
 
 
 def edits_of(path: str) -> list[Edit] | dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TypedDict
 from rich.text import Text
 
 from becausal.cli.command import Answer, Commands, add_command, count, run_of
+from becausal.cli.replaying import tell_unknown
 from becausal.counterfactual import MOST_REPLAYS, Counterfactual, Piece
 from becausal.run import Run
 
@@ -81,7 +82,9 @@ def add_to(commands: Commands) -> None:
 
 def _counterfactual(options: argparse.Namespace) -> Answer:
     live: list[str] = options.live or []
-    found = run_of(options).counterfactual(
+    run = run_of(options)
+    tell_unknown(run, live)
+    found = run.counterfactual(
         options.app,
         None if options.gone is None else _is_gone(options.gone),
         repeats=options.repeats,
