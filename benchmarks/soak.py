@@ -44,7 +44,7 @@ from tests.integrations.fakes_autogen import speaker
 from tests.integrations.growth import a_graph, containers, run_once
 
 import becausal
-from becausal import writer
+from becausal import bounds
 from becausal.canonical import Encoder
 from becausal.instrument import active_recorder, active_store
 from becausal.redaction import redactor
@@ -59,6 +59,7 @@ MOST_REQUESTS = 10_000
 SURE = 2.1
 """Standard errors on either side of a slope that hold it with 95 %: Student's t for some twenty looks."""
 BOUNDS: Mapping[str, int] = {
+    "Allowance.runs": bounds.MOST_RUNS,
     "Calls._calls": calls.MAX_IDS,
     "Contents.known": write.REMEMBERED,
     "Encoder._known": Encoder.MOST_PARTS,
@@ -71,13 +72,12 @@ BOUNDS: Mapping[str, int] = {
     "Register._paused": register.MAX_PAUSED,
     "Register._saved": register.MAX_SAVED,
     "Register.threads": register.MAX_PAUSED,
+    "Spending.counted": bounds.MOST_CHARGED,
     "Writer._chains": write.REMEMBERED,
-    "Writer._charged": writer.MOST_CHARGED,
     "Writer._names": write.REMEMBERED,
-    "Writer._spent": writer.MOST_RUNS,
     "objects of Run": Encoder.MOST_RUNS,
 }
-"""How many a container of that name may have, as the module says that forgets more; there is one object of each.
+"""How many all containers of that name may have, as the module says that forgets more.
 
 A cache that takes longer to fill than a quarter of the steps is no growth while it stays in its bound. What stands not
 here is judged by its peaks alone.

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import sys
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from becausal.errors import SettingsError
 
-__all__ = ["MAX_PAYLOAD_BYTES", "MAX_RUN_BYTES", "Caps", "Retention", "age_ns", "byte_count"]
+__all__ = ["MAX_PAYLOAD_BYTES", "MAX_RUN_BYTES", "Allowance", "Caps", "Retention", "age_ns", "byte_count"]
 
 MAX_PAYLOAD_BYTES: Final = 8 << 20
 MAX_RUN_BYTES: Final = 1 << 30
+MOST_RUNS: Final = 4_096
+"""Runs whose bytes are counted; of the one that was silent the longest it is forgotten what it had."""
+MOST_CHARGED: Final = 32_768
+"""Bodies of which it is remembered that their run had them counted: they are counted once, however often they come."""
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _BYTES = {
@@ -81,6 +89,66 @@ class Caps:
     """Of a larger payload its beginning and its end are kept; None: no bound."""
     run_bytes: int | None = MAX_RUN_BYTES
     """Once a run's bodies have come to so many bytes, its further steps are kept without theirs; None: no bound."""
+
+
+class Spending:
+    """What a run has had of its bytes."""
+
+    __slots__ = ("bytes", "counted")
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.counted: dict[bytes, None] = {}
+        """The digests of the bodies that are in it, in the order in which they came."""
+
+
+class Allowance:
+    """Counts the bytes of runs. For one thread at a time."""
+
+    def __init__(self, max_run_bytes: int | None) -> None:
+        """Make one; None: a run may keep whatever there is."""
+        self._most = sys.maxsize if max_run_bytes is None else max_run_bytes
+        self.runs: OrderedDict[str, Spending] = OrderedDict()
+        """By chain, the most silent one first."""
+        self.charged = 0
+        """How many bodies they remember together."""
+
+    def refused(self, chain_id: str, bodies: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """Count bodies that a run is to keep; return the digests of those that it may not: all new ones, or none."""
+        run = self.runs.get(chain_id)
+        if run is None:
+            run = self.runs[chain_id] = Spending()
+        counted, new, spent = run.counted, [], run.bytes
+        for digest, body in bodies:
+            if digest not in counted:
+                counted[digest] = None
+                new.append(digest)
+                spent += len(body)
+        run.bytes = spent
+        self.charged += len(new)
+        self.runs.move_to_end(chain_id)
+        if len(self.runs) > MOST_RUNS:
+            self.charged -= len(self.runs.popitem(last=False)[1].counted)
+        if not new or spent <= self._most:
+            if self.charged > MOST_CHARGED:
+                self._forget()
+            return []
+        for digest in new:
+            counted.pop(digest, None)
+        self.charged -= len(new)
+        return new
+
+    def _forget(self) -> None:
+        """Forget a quarter of the bodies that were counted, those first of the runs that were silent the longest."""
+        beyond = self.charged - MOST_CHARGED * 3 // 4
+        for run in list(self.runs.values()):  # a destructor may bring steps meanwhile
+            oldest = [*islice(run.counted, beyond)]
+            for digest in oldest:
+                run.counted.pop(digest, None)
+            self.charged -= len(oldest)
+            beyond -= len(oldest)
+            if not beyond:
+                return
 
 
 def age_ns(age: str | dt.timedelta) -> int:

@@ -12,18 +12,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import sys
 import threading
 import time
 import weakref
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
-from itertools import islice
 
 from opentelemetry.context import Context
 
 from becausal import semconv
-from becausal.bounds import MAX_RUN_BYTES
+from becausal.bounds import MAX_RUN_BYTES, Allowance
 from becausal.context import Scope
 from becausal.errors import StoreError
 from becausal.guard import guarded
@@ -41,26 +39,11 @@ IDLE_S = 10.0
 """After so long the thread looks by itself whether there is anything for it: whoever rings may fail."""
 MAX_STEPS = 65_536
 MAX_BYTES = 256 << 20
-MOST_RUNS = 4_096
-"""Runs whose bytes are counted; of the one that was silent the longest it is forgotten what it had."""
-MOST_CHARGED = 32_768
-"""Bodies of which it is remembered that their run had them counted: they are counted once, however often they come."""
 MOST_LOST = 16_384
 """Bodies that were lost one by one; beyond so many all are handed out again."""
 RETRIES = 3
 PAUSE_S = 0.05
 """Before the second attempt to write; twice that before the third."""
-
-
-class _Spent:
-    """What a run has had of its bytes."""
-
-    __slots__ = ("bytes", "counted")
-
-    def __init__(self) -> None:
-        self.bytes = 0
-        self.counted: dict[bytes, None] = {}
-        """The digests of the bodies that are in it, in the order in which they came."""
 
 
 class Writer:
@@ -85,7 +68,7 @@ class Writer:
         self._upkeep = upkeep_of(store)
         self._generation: int | None = None
         self._max_steps, self._max_bytes = max_steps, max_bytes
-        self._max_run_bytes = sys.maxsize if max_run_bytes is None else max_run_bytes
+        self._max_run_bytes = max_run_bytes
         self._reset()
         _writers.add(self)
 
@@ -96,14 +79,12 @@ class Writer:
         # Of each in there. Not in pairs: they would be work for the garbage collector.
         self._sizes: deque[int] = deque()
         self._bytes = 0
-        self._spent: OrderedDict[str, _Spent] = OrderedDict()  # by chain, the most silent one first
-        self._charged = 0  # how many bodies they remember together
+        self._allowance = Allowance(self._max_run_bytes)
         self._lost: set[bytes] = set()  # digests of bodies that were handed out and left out since
         self._taken = self._settled = 0  # steps put into the queue; steps written or counted as gaps
         self._unsaved_gaps: Counter[str] = Counter()
-        self._owed_gaps: Counter[str] = (
-            Counter()
-        )  # counts that the store did not take, for when it works again
+        self._owed_gaps: Counter[str] = Counter()
+        """Counts that the store did not take, for when it works again."""
         self._lock = threading.RLock()
         self._settling = threading.Condition(self._lock)
         self._work, self._hurry = _Bell(), _Bell()
@@ -117,8 +98,8 @@ class Writer:
         for _, body in bodies:
             size += len(body)
         with self._lock:
-            if size and not self._allows(step, size):
-                size = sum([len(body) for _, body in bodies])
+            if size and (refused := self._allowance.refused(step.chain_id, bodies)):
+                size = self._leave_out(step, refused)
             fits = len(self._queue) < self._max_steps and self._bytes + size <= self._max_bytes
             if fits and not self.is_closed:
                 self._sizes.append(size)  # first: an interrupt in between must leave no step without one
@@ -136,48 +117,17 @@ class Writer:
         if self._thread is None:
             self._start()
 
-    def _allows(self, step: OpenStep, size: int) -> bool:
-        """Return whether a run may keep so many bytes more; else leave them out. Called with the lock held."""
-        run = self._spent.get(step.chain_id)
-        if run is None:
-            run = self._spent[step.chain_id] = _Spent()
-        counted, new, spent = run.counted, [], run.bytes
-        for digest, body in step.bodies:
-            if digest not in counted:
-                counted[digest] = None
-                new.append(digest)
-                spent += len(body)
-        run.bytes = spent
-        self._charged += len(new)
-        self._spent.move_to_end(step.chain_id)
-        if len(self._spent) > MOST_RUNS:
-            self._charged -= len(self._spent.popitem(last=False)[1].counted)
-        if not new or spent <= self._max_run_bytes:
-            if self._charged > MOST_CHARGED:
-                self._forget_charged()
-            return True
-        for digest in new:
-            counted.pop(digest, None)
-        self._charged -= len(new)
-        gone = set(new)
+    def _leave_out(self, step: OpenStep, refused: list[bytes]) -> int:
+        """Take bodies out of a step; return the bytes that it still has. Called with the lock held."""
+        gone = set(refused)
+        before = sum([len(body) for _, body in step.bodies])
         step.bodies[:] = [one for one in step.bodies if one[0] not in gone]
-        step.attributes[semconv.LEFT_OUT] = size - sum([len(body) for _, body in step.bodies])
+        after = sum([len(body) for _, body in step.bodies])
+        step.attributes[semconv.LEFT_OUT] = before - after
         if step.ended_ns is not None:  # one that is still open comes again
             self._count("content left out: run beyond max_run_bytes", 1)
         self._lose(gone)
-        return False
-
-    def _forget_charged(self) -> None:
-        """Forget a quarter of the bodies that were counted, those first of the runs that were silent the longest."""
-        beyond = self._charged - MOST_CHARGED * 3 // 4
-        for run in list(self._spent.values()):  # a destructor may bring steps meanwhile
-            oldest = [*islice(run.counted, beyond)]
-            for digest in oldest:
-                run.counted.pop(digest, None)
-            self._charged -= len(oldest)
-            beyond -= len(oldest)
-            if not beyond:
-                return
+        return after
 
     def _lose(self, digests: Collection[bytes]) -> None:
         """Note what was handed out and is not kept. Called with the lock held."""
@@ -301,9 +251,8 @@ class Writer:
                 drain()
         finally:
             with self._settling:
-                if (
-                    not self.is_closed
-                ):  # killed, by an exit within a driver: who puts or flushes next starts another
+                # Not closed: killed, by an exit within a driver. Who puts or flushes next starts another.
+                if not self.is_closed:
                     self._thread = None
                 self._settling.notify_all()
 

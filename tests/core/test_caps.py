@@ -243,46 +243,46 @@ def test_memory_is_bounded_while_the_store_takes_nothing() -> None:
 
 
 def test_the_bytes_of_so_many_runs_alone_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("becausal.writer.MOST_RUNS", 10)
+    monkeypatch.setattr("becausal.bounds.MOST_RUNS", 10)
     store = open_store("sqlite:///:memory:")
     writer = Writer(store)
     for number in range(50):
         record = Record(f"{number:032x}")
         writer.put(record.did("tool", "t", "in", "out").step)
 
-    assert len(writer._spent) == 10
+    assert len(writer._allowance.runs) == 10
     writer.close(10)
 
 
 def test_of_so_many_runs_that_which_was_silent_the_longest_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("becausal.writer.MOST_RUNS", 10)
+    monkeypatch.setattr("becausal.bounds.MOST_RUNS", 10)
     writer = Writer(open_store("sqlite:///:memory:"))
     week = Record("a" * 32)
     for number in range(50):
         writer.put(week.did("tool", "t", f"in {number}", "out").step)
         writer.put(Record(f"{number:032x}").did("tool", "t", "in", "out").step)
 
-    assert writer._spent["a" * 32].bytes > 50 * 3
-    assert len(writer._spent) == 10
-    assert writer._charged == sum(len(run.counted) for run in writer._spent.values())
+    assert writer._allowance.runs["a" * 32].bytes > 50 * 3
+    assert len(writer._allowance.runs) == 10
+    assert writer._allowance.charged == sum(len(run.counted) for run in writer._allowance.runs.values())
     writer.close(10)
 
 
 def test_the_bodies_that_were_counted_are_remembered_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("becausal.writer.MOST_CHARGED", 10)
+    monkeypatch.setattr("becausal.bounds.MOST_CHARGED", 10)
     writer = Writer(open_store("sqlite:///:memory:"))
     record = Record("a" * 32)
     for number in range(50):
         writer.put(record.did("tool", "t", f"in {number}", "out").step)
-        assert writer._charged == len(writer._spent["a" * 32].counted) <= 10
+        assert writer._allowance.charged == len(writer._allowance.runs["a" * 32].counted) <= 10
     for number in range(3):
         writer.put(Record("b" * 32).did("tool", "t", f"in {number}", "out").step)
 
-    left, last = (run.counted for run in writer._spent.values())
-    assert len(last) > len(left) == writer._charged - len(last)
-    assert writer._charged <= 10
+    left, last = (run.counted for run in writer._allowance.runs.values())
+    assert len(last) > len(left) == writer._allowance.charged - len(last)
+    assert writer._allowance.charged <= 10
     writer.close(10)
 
 
