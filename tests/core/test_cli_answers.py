@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
 from tests.core.builders import Record
 from tests.core.test_comparison import team
 
+import becausal
 from becausal.cli import main
 
 GOOD, BAD = "a" * 32, "b" * 32
@@ -103,3 +105,32 @@ def test_why_tells_suspects_and_what_no_way_goes_around_and_the_impact_of_a_step
     assert impact.startswith("what came of tool get_offer")
     assert "handoff seeker to writer" in impact
     assert main(["why", BAD, "--impact"]) == 2
+
+
+def test_what_was_not_kept_is_said_where_a_run_without_contents_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'digests.db'}"
+    becausal.instrument("threads", "logging", store=url, capture="digest")
+    with becausal.chain("booking", received="Book it for 1,450 guests, no later than 3 May 2027.") as run:
+        with becausal.agent("planner", received="Book it for 1,450 guests.") as planner:
+            logging.getLogger("app").warning("1,450 guests")
+            becausal.tool(lambda guests: "a room")(guests=1450)
+            planner.returned("done")
+        run.returned("done")
+    becausal.uninstrument()
+
+    said = {}
+    for command in ("drift", "tools", "logs"):
+        main((command, "last", "--store", url))
+        said[command] = capsys.readouterr().out
+
+    assert "content of the request was not kept, so nothing was judged" in " ".join(said["drift"].split())
+    assert "%" not in said["drift"]
+    assert said["tools"].count("(not kept)") == 2
+    assert "(nothing)" not in said["tools"]
+    assert "(not kept, or empty)" in said["logs"]
+    main(("drift", "last", "--store", url, "--json"))
+    data = json.loads(capsys.readouterr().out)
+    assert (data["hops"], data["facts"]) == ([], [])
+    assert "was not kept" in data["unjudged"]

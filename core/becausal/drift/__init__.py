@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from becausal.drift.meaning import Embed, by_embedding, by_words, embedder
 from becausal.drift.pairing import exchanged
@@ -33,6 +33,11 @@ __all__ = ["Change", "Drift", "Embed", "Fate", "Followed", "Hop", "drift", "embe
 
 Fate = Literal["kept", "changed", "lost", "returned"]
 """`kept`: the last agents knew it. `returned`: it was lost on the way, and somebody said it again."""
+
+NOT_KEPT: Final = (
+    "the content of the request was not kept, so nothing was judged; an app keeps it with "
+    "becausal.instrument(capture='full')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,8 @@ class Drift:
     facts: tuple[Followed, ...]
     """In the order of the request."""
     hops: tuple[Hop, ...]
+    unjudged: str = ""
+    """Why nothing is known of it, no fact and no hop; empty where it was followed."""
 
     @property
     def curve(self) -> list[tuple[int, float, float]]:
@@ -152,6 +159,8 @@ class Drift:
 
     @legible
     def __repr__(self) -> str:
+        if self.unjudged:
+            return f"<Drift: {self.unjudged}>"
         counts = ", ".join(
             f"{len(self._of(fate))} {fate}"
             for fate in ("kept", "changed", "lost", "returned")
@@ -172,6 +181,9 @@ def drift(
         answer: what the run said last.
         embed: gives texts their vectors, for `Hop.embedded`.
     """
+    root = next(iter(graph.roots), None)
+    if root is not None and root.received is not None and not root.received.is_kept:
+        return Drift(root, (), (), NOT_KEPT)
     turns = Turns(graph, handoffs, read)
     request = request_of(graph, turns.shown_first)
     following = _Following(turns, request.asked, answer)

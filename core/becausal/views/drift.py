@@ -73,10 +73,13 @@ class DriftJson(TypedDict):
     request: str | None
     hops: list[HopJson]
     facts: list[FollowedJson]
+    unjudged: str
 
 
 def text(drift: Drift) -> RenderableType:
     """Return the curve over the hops, and below it what was lost, changed or came back."""
+    if drift.unjudged:
+        return styled(f"{drift.unjudged[0].upper()}{drift.unjudged[1:]}.")
     if not drift.facts:
         return Group(Text("The request states no fact that could be followed."), _curve(drift))
     deviating = [one for one in drift.facts if one.fate != "kept"]
@@ -95,6 +98,7 @@ def json(drift: Drift) -> DriftJson:
         request=None if drift.request is None else drift.request.id,
         hops=list(map(_hop, drift.hops)),
         facts=list(map(_followed, drift.facts)),
+        unjudged=drift.unjudged,
     )
 
 

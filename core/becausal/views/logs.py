@@ -58,5 +58,6 @@ def _line(line: LogLine) -> Text:
         styled(f"{line.level} ", _STYLE.get(line.level, "")),
         styled(f"{where} ", "bold"),
         styled(f"{line.logger} " if line.logger else "", "dim"),
-        styled(" ".join(line.text.split())),
+        # An app that keeps no content keeps no text of a line either; one that is empty is hardly ever logged.
+        styled(" ".join(line.text.split())) if line.text else styled("(not kept, or empty)", "dim"),
     )

@@ -183,13 +183,18 @@ def tools(shown: Sequence[ToolCall], *, failed: bool = False) -> RenderableType:
             styled(call.step.id[:8], "dim"),
             styled(call.name, "bold"),
             styled(call.agent or ""),
-            styled(head(call.arguments, WIDEST_VALUE)),
-            styled(_response(call)),
+            _unless_gone(call.step.received, head(call.arguments, WIDEST_VALUE)),
+            _unless_gone(None if call.error else call.step.produced, _response(call)),
             Text(f"{call.response_size} B"),
             Text(_took(call.latency_ns)),
             Text(call.step.status, style=_STATUS.get(call.step.status, "yellow")),
         )
     return table
+
+
+def _unless_gone(payload: Payload | None, shown: str) -> Text:
+    """Return a content as it is shown, unless there was one that was not kept."""
+    return styled(shown) if payload is None or payload.is_kept else styled("(not kept)", "dim")
 
 
 def _add_edge(table: Table, cause: Step, effect: Step, edge: Edge, evidence: str) -> None:
