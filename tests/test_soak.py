@@ -25,6 +25,7 @@ HELD = """
 import json, sys
 import becausal
 from benchmarks import soak
+from tests.integrations.growth import containers
 becausal.instrument(store=f"sqlite:///{sys.argv[1]}/becausal.db")
 soak.soak(60, looks=1)
 print(json.dumps(containers()))
@@ -90,7 +91,7 @@ def recorded(tmp_path: Path) -> Iterator[None]:
 
 def test_every_bound_is_that_of_something_that_is_held(tmp_path: Path) -> None:
     told = subprocess.run(
-        [sys.executable, "-c", HELD, str(tmp_path)], capture_output=True, text=True, cwd=ROOT, check=True
+        [sys.executable, "-c", HELD, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT, check=True
     )
     held: dict[str, int] = json.loads(told.stdout.splitlines()[-1])
 
