@@ -357,8 +357,34 @@ def test_what_nobody_wrote_and_what_two_memories_have_is_refused_in_words(kept: 
 
     with pytest.raises(MemoryKeyError, match="name the one that you mean"):
         runs.contaminated_by("source@1")
-    with pytest.raises(StepNotFoundError):
+    with pytest.raises(StepNotFoundError, match=r"m/source has no version 7; it has: 1$"):
         runs.contaminated_by("m/source@7")
+    with pytest.raises(
+        StepNotFoundError, match=r"no memory has a key m/sauce.* there are: m/source, n/source$"
+    ):
+        runs.contaminated_by("m/sauce@1")
+    with pytest.raises(StepNotFoundError, match="this run has no step 'nobody'"):
+        runs.contaminated_by("nobody")
+
+
+def test_a_version_of_a_state_s_channel_is_followed_in_its_run(kept: Store) -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        with record.step("agent", "finder", received="q") as finder:
+            finder.step.attributes[semconv.STATE_WRITTEN] = ("messages@4",)
+            finder.produces(WRONG)
+        team.produces(WRONG)
+    kept.write(record.made)
+    runs = Runs(kept)
+    (name,) = runs.last().memory.keys()
+
+    found = runs.contaminated_by(f"{name}@4")
+
+    assert found.texts
+    assert finder.step.id in {step.id for step in found.runs[0].carrying}
+    assert runs.contaminated_by(name).runs == found.runs
+    with pytest.raises(StepNotFoundError, match="has no version 9 in this run; it has: 4"):
+        runs.contaminated_by(f"{name}@9")
 
 
 @pytest.fixture

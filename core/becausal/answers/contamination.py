@@ -36,7 +36,7 @@ from becausal.step import Step
 from becausal.store import Store
 from becausal.store.links import links_of
 
-__all__ = ["Contamination", "Entry", "Spread", "Version", "contaminated_by", "version_of"]
+__all__ = ["Contamination", "Entry", "Spread", "Version", "contaminated_by", "not_written", "version_of"]
 
 SHORTEST_TEXT: Final = 8
 """Characters of a text that is not the same by accident; facts may be shorter."""
@@ -47,6 +47,8 @@ SMALLEST: Final = 24
 """Bytes of a payload that is not the same by accident."""
 MOST_READ: Final = 1_000_000
 """Bytes of a payload beyond which it is not read for what it states."""
+MOST_NAMED: Final = 8
+"""So many keys or versions are named where somebody asks for one that is not there."""
 MOST_HOLDERS: Final = 10_000
 """So many steps that hold the same payload are followed."""
 
@@ -191,6 +193,22 @@ def version_of(store: Store, name: str) -> Version | None:
         if found:
             return max(found)
     return None
+
+
+def not_written(store: Store, name: str) -> str:
+    """Return what to say of `memory/key@3` where nobody wrote it: which versions there are, or which keys."""
+    key, _, number = name.rpartition("@")
+    versions = sorted({event.version for event in _events(store, key)}) if key else []
+    if versions:
+        return f"{key} has no version {number}; it has: {_few(versions)}"
+    keys = sorted({f"{event.memory}/{event.key}" for event in store.memory_events()})
+    there = f"there are: {_few(keys)}" if keys else "this store has no memory"
+    return f"no memory has a key {key or name}, and the run has no such step; {there}"
+
+
+def _few(names: Sequence[object]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(map(str, names[-MOST_NAMED:])) + more
 
 
 def _events(store: Store, name: str) -> list[MemoryEvent]:
