@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import wrapt
 import xxhash
 import zstandard
 from benchmarks import guard, tables, where
+from benchmarks.__main__ import ALONE
 from benchmarks.instrumentors import INSTRUMENTORS
 from benchmarks.overhead import Row, fill
 from benchmarks.targets import CELLS, Target
@@ -249,3 +251,16 @@ def test_who_reads_no_further_than_the_first_line_of_the_list_sees_no_traceback(
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_every_command_that_the_documents_name_is_listed_and_told_of() -> None:
+    table = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
+    named = {
+        name
+        for page in (ROOT / "docs").glob("*.md")
+        for name in re.findall(r"python -m benchmarks\.(\w+)", page.read_text("utf-8"))
+    }
+
+    assert named
+    assert named <= set(ALONE)
+    assert set(re.findall(r"^\| `python -m benchmarks\.(\w+)`", table, re.MULTILINE)) == set(ALONE)
