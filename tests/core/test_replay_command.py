@@ -118,3 +118,28 @@ def test_wrong_use_is_told(folder: Path, arguments: tuple[str, ...], said: str) 
 
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_a_replay_of_an_app_that_instruments_itself_goes_to_the_store_that_was_named(folder: Path) -> None:
+    app = APP.replace("def shop", 'becausal.instrument("threads")\n\ndef shop', 1)
+    (folder / "shop.py").write_text(app)
+
+    assert replay(folder, "shop:shop").returncode == 0
+
+    assert not (folder / ".becausal").exists()
+    shown = run(folder, "-m", "becausal", "runs", "--all", "--store", "runs.db", "--json")
+    assert len(json.loads(shown.stdout)) == 2
+
+
+def test_a_replay_that_cannot_be_recorded_names_the_store(folder: Path) -> None:
+    app = APP.replace("def shop", 'becausal.instrument("threads")\n\ndef shop', 1)
+    (folder / "shop.py").write_text(app)
+    (folder / "cassette").write_text("no directory")
+    named = {**os.environ, "BECAUSAL_STORE": "cassette/runs.db"}
+    code = "import becausal, shop; becausal.open('runs.db').last().replay(shop.shop)"
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=named, capture_output=True, text=True, timeout=60
+    )
+
+    assert "cassette/runs.db cannot be written to" in told.stderr
+    assert "uninstrument() first" not in told.stderr

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +50,14 @@ def _replay(options: argparse.Namespace) -> Answer:
     live: bool | list[str] = True if options.live == ["models"] else options.live
     run = run_of(options)
     tell_unknown(run, options.live)
-    found = run.replay(
-        options.app,
-        edits_of(options.edit) if options.edit else None,
-        live,
-        network=options.network or None,
-        timeout=options.timeout,
-    )
+    with _recording_to(options.store):
+        found = run.replay(
+            options.app,
+            edits_of(options.edit) if options.edit else None,
+            live,
+            network=options.network or None,
+            timeout=options.timeout,
+        )
     is_fine = found.reproduced or (bool(options.edit) and found.divergence is None)
     return Answer(lambda: replay.text(found), lambda: replay.json(found), lambda: FINE if is_fine else FOUND)
 
@@ -73,6 +76,21 @@ def tell_unknown(run: Run, live: Iterable[str]) -> None:
             f"those of the run are: {', '.join(names) or 'none'}"
         )
         sys.stderr.write(f"becausal: --live: {harmless(said)}\n")  # an app gave them their names
+
+
+@contextmanager
+def _recording_to(store: str | None) -> Iterator[None]:
+    """Have an app whose module calls `becausal.instrument()` itself record to a store, unless it names another."""
+    former = os.environ.get("BECAUSAL_STORE")
+    if store:
+        os.environ["BECAUSAL_STORE"] = store
+    try:
+        yield
+    finally:
+        if store and former is None:
+            del os.environ["BECAUSAL_STORE"]
+        elif store and former is not None:
+            os.environ["BECAUSAL_STORE"] = former
 
 
 def edits_of(path: str) -> list[Edit] | dict[str, Any]:

@@ -31,6 +31,7 @@ from becausal.replay.rebuild import Classes
 from becausal.replay.recalled import Standin
 from becausal.replay.seam import Seam
 from becausal.replay.session import Session
+from becausal.settings import shown_url, store_named
 from becausal.step import Step
 from becausal.store import Store, open_store
 
@@ -266,7 +267,12 @@ def _recording(bodies: Bodies | None) -> Iterator[Recorder]:
         finally:
             uninstrument()
         return
-    if recorder.level != "full" or recorder.withholds_content or recorder.store is None:
+    if recorder.store is None:
+        raise ReplayError(
+            f"a replay is recorded, and {shown_url(store_named())} cannot be written to: allow writing there, or name "
+            "another store (BECAUSAL_STORE)"
+        )
+    if recorder.level != "full" or recorder.withholds_content:
         raise ReplayError(
             "becausal records no contents in this process, which a replay needs: call becausal.uninstrument() first"
         )
