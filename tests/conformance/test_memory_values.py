@@ -6,9 +6,11 @@ import random
 
 import pytest
 from tests.conformance.test_store import payload
+from tests.core.builders import open_step
 
-from becausal import canonical
+from becausal import canonical, semconv
 from becausal.memory_event import MemoryEvent, NewEvent, value_at
+from becausal.step import OpenStep
 from becausal.store import Store
 from becausal.store.memory_log import Entry, said, value_of
 from becausal.store.moving import moving_of
@@ -80,3 +82,23 @@ def test_what_appending_gives_back_is_what_is_read(store: Store) -> None:
     assert made is not None
     assert made.payload is not None
     assert made.payload.value() == "a text"
+
+
+def wrote(number: int, chain_id: str, step_id: str) -> OpenStep:
+    """Return a write to a key, as an adapter tells of it."""
+    step = open_step(number, id=step_id, chain_id=chain_id, kind="memory_write")
+    step.received, step.status, step.ended_ns = payload(number), "ok", number
+    step.attributes.update(
+        {semconv.MEMORY_STORE: "notes", semconv.MEMORY_RECORD: "a", semconv.MEMORY_VERSION: number}
+    )
+    return step
+
+
+def test_what_runs_write_to_a_key_within_a_batch_is_in_the_order_in_which_it_came(store: Store) -> None:
+    order = ["f" * 16, "a" * 16, "e" * 16, "b" * 16]
+
+    # Nothing that is told of a run or a step says which came first: not the id of either.
+    store.write([wrote(number, f"run {id}", id) for number, id in enumerate(order, 1)])
+
+    events = store.memory_events("notes", "a")
+    assert [(event.version, event.step_id) for event in events] == list(enumerate(order, 1))

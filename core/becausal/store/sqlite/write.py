@@ -83,7 +83,8 @@ class Writer:
         """How often chains or bodies were deleted by now, in whatever process: see `upkeep`."""
 
     def write(self, steps: Sequence[OpenStep], *, notes_memory: bool = True) -> None:
-        """Write steps and their bodies, all or none."""
+        """Write steps and their bodies, all or none; what they wrote to memories in the order in which they came."""
+        came = steps
         # What belongs to one run lies together: it has most in common, is read together, and lands on one page.
         # Sorting is stable: an open step stays ahead of the same step ended.
         steps = sorted(steps, key=attrgetter("chain_id", "id"))
@@ -102,8 +103,8 @@ class Writer:
             if self._is_swept:
                 self._touch_contents(roots, dict(given), contents, steps)
             self._write_steps(steps, self._contents.numbers(roots))
-            if notes_memory and any(step.kind in ("memory_write", "memory_read") for step in steps):
-                memory.note_steps(self.connection, steps, self._finding(_fresh(steps)))
+            if notes_memory and any(step.kind in ("memory_write", "memory_read") for step in came):
+                memory.note_steps(self.connection, came, self._finding(_fresh(came)))
 
     def append(self, event: NewEvent, bodies: Mapping[bytes, bytes], expected: int | None) -> Entry | None:
         """Append an event of a memory; None where the key is not at `expected`.
