@@ -21,10 +21,9 @@ import xxhash
 import zstandard
 from benchmarks import guard, tables, where
 from benchmarks.__main__ import ALONE
-from benchmarks.instrumentors import INSTRUMENTORS
 from benchmarks.overhead import Row, fill
 from benchmarks.targets import CELLS, Target
-from benchmarks.workloads import WORKLOADS, Cell
+from benchmarks.workloads import Cell
 
 from becausal import canonical, recorder
 from becausal.redaction import redactor
@@ -32,19 +31,18 @@ from becausal_integrations.langgraph import nodes
 
 ROOT = Path(__file__).parent.parent
 
-COUNTED = """
-import sqlite3, sys
+FLOOR = """
+import sys
 from benchmarks.instrumentors import INSTRUMENTORS
 from benchmarks.workloads import WORKLOADS
-floor = INSTRUMENTORS["duties"]("", sys.argv[1])
+floor = INSTRUMENTORS["duties"]("", sys.argv[3])
 floor.start()
-team = WORKLOADS["autogen"](1024, 3, floor.config)
-team.build()
-team.run(team.prepare())
+workload = WORKLOADS[sys.argv[1]](1024, int(sys.argv[2]), floor.config)
+workload.build()
+workload.run(workload.prepare())
 floor.flush()
-print(floor.exporter.spans, *floor.file.execute("SELECT count(*) FROM step").fetchone())
+print(floor.exporter.spans, workload.operations)
 """
-"""A process of its own: what a floor hooks stays hooked."""
 
 
 def command(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -196,31 +194,32 @@ def test_a_target_stands_beside_its_figure_and_its_floor() -> None:
     assert [line[-1] for line in told] == ["met", "yes", "**no**", "**no**: the floor is higher", "yes"]
 
 
+def on_the_last_floor(workload: str, steps: int, folder: Path) -> list[str]:
+    """Run a workload in a process of its own, as what a floor hooks stays hooked; return the spans that were made."""
+    arguments = [sys.executable, "-c", FLOOR, workload, str(steps), str(folder)]
+    return subprocess.run(arguments, stdout=subprocess.PIPE, text=True, cwd=ROOT, check=True).stdout.split()
+
+
 def test_the_last_floor_keeps_every_step_and_each_content_on_disk(tmp_path: Path) -> None:
-    floor = INSTRUMENTORS["duties"]("", str(tmp_path))
-    floor.start()
-    chain = WORKLOADS["linear"](1024, 0, floor.config)
-    chain.build()
-    chain.run(chain.prepare())
-    floor.flush()
+    spans, operations = on_the_last_floor("linear", 0, tmp_path)
 
     with sqlite3.connect(tmp_path / "floor.db") as file:
         steps = file.execute("SELECT received, produced FROM step").fetchall()
         kept = dict(file.execute("SELECT digest, body FROM content"))
     bodies = {digest: zstandard.decompress(body) for digest, body in kept.items()}
-    assert len(steps) == 1 + chain.operations
+    assert len(steps) == 1 + int(operations)
     assert {digest for pair in steps for digest in pair} == bodies.keys()
     assert all(xxhash.xxh3_128_digest(body) == digest for digest, body in bodies.items())
-    assert floor.exporter.spans == 1 + 2 * chain.operations
+    assert int(spans) == 1 + 2 * int(operations)
 
 
 def test_the_floors_count_a_team_s_turns_its_model_s_and_its_tool_s_calls(tmp_path: Path) -> None:
-    counted = subprocess.run(
-        [sys.executable, "-c", COUNTED, str(tmp_path)], capture_output=True, text=True, cwd=ROOT, check=True
-    )
+    spans, _ = on_the_last_floor("autogen", 3, tmp_path)
 
     turns, calls = 3, 1
-    assert counted.stdout.split() == [str(turns + turns + turns + calls), str(turns + turns + calls)]
+    with sqlite3.connect(tmp_path / "floor.db") as file:
+        assert file.execute("SELECT count(*) FROM step").fetchone() == (turns + turns + calls,)
+    assert int(spans) == turns + turns + turns + calls
 
 
 def test_a_run_measures_what_is_asked_for_and_says_what_is_left_out(tmp_path: Path) -> None:
