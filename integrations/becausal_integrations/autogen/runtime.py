@@ -185,15 +185,20 @@ class Runtime:
                 metadata._becausal = carrier  # type: ignore[attr-defined]  # lives and dies with the envelope
                 return metadata
 
+            @guarded
+            def unread(carrier: Carrier) -> EnvelopeMetadata | None:
+                # AutoGen would parse the sender's span for each of its own, which it does not make.
+                return None if carrier.has_readers else put(carrier, EnvelopeMetadata())
+
             @functools.wraps(original)
             def packed() -> EnvelopeMetadata:
                 carrier = carried() if recorder.active else None
                 if carrier is None:
                     return original()
-                if not carrier.has_readers and (unnamed := put(carrier, EnvelopeMetadata())) is not None:
-                    return unnamed  # AutoGen would parse the sender's span for each of its own, which it does not make
-                metadata = original()
-                put(carrier, metadata)
+                metadata = unread(carrier)
+                if metadata is None:
+                    metadata = original()
+                    put(carrier, metadata)
                 return metadata
 
             return packed
