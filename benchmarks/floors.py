@@ -4,7 +4,7 @@ A floor does a part of what becausal promises of a step, once and bare: no adapt
 no guard, nothing that could be asked afterwards. Each does what the one before it does, and one thing more:
 
 1. `otel`: a span of OpenTelemetry's SDK for each step, with ten small attributes;
-2. `handoffs`: one more for what a node was handed;
+2. `handoffs`: one more for each thing that an agent was handed: by each node of the superstep before, by each message;
 3. `snapshots`: what it received and produced, packed and digested on the app's thread, as both may change later;
 4. `secrets`: these bytes read once for secrets, by RE2 and with becausal's own patterns;
 5. `duties`: all of it in an SQLite file, written in batches by a thread: two rows a step, a content once, compressed.
@@ -19,7 +19,7 @@ from __future__ import annotations
 import importlib
 import sqlite3
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -78,7 +78,7 @@ class SpanFloor(Spanning):
         wrapt.register_post_import_hook(lambda module: hook_models(module, self), "autogen_ext.models.replay")
         wrapt.register_post_import_hook(lambda module: hook_tools(module, self), "autogen_core.tools")
 
-    def begin(self, name: str, given: Any, run_id: Any, around: Any, *, is_handed: bool = False) -> None:
+    def begin(self, name: str, given: Any, run_id: Any, around: Any, *, handed: int = 0) -> None:
         """Open a step's span.
 
         Args:
@@ -86,7 +86,7 @@ class SpanFloor(Spanning):
             given: what it received.
             run_id: of the step.
             around: of the step that it is in, None at the root.
-            is_handed: whether it is an agent's turn, which another handed something over to.
+            handed: how many others handed something over to it, where it is an agent's turn.
         """
         parent = self.spans.get(around)
         context = None if parent is None else self.within(parent)
@@ -98,15 +98,15 @@ class SpanFloor(Spanning):
 
 
 class HandoffFloor(SpanFloor):
-    """And a span for what an agent was handed."""
+    """And a span for each thing that an agent was handed."""
 
-    name, title = "handoffs", "floor: and one for its handoff"
+    name, title = "handoffs", "floor: and one for each handoff"
 
-    def begin(self, name: str, given: Any, run_id: Any, around: Any, *, is_handed: bool = False) -> None:
+    def begin(self, name: str, given: Any, run_id: Any, around: Any, *, handed: int = 0) -> None:
         """Open a step's span, the handoff's before it."""
-        if is_handed:
-            parent = self.spans.get(around)
-            context = None if parent is None else self.within(parent)
+        parent = self.spans.get(around) if handed else None
+        context = None if parent is None else self.within(parent)
+        for _ in range(handed):
             self.tracer.start_span("handoff", context, attributes=ATTRIBUTES).end()
         super().begin(name, given, run_id, around)
 
@@ -124,10 +124,10 @@ class SnapshotFloor(HandoffFloor):
         self.sorted = importlib.import_module("ormsgpack").OPT_SORT_KEYS
         self.received: dict[Any, tuple[str, bytes, bytes]] = {}
 
-    def begin(self, name: str, given: Any, run_id: Any, around: Any, *, is_handed: bool = False) -> None:
+    def begin(self, name: str, given: Any, run_id: Any, around: Any, *, handed: int = 0) -> None:
         """Take what was received."""
         self.received[run_id] = (name, *self.taken(given))
-        super().begin(name, given, run_id, around, is_handed=is_handed)
+        super().begin(name, given, run_id, around, handed=handed)
 
     def end(self, made: Any, run_id: Any) -> None:
         """Take what was produced."""
@@ -136,8 +136,13 @@ class SnapshotFloor(HandoffFloor):
 
     def taken(self, value: Any) -> tuple[bytes, bytes]:
         """Return the digest of a value, and its bytes."""
-        content = self.pack(value, plain, self.sorted)
+        content = self.packed(value)
         return self.digest(content), content
+
+    def packed(self, value: Any) -> bytes:
+        """Return the bytes of a value."""
+        content: bytes = self.pack(value, plain, self.sorted)
+        return content
 
     def keep(self, received: tuple[str, bytes, bytes], produced: tuple[bytes, bytes]) -> None:
         """Keep a step: not on this floor."""
@@ -220,18 +225,23 @@ class DutiesFloor(SecretsFloor):
 def handler_of(floor: SpanFloor) -> Any:
     """Return a LangChain handler that tells a floor of graphs, nodes, models and tools."""
     handler = importlib.import_module("langchain_core.callbacks").BaseCallbackHandler
-    graphs: set[Any] = set()
+    supersteps: dict[
+        Any, Counter[int]
+    ] = {}  # of each graph under way: how many nodes each superstep has begun
 
-    def begin(
-        _: Any, __: Any, given: Any, *, run_id: Any, parent_run_id: Any = None, name: Any = None, **___: Any
-    ) -> None:
-        if parent_run_id is None:
-            graphs.add(run_id)
-        is_handed = parent_run_id in graphs and name not in ONE_AGENT
-        floor.begin(name or "?", given, run_id, parent_run_id, is_handed=is_handed)
+    def begin(_: Any, __: Any, given: Any, *, run_id: Any, **told: Any) -> None:
+        name, around = told.get("name"), told.get("parent_run_id")
+        handed = 0
+        if around is None:
+            supersteps[run_id] = Counter()
+        elif around in supersteps and name not in ONE_AGENT:
+            number = told["metadata"]["langgraph_step"]
+            supersteps[around][number] += 1
+            handed = supersteps[around][number - 1]
+        floor.begin(name or "?", given, run_id, around, handed=handed)
 
     def end(_: Any, made: Any, *, run_id: Any, **__: Any) -> None:
-        graphs.discard(run_id)
+        supersteps.pop(run_id, None)
         floor.end(made, run_id)
 
     named = {"run_inline": True, "raise_error": True}
@@ -248,7 +258,7 @@ def hook_agents(module: Any, floor: SpanFloor) -> None:
     """Tell a floor of an assistant's turns."""
 
     async def turn(wrapped: Any, agent: Any, given: Any, options: Any) -> AsyncIterator[Any]:
-        floor.begin(agent.name, given[0], TURN, None, is_handed=True)
+        floor.begin(agent.name, given[0], TURN, None, handed=len(given[0]))
         said: Any = None
         async for said in wrapped(*given, **options):
             yield said

@@ -12,12 +12,21 @@ __all__ = ["BOTH", "Instrumentor", "Spanning", "weight"]
 
 BOTH = ("langgraph", "autogen")
 
+OF_EVERY_SPAN = ("becausal.chain.id", "becausal.node.id")
+OF_EVERY_HANDOFF = (
+    "becausal.payload.input.digest",
+    "becausal.payload.input.size",
+    "becausal.payload.output.digest",
+    "becausal.payload.output.size",
+)
+"""Attributes that are there to be joined by and, of a handoff, to be compared by: the least that can be recorded."""
+
 
 class Counting(SpanExporter):
     """Takes spans, counts them, and throws them away."""
 
     def __init__(self) -> None:
-        self.spans = self.bytes = 0
+        self.spans = self.bytes = self.least_bytes = 0
         self.weighs = False
         """Whether the bytes of their attributes are added up: only in runs that are not timed."""
 
@@ -27,6 +36,7 @@ class Counting(SpanExporter):
         if self.weighs:
             for span in spans:
                 self.bytes += weight(span.attributes) + sum(weight(event.attributes) for event in span.events)
+                self.least_bytes += least(span.attributes or {})
         return SpanExportResult.SUCCESS
 
 
@@ -41,6 +51,13 @@ def weight(attributes: Mapping[str, Any] | None) -> int:
         else:
             total += len(name) + 8
     return total
+
+
+def least(attributes: Mapping[str, Any]) -> int:
+    """Return the bytes of those attributes that no span of becausal's can do without."""
+    is_handoff = attributes.get("becausal.step.kind") == "handoff"
+    names = OF_EVERY_SPAN + OF_EVERY_HANDOFF * is_handoff
+    return weight({name: attributes[name] for name in names if name in attributes})
 
 
 class Instrumentor:
@@ -77,14 +94,18 @@ class Instrumentor:
         """Finish what is under way."""
 
     def weigh(self, run: Callable[[], None]) -> dict[str, float]:
-        """Run once, untimed; return `spans` and `attribute_bytes` of that run, as far as they can be had."""
+        """Run once, untimed; return `spans`, `attribute_bytes` and `least_bytes` of that run, where they can be had."""
         self.flush()
-        self.exporter.spans = self.exporter.bytes = 0
+        self.exporter.spans = self.exporter.bytes = self.exporter.least_bytes = 0
         self.exporter.weighs = True
         run()
         self.flush()
         self.exporter.weighs = False
-        made = {"spans": self.exporter.spans, "attribute_bytes": self.exporter.bytes}
+        made = {
+            "spans": self.exporter.spans,
+            "attribute_bytes": self.exporter.bytes,
+            "least_bytes": self.exporter.least_bytes,
+        }
         return {name: float(count) for name, count in made.items()} if self.exporter.spans else {}
 
 

@@ -46,6 +46,8 @@ class Row:
     """Processor time added to one operation, the median, in microseconds."""
     spans: float | None = None
     attribute_bytes: float | None = None
+    least_bytes: float | None = None
+    """Of these: of the attributes that no span of becausal's can do without."""
     added_mib: float = 0.0
     """Most memory during the cell over that of the app alone."""
     flush_s: float = 0.0
@@ -123,6 +125,7 @@ def fill(
     least = min(alone["best_wall_us"] for alone in plain if alone)
     row.wall_best = min(mine["best_wall_us"] for mine, _ in pairs) / least
     row.spans, row.attribute_bytes = made.get("spans"), made.get("attribute_bytes")
+    row.least_bytes = made.get("least_bytes")
     if "first_us" in pairs[0][0]:
         row.first_us = middle(mine["first_us"] for mine, _ in pairs)
         row.last_us = middle(mine["last_us"] for mine, _ in pairs)

@@ -5,9 +5,11 @@
 
 One handoff: processor time on the app's thread of opening it with what was sent, ending it with what was received, and
 queueing it for the store; both are sealed, no payload was seen before, the best of many. Without a tracer provider, as
-in the target, and with one; and the floor (`floors.py`): the value packed, digested and read for secrets, once, and
-nothing else. The start, and memory: each in processes of their own, the best of several. Spans a second: calls of a
-tool on one thread, kept to that rate, with a store and a tracer provider, and how many of them are kept.
+in the target, and with one; and the floor (`floors.py`): what was sent packed, digested and read for secrets, what was
+received packed and compared with it, as it may have changed on the way, both kept for a thread, and nothing else.
+
+The start, and memory: each in processes of their own, the best of several. Spans a second: calls of a tool on one
+thread, kept to that rate, with a store and a tracer provider, and how many of them are kept.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import json
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -82,12 +85,18 @@ def handoff(size: int, rounds: int, how: str) -> dict[str, float]:
 
 
 def bare() -> Passing:
-    """Return what takes a value in, and no more."""
+    """Return what takes a value in as sent and as received, and no more."""
     from benchmarks.floors import SecretsFloor
 
     floor = SecretsFloor("", "")
     floor.start()
-    return floor.taken, floor.flush
+    queue: deque[tuple[tuple[bytes, bytes], bool]] = deque()
+
+    def passed(value: object) -> None:
+        sent = floor.taken(value)
+        queue.append((sent, floor.packed(value) == sent[1]))
+
+    return passed, queue.clear
 
 
 def recorded(*, with_spans: bool) -> Passing:

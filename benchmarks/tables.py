@@ -175,18 +175,30 @@ def targets(found: Overhead, others: Iterable[Target] = ()) -> Table:
         for cell, row in mine.items()
         if (limit := ratio_of(cell)) is not None
     ]
+    return target_table([*all_of_them, *of_the_conversation(found), *others])
+
+
+def of_the_conversation(found: Overhead) -> Iterable[Target]:
+    """Return what is asked of the growing conversation beside its processor time."""
     long = Cell("growing", 1 << 10, 200)
-    plain = next((row for row in found.rows if row.instrumentor == "plain" and row.cell == long), None)
-    if long in mine and plain is not None:
-        row = mine[long]
-        all_of_them.append(
-            Target(f"{long.title}, bytes of span attributes", "", row.attribute_bytes or 0, SPAN_BYTES)
-        )
-        if row.first_us and row.last_us and plain.first_us and plain.last_us:
-            steeper = (row.last_us / row.first_us) / (plain.last_us / plain.first_us)
-            what = f"{long.title}, last step over first, over the same without us"
-            all_of_them.append(Target(what, "", steeper, LAST_OVER_FIRST))
-    return target_table([*all_of_them, *others])
+    rows = {row.instrumentor: row for row in found.rows if row.cell == long and not row.failed}
+    mine, plain, bare = rows.get("becausal"), rows.get("plain"), rows.get(floor_of(long))
+    if mine is None or plain is None:
+        return
+    what = f"{long.title}, bytes of span attributes"
+    yield Target(what, "", mine.attribute_bytes or 0, SPAN_BYTES, floor=mine.least_bytes)
+    steeper = steepness(mine, plain)
+    if steeper is not None:
+        what = f"{long.title}, last step over first, over the same without us"
+        floor = None if bare is None else steepness(bare, plain)
+        yield Target(what, "", steeper, LAST_OVER_FIRST, floor=floor)
+
+
+def steepness(row: Row, plain: Row) -> float | None:
+    """Return how much more the last step over the first is than without us; None where that was not measured."""
+    if not (row.first_us and row.last_us and plain.first_us and plain.last_us):
+        return None
+    return (row.last_us / row.first_us) / (plain.last_us / plain.first_us)
 
 
 def target_table(them: Iterable[Target]) -> Table:

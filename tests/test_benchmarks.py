@@ -21,7 +21,8 @@ import xxhash
 import zstandard
 from benchmarks import guard, tables, where
 from benchmarks.__main__ import ALONE
-from benchmarks.overhead import Row, fill
+from benchmarks.instrumentor import least
+from benchmarks.overhead import Overhead, Row, fill
 from benchmarks.targets import CELLS, Target
 from benchmarks.workloads import Cell
 
@@ -210,7 +211,15 @@ def test_the_last_floor_keeps_every_step_and_each_content_on_disk(tmp_path: Path
     assert len(steps) == 1 + int(operations)
     assert {digest for pair in steps for digest in pair} == bodies.keys()
     assert all(xxhash.xxh3_128_digest(body) == digest for digest, body in bodies.items())
-    assert int(spans) == 1 + 2 * int(operations)
+    assert int(spans) == 2 * int(operations), "nobody hands anything over to the first node"
+
+
+def test_the_floors_count_what_each_node_of_a_superstep_hands_over(tmp_path: Path) -> None:
+    spans, operations = on_the_last_floor("fan-out", 0, tmp_path)
+
+    nodes = int(operations)  # one that plans, those that work, one that joins
+    planned, joined = nodes - 2, nodes - 2
+    assert int(spans) == 2 + nodes + planned + joined
 
 
 def test_the_floors_count_a_team_s_turns_its_model_s_and_its_tool_s_calls(tmp_path: Path) -> None:
@@ -219,7 +228,32 @@ def test_the_floors_count_a_team_s_turns_its_model_s_and_its_tool_s_calls(tmp_pa
     turns, calls = 3, 1
     with sqlite3.connect(tmp_path / "floor.db") as file:
         assert file.execute("SELECT count(*) FROM step").fetchone() == (turns + turns + calls,)
-    assert int(spans) == turns + turns + turns + calls
+    handed = 1 + 2 + 3  # the task, and what was said since the agent's last turn: each had none yet
+    assert int(spans) == turns + turns + calls + handed
+
+
+def test_a_handoff_s_checksums_and_sizes_are_the_least_that_its_span_can_hold() -> None:
+    ids = {"becausal.chain.id": "c" * 32, "becausal.node.id": "s" * 16}
+    checksums = {"becausal.payload.input.digest": "d" * 42, "becausal.payload.input.size": 1024}
+    rest = {"becausal.belief.digest": "b" * 42, "gen_ai.agent.name": "writer"}
+
+    assert least({**ids, **checksums, **rest}) == len("becausal.chain.idbecausal.node.id") + 48
+    handed = least({**ids, **checksums, **rest, "becausal.step.kind": "handoff"})
+    assert handed == len("".join(ids) + "".join(checksums)) + 48 + 42 + 8
+
+
+def test_the_growing_conversation_s_last_step_stands_beside_its_floor() -> None:
+    long = Cell("growing", 1024, 200)
+    plain = Row(long, "plain", first_us=100, last_us=110)
+    bare = Row(long, "snapshots", first_us=100, last_us=165)
+    mine = Row(long, "becausal", first_us=200, last_us=440, attribute_bytes=400.0, least_bytes=90.0)
+
+    size, steeper = tables.of_the_conversation(Overhead([plain, bare, mine], {}, []))
+
+    assert (size.found, size.floor) == (400, 90)
+    assert steeper.found == pytest.approx(2.0)
+    assert steeper.floor == pytest.approx(1.5)
+    assert steeper.is_below_floor
 
 
 def test_a_run_measures_what_is_asked_for_and_says_what_is_left_out(tmp_path: Path) -> None:
