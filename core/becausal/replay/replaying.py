@@ -81,18 +81,17 @@ def replay(
         )
         recorder.flush(30.0)
         store = _to_read(recorder)
-        session.read_from(
-            store
-        )  # a divergence shows what was asked, after the recorder's store is closed too
+        # A divergence shows what was asked, after the recorder's store is closed too.
+        session.read_from(store)
         return Replay(
             recorded,
             load(session.chain_id, store),
             session.divergence,
             tuple(outcomes),
-            tuple(session.ran),
-            tuple(session.stood_in),
-            tuple(id for id in {**edits.inputs, **edits.outputs} if id not in session.applied),
-            session.recalled,
+            tuple(session.course.ran),
+            tuple(session.course.stood_in),
+            tuple(id for id in {**edits.inputs, **edits.outputs} if id not in session.course.applied),
+            session.course.recalled,
         )
 
 

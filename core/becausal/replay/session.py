@@ -11,7 +11,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -48,6 +48,20 @@ def in_force() -> Session | None:
         here = current()
         session = None if here is None else _by_chain.get(here.chain_id)
     return session  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What has come of a replay so far."""
+
+    ran: list[str] = field(default_factory=list)
+    """The ids of the replay's steps that were really made."""
+    stood_in: list[str] = field(default_factory=list)
+    """Those that a stand-in answered."""
+    recalled: dict[str, str] = field(default_factory=dict)
+    """By the id of a step of the replay: that of the recorded step that answered it."""
+    applied: set[str] = field(default_factory=set)
+    """The ids of the recorded steps whose edit has come to bear."""
 
 
 class Session:
@@ -91,14 +105,7 @@ class Session:
         self._stands_for: dict[str, str] = {}
         self.classes = classes
         self.divergence: Divergence | None = None
-        self.ran: list[str] = []
-        """The ids of the replay's steps that were really made."""
-        self.stood_in: list[str] = []
-        """Those that a stand-in answered."""
-        self.applied: set[str] = set()
-        """The ids of the recorded steps whose edit has come to bear."""
-        self.recalled: dict[str, str] = {}
-        """By the id of a step of the replay: that of the recorded step that answered it."""
+        self.course = Course()
         self.kept_for: dict[object, Any] = {}
         """What adapters keep for the time of this replay, by keys of their own."""
         self._bodies, self._written, self._flush = bodies, written, flush
@@ -107,8 +114,7 @@ class Session:
         self._asking: dict[str, Callable[[Any], Any]] = {}
         self._places: OrderedDict[str, Place] = OrderedDict()
         self._memories: MemoryTwin | None = None
-        self.order = Order()
-        """In which calls of coroutines get their answers."""
+        self.order = Order()  # in which calls of coroutines get their answers
         self._lock = threading.Lock()
         _by_chain[self.chain_id] = self
 
@@ -125,9 +131,8 @@ class Session:
         if parent is None or opening.chain_id is not None:
             opening.chain_id = self.chain_id
         if parent is None:
-            opening.attributes[semconv.REPLAY_OF] = (
-                self.of
-            )  # in place: it may be an adapter's own kind of dict
+            # In place: it may be an adapter's own kind of dict.
+            opening.attributes[semconv.REPLAY_OF] = self.of
 
     def begun(self, step: OpenStep) -> None:
         """Note where a step stands."""
@@ -150,24 +155,24 @@ class Session:
         """
         if self.divergence is not None:
             raise DivergenceError(self.divergence)
-        if step.id in self.ran:
+        if step.id in self.course.ran:
             return None  # it asks itself by another door
         place = self.place(step)
         found = self.answers.take(step, place)
         if found is not None and found.id in self._inputs:
-            self.applied.add(found.id)
+            self.course.applied.add(found.id)
             self._asking[step.id], found = self._inputs[found.id], None
         if self.is_run(step.name):
-            self.ran.append(step.id)
+            self.course.ran.append(step.id)
             return None
         if found is not None:
-            self.recalled[step.id] = found.id
+            self.course.recalled[step.id] = found.id
             return self._recalled(step, found)
         if self._live is True and step.kind == "model":
-            self.ran.append(step.id)
+            self.course.ran.append(step.id)
             return None
         if self._standin is not None:
-            self.stood_in.append(step.id)
+            self.course.stood_in.append(step.id)
             return self._stood_in(step, place, self._standin)
         raise self.diverged(step, "needs_live" if self._instead or self._inputs else "unknown")
 
@@ -314,7 +319,7 @@ class Session:
     def _edit(self, id: str, edits: Mapping[str, Callable[[Any], Any]]) -> Callable[[Any], Any] | None:
         edit = edits.get(id)
         if edit is not None:
-            self.applied.add(id)
+            self.course.applied.add(id)
         return edit
 
 
