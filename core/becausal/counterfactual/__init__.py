@@ -22,9 +22,11 @@ confidence (Wilson) that it changes the outcome more often than not, or that it 
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 from becausal.answers.recorded import Recorded
@@ -55,6 +57,8 @@ MOST_REPLAYS = 300
 MOST_CAUSES = 6
 MOST_LEVELS = 8
 """So often a piece is taken apart: an answer, its list, an item, a field, a sentence."""
+
+FAILED = "the app failed"
 
 
 class Replaying(Protocol[R]):
@@ -117,6 +121,10 @@ class Counterfactual:
     def __str__(self) -> str:
         lines = [f"{self.replays} replays, {self.faithful} of them faithful"]
         lines += [f"  not counted, {count} times: {reason}" for reason, count in self.reasons.items()]
+        if any(reason.startswith(FAILED) for reason in self.reasons):
+            lines.append(
+                "  where the app cannot do without something, `corrections` gives it another value instead"
+            )
         if not self.is_complete:
             lines.append("  the search ended early: allow more with most_replays")
         if not self.causes:
@@ -164,6 +172,12 @@ def blame_by_replay(
         dict(trials.reasons),
         not search.is_spent,
     )
+
+
+def _where(error: BaseException) -> str:
+    """Return the line that raised, of the app or beneath it; its text is not told, as it may quote secrets."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f", at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
 def _order(cause: Sequence[Piece]) -> tuple[int, int]:
@@ -320,7 +334,7 @@ class _Trials(Generic[R]):
             return str(replay.divergence)
         failed = next((outcome.error for outcome in replay.outcomes if outcome.error is not None), None)
         if failed is not None and not any(step.status == "error" for step in self._recorded.graph.roots):
-            return f"the app failed with {type(failed).__qualname__}"
+            return f"{FAILED} with {type(failed).__qualname__}{_where(failed)}"
         first = min(piece.step.seq for piece in pieces)
         edited = {piece.step.id for piece in pieces}
         if pieces and edited <= set(replay.unapplied):
