@@ -7,15 +7,10 @@ import os
 from collections.abc import Iterator
 from itertools import islice
 
-from becausal.answers.contamination import (
-    Contamination,
-    Version,
-    contaminated_by,
-    not_written,
-    version_of,
-)
+from becausal.answers.contamination import Contamination, contaminated_by
 from becausal.answers.orphans import Orphan, orphans_in
 from becausal.answers.orphans.hosts import ASIDE, MOST_CHAINS, ON_ITS_OWN
+from becausal.answers.version import Version, not_written, version_of
 from becausal.cassette import is_cassette
 from becausal.cassette.store import CassetteStore
 from becausal.errors import MemoryKeyError, RunNotFoundError, StepNotFoundError

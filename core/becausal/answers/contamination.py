@@ -22,7 +22,7 @@ from typing import Final, Literal
 
 from becausal import facts as stating
 from becausal import semconv
-from becausal.errors import MemoryKeyError
+from becausal.answers.version import Version, event_of
 from becausal.finding import Finding
 from becausal.findings.scene import Scene
 from becausal.graph import Graph
@@ -36,7 +36,7 @@ from becausal.step import Step
 from becausal.store import Store
 from becausal.store.links import links_of
 
-__all__ = ["Contamination", "Entry", "Spread", "Version", "contaminated_by", "not_written", "version_of"]
+__all__ = ["Contamination", "Entry", "Spread", "contaminated_by"]
 
 SHORTEST_TEXT: Final = 8
 """Characters of a text that is not the same by accident; facts may be shorter."""
@@ -47,25 +47,11 @@ SMALLEST: Final = 24
 """Bytes of a payload that is not the same by accident."""
 MOST_READ: Final = 1_000_000
 """Bytes of a payload beyond which it is not read for what it states."""
-MOST_NAMED: Final = 8
-"""So many keys or versions are named where somebody asks for one that is not there."""
 MOST_HOLDERS: Final = 10_000
 """So many steps that hold the same payload are followed."""
 
 
 How = Literal["origin", "memory", "content", "continued"]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Version:
-    """One version of a key of a memory."""
-
-    memory: str
-    key: str
-    version: int
-
-    def __str__(self) -> str:
-        return f"{self.memory}/{self.key}@{self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +141,7 @@ def contaminated_by(
     Raises:
         MemoryKeyError: nobody wrote this version.
     """
-    begin = _of_version(store, of) if isinstance(of, Version) else None
+    begin = event_of(store, of) if isinstance(of, Version) else None
     step = of.step if isinstance(of, Finding) else of if isinstance(of, Step) else None
     payload = begin.payload if begin is not None else _content(step)
     texts = _texts(payload, step, (of.wrong or of.evidence) if isinstance(of, Finding) else ())
@@ -172,60 +158,6 @@ def contaminated_by(
     return Contamination(
         tuple(wording.text for wording in texts), tuple(tracing.spreads.values()), tuple(tracing.versions)
     )
-
-
-def version_of(store: Store, name: str) -> Version | None:
-    """Return the version that `memory/key@3` or `key@3` names, without a number the last; None if nobody wrote it.
-
-    Raises:
-        MemoryKeyError: several memories have this key.
-    """
-    for asked, number in ((name.rpartition("@")[0], name.rpartition("@")[2]), (name, "")):
-        if not asked or (number and not number.isdigit()):
-            continue
-        found = {Version(e.memory, e.key, e.version) for e in _events(store, asked)}
-        if number:
-            found = {one for one in found if one.version == int(number)}
-        names = {(one.memory, one.key) for one in found}
-        if len(names) > 1:
-            several = ", ".join(sorted(f"{memory}/{key}" for memory, key in names))
-            raise MemoryKeyError(f"several memories have {asked!r}: {several}; name the one that you mean")
-        if found:
-            return max(found)
-    return None
-
-
-def not_written(store: Store, name: str) -> str:
-    """Return what to say of `memory/key@3` where nobody wrote it: which versions there are, or which keys."""
-    key, _, number = name.rpartition("@")
-    versions = sorted({event.version for event in _events(store, key)}) if key else []
-    if versions:
-        return f"{key} has no version {number}; it has: {_few(versions)}"
-    keys = sorted({f"{event.memory}/{event.key}" for event in store.memory_events()})
-    there = f"there are: {_few(keys)}" if keys else "this store has no memory"
-    return f"no memory has a key {key or name}, and the run has no such step; {there}"
-
-
-def _few(names: Sequence[object]) -> str:
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(map(str, names[-MOST_NAMED:])) + more
-
-
-def _events(store: Store, name: str) -> list[MemoryEvent]:
-    """Return the events of a key, by its name alone or with its memory's before it."""
-    found = store.memory_events(None, name)
-    parts = name.split("/")
-    for at in range(1, len(parts)):
-        found += store.memory_events("/".join(parts[:at]), "/".join(parts[at:]))
-    return found
-
-
-def _of_version(store: Store, version: Version) -> MemoryEvent:
-    events = store.memory_events(version.memory, version.key)
-    event = next((event for event in events if event.version == version.version), None)
-    if event is None:
-        raise MemoryKeyError(f"nobody wrote {version}")
-    return event
 
 
 @dataclass(eq=False)
