@@ -23,6 +23,7 @@ from becausal.step import OpenStep
 from becausal.store import Store, open_store
 from becausal.store.encoding import PACKED, SHAPED, Packer, json_text, shapes, unpack
 from becausal.store.sqlite import file
+from becausal.store.sqlite.attributes import attributes_of
 from becausal.store.sqlite.bodies import Unpacker
 
 posix = pytest.mark.skipif(os.name != "posix", reason="file modes and fork are POSIX's")
@@ -323,8 +324,8 @@ def test_a_file_of_the_first_format_is_upgraded_and_keeps_what_it_has(
     assert again.describe().format == file.FORMAT
 
 
-def without_packs(connection: sqlite3.Connection) -> None:
-    """Make the bodies of a file what they were up to the sixth format: each by itself."""
+def as_the_sixth(connection: sqlite3.Connection) -> None:
+    """Make a file what it was up to the sixth format: each body by itself, and all names written out."""
     packer, unpacker = Packer(), Unpacker(connection)
     for (number,) in connection.execute(f"SELECT blob_no FROM blobs WHERE codec = {PACKED}").fetchall():
         body = unpacker.numbered(number)
@@ -332,6 +333,11 @@ def without_packs(connection: sqlite3.Connection) -> None:
         query = "UPDATE blobs SET size = ?, codec = ?, data = ? WHERE blob_no = ?"
         connection.execute(query, (*packer.pack(body), number))
     connection.execute("DROP TABLE packs")
+    for text, *step_of in connection.execute("SELECT attributes, chain_no, step_id FROM steps").fetchall():
+        plain = None if text is None else json_text(attributes_of(text))
+        connection.execute(
+            "UPDATE steps SET attributes = ? WHERE chain_no = ? AND step_id = ?", (plain, *step_of)
+        )
 
 
 def test_a_file_of_the_sixth_format_keeps_its_bodies_and_packs_those_that_come(
@@ -345,7 +351,7 @@ def test_a_file_of_the_sixth_format_keeps_its_bodies_and_packs_those_that_come(
     store.write(made[:1])
     store.close()
     with sqlite3.connect(path) as connection:  # as the sixth format was
-        without_packs(connection)
+        as_the_sixth(connection)
         connection.execute("UPDATE meta SET value = '6' WHERE key = 'format'")
     connection.close()
 
@@ -369,7 +375,7 @@ def test_a_file_of_the_second_format_gains_the_order_of_its_memories_and_keeps_t
     memory.write("budget", 500)
     memory.close()
     with sqlite3.connect(path) as connection:  # as the second release made it
-        without_packs(connection)
+        as_the_sixth(connection)
         connection.executescript("""DROP INDEX memory_order; DROP TABLE marks; DROP TABLE erasures;
             DROP TABLE sweeps; DROP TABLE touched;
             UPDATE meta SET value = '2' WHERE key = 'format'""")

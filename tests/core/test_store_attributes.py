@@ -7,11 +7,13 @@ import json
 import sqlite3
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.builders import open_step
 
 from becausal import semconv
+from becausal.errors import StoreFormatError
 from becausal.step import Attribute
 from becausal.store import encoding, open_store
 from becausal.store.encoding import json_text
@@ -72,6 +74,35 @@ def test_two_processes_words_on_a_step_are_joined_whichever_release_wrote_them(t
     (kept,) = store.load("c")
     assert kept.attributes == {semconv.ROUTE_BY: "after", semconv.HOP: 1, "own": "kept", "~0": "mine"}
     store.close()
+
+
+def test_names_like_numbers_in_a_file_of_before_they_were_given_stay_what_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    store = open_store(f"sqlite:///{path}")
+    names: dict[str, Attribute] = {"~0": "mine", "~~x": ("a", "b"), semconv.HOP: 1, "own": 'says "~1": 2'}
+    said: list[dict[str, Attribute]] = [names, {"own": "~2"}, {}, {"~0": "unreadable"}]
+    for number, attributes in enumerate(said):
+        made = open_step(id=f"{number + 1:016x}", chain_id=f"c{number}")
+        made.attributes = attributes
+        store.write([made])
+    store.close()
+    with sqlite3.connect(path) as connection:  # as the sixth format was
+        for number, attributes in enumerate(said):
+            text = json_text(attributes) if number < 3 else '{"~0"'
+            connection.execute("UPDATE steps SET attributes = ? WHERE step_id = ?", (text, number + 1))
+        connection.execute("UPDATE meta SET value = '6' WHERE key = 'format'")
+        connection.execute("DROP TABLE packs")
+    connection.close()
+
+    former = open_store(f"sqlite:///{path}", read_only=True)
+    assert [former.load(f"c{number}")[0].attributes for number in range(3)] == said[:3]
+    store = open_store(f"sqlite:///{path}")
+    for one in (store, former):  # the latter found it as it was, and sees it as it is
+        assert [one.load(f"c{number}")[0].attributes for number in range(3)] == said[:3]
+        with pytest.raises(StoreFormatError, match="loading the chain c3"):
+            one.load("c3")
+    store.close()
+    former.close()
 
 
 def test_erasing_a_number_leaves_the_numbers_of_names_alone(tmp_path: Path) -> None:

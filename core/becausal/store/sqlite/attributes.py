@@ -13,7 +13,7 @@ from becausal.step import Attribute
 from becausal.store import encoding
 from becausal.store.encoding import json_text
 
-__all__ = ["NAMES", "attributes_of", "attributes_text", "rewritten"]
+__all__ = ["NAMES", "SINCE", "attributes_of", "attributes_text", "kept_apart", "reading_of", "rewritten"]
 
 NAMES: Final = (
     "langgraph.node",
@@ -142,6 +142,9 @@ NAMES: Final = (
 """The names that have numbers, by these. Files are written by it: it never changes, and another name at its end is a
 new format. Those are not in it that queries look for (`SAYS_WRONG`, `KEPT`)."""
 
+SINCE: Final = 7
+"""The format since which names have numbers."""
+
 SIGN: Final = "~"
 """How a number begins; a name of somebody's own that begins like this has it doubled."""
 
@@ -162,6 +165,22 @@ def attributes_of(text: str | None) -> dict[str, Attribute]:
     if text is None or SIGN not in text:
         return found
     return {_NAMED.get(name) or _own(name): value for name, value in found.items()}
+
+
+def reading_of(format: int) -> Callable[[str | None], dict[str, Attribute]]:
+    """Return what reads attributes out of a file of a format; one of before is only read, and stays as it is."""
+    return attributes_of if format >= SINCE else encoding.attributes_of
+
+
+def kept_apart(text: str) -> str:
+    """Return attributes of a file of before as they are written, where one of somebody's own begins like a number.
+
+    What cannot be read stays as it is: whoever asks for its step is told.
+    """
+    try:
+        return attributes_text(encoding.attributes_of(text)) or text
+    except (ValueError, AttributeError):
+        return text
 
 
 def rewritten(text: str | None, rewrite: Callable[[str | None], str | None]) -> str | None:

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from becausal.errors import StoreError, StoreFormatError
 from becausal.settings import DEFAULT_STORE
-from becausal.store.sqlite.schema import APPLICATION_ID, FORMAT, SCHEMA, UPGRADES
+from becausal.store.sqlite.schema import APPLICATION_ID, FORMAT, FUNCTIONS, SCHEMA, UPGRADES
 
 __all__ = [
     "BESIDE",
@@ -34,6 +34,7 @@ __all__ = [
     "beside",
     "check",
     "damaged",
+    "format_of",
     "hurried",
     "identity",
     "in_memory",
@@ -178,6 +179,12 @@ def open_reader(path: Path) -> sqlite3.Connection:
             return _open_reader(path, "mode=ro&immutable=1")
 
 
+def format_of(connection: sqlite3.Connection) -> int:
+    """Return the number of a file's format."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    return int(row[0]) if row else FORMAT
+
+
 def in_memory() -> sqlite3.Connection:
     """Return a connection to a new database in memory."""
     connection = _connect("file::memory:")
@@ -277,11 +284,13 @@ def _make_schema(connection: sqlite3.Connection) -> None:
 
 
 def _upgrade(connection: sqlite3.Connection) -> None:
-    if _format(connection) == FORMAT:
+    if format_of(connection) == FORMAT:
         return
+    for name, function in FUNCTIONS.items():
+        connection.create_function(name, 1, function)
     begin(connection)
     try:
-        while (found := _format(connection)) < FORMAT:  # unless another process was faster
+        while (found := format_of(connection)) < FORMAT:  # unless another process was faster
             for statement in UPGRADES[found]:
                 connection.execute(statement)
             connection.execute("UPDATE meta SET value = ? WHERE key = 'format'", (str(found + 1),))
@@ -292,15 +301,10 @@ def _upgrade(connection: sqlite3.Connection) -> None:
         raise
 
 
-def _format(connection: sqlite3.Connection) -> int:
-    row = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-    return int(row[0]) if row else FORMAT
-
-
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     if _is_empty(connection):
         raise StoreError(f"{path} is empty: no run has been recorded there yet")
-    found = _format(connection)
+    found = format_of(connection)
     if found > FORMAT:
         raise StoreFormatError(
             f"{path} was written by a newer becausal (format {found}); this one reads up to {FORMAT}: "

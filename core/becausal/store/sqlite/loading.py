@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from becausal.payload import Bodies, Payload
 from becausal.step import Cause, Step
 from becausal.store.encoding import step_id_of
-from becausal.store.sqlite import row
+from becausal.store.sqlite import file, row
+from becausal.store.sqlite.attributes import reading_of
 
 __all__ = ["ALL_OF", "SOME_OF", "steps_of"]
 
@@ -58,7 +59,8 @@ def steps_of(
     causes = dict(_causes(reader, which, values, names, ids))
     payloads: dict[int | None, Payload] = dict(_payloads(reader, which, values, names, bodies))
     rows = reader.execute(f"SELECT * FROM steps WHERE {which} ORDER BY seq, started_ns, step_id", values)
-    return [row.step_of(one, chain_id, names, ids, payloads, causes) for one in rows]
+    attributes_of = reading_of(file.format_of(reader))  # a writer may have upgraded it since it was opened
+    return [row.step_of(one, chain_id, names, ids, payloads, causes, attributes_of) for one in rows]
 
 
 def _payloads(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from becausal import canonical
 from becausal.payload import Payload
-from becausal.step import Cause, OpenStep, Step
+from becausal.step import Attribute, Cause, OpenStep, Step
 from becausal.store.encoding import (
     choices_of,
     choices_text,
@@ -19,7 +19,7 @@ from becausal.store.encoding import (
     step_id_of,
     unpack,
 )
-from becausal.store.sqlite.attributes import attributes_of, attributes_text
+from becausal.store.sqlite.attributes import attributes_text
 
 __all__ = [
     "Chain",
@@ -110,6 +110,7 @@ def step_of(
     ids: Mapping[int, str],
     payloads: Mapping[int | None, Payload],
     causes: Mapping[int, tuple[Cause, ...]],
+    attributes_of: Callable[[str | None], dict[str, Attribute]],
 ) -> Step:
     """Return the step of a row of the table `steps`."""
     (_, number, parent, kind, name, agent, seq, hop, started_ns, ended_ns, status, error) = row[:12]

@@ -6,9 +6,9 @@ Names, chains and blobs have small numbers: random 16-byte keys would dirty a pa
 
 from __future__ import annotations
 
-from becausal.store.sqlite import memory, packs
+from becausal.store.sqlite import attributes, memory, packs
 
-__all__ = ["APPLICATION_ID", "FORMAT", "SCHEMA", "UPGRADES"]
+__all__ = ["APPLICATION_ID", "FORMAT", "FUNCTIONS", "SCHEMA", "UPGRADES"]
 
 FORMAT = 7
 """The number of the schema below. A file with a higher one is refused; a lower one is upgraded by its first writer."""
@@ -39,13 +39,19 @@ SWEEPS = (
         sweep TEXT NOT NULL, named BLOB NOT NULL, PRIMARY KEY(sweep, named)) STRICT, WITHOUT ROWID""",
 )
 
+FUNCTIONS = {"kept_apart": attributes.kept_apart}
+"""What upgrades call, by its name in SQL: each takes one value."""
+
+OWN_NAMES = """UPDATE steps SET attributes = kept_apart(attributes) WHERE instr(attributes, '"~') > 0"""
+"""Attributes of somebody's own whose names begin as the numbers of names do since format 7."""
+
 UPGRADES = {
     1: (ANCHORS, *memory.SCHEMA),
     2: (memory.ORDER,),
     3: UPKEEP,
     4: SWEEPS,
     5: (),
-    6: (packs.SCHEMA, ANCHORS_OF),
+    6: (packs.SCHEMA, ANCHORS_OF, OWN_NAMES),
 }
 """What makes a file of a format one of the next."""
 
