@@ -10,11 +10,12 @@ from types import FrameType
 from typing import Any
 from uuid import UUID
 
+import ormsgpack
 import pytest
 from tests.core.builders import open_step
 
 from becausal import semconv
-from becausal.canonical import Encoder, encode
+from becausal.canonical import Encoder, encode, wire
 from becausal.cleaning import clean
 from becausal.redaction.engine import is_linear
 from becausal.redaction.redactor import Redactor
@@ -73,6 +74,18 @@ def test_what_only_refers_to_others_is_not_read(redactor: Redactor) -> None:
     assert read(redactor) > 200 * 18
     encoder.encode({"password": messages[:2]})
     assert read(redactor) > 800  # what stands under a secret's name does not refer
+
+
+@pytest.mark.parametrize("first", ["x", 7, None, "", [], True])
+def test_a_list_that_begins_with_something_small_does_more_than_refer(first: object) -> None:
+    parts = [wire.PART + bytes([number]) * 16 for number in range(20)]
+    small = ormsgpack.packb(first)
+
+    for count in (1, 2, 14, 15, 16, 20):
+        assert wire.only_refers(wire.array(count) + b"".join(parts[:count]))
+        assert not wire.only_refers(wire.array(count + 1) + small + b"".join(parts[:count]))
+        assert not wire.only_refers(wire.array(count + 1) + b"".join(parts[:count]) + small)
+    assert not any(map(wire.only_refers, (b"", small, b"\x90", b"\xdc", b"\xdc\x00\x00", parts[0])))
 
 
 def test_a_conversation_that_grows_is_read_by_what_is_new(redactor: Redactor) -> None:

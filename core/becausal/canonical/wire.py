@@ -157,10 +157,12 @@ REFERENCE = len(PART) + 16
 
 def only_refers(body: bytes) -> bool:
     """Return whether a body is a list of parts and nothing else: it holds no text and no name."""
-    head = body.find(PART, 0, 5)
-    if head < 1 or (body[0] & 0xF0 != 0x90 and body[0] != 0xDC):
-        return False
+    head = (
+        1 if b"\x90" < body[:1] < b"\xa0" else 3 if body[:1] == b"\xdc" else len(body)
+    )  # of a short or a long list
     count, odd = divmod(len(body) - head, REFERENCE)
+    if not count:
+        return False
     # Where the first item is a part the second begins so many bytes on, and so forth: nothing else can begin there.
     return (
         not odd and body[head::REFERENCE] + body[head + 1 :: REFERENCE] == PART[:1] * count + PART[1:] * count
