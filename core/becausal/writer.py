@@ -4,7 +4,9 @@ The app's thread appends and goes on. The thread writes in batches of 512 steps 
 into the queue, or cannot be written, is counted as a gap, exactly, and the count is kept in the store.
 
 The garbage collector and signals run code of the app, and so ours, in the middle of anything, also of what stands
-here. So the lock is reentrant, and the thread is woken by a bare lock, which any code may release at any time.
+here. So the lock is reentrant, and the thread is woken by a bare lock, which any code may release at any time. A signal
+may also end what stands here anywhere (KeyboardInterrupt). So a step is queued by one call that nothing interrupts, and
+how many there are, and of how many bytes, is not kept beside the queue but follows from what is in it.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import time
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
+from itertools import repeat
 
 from opentelemetry.context import Context
 
@@ -44,6 +47,10 @@ MOST_LOST = 16_384
 RETRIES = 3
 PAUSE_S = 0.05
 """Before the second attempt to write; twice that before the third."""
+
+
+Queued = tuple[OpenStep, int]
+"""A step, and how many bytes were ever queued up to it."""
 
 
 class Writer:
@@ -75,13 +82,13 @@ class Writer:
     def _reset(self) -> None:
         self.gaps: Counter[str] = Counter()
         """What this process could not record, by reason."""
-        self._queue: deque[OpenStep] = deque()
-        # Of each in there. Not in pairs: they would be work for the garbage collector.
-        self._sizes: deque[int] = deque()
-        self._bytes = 0
+        self._queue: deque[Queued] = deque()
+        self._hands: list[list[Queued]] = []
+        """Batches that were taken out of the queue, and are not settled yet."""
+        self._let_go = 0  # bytes that were ever taken out of the queue
         self._allowance = Allowance(self._max_run_bytes)
         self._lost: set[bytes] = set()  # digests of bodies that were handed out and left out since
-        self._taken = self._settled = 0  # steps put into the queue; steps written or counted as gaps
+        self._settled = 0  # steps written or counted as gaps
         self._unsaved_gaps: Counter[str] = Counter()
         self._owed_gaps: Counter[str] = Counter()
         """Counts that the store did not take, for when it works again."""
@@ -100,12 +107,11 @@ class Writer:
         with self._lock:
             if size and (refused := self._allowance.refused(step.chain_id, bodies)):
                 size = self._leave_out(step, refused)
-            fits = len(self._queue) < self._max_steps and self._bytes + size <= self._max_bytes
+            queue = self._queue
+            size += queue[-1][1] if queue else self._let_go
+            fits = len(queue) < self._max_steps and size - self._let_go <= self._max_bytes
             if fits and not self.is_closed:
-                self._sizes.append(size)  # first: an interrupt in between must leave no step without one
-                self._queue.append(step)
-                self._bytes += size
-                self._taken += 1
+                queue.append((step, size))
             else:
                 self._count("closed" if self.is_closed else "queue full", 1)
                 self._lose([digest for digest, _ in bodies])
@@ -138,6 +144,12 @@ class Writer:
         with self._lock:
             lost, self._lost = self._lost, set()
         self.on_gap(lost if len(lost) <= MOST_LOST else None)
+
+    @property
+    def _taken(self) -> int:
+        """How many steps were put into the queue until now."""
+        with self._lock:
+            return self._settled + sum(map(len, self._hands)) + len(self._queue)
 
     @property
     def waiting(self) -> int:
@@ -216,8 +228,6 @@ class Writer:
         with self._settling:
             left = len(self._queue)
             self._queue.clear()
-            self._sizes.clear()
-            self._bytes = 0
             if left:
                 self._count("not written in time", left)
                 self._settled += left
@@ -272,20 +282,29 @@ class Writer:
             self._write_batch()
 
     def _write_batch(self) -> None:
-        with self._lock:
-            batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-            self._bytes -= sum([self._sizes.popleft() for _ in batch])
-        lost = len(batch)  # unless it turns out otherwise: whatever ends this, no step is missing uncounted
+        batch: list[Queued] = []
+        lost: int | None = (
+            None  # all, unless it turns out otherwise: whatever ends this, none is missing uncounted
+        )
         try:
-            lost = self._save(batch)
+            self._take(batch)
+            lost = self._save([step for step, _ in batch])
         finally:
-            self._written(len(batch), lost)
+            lost = len(batch) if lost is None else lost
+            self._written(batch, lost)
         if lost:
             self.on_gap(None)
         elif batch:
             self.on_batch()
 
-    def _written(self, steps: int, lost: int) -> None:
+    def _take(self, batch: list[Queued]) -> None:
+        """Take a batch out of the queue, by one call as well."""
+        with self._lock:
+            self._hands.append(batch)
+            batch.extend(map(deque.popleft, repeat(self._queue, min(BATCH, len(self._queue)))))
+            self._let_go = batch[-1][1] if batch else self._let_go
+
+    def _written(self, batch: list[Queued], lost: int) -> None:
         """Count what became of a batch, and bring the counts to the store."""
         with self._lock:
             if lost:
@@ -298,7 +317,8 @@ class Writer:
             with self._settling:
                 self._unsaved_gaps -= gaps
                 self._owed_gaps = Counter() if saved else owed
-                self._settled += steps
+                self._hands = [one for one in self._hands if one is not batch]
+                self._settled += len(batch)
                 self._settling.notify_all()
 
     def _save(self, batch: Sequence[OpenStep]) -> int:

@@ -10,7 +10,9 @@ import textwrap
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -396,6 +398,77 @@ def test_a_signal_handler_can_record(store: Memory) -> None:
 
     assert made.flush(10)
     assert Counter(kept.name for kept in store.written) == {"a": 300, "signal": 300}
+
+
+def interrupted(function: Callable[[], object], codes: Collection[CodeType], nth: int) -> bool:
+    """Call something and interrupt it before the nth instruction of some functions; False: they have not so many."""
+    left = nth
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
+        nonlocal left
+        if frame.f_code not in codes:
+            return None
+        frame.f_trace_opcodes = True
+        left -= event == "opcode"
+        if left < 0:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return trace
+
+    former = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(former)
+    return False
+
+
+def test_an_interrupt_anywhere_in_putting_leaves_what_is_put_next_in_order(
+    store: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Writer, "_start", lambda _: False)  # no thread: nothing else takes out of the queue
+    nth = 0
+    while True:
+        made = writing(store, max_bytes=100)
+        came = step("interrupted", body=b"x" * 60)
+        if not interrupted(partial(made.put, came), {Writer.put.__code__}, nth):
+            break
+        made._drain()
+        made.put(
+            step("next", body=b"y" * 60)
+        )  # fits: of the one that was interrupted nothing is counted any more
+        made.put(step("too much", body=b"z" * 60))
+
+        store.written.clear()
+        assert made.flush(10)
+        assert [kept.name for kept in store.written] == ["next"], nth
+        assert made.gaps == {"queue full": 1}, nth
+        nth += 1
+    assert nth > 50
+
+
+def test_an_interrupt_while_a_batch_is_taken_or_written_loses_no_step_uncounted(
+    store: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Writer, "_start", lambda _: False)
+    for nth in range(10_000):
+        made = writing(store, max_bytes=400)
+        for _ in range(3):
+            made.put(step(body=b"x" * 60))
+        store.written.clear()
+        if not interrupted(made._write_batch, {Writer._take.__code__, Writer._save.__code__}, nth):
+            break
+        made.put(step("next", body=b"y" * 200))
+
+        assert made.flush(10)
+        assert made.gaps["queue full"] == 0, nth
+        assert len(store.written) + made.gaps["store failed"] >= 4, nth
+        assert store.written[-1].name == "next"
+        assert not made._hands, nth
+    assert nth > 20
 
 
 def test_many_threads_lose_nothing(store: Memory) -> None:
