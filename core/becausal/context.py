@@ -146,10 +146,11 @@ class _Heir:
         self.context_id = 0
 
 
-def succeed(step: StepRef) -> None:
+def succeed(step: StepRef) -> tuple[Context, Context]:
     """Make a step current in the place of the one that is, until the scope in which that one stands ends.
 
     For work that turns into another step halfway, in a frame that is not ours: a retry, within the loop that retries.
+    Returns the context that was current, and the one that is.
     """
     here = context_now()
     former = here.get(_HEIR)
@@ -158,6 +159,7 @@ def succeed(step: StepRef) -> None:
     context = with_step(step, Context({**here, _HEIR: heir}))
     heir.context_id = id(context)
     attach(context)
+    return here, context
 
 
 def _is_heir(context: Context, of: Context) -> bool:

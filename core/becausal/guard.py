@@ -134,9 +134,13 @@ def around(switch: Switch, original: Callable[..., Any], doing: Doing) -> Callab
         original: the function.
         doing: what is done.
     """
+    if doing.when is not None:
+        return _asking(switch, original, doing.when, around(switch, original, doing._replace(when=None)))
+    if doing.before is not None and doing.after is None and doing.scope is None:
+        return _ahead(switch, original, doing.before)
     after, scope, nothing = doing.after, doing.scope, None if doing.needs_token else _PASSED
-    opens = _opening(doing, nothing)
-    opening, closing = _place_of(doing.before or doing.when), _place_of(after)
+    opens = doing.before
+    opening, closing = _place_of(opens), _place_of(after)
 
     def around_call(*args: Any, **kwargs: Any) -> Any:
         if not switch.active:
@@ -175,9 +179,14 @@ def around(switch: Switch, original: Callable[..., Any], doing: Doing) -> Callab
 
 def around_async(switch: Switch, original: Callable[..., Any], doing: Doing) -> Callable[..., Any]:
     """Return the same of a coroutine function."""
+    if doing.when is not None:
+        whole = around_async(switch, original, doing._replace(when=None))
+        return _asking_async(switch, original, doing.when, whole)
+    if doing.before is not None and doing.after is None and doing.scope is None:
+        return _ahead_async(switch, original, doing.before)
     after, scope, nothing = doing.after, doing.scope, None if doing.needs_token else _PASSED
-    opens = _opening(doing, nothing)
-    opening, closing = _place_of(doing.before or doing.when), _place_of(after)
+    opens = doing.before
+    opening, closing = _place_of(opens), _place_of(after)
 
     async def around_call(*args: Any, **kwargs: Any) -> Any:
         if not switch.active:
@@ -214,18 +223,75 @@ def around_async(switch: Switch, original: Callable[..., Any], doing: Doing) -> 
     return around_call
 
 
-def _opening(doing: Doing, nothing: object) -> Callable[..., Any] | None:
-    """Return what gives a call's token; None where that is its arguments."""
-    before, when = doing.before, doing.when
-    if when is None:
-        return before
+# Most calls mean nothing to us, or nothing once they are over: they pass through as little as can be.
 
-    def asked(*args: Any, **kwargs: Any) -> Any:
-        if when(args[0]) is None:
-            return nothing
-        return args if before is None else before(*args, **kwargs)
 
-    return asked
+def _ahead(switch: Switch, original: Callable[..., Any], before: Before) -> Callable[..., Any]:
+    """Return a function that does something of ours before another, and nothing after it."""
+    opening = _place_of(before)
+
+    def ahead(*args: Any, **kwargs: Any) -> Any:
+        if switch.active:
+            try:
+                before(*args, **kwargs)
+            except Exception as failure:
+                note_failure(opening, failure)
+        return original(*args, **kwargs)
+
+    return ahead
+
+
+def _ahead_async(switch: Switch, original: Callable[..., Any], before: Before) -> Callable[..., Any]:
+    """Return the same of a coroutine function."""
+    opening = _place_of(before)
+
+    async def ahead(*args: Any, **kwargs: Any) -> Any:
+        if switch.active:
+            try:
+                before(*args, **kwargs)
+            except Exception as failure:
+                note_failure(opening, failure)
+        return await original(*args, **kwargs)
+
+    return ahead
+
+
+def _asking(
+    switch: Switch, original: Callable[..., Any], when: Asking, whole: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Return a function that is `whole` where something of ours is to be done, else the original."""
+    opening = _place_of(when)
+
+    def asking(*args: Any, **kwargs: Any) -> Any:
+        called = original
+        if switch.active:
+            try:
+                if when(args[0]) is not None:
+                    called = whole
+            except Exception as failure:
+                note_failure(opening, failure)
+        return called(*args, **kwargs)
+
+    return asking
+
+
+def _asking_async(
+    switch: Switch, original: Callable[..., Any], when: Asking, whole: Callable[..., Any]
+) -> Callable[..., Any]:
+    """Return the same of a coroutine function."""
+    opening = _place_of(when)
+
+    async def asking(*args: Any, **kwargs: Any) -> Any:
+        called = original
+        if switch.active:
+            try:
+                if when(args[0]) is not None:
+                    called = whole
+            except Exception as failure:
+                note_failure(opening, failure)
+        return await called(*args, **kwargs)
+
+    return asking
 
 
 def _place_of(function: Callable[..., Any] | None) -> str:

@@ -13,6 +13,9 @@ from becausal.canonical.wire import UNSORTED, digest_of
 
 __all__ = ["fingerprint"]
 
+SHORT = 4096
+"""Bytes that stand for themselves: to keep them for a moment takes less than to digest them."""
+
 
 def fingerprint(value: object) -> bytes | None:
     """Return what differs, almost surely, once anything in a value has been changed in place.
@@ -36,7 +39,8 @@ def fingerprint(value: object) -> bytes | None:
             raise
 
     try:
-        return digest_of(packb(_in_columns(value) if type(value) is dict else value, hook, UNSORTED))
+        packed = packb(_in_columns(value) if type(value) is dict else value, hook, UNSORTED)
+        return packed if len(packed) <= SHORT else digest_of(packed)
     except Exception:
         let_out(stopped)
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -199,7 +198,7 @@ def _calling(here: StepRef | None, agent: str | None) -> OpenStep | None:
 
 
 def _planned(loop: PregelLoop, graph: GraphRecord, task: PregelExecutableTask, sends: Any) -> TaskRecord:
-    record = TaskRecord(weakref.ref(task), task.id, graph.agent or task.name, graph, is_hidden(task))
+    record = TaskRecord(task, graph.agent or task.name, graph, is_hidden(task))
     is_pushed = task.path[0] == PUSH
     if not is_pushed:
         versions, seen = loop.checkpoint["channel_versions"], loop.checkpoint["versions_seen"]
@@ -221,7 +220,7 @@ def _planned(loop: PregelLoop, graph: GraphRecord, task: PregelExecutableTask, s
         record.arrivals = graph.ledger.triggered_by(record.fired)
         record.causes = graph.ledger.read_from(loop, record.fired, record.reads, record.arrivals)
     if graph.agent is not None:
-        record.causes += map(_passed_on, record.arrivals)
+        record.causes = [*record.causes, *map(_passed_on, record.arrivals)]
         record.arrivals = ()
     return record
 

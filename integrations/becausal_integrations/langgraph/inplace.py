@@ -7,6 +7,7 @@ app's classes runs.
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -22,6 +23,8 @@ _CONTENT = operator.attrgetter("content")
 SCALARS = frozenset({str, bytes, int, float, bool, type(None)})
 
 TEXT = frozenset({str})
+
+DICT = frozenset({dict})
 
 _END: Final = object()
 """Ends what one list or dict consists of."""
@@ -56,8 +59,8 @@ class Entry:
 
         A node reads a copy of its own, in which only what others hold too can be changed for them.
         """
-        if is_copy and _cannot_change(value):
-            return None
+        if is_copy and SCALARS.issuperset(map(type, value.values() if type(value) is dict else (value,))):
+            return None  # nothing in it can be changed so that others see it
         if self._objects is not None:
             now = self._looks(value)
             if now is not None and _same(self._objects, now):
@@ -67,12 +70,6 @@ class Entry:
         sealed = recorder.seal(value)
         # By what it says: ids that a framework puts into messages are no change of the app's.
         return None if sealed.payload.belief == self.sealed.payload.belief else sealed
-
-
-def _cannot_change(value: Any) -> bool:
-    """Return whether nothing in a task's input can be changed so that others see it."""
-    values = value.values() if type(value) is dict else (value,)
-    return SCALARS.issuperset(map(type, values))
 
 
 def _flat_objects_of(value: Any) -> list[Any] | None:
@@ -130,8 +127,11 @@ def _items_of(value: Any) -> list[Any]:
 
 
 def _contents_of(items: list[Any]) -> Iterable[Any]:
-    if all(map(_is_message, set(map(type, items)))):
+    kinds = set(map(type, items))
+    if all(map(_is_message, kinds)):
         return map(_CONTENT, items)  # a conversation is long
+    if kinds == DICT:
+        return map(dict.get, items, itertools.repeat("content"))
     contents: list[Any] = []
     for item in items:
         fields = item if type(item) is dict else getattr(item, "__dict__", None)

@@ -127,7 +127,9 @@ class Ledger:
             # Of another process's run it is known who sent, not what: where several did, not who sent this one.
             senders = self.writers(TASKS) if self._is_restored else []
             return [Arrival(sender, evidence) for sender in senders if len(senders) == 1], []
-        causes = [Cause(step.id, "route", "observed", evidence, step.span_context) for step in parcel.routes]
+        causes: list[Cause] = []
+        for step in parcel.routes:
+            causes.append(Cause(step.id, "route", "observed", evidence, step.span_context))  # noqa: PERF401
         return [Arrival(parcel.sender, evidence, parcel.sent)] if parcel.sender is not None else [], causes
 
     def read_from(
@@ -144,9 +146,8 @@ class Ledger:
                 for channel in fired
                 for route in self._routes.get(channel, ())
             ]
-        for step, evidence in self._sources(channels):
-            if step.id not in senders:
-                causes.append(Cause(step.id, _kind_of(step), "observed", evidence, step.span_context))
+        for step, evidence in self._sources(channels, senders):
+            causes.append(Cause(step.id, _kind_of(step), "observed", evidence, step.span_context))
         for channel in channels if self._changed else ():
             value, changer = self._changed.get(channel, (None, None))
             if changer is not None and value_of(loop.channels.get(channel)) is value:
@@ -188,9 +189,8 @@ class Ledger:
         for _, record in done.tasks:
             if record.routes:
                 self._choose(record)
-            for send, sealed in record.sends:
-                chosen = [route for route, places in record.routes if send.node in places]
-                self._sends[id(send)] = _Parcel(send, record.writer, sealed, chosen)
+            if record.sends:
+                self._send(record)
         for channel, by in done.written.items():
             version = now.get(channel)
             if version is None or version == done.versions.get(channel):
@@ -198,16 +198,18 @@ class Ledger:
             if channel in merged:
                 self.wrote(channel, merged[channel], version)
             elif channel in channels:
+                # What is on its way goes with the superstep that it triggers.
+                rule = "replace" if channel == TASKS else rule_of(type(channels[channel]))
                 writes: dict[str, Write] = {}
-                is_covered = False  # a writer had read or replaced its former content
+                is_covered = rule == "replace"  # or a writer had read or replaced its former content
                 for record, writer, value in by:
                     # Without the frame of a named tuple's own `__new__`.
                     writes[writer.id] = tuple.__new__(Write, (writer, version))
-                    if channel in record.reads or "Overwrite" in langgraph_names(type(value)):
+                    if not is_covered and (
+                        channel in record.reads or "Overwrite" in langgraph_names(type(value))
+                    ):
                         is_covered = True
-                # What is on its way goes with the superstep that it triggers.
-                rule = "replace" if channel == TASKS else rule_of(type(channels[channel]))
-                if self.past is None and (rule == "replace" or (is_covered and rule == "gather")):
+                if self.past is None and is_covered and rule != "unite":
                     self.by_channel[channel] = writes
                 else:
                     self._note(channel, rule, writes, version, is_covered=is_covered)
@@ -221,6 +223,16 @@ class Ledger:
                     self.by_channel.pop(channel, None)
                     if self.past is not None:
                         self.past.wrote(channel, done.version(channel), ())
+
+    def _send(self, record: TaskRecord) -> None:
+        """Note what a task sent on, and which conditional edges chose where to."""
+        writer, chosen = record.writer, dict[str, list[OpenStep]]()  # by the node that it goes to
+        for send, sealed in record.sends:
+            routes = chosen.get(send.node)
+            if routes is None:
+                routes = [route for route, places in record.routes if send.node in places]
+                chosen[send.node] = routes
+            self._sends[id(send)] = tuple.__new__(_Parcel, (send, writer, sealed, routes))
 
     def _choose(self, record: TaskRecord) -> None:
         for route, places in record.routes:
@@ -242,11 +254,15 @@ class Ledger:
             earlier = list(self.by_channel.get(channel, {}).items())[-MAX_CONTRIBUTORS:]
             self.by_channel[channel] = {**dict(earlier), **writes}
 
-    def _sources(self, channels: Iterable[str]) -> Collection[tuple[StepRef, str]]:
-        """Return the steps that wrote these channels, each once, with the evidence."""
+    def _sources(
+        self, channels: Iterable[str], without: Sequence[str] = ()
+    ) -> Collection[tuple[StepRef, str]]:
+        """Return the steps that wrote these channels, each once, with the evidence; but for some, by their ids."""
         found: dict[str, tuple[StepRef, str]] = {}
         for channel in channels:
             for step_id, write in self.by_channel.get(channel, _NONE).items():
+                if step_id in without:
+                    continue
                 said = f"{channel}@{version_number(write.version)}"
                 known = found.get(step_id)
                 found[step_id] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import weakref
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,7 @@ class Nodes:
             opening.parent = record.caller or record.graph.workflow
             opening.causes = record.causes
             if record.arrivals:
-                opening.arrivals = [_handed_over(arrival, record) for arrival in record.arrivals]
+                opening.arrivals = [*map(_handed_over, record.arrivals, itertools.repeat(record))]
             if record.seen:
                 opening.attributes[semconv.STATE_READ] = record.seen
             opening.told = functools.partial(self._begun, record)
@@ -166,7 +166,7 @@ class Nodes:
         graph, caller = token or (None, None)
         if graph is None or child is None or self._register.of(child) is not None:
             return
-        record = TaskRecord(weakref.ref(child), child.id, child.name, graph, is_hidden(child))
+        record = TaskRecord(child, child.name, graph, is_hidden(child))
         record.caller = None if caller is None else caller.step
         self._register.add(record, child)
 
@@ -179,7 +179,7 @@ class Nodes:
         graph, failed = token or (None, None)
         if graph is None or handler is None:
             return
-        record = TaskRecord(weakref.ref(handler), handler.id, graph.agent or handler.name, graph)
+        record = TaskRecord(handler, graph.agent or handler.name, graph)
         if failed is not None and failed.step is not None:
             evidence = f"error handler of {failed.agent}"
             record.causes = [Cause(failed.step.id, "route", "declared", evidence, failed.step.span_context)]
@@ -199,7 +199,7 @@ class Nodes:
                 record is None and graph is not None
             ):  # a `@task` call, matched before `accept_push` returns it
                 caller = current()
-                record = TaskRecord(weakref.ref(task), task.id, task.name, graph)
+                record = TaskRecord(task, task.name, graph)
                 record.caller = caller if isinstance(caller, OpenStep) else None
                 self._register.add(record, task)
             opening = self.opened(task)

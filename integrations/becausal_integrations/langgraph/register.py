@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.context import Context
+
 from becausal.context import current
 from becausal.recorder import Sealed
 from becausal.step import Cause, OpenStep, RemoteStep, StepRef
@@ -57,18 +59,15 @@ class GraphRecord:
     calling: OpenStep | None = None  # the tool that runs it, for another agent
 
 
-@dataclass(slots=True)
 class TaskRecord:
-    """One task, from the moment that LangGraph prepares it."""
+    """One task, from the moment that LangGraph prepares it.
 
-    task: weakref.ref[PregelExecutableTask]
-    id: str
-    agent: str
-    graph: GraphRecord
-    is_hidden: bool = False
+    Most of what may be known of a task is not known of most tasks: it stands with the class, and is not set on each.
+    """
+
     key: int = 0  # by which the register finds it
     arrivals: Sequence[Arrival] = ()
-    causes: list[Cause] = field(default_factory=list)
+    causes: Sequence[Cause] = ()
     caller: OpenStep | None = None  # the task that called this one (`@task`)
     fired: tuple[str, ...] = ()  # the channels that triggered it
     reads: tuple[str, ...] = ()
@@ -82,6 +81,16 @@ class TaskRecord:
     routing: OpenStep | None = None  # the conditional edge that is being decided
     routed: int = 0  # how many have been
     premises: tuple[str, ...] = ()  # of that decision
+    outside: tuple[Context, Context] | None = None  # what was current before it, and is while it is decided
+
+    def __init__(
+        self, task: PregelExecutableTask, agent: str, graph: GraphRecord, is_hidden: bool = False
+    ) -> None:
+        self.task = weakref.ref(task)
+        self.id = task.id
+        self.agent = agent
+        self.graph = graph
+        self.is_hidden = is_hidden
 
     @property
     def writer(self) -> StepRef | None:

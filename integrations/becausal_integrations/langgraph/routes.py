@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
-from becausal.context import current, succeed
+from becausal.context import attach, context_now, current, succeed
 from becausal.recorder import NOTHING, Opening, Recorder
 from becausal.step import Attribute, OpenStep
 from becausal_integrations.langgraph.decisions import GOTO, decision, premises, route
@@ -55,7 +55,7 @@ class Routes:
         record.routing = self._begin(record, name, state, record.step)
         if record.routing is not None:
             self._register.steps[record.routing.id] = record
-            succeed(record.routing)
+            record.outside = succeed(record.routing)
 
     def routing(self, branch: BranchSpec, _: Any, given: Any, result: Any, config: Mapping[str, Any]) -> None:
         """Note what a conditional edge decided, and end its step."""
@@ -90,12 +90,14 @@ class Routes:
         self, record: TaskRecord, places: list[str] | None = None, error: BaseException | None = None
     ) -> None:
         """End the route step of a task, if one is open; without places it has failed."""
-        step, record.routing = record.routing, None
+        step, outside, record.routing, record.outside = record.routing, record.outside, None, None
         if step is None:
             return
         self._recorder.end(step, NOTHING if places is None else places, error=error)
         self._register.steps.pop(step.id, None)
-        if current() is step and record.step is not None:
+        if outside is not None and context_now() is outside[1]:
+            attach(outside[0])  # as it was before it
+        elif current() is step and record.step is not None:
             succeed(record.step)
 
     def _begin(self, record: TaskRecord, name: str, state: Any, parent: OpenStep | None) -> OpenStep | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = ["States"]
 
+_CHANNEL = operator.itemgetter(0)
+
+MOST_SAID = 32
+"""Writes of a task whose channels, at a version, are remembered."""
+
 
 class States:
     """Tells what tasks do to the state that they share."""
@@ -41,13 +48,11 @@ class States:
         version = record.graph.next_version
         if version is None:
             return
-        known = record.graph.channels
-        told: dict[str, None] = {}
-        for channel, _ in task.writes:
-            if is_state(channel) and (not known or channel in known):
-                told[f"{channel}@{version}"] = None
-        if told:
-            step.attributes[semconv.STATE_WRITTEN] = tuple(told)
+        names, known = tuple(map(_CHANNEL, task.writes)), record.graph.channels
+        # Of as many as there may be `Send`s nothing is remembered.
+        said = _said(names, version, known) if len(names) <= MOST_SAID else _versions(names, version, known)
+        if said:
+            step.attributes[semconv.STATE_WRITTEN] = said
 
     def changed_in_place(self, record: TaskRecord, task: PregelExecutableTask, step: OpenStep) -> None:
         """Note that a task changed what it had received, where others see it and no write tells of it."""
@@ -162,6 +167,16 @@ class States:
                 names = [name for name in dict.fromkeys(name for name, _ in task.writes) if is_state(name)]
                 record.step.attributes[semconv.STATE_WRITTEN] = versioned(names, versions)
                 self._recorder.write(record.step)
+
+
+def _versions(names: Iterable[str], version: str, known: frozenset[str]) -> tuple[str, ...]:
+    """Return `channel@version` for each channel of state that was written, each once."""
+    written = dict.fromkeys(name for name in names if is_state(name) and (not known or name in known))
+    return tuple(f"{name}@{version}" for name in written)
+
+
+_said = lru_cache(1024)(_versions)
+"""The same; the tasks of a superstep write alike, and so do the runs of a graph."""
 
 
 def _wrote(step: StepRef, channel: str) -> Cause:

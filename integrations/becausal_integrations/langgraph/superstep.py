@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from becausal_integrations.langgraph.channels import Standing, is_state
+from becausal_integrations.langgraph.describe import TASKS
 
 if TYPE_CHECKING:
     from langgraph.pregel._loop import PregelLoop
@@ -25,7 +26,7 @@ class Superstep:
     loop: PregelLoop
     tasks: list[tuple[PregelExecutableTask, TaskRecord]]
     versions: Mapping[str, Any]
-    standing: Mapping[str, Standing]  # of each channel of state that was written
+    standing: Mapping[str, Standing]  # of each channel of state that a step has written
     written: Mapping[str, Sequence[tuple[TaskRecord, StepRef, Any]]]
     """By channel, in the tasks' order: whose writes, the step that wrote, the value."""
 
@@ -42,16 +43,17 @@ class Superstep:
             if record is None:
                 continue
             tasks.append((task, record))
-            writer = record.writer
+            writer = record.step or record.resumes
+            if writer is None:  # LangGraph's own
+                continue
             for channel, value in task.writes:
-                if channel not in standing and is_state(channel) and channel in channels:
-                    standing[channel] = Standing.of(channels[channel])
-                if writer is None:
-                    continue
-                if channel in written:
-                    written[channel].append((record, writer, value))
-                else:
+                by = written.get(channel)
+                if by is None:
                     written[channel] = [(record, writer, value)]
+                    if is_state(channel) and channel in channels:
+                        standing[channel] = Standing.of(channels[channel])
+                elif channel != TASKS or by[-1][0] is not record:  # of a task's `Send`s one tells who wrote
+                    by.append((record, writer, value))
         return cls(loop, tasks, dict(loop.checkpoint["channel_versions"]), standing, written)
 
     def version(self, channel: str) -> Any:
