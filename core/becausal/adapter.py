@@ -1,4 +1,4 @@
-"""What an adapter is, and how those that are installed are found.
+"""What an adapter is, how those that are installed are found, and how they are put in.
 
 Adapters are found by the entry-point group `becausal.adapters`; nothing of a framework is imported to find them.
 """
@@ -10,22 +10,25 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
+from becausal.arrival import before_import
 from becausal.errors import AdapterError, BecausalWarning
-from becausal.installed import installed_version, name_of
+from becausal.guard import note_failure
+from becausal.installed import installed_version, name_of, own_version
 from becausal.recorder import Recorder
 
 __all__ = [
     "Adapter",
     "AdapterReport",
+    "Chosen",
     "Hook",
     "Hooks",
     "adapters",
-    "called",
-    "chosen",
+    "choose",
     "in_range",
-    "packages",
+    "install",
+    "reports",
     "version_of",
 ]
 
@@ -95,6 +98,19 @@ class AdapterReport:
     hooks: tuple[Hook, ...] = ()
 
 
+class Chosen(NamedTuple):
+    """The adapters that are to be put in."""
+
+    known: Mapping[str, Adapter]
+    """All there are, by name."""
+    versions: Mapping[str, str | None]
+    """Of what each watches; None where it is not installed."""
+    named: Sequence[str]
+    """Those that were asked for by name."""
+    order: Sequence[str]
+    """Those that are to be put in, each after those that it stands on."""
+
+
 def adapters() -> dict[str, Adapter]:
     """Return the adapters that are installed, by name; none of them has imported its framework.
 
@@ -129,14 +145,6 @@ def _entry_points() -> Iterator[EntryPoint]:
             yield from (first or distribution).entry_points.select(group=GROUP)
 
 
-def packages(watched: Mapping[str | None, str | None]) -> tuple[str, ...]:
-    """Return the versions of Python, of becausal and of what adapters watch, as `name==version`."""
-    found = ["python==" + ".".join(map(str, sys.version_info[:3]))]
-    if (own := installed_version("becausal")) is not None:  # not where it is run from its source
-        found.append(f"becausal=={own}")
-    return (*found, *sorted(f"{name}=={version}" for name, version in watched.items() if name and version))
-
-
 def version_of(adapter: Adapter) -> str | None:
     """Return the version of what an adapter watches: empty for the standard library, None where it is not installed."""
     return "" if adapter.watches is None else installed_version(adapter.watches)
@@ -169,25 +177,19 @@ def _release(version: str) -> tuple[int, ...] | None:
     return tuple(release)
 
 
-def called(name: str, known: dict[str, Adapter]) -> str:
-    """Return the name of the adapter that somebody means: a framework may be called as its package is."""
-    return name if name in known else name.replace("-", "_")
-
-
-def chosen(
-    frameworks: Sequence[str], known: dict[str, Adapter], versions: Mapping[str, str | None]
-) -> list[str]:
-    """Return the adapters to install, each after those that it stands on.
+def choose(frameworks: Sequence[str], known: dict[str, Adapter]) -> Chosen:
+    """Return the adapters to install.
 
     Args:
-        frameworks: the adapters that were asked for by name; none: all whose framework is installed.
+        frameworks: those that were asked for by name; none: all whose framework is installed.
         known: every adapter, by name.
-        versions: the version of what each watches; None where it is not installed.
 
     Raises:
         AdapterError: there is no adapter of a name, or its framework is not installed.
     """
-    for name in frameworks:
+    named = [_called(name.lower(), known) for name in frameworks]
+    versions = {name: version_of(adapter) for name, adapter in known.items()}
+    for name in named:
         if name not in known:
             there = ", ".join(sorted(known)) or "none: is becausal itself installed?"
             raise AdapterError(f"no adapter is called {name!r}; there are: {there}")
@@ -207,5 +209,88 @@ def chosen(
                 order[name] = None
 
     add(standing)
-    add(frameworks or everything)
-    return list(order)
+    add(named or everything)
+    return Chosen(known, versions, named, list(order))
+
+
+def _called(name: str, known: dict[str, Adapter]) -> str:
+    """Return the name of the adapter that somebody means: a framework may be called as its package is."""
+    return name if name in known else name.replace("-", "_")
+
+
+def install(chosen: Chosen, recorder: Recorder, hooks: dict[str, Hooks]) -> None:
+    """Put in what is not in yet, or have it put in when its framework comes.
+
+    One that was asked for by name and cannot be put in is an error; others are passed over.
+
+    Args:
+        chosen: what is to be put in.
+        recorder: what it is to tell.
+        hooks: what is in, by the adapter's name; is added to.
+    """
+    for name in chosen.order:
+        if name not in hooks and _may_be_put_in(name, chosen):
+            _install(name, chosen.known[name], recorder, hooks, was_named=name in chosen.named)
+    recorder.packages = _packages({chosen.known[name].watches: chosen.versions[name] for name in hooks})
+
+
+def _may_be_put_in(name: str, chosen: Chosen) -> bool:
+    """Return whether a framework is of a version that was checked, or was asked for by name; warn if it is not."""
+    adapter, version, was_named = chosen.known[name], chosen.versions[name], name in chosen.named
+    if version is None or in_range(version, adapter.supports):
+        return True
+    done = "what still fits is recorded" if was_named else f"it is left alone, unless it is named: {name!r}"
+    warnings.warn(
+        f"{adapter.watches} {version} is outside the range that becausal was checked with "
+        f"({adapter.supports}); {done}. `becausal doctor` shows what fits.",
+        BecausalWarning,
+        stacklevel=4,  # past `install` and `instrument`, into the app
+    )
+    return was_named  # a hook in a place that has another meaning now could harm the app
+
+
+def _install(
+    name: str, adapter: Adapter, recorder: Recorder, hooks: dict[str, Hooks], *, was_named: bool
+) -> None:
+    def put_in() -> None:
+        try:
+            adapter.install(recorder, own)
+        except BaseException as failure:
+            own.undo()
+            del hooks[name]
+            if was_named or not isinstance(failure, Exception):
+                raise
+            note_failure(f"the adapter {name!r}", failure)
+
+    own = hooks[name] = Hooks()
+    if was_named or not adapter.arrives_with:
+        put_in()
+    else:
+        own.undos.append(before_import(adapter.arrives_with, put_in))
+
+
+def reports(hooks: Mapping[str, Hooks]) -> list[AdapterReport]:
+    """Return the state of every adapter, by name.
+
+    Args:
+        hooks: what is in, by the adapter's name.
+    """
+    return [
+        AdapterReport(
+            name,
+            adapter.watches,
+            version := version_of(adapter),
+            adapter.supports,
+            version is not None and in_range(version, adapter.supports),
+            tuple(hooks[name].installed) if name in hooks else (),
+        )
+        for name, adapter in adapters().items()
+    ]
+
+
+def _packages(watched: Mapping[str | None, str | None]) -> tuple[str, ...]:
+    """Return the versions of Python, of becausal and of what adapters watch, as `name==version`."""
+    found = ["python==" + ".".join(map(str, sys.version_info[:3]))]
+    if (own := own_version()) is not None:
+        found.append(f"becausal=={own}")
+    return (*found, *sorted(f"{name}=={version}" for name, version in watched.items() if name and version))

@@ -6,13 +6,14 @@ for each framework, at every start of an app.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-__all__ = ["installed_version", "name_of"]
+__all__ = ["installed_version", "name_of", "own_version"]
 
 _NAME = re.compile(r"^Name:[ \t]*(\S+)", re.MULTILINE | re.IGNORECASE)
 _VERSION = re.compile(r"^Version:[ \t]*(\S+)", re.MULTILINE | re.IGNORECASE)
@@ -29,6 +30,12 @@ def installed_version(name: str) -> str | None:
         return None
     said = _VERSION.search(found.read_text("METADATA") or "")
     return found.version if said is None else said[1]
+
+
+@functools.cache
+def own_version() -> str | None:
+    """Return the version of becausal; None where it is run from its source, without being installed."""
+    return installed_version("becausal")
 
 
 def name_of(distribution: Distribution) -> str | None:

@@ -10,7 +10,6 @@ Asked for by name, a framework that cannot be hooked is an error. Found by itsel
 from __future__ import annotations
 
 import atexit
-import functools
 import importlib
 import os
 import threading
@@ -22,22 +21,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.trace import TracerProvider
 
-from becausal.adapter import (
-    Adapter,
-    AdapterReport,
-    Hooks,
-    adapters,
-    called,
-    chosen,
-    in_range,
-    packages,
-    version_of,
-)
-from becausal.arrival import before_import
+from becausal.adapter import AdapterReport, Hooks, adapters, choose, install, reports
 from becausal.bounds import Retention
 from becausal.contracts import Contract, declare
 from becausal.errors import BecausalWarning, StoreError
-from becausal.guard import guarded, note_failure
+from becausal.guard import guarded
 from becausal.recorder import Recorder
 from becausal.settings import Settings, shown_url, store_named
 from becausal.step import OpenStep
@@ -135,57 +123,46 @@ def instrument(
         store: a URL or a path; else `BECAUSAL_STORE`, else `sqlite:///.becausal/becausal.db`.
         capture: `full`, or `digest` to keep checksums and sizes without the bodies.
         tracer_provider: where the spans go; else the global provider, whenever the app sets one.
-        contracts: what handoffs must carry, as `becausal.contract` made them; those are in force already, and naming
-            them here keeps an app's declarations in one place.
+        contracts: what handoffs must carry, as `becausal.contract` made them; it has put them in force already.
         dialects: what the spans speak beside `gen_ai.*` and `becausal.*`: `openinference` (by default), `langfuse`,
-            `langsmith`, `mlflow`; else `BECAUSAL_DIALECTS`. See `becausal.dialects`.
-        watch: judge each run when it has ended, and tell what is found as a span, as events and as metrics; else
-            `BECAUSAL_WATCH`. See `becausal.watching`.
-        retention: which runs the store keeps, such as `"30d, 5GB, last 1000"`; else `BECAUSAL_RETENTION`, else all.
-            See `becausal.store.retention`.
-        max_payload_bytes: of a larger payload its beginning and end are kept (`"8MiB"` by default; `"none"` for no
-            bound); else `BECAUSAL_MAX_PAYLOAD_BYTES`.
-        max_run_bytes: once a run's contents are so large, further steps are kept without theirs (`"1GiB"` by default);
-            else `BECAUSAL_MAX_RUN_BYTES`.
-        redact: what is secret, beside what becausal knows by itself: a list of patterns and of functions that take a
-            text and return what may be kept of it, or a `becausal.Redaction`; False: nothing is; else
-            `BECAUSAL_REDACT`, and by default keys, tokens, passwords, cards. See `docs/privacy.md`.
+            `langsmith`, `mlflow`. See `becausal.dialects`.
+        watch: judge each run when it has ended, and tell what is found. See `becausal.watching`.
+        retention: which runs the store keeps, such as `"30d, 5GB, last 1000"`; all by default.
+        max_payload_bytes: of a larger payload its beginning and end are kept; `"8MiB"` by default, `"none"`: no bound.
+        max_run_bytes: once a run's contents are so large, steps are kept without theirs; `"1GiB"` by default.
+        redact: what is secret beside keys, tokens, passwords and cards: a list of patterns and of functions that take
+            a text and return what may be kept of it, or a `becausal.Redaction`; False: nothing is. See
+            `docs/privacy.md`.
+
+    What is not given is what `BECAUSAL_LEVEL`, `BECAUSAL_CAPTURE`, and so on, say in the environment.
 
     Raises:
         AdapterError: a framework asked for by name is unknown, or not installed.
-        StoreError: the store that `store` names cannot be used. One that the environment or the default names is
-            warned of instead, and spans alone are made.
+        StoreError: `store` cannot be used. One that was not named here is warned of, and spans alone are made.
         SettingsError: a level, a capture or a dialect that does not exist, or nothing to redact by.
         ContractError: what `contracts` names is none.
     """
     for declared in contracts:
         declare(declared)
+    given: dict[str, Any] = {
+        "store": store,
+        "level": level,
+        "capture": capture,
+        "dialects": dialects,
+        "watch": watch,
+        "retention": retention,
+        "max_payload_bytes": max_payload_bytes,
+        "max_run_bytes": max_run_bytes,
+    }
     with _lock:
-        known = adapters()
-        asked = [called(name.lower(), known) for name in frameworks]
-        versions = {name: version_of(adapter) for name, adapter in known.items()}
-        order = chosen(asked, known, versions)
-        given: dict[str, Any] = {
-            "store": store,
-            "level": level,
-            "capture": capture,
-            "dialects": dialects,
-            "watch": watch,
-            "retention": retention,
-            "max_payload_bytes": max_payload_bytes,
-            "max_run_bytes": max_run_bytes,
-        }
-        settings = Settings.read(**given)
-        active, is_first = _start(settings, tracer_provider, given, redact)
+        chosen = choose(frameworks, adapters())
+        active, is_first = _start(Settings.read(**given), tracer_provider, given, redact)
         try:
-            for name in order:
-                if name not in active.hooks:
-                    _install(name, known[name], versions[name], active, was_named=name in asked)
+            install(chosen, active.recorder, active.hooks)
         except BaseException:
             if is_first:  # nothing, rather than a half
                 uninstrument()
             raise
-        active.recorder.packages = packages({known[name].watches: versions[name] for name in active.hooks})
 
 
 def listen(
@@ -254,18 +231,7 @@ def store_url_in_use() -> str:
 
 def hooks_report() -> list[AdapterReport]:
     """Return the state of every adapter in this process, by name."""
-    hooks = {} if _active is None else _active.hooks
-    return [
-        AdapterReport(
-            name,
-            adapter.watches,
-            version := version_of(adapter),
-            adapter.supports,
-            version is not None and in_range(version, adapter.supports),
-            tuple(hooks[name].installed) if name in hooks else (),
-        )
-        for name, adapter in adapters().items()
-    ]
+    return reports({} if _active is None else _active.hooks)
 
 
 def _start(
@@ -305,39 +271,6 @@ def _differs(
         return True
     named = [name for name, value in given.items() if value is not None]
     return any(getattr(settings, name) != getattr(active.settings, name) for name in named)
-
-
-def _install(name: str, adapter: Adapter, version: str | None, active: _Active, *, was_named: bool) -> None:
-    if version is not None and not in_range(version, adapter.supports):
-        done = (
-            "what still fits is recorded" if was_named else f"it is left alone, unless it is named: {name!r}"
-        )
-        warnings.warn(
-            f"{adapter.watches} {version} is outside the range that becausal was checked with "
-            f"({adapter.supports}); {done}. `becausal doctor` shows what fits.",
-            BecausalWarning,
-            stacklevel=3,
-        )
-        if not was_named:  # a hook in a place that has another meaning now could harm the app
-            return
-    hooks = active.hooks[name] = Hooks()
-    if was_named or not adapter.arrives_with:
-        _put_in(name, adapter, active, was_named=was_named)
-    else:
-        put_in = functools.partial(_put_in, name, adapter, active, was_named=False)
-        hooks.undos.append(before_import(adapter.arrives_with, put_in))
-
-
-def _put_in(name: str, adapter: Adapter, active: _Active, *, was_named: bool) -> None:
-    hooks = active.hooks[name]
-    try:
-        adapter.install(active.recorder, hooks)
-    except BaseException as failure:
-        hooks.undo()
-        del active.hooks[name]
-        if was_named or not isinstance(failure, Exception):
-            raise
-        note_failure(f"the adapter {name!r}", failure)
 
 
 def _watch(active: _Active) -> Watching:

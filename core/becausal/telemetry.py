@@ -35,7 +35,7 @@ from opentelemetry.trace import (
 from becausal import semconv
 from becausal.dialects import Overlay
 from becausal.fitting import LONGEST, fit_text, fitting, short
-from becausal.installed import installed_version
+from becausal.installed import own_version
 from becausal.settings import content_on_spans
 from becausal.spans import MAX_LINKS, SdkSpans, link_attributes, links_to
 from becausal.step import Attribute, Cause, OpenStep, StepKind
@@ -90,7 +90,7 @@ class Telemetry:
     ) -> None:
         self._tracer = trace.get_tracer(
             "becausal",
-            installed_version("becausal") or "0",
+            own_version() or "0",
             tracer_provider=tracer_provider,
             schema_url=semconv.SCHEMA_URL,
         )

@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from becausal import clock
@@ -26,8 +25,7 @@ MAX_KEPT = 16
 """Versions of one key that are remembered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """One version of one key."""
 
     key: str
@@ -37,7 +35,7 @@ class Version:
     """Of the content; None: the key was deleted."""
     step: StepRef
     """Which step wrote it."""
-    at: int = field(default=0, compare=False)
+    at: int = 0
     """What the logical clock showed when the write had ended."""
 
     def __str__(self) -> str:

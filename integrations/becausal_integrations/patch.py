@@ -83,7 +83,7 @@ def replace(hooks: Hooks, place: str, make: Make, *, optional: bool = False) -> 
         hooks.undos.append(_put(owner, name, make))
         hook.state = "hooked"
 
-    when_imported(hooks, module_name, _attempt(hook, put_in))
+    when_imported(hooks, module_name, lambda: _attempt(hook, put_in))
 
 
 def family(hooks: Hooks, place: str, made: dict[str, Make]) -> None:
@@ -107,10 +107,10 @@ def family(hooks: Hooks, place: str, made: dict[str, Make]) -> None:
         hooks.undos.append(_watch_subclasses(base, made))
         hook.state = "hooked"
 
-    when_imported(hooks, module_name, _attempt(hook, put_in))
+    when_imported(hooks, module_name, lambda: _attempt(hook, put_in))
 
 
-def when_imported(hooks: Hooks, module_name: str, action: Callable[[], None]) -> None:
+def when_imported(hooks: Hooks, module_name: str, action: Callable[[], object]) -> None:
     """Do something once a module is loaded: now, or when somebody imports it."""
     if module_name in sys.modules:
         action()
@@ -197,18 +197,14 @@ def _owner(module: Any, path: str) -> tuple[Any, str]:
     return owner, name
 
 
-def _attempt(hook: Hook, put_in: Callable[[], None]) -> Callable[[], None]:
-    """Return what puts a hook in, or notes that this version refuses it."""
-
-    @guarded
-    def attempt() -> None:
-        try:
-            put_in()
-        except Exception:
-            hook.state = "gone"
-            raise
-
-    return attempt
+@guarded
+def _attempt(hook: Hook, put_in: Callable[[], None]) -> None:
+    """Put a hook in, or note that this version refuses it."""
+    try:
+        put_in()
+    except Exception:
+        hook.state = "gone"
+        raise
 
 
 def _put(owner: Any, name: str, make: Make) -> Callable[[], None]:

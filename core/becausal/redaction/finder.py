@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from becausal.redaction.blocks import REACH
 from becausal.redaction.cards import NUMBER, RUN, may_hold_card, numbers_in
 from becausal.redaction.engine import Pattern, Sieve, compiled
 from becausal.redaction.keys import (
+    HEADS,
     WORDS,
     is_placeholder,
     kind_of_key,
@@ -25,7 +26,6 @@ from becausal.redaction.kinds import Kind
 from becausal.redaction.known import Known
 from becausal.redaction.marker import MARKER, Marking
 from becausal.redaction.own import Own, replacing
-from becausal.redaction.screen import HEADS, Screen
 
 __all__ = ["DIGITS_ALONE", "TAIL", "Finder", "named_value", "sieve"]
 
@@ -73,14 +73,7 @@ class Finder:
         self._by_re2 = by_re2
         self.sieve = Sieve(
             sieve(kinds, keys, builtin_keys=builtin_keys),
-            lambda: (
-                Screen(
-                    kinds,
-                    [*map(_loose, keys)],
-                    builtin_keys=builtin_keys,
-                    is_known=self.known.stands_in,
-                ).strikes
-            ),
+            lambda: self._screen([*map(_loose, keys)], builtin_keys=builtin_keys),
             by_re2=by_re2,
         )
         """Finds each body and each text that may hold a secret."""
@@ -149,6 +142,12 @@ class Finder:
         return any(map(may_hold_card, _DIGITS.findall(content))) or any(
             may_hold_card(said) or self.known.stands_in(said) for said in numbers_in(content)
         )
+
+    def _screen(self, keys: Sequence[str], *, builtin_keys: bool) -> Callable[[bytes], bool]:
+        from becausal.redaction.screen import Screen  # here: where RE2 is, nobody needs it
+
+        known = self.known.stands_in
+        return Screen(self._kinds, keys, builtin_keys=builtin_keys, is_known=known).strikes
 
     def _is_of_a_kind(self, content: bytes) -> bool:
         return self.has_form(content) and self._all is not None and self._all.search(content) is not None

@@ -25,6 +25,9 @@ from becausal.redaction.keys import WORDS, is_placeholder, kind_of_key, looks_se
 
 __all__ = ["IBAN", "KINDS", "Kind"]
 
+ENOUGH = 20
+"""Signs behind a vendor's prefix that make it worth looking more closely."""
+
 Check = Callable[[bytes, bytes], "Sequence[tuple[int, int]]"]
 """Takes the 48 bytes before and all that the group holds; returns where in it secrets stand, in order."""
 
@@ -64,8 +67,11 @@ class Kind(NamedTuple):
         if self.telling is not None:
             return self.telling
         bare = re.sub(r"\(\?P<\w+>", "(?:", self.pattern).replace(r"\b", "")
-        # Of what is repeated at the end the least is enough: an automaton that counts to 512 has as many states.
-        return re.sub(r"\{(\d+),\d*\}(\)*)$", r"{\1}\2", bare)
+        # Of what is repeated at an end the least is enough, and of that some: an automaton that counts to 64 has as
+        # many states, and takes as long to be made.
+        return re.sub(
+            r"\{(\d+)(?:,\d*)?\}(?=\)*(?:\||$))", lambda end: f"{{{min(int(end[1]), ENOUGH)}}}", bare
+        )
 
 
 def _mixed(_: bytes, found: bytes) -> Sequence[tuple[int, int]]:
@@ -99,7 +105,7 @@ def _given(before: bytes, found: bytes) -> Sequence[tuple[int, int]]:
 
 def _name(before: bytes) -> str:
     """Return the name in front of a value: `api_key` of `OPENAI_API_KEY = "`."""
-    found = _NAMED.search(before.decode("latin-1"))
+    found = re.search(_NAMED, before.decode("latin-1"))  # compiled by the first, in few processes
     return found[1] if found is not None else ""
 
 
@@ -109,7 +115,7 @@ def kind_given(before: bytes) -> str:
     return "secret" if found is None else found[0]
 
 
-_NAMED = re.compile(r"([\w.-]*(?: key| token| code)?)[\"'\\]*[ \t]*[:=]?>?[ \t]*[bur]?[\"'\\]*$")
+_NAMED = r"([\w.-]*(?: key| token| code)?)[\"'\\]*[ \t]*[:=]?>?[ \t]*[bur]?[\"'\\]*$"
 
 
 def _told(_: bytes, found: bytes) -> Sequence[tuple[int, int]]:

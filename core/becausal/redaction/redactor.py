@@ -26,7 +26,6 @@ from becausal.redaction.finder import DIGITS_ALONE, TAIL, Finder, named_value
 from becausal.redaction.kinds import KINDS, Kind
 from becausal.redaction.marker import MARKER
 from becausal.redaction.own import Own
-from becausal.redaction.wire import ends_text, rewritten
 
 __all__ = ["FAILED", "WITHHELD", "Redactor"]
 
@@ -307,6 +306,8 @@ class Redactor:
         """
         if matched == DIGITS_ALONE:
             return self._finder.holds_number(body)
+        from becausal.redaction.wire import ends_text  # here: most processes never meet what may be secret
+
         found = self._sieve.search(body)
         while found is not None:
             start, end = found.span()
@@ -331,6 +332,8 @@ class Redactor:
         return False
 
     def _rewritten(self, body: bytes) -> bytes:
+        from becausal.redaction.wire import rewritten
+
         try:
             before = self.version
             kept = rewritten(body, self._finder)

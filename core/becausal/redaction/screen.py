@@ -16,14 +16,11 @@ from itertools import product
 from typing import Final
 
 from becausal.redaction.cards import RUN, may_hold_card, numbers_in
-from becausal.redaction.keys import STRONG, WEAK
+from becausal.redaction.keys import HEADS, STRONG, WEAK
 from becausal.redaction.kinds import Kind
 from becausal.redaction.wire import ends_text
 
-__all__ = ["HEADS", "Screen"]
-
-HEADS: Final = r"[\x81-\x8f\xa1-\xbf\x91-\x9f\xc4-\xc9\xcc-\xd3\xd8-\xdf]"
-"""How a value may begin that stands under a name in a packed body."""
+__all__ = ["Screen"]
 
 _FOLD: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ123456789", b"abcdefghijklmnopqrstuvwxyz000000000")
 """Letters of either case are one, and so are digits."""

@@ -160,7 +160,7 @@ class Origin(NamedTuple):
     """The same as the one source of all that models' contexts are made of it."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Tag:
     """Where a message of a model's context comes from."""
 

@@ -23,7 +23,7 @@ MAX_SAME = 64
 """Calls of one id in a chain that are told apart."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Call:
     """One call that was decided on, or made without a decision that we know of.
 

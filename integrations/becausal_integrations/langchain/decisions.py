@@ -29,7 +29,7 @@ TRANSFER = "transfer_to_"
 CONFIDENCE = ("confidence",)
 """The field of an answer in JSON that states how sure it is; `score` says it only where the app asked for structure."""
 
-THOUGHT = re.compile(r"<think>(.*?)</think>\s*", re.DOTALL)
+THOUGHT = r"(?s)<think>(.*?)</think>\s*"
 
 
 def choice_of(
@@ -48,7 +48,7 @@ def choice_of(
         is_structured: whether the app asked for structured output, which may come as the arguments of a tool call.
     """
     whole = answer if isinstance(answer, str) else text_of_content(getattr(answer, "content", ""))
-    text = THOUGHT.sub("", whole) if "<think>" in whole else whole
+    text = re.sub(THOUGHT, "", whole) if "<think>" in whole else whole
     calls = getattr(answer, "tool_calls", ())
     score, method = _confidence(answer, text, information or {}, is_structured)
     return Choice(
@@ -119,7 +119,7 @@ def _reasoning(answer: Any, text: str) -> str | None:
     blocks: Iterable[Any] = content if isinstance(content, list) else ()
     told = [thought for block in blocks if (thought := _thought(block))]
     told += [beside[key] for key in REASONING if isinstance(beside.get(key), str)]
-    told += [thought.strip() for thought in THOUGHT.findall(text)]
+    told += [thought.strip() for thought in re.findall(THOUGHT, text)]
     return next((head(thought, REASON) for thought in told if thought), None)
 
 

@@ -52,7 +52,7 @@ PLACEHOLDER = {"input": ""}
 """What a streamed runnable says of its input when it begins (langchain-core 1.7.2, `_transform_stream_with_config`)."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Run:
     parent: _Run | None
     name: str

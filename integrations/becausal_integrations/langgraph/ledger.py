@@ -25,7 +25,7 @@ MAX_CONTRIBUTORS = 64
 """Earlier writers of a channel that gathers, beyond which one step stands for all of them."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Arrival:
     """State that comes to a task from the task that triggered it."""
 

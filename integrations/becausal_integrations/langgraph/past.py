@@ -20,7 +20,7 @@ MAX_ENTRIES = 128
 """Writes of a run that are remembered; the oldest is forgotten beyond so many."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)  # equal as any remote step is
 class PastStep(RemoteStep):
     """What is kept of a step: enough to be the sender of what it left behind."""
 

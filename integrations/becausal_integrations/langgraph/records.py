@@ -27,7 +27,7 @@ LEAVES = frozenset({str, int, float, bool, type(None)})
 Seal = Callable[[object], Sealed]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Operation:
     """One operation of a store, from the moment that it is asked for."""
 

@@ -39,7 +39,7 @@ MAX_SAVED = 8192
 """Checkpoints of which it is remembered, in this process, which run wrote them."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class GraphRecord:
     """One run of a graph."""
 
@@ -98,7 +98,7 @@ class TaskRecord:
         return self.step if self.step is not None else self.resumes
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Left:
     """Where a run left off, for the one that goes on from there."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Superstep"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Superstep:
     """A superstep whose tasks are done, and how the channels stood before their writes were applied."""
 

@@ -32,13 +32,13 @@ from becausal.store.outline import Outline
 from becausal.store.sqlite import bodies, file, memory, row
 from becausal.store.sqlite.loading import ALL_OF, SOME_OF, steps_of
 from becausal.store.sqlite.session import Session, is_open_here, of_the_parent
-from becausal.store.sqlite.upkeep import SQLiteUpkeep
 from becausal.store.sqlite.write import Writer
-from becausal.store.upkeep import Erasure, Upkeep
+from becausal.store.upkeep import Erasure
 
 if TYPE_CHECKING:
     from becausal.store.links import Links
     from becausal.store.moving import Moving
+    from becausal.store.upkeep import Upkeep
 
 __all__ = ["SQLiteStore"]
 
@@ -194,6 +194,8 @@ class SQLiteStore:
 
     def upkeep(self) -> Upkeep:
         """Return what keeps the file within bounds."""
+        from becausal.store.sqlite.upkeep import SQLiteUpkeep
+
         return SQLiteUpkeep(
             self._reading,
             self._writing,

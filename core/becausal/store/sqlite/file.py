@@ -18,10 +18,10 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from importlib import metadata
 from pathlib import Path
 
 from becausal.errors import StoreError, StoreFormatError
+from becausal.installed import own_version
 from becausal.settings import DEFAULT_STORE
 from becausal.store.sqlite.schema import APPLICATION_ID, FORMAT, FUNCTIONS, SCHEMA, UPGRADES
 
@@ -274,7 +274,8 @@ def _make_schema(connection: sqlite3.Connection) -> None:
         if _is_empty(connection):  # no other process was faster
             for statement in SCHEMA:
                 connection.execute(" ".join(statement.split()))  # all of it is on the first page then
-            facts = [("format", str(FORMAT)), ("created_by", f"becausal {_version()}")]
+            version = own_version() or "(not installed)"
+            facts = [("format", str(FORMAT)), ("created_by", f"becausal {version}")]
             connection.executemany("INSERT INTO meta(key, value) VALUES (?, ?)", facts)
         connection.execute("COMMIT")
     except BaseException:
@@ -348,10 +349,3 @@ def _explained(failure: sqlite3.Error | OverflowError, path: Path | None, doing:
         sqlite3.SQLITE_IOERR: "the disk does not answer as it should; see that it is a local one",
     }.get(code, "")
     return StoreError(f"{where}: {doing} failed ({failure})" + (f"; {advice}" if advice else ""))
-
-
-def _version() -> str:
-    try:
-        return metadata.version("becausal")
-    except metadata.PackageNotFoundError:  # run from its source, without installing
-        return "(not installed)"
