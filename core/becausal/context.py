@@ -74,13 +74,22 @@ def step_of(context: Context) -> StepRef | None:
     return context.get(_KEY)  # type: ignore[return-value]
 
 
-def with_step(step: StepRef, base: Context | None = None) -> Context:
-    """Return a context in which a step is current, and its span with it where it has one."""
+_NOTHING: dict[str, object] = {}
+
+
+def with_step(step: StepRef, base: Context | None = None, beside: dict[str, object] = _NOTHING) -> Context:
+    """Return a context in which a step is current, and its span with it where it has one.
+
+    Args:
+        step: the step.
+        base: what else stands in it; None: what does now.
+        beside: what is new in it, too.
+    """
     around = context_now() if base is None else base
     span = step.span if isinstance(step, OpenStep) else None
     if span is not None and step.span_context is not None:
-        return Context({**around, _KEY: step, _SPAN: span})
-    return Context({**around, _KEY: step})
+        return Context({**around, **beside, _KEY: step, _SPAN: span})
+    return Context({**around, **beside, _KEY: step})
 
 
 class Scope:

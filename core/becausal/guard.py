@@ -99,13 +99,13 @@ Before = Callable[..., Any]
 After = Callable[[Any, Any, BaseException | None], object]
 """Takes the token, the result and the exception."""
 Scoping = Callable[[Any, tuple[Any, ...], dict[str, Any]], AbstractContextManager[None] | None]
-"""Takes the token and the arguments, returns what to run in, or None; guarded by whoever made it."""
+"""Takes the token and the arguments, returns what to run in, or None."""
 Asking = Callable[[Any], object]
 """Takes the first argument; None says that nothing of ours is to be done."""
 
 
 class Doing(NamedTuple):
-    """What is done around a function's calls; guarded, but for `scope`."""
+    """What is done around a function's calls; all of it guarded."""
 
     before: Before | None = None
     after: After | None = None
@@ -140,7 +140,7 @@ def around(switch: Switch, original: Callable[..., Any], doing: Doing) -> Callab
         return _ahead(switch, original, doing.before)
     after, scope, nothing = doing.after, doing.scope, None if doing.needs_token else _PASSED
     opens = doing.before
-    opening, closing = _place_of(opens), _place_of(after)
+    opening, scoping, closing = map(_place_of, (opens, scope, after))
 
     def around_call(*args: Any, **kwargs: Any) -> Any:
         if not switch.active:
@@ -154,9 +154,13 @@ def around(switch: Switch, original: Callable[..., Any], doing: Doing) -> Callab
                 note_failure(opening, failure)
             if token is nothing:
                 return original(*args, **kwargs)
-        result, error = None, None
+        result, error, within = None, None, None
         try:
-            within = None if scope is None else scope(token, args, kwargs)
+            if scope is not None:
+                try:
+                    within = scope(token, args, kwargs)
+                except Exception as failure:
+                    note_failure(scoping, failure)
             if within is None:
                 result = original(*args, **kwargs)
             else:
@@ -186,7 +190,7 @@ def around_async(switch: Switch, original: Callable[..., Any], doing: Doing) -> 
         return _ahead_async(switch, original, doing.before)
     after, scope, nothing = doing.after, doing.scope, None if doing.needs_token else _PASSED
     opens = doing.before
-    opening, closing = _place_of(opens), _place_of(after)
+    opening, scoping, closing = map(_place_of, (opens, scope, after))
 
     async def around_call(*args: Any, **kwargs: Any) -> Any:
         if not switch.active:
@@ -200,9 +204,13 @@ def around_async(switch: Switch, original: Callable[..., Any], doing: Doing) -> 
                 note_failure(opening, failure)
             if token is nothing:
                 return await original(*args, **kwargs)
-        result, error = None, None
+        result, error, within = None, None, None
         try:
-            within = None if scope is None else scope(token, args, kwargs)
+            if scope is not None:
+                try:
+                    within = scope(token, args, kwargs)
+                except Exception as failure:
+                    note_failure(scoping, failure)
             if within is None:
                 result = await original(*args, **kwargs)
             else:

@@ -164,17 +164,24 @@ def _scoping(noticed: Notice) -> Scoping | None:
 
     Most notices have no context: their calls are not to pay for a scope that is none.
     """
-    if noticed.within is not None:
-        within = guarded(noticed.within)
-        return lambda token, args, kwargs: _scope(within(token))
-    if noticed.scope is not None:
-        scope = guarded(noticed.scope)
-        return lambda token, args, kwargs: _scope(scope(*args, **kwargs))
+    within, scope = noticed.within, noticed.scope
+    if within is not None:
+
+        @functools.wraps(within)  # failures are counted under its name
+        def of_token(token: Any, _: tuple[Any, ...], __: dict[str, Any]) -> Scope | None:
+            context = within(token)
+            return None if context is None else Scope(context)
+
+        return of_token
+    if scope is not None:
+
+        @functools.wraps(scope)
+        def of_arguments(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Scope | None:
+            context = scope(*args, **kwargs)
+            return None if context is None else Scope(context)
+
+        return of_arguments
     return None
-
-
-def _scope(context: Context | None) -> Scope | None:
-    return None if context is None else Scope(context)
 
 
 def _generating(original: Callable[..., Any], seam: Callable[..., Any]) -> Callable[..., Any]:

@@ -240,6 +240,23 @@ async def test_a_sender_that_is_not_made_yet_is_made_by_its_message_as_ever(
     assert sorted(made) == ["first", "second"]
 
 
+@pytest.mark.parametrize("is_made", [False, True])
+async def test_what_describes_a_message_takes_its_arguments_by_place_as_ever(
+    store: str, monkeypatch: pytest.MonkeyPatch, is_made: bool
+) -> None:
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", Spans().provider if is_made else None)
+    runtime = SingleThreadedAgentRuntime()
+    await Passes.register(runtime, "first", lambda: Passes("Passes."))
+    given = None, AgentId("first", "default"), None, Note("go")
+    without = await runtime._create_otel_attributes(*given)
+    becausal.instrument("autogen", store=store, tracer_provider=Spans().provider)
+
+    watched = await runtime._create_otel_attributes(*given)
+    becausal.uninstrument()
+
+    assert watched == (without if is_made else {})
+
+
 async def test_without_becausal_the_same_team_is_many_traces(spans: Spans) -> None:
     runtime = SingleThreadedAgentRuntime()
     runtime.start()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
-from becausal.context import context_now, step_of
+from becausal.context import context_now, step_of, with_step
 from becausal.recorder import Sealed
 from becausal.step import Attribute, Cause, OpenStep, StepRef
 from becausal_integrations.autogen.ledger import cause
@@ -18,12 +19,12 @@ __all__ = [
     "arriving_in",
     "carrier_of",
     "sending",
+    "sends",
     "standing_clear",
     "with_arriving",
-    "with_sending",
 ]
 
-_SENDING = otel_context.create_key("becausal-autogen-sending")
+_SENDING: ContextVar[Carrier | None] = ContextVar("becausal_autogen_sending", default=None)
 _ARRIVING = otel_context.create_key("becausal-autogen-arriving")
 
 
@@ -113,19 +114,18 @@ def arriving_in(context: Context) -> Carrier | None:
     return context.get(_ARRIVING)  # type: ignore[return-value]
 
 
-def sending() -> Carrier | None:
-    """Return the carrier of the message that is being sent here."""
-    return context_now().get(_SENDING)  # type: ignore[return-value]
+sending, sends = _SENDING.get, _SENDING.set
+"""Returns the carrier of the message that is being sent here, and tells which one is; None: none, from now on.
+
+A variable of its own: a context of OpenTelemetry's for each sending would be a copy of all that stands in it.
+"""
 
 
-def with_sending(carrier: Carrier | None) -> Context | None:
-    """Return the context in which a message is sent."""
-    return None if carrier is None else Context({**context_now(), _SENDING: carrier})
-
-
-def with_arriving(carrier: Carrier, base: Context) -> Context:
-    """Return the context in which a message is handled."""
-    return Context({**base, _ARRIVING: carrier})
+def with_arriving(carrier: Carrier, step: StepRef | None = None) -> Context:
+    """Return the context in which a message is handled: the sender's, with a step current in it that is not yet."""
+    if step is None:
+        return Context({**carrier.context, _ARRIVING: carrier})
+    return with_step(step, carrier.context, {_ARRIVING: carrier})
 
 
 def standing_clear(here: Context) -> tuple[Context, Carrier | None]:

@@ -30,7 +30,6 @@ __all__ = [
     "conversion",
     "cut",
     "field",
-    "gives_a_turn",
     "has_tool",
     "head",
     "heads",
@@ -95,19 +94,14 @@ def is_of_a_team(message: object) -> bool:
     return type(message).__module__.startswith(EVENTS)
 
 
-def gives_a_turn(message: object) -> bool:
-    """Return whether a message of a team says to its receiver that it is its turn."""
-    return type(message).__name__ == "GroupChatRequestPublish"
-
-
 def is_team_agent(agent: object) -> bool:
     """Return whether a runtime's agent belongs to the workings of teams: a participant's container, a manager."""
     return any(base.__module__.startswith(EVENTS) for base in type(agent).__mro__)
 
 
-def passes_on(agent: object, message: object, *_: object, **__: object) -> bool:
-    """Return whether an agent of AutoGen's own that runs teams is given what runs them: it only passes it on."""
-    return type(agent).__module__.startswith(EVENTS) and type(message).__module__.startswith(EVENTS)
+def passes_on(agent: type, message: type) -> bool:
+    """Return whether agents of AutoGen's own that run teams are given what runs them: they only pass it on."""
+    return agent.__module__.startswith(EVENTS) and message.__module__.startswith(EVENTS)
 
 
 def is_unhandled(agent: object, message: object) -> bool:
@@ -125,13 +119,15 @@ def is_unhandled(agent: object, message: object) -> bool:
     )
 
 
-def chat_messages(payload: Any) -> Sequence[BaseChatMessage]:
-    """Return the chat messages that a message of a team brings to its participants."""
+def chat_messages(payload: Any) -> Sequence[BaseChatMessage] | None:
+    """Return the chat messages that a message of a team brings to its participants; None where it gives a turn."""
     match type(payload).__name__:
-        case "GroupChatStart":
-            return payload.messages or ()
+        case "GroupChatRequestPublish":
+            return None
         case "GroupChatAgentResponse":
             return (payload.response.chat_message,)
+        case "GroupChatStart":
+            return payload.messages or ()
         case "GroupChatTeamResponse":
             return task_messages(payload.result.messages)
     return ()

@@ -25,10 +25,10 @@ from becausal.envelope import Sent, told
 from becausal.recorder import Recorder, Sealed
 from becausal.step import Cause, RemoteStep, StepRef
 from becausal_integrations.autogen.answers import Answers
-from becausal_integrations.autogen.carrier import Carrier, arriving, sending, with_arriving, with_sending
+from becausal_integrations.autogen.carrier import Carrier, arriving, sending, with_arriving
 from becausal_integrations.autogen.deliveries import ANSWER_TO, MESSAGE_ID, Deliveries
 from becausal_integrations.autogen.protobuf import plain
-from becausal_integrations.autogen.runtime import Runtime
+from becausal_integrations.autogen.runtime import Runtime, was_sent
 from becausal_integrations.identity import ByIdentity
 from becausal_integrations.patch import Notice
 
@@ -63,8 +63,8 @@ class Wire:
         self._deliveries, self._answers = deliveries, answers
         self._asked: ByIdentity[Carrier] = ByIdentity()
         """What was asked, by the future in which its answer is awaited."""
-        self.direct = Notice(self._addressed, runtime.sent, within=with_sending)
-        self.broadcast = Notice(self._published, within=with_sending)
+        self.direct = Notice(self._addressed, runtime.sent)
+        self.broadcast = Notice(self._published, was_sent)
         self.put = Notice(self._put)
         self.answering = Notice(after=self._answering)
         self.request = Notice(lambda _, request: self._requested(request), self._arrived, within=_standing)
@@ -236,7 +236,7 @@ def _brought(sent: Sent, said: Said) -> Carrier:
 
 
 def _standing(carrier: Carrier | None) -> Context | None:
-    return None if carrier is None else with_arriving(carrier, carrier.context)
+    return None if carrier is None else with_arriving(carrier)
 
 
 def _where_it_was_asked(coming: Coming) -> Context | None:

@@ -8,6 +8,7 @@ So what the handlers do is gathered around that method, and put on the message t
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -29,6 +30,9 @@ INTERVENTION = "autogen.intervention"
 UNDONE = "autogen.intervention.undone"
 """Those whose changed copy was not delivered: a later handler is given the original again, and its result counts
 (autogen-core 0.7, `_process_next`)."""
+
+_HANDLERS = operator.attrgetter("_intervention_handlers")
+"""Returns a runtime's intervention handlers; None where it has none, as nearly all."""
 
 _JUDGING = otel_context.create_key("becausal-autogen-judging")
 
@@ -57,7 +61,7 @@ class Interventions:
 
     def __init__(self, lost: Callable[[Carrier, str, object], None]) -> None:
         self._lost = lost
-        self.next = Notice(self._judging, self._judged, within=_with_judging, when=_handlers)
+        self.next = Notice(self._judging, self._judged, within=_with_judging, when=_HANDLERS)
         self.handler = Notice(self._shown, self._decided)
         self.at_work = 0
         """How many messages handlers are looking at."""
@@ -132,11 +136,6 @@ class Interventions:
             if handlers:
                 carrier.note(name, tuple(dict.fromkeys(handlers)))
         carrier.as_it_left = None
-
-
-def _handlers(runtime: Any) -> object:
-    """Return a runtime's intervention handlers; None where it has none, as nearly all."""
-    return runtime._intervention_handlers or None
 
 
 def _judging_here() -> Judging | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import is_
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -18,7 +17,7 @@ from becausal.recorder import Recorder, Sealed
 from becausal.step import Attribute, Cause, EdgeKind, Grade, OpenStep, RemoteStep, StepRef
 from becausal.versions import Version
 from becausal_integrations.autogen import describe
-from becausal_integrations.autogen.unchanged import inside
+from becausal_integrations.autogen.unchanged import Part, inside, is_same
 from becausal_integrations.identity import ByIdentity, Recent, weakly
 
 __all__ = [
@@ -122,8 +121,10 @@ def owns(step: StepRef | None, thing: object) -> bool:
 
     `on_messages` calls `on_messages_stream` or the other way round, and both may call `super()`.
     """
-    notes = notes_of(step)
-    return notes is not None and notes.owner is thing
+    if not isinstance(step, OpenStep):
+        return False
+    notes = step.attributes
+    return isinstance(notes, Notes) and notes._owner() is thing
 
 
 def cause(step: StepRef, kind: EdgeKind, evidence: str, grade: Grade = "observed") -> Cause:
@@ -175,8 +176,8 @@ class Seal(NamedTuple):
     """A chat message as it was sealed last."""
 
     sealed: Sealed
-    inside: list[object]
-    """What it consisted of; see `unchanged.inside`."""
+    inside: list[Part]
+    """What it consisted of; see `unchanged`."""
     version: int
     """Of the redaction: a secret that was met since may stand in it."""
 
@@ -228,20 +229,16 @@ class Ledger:
 
     def seal(self, message: object) -> Sealed:
         """Fix a chat message as it is now; one that is what it was is not encoded again."""
+        former = self.seals.get(message)
+        version = 0 if self._redact is None else self._redact.version
+        if former is not None and former.version == version and is_same(message, former.inside):
+            return former.sealed
         consists_of = inside(message)
         if consists_of is None:
             return self._recorder.seal(message)
-        former = self.seals.get(message)
-        version = 0 if self._redact is None else self._redact.version
-        if (
-            former is None
-            or former.version != version
-            or len(former.inside) != len(consists_of)
-            or not all(map(is_, former.inside, consists_of))
-        ):
-            former = Seal(self._recorder.seal_message(message), consists_of, version)
-            self.seals.put(message, former)
-        return former.sealed
+        sealed = self._recorder.seal_message(message)
+        self.seals.put(message, Seal(sealed, consists_of, version))
+        return sealed
 
     def keep(self, step: StepRef, value: object) -> Sealed:
         """Seal a value whose body goes to the store with an open step, so that it need not be held here."""

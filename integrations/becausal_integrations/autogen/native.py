@@ -23,9 +23,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, cast
 
 from opentelemetry import trace
 from opentelemetry.trace import INVALID_SPAN, NoOpTracer, ProxyTracerProvider, Span
@@ -59,20 +60,27 @@ def install(recorder: Recorder, hooks: Hooks) -> None:
 
 
 def makes_spans(runtime: Any) -> bool:
-    """Return whether a runtime makes spans of its own; it does not while there is no provider to make them.
-
-    Source: `_telemetry/_tracing.py`, `TraceHelper`.
-    """
+    """Return whether a runtime makes spans of its own; it does not while there is no provider to make them."""
     return _makes_spans(getattr(runtime, "_tracer_helper", None))
 
 
 def _makes_spans(helper: Any) -> bool:
+    """Return whether a `TraceHelper` does; see `_telemetry/_tracing.py`."""
     tracer = getattr(helper, "tracer", None)
-    # What stands for a tracer until a provider is set.
+    # What stands for a tracer until a provider is set: while it has found none and there is none, it need not be asked.
+    if getattr(tracer, "_real_tracer", tracer) is None and getattr(trace, "_TRACER_PROVIDER", trace) is None:
+        return False
     return type(getattr(tracer, "_tracer", tracer)) is not NoOpTracer
 
 
-_NO_SPAN: AbstractContextManager[Span] = contextlib.nullcontext(INVALID_SPAN)
+class _Nothing:
+    """Stands around what has no span. AutoGen enters it ten times for each turn: neither end takes a frame of ours."""
+
+    __enter__ = staticmethod(itertools.repeat(INVALID_SPAN).__next__)
+    __exit__ = staticmethod("".format)  # of whatever it is given: nothing, which lets an exception pass
+
+
+_NO_SPAN = cast(AbstractContextManager[Span], _Nothing())
 
 
 def _unless_nobodys(recorder: Recorder) -> Make:
@@ -97,13 +105,17 @@ def _undescribed(recorder: Recorder) -> Make:
     def make(original: Callable[..., Awaitable[Mapping[str, str]]]) -> Any:
         @functools.wraps(original)
         async def gathered(
-            runtime: Any, sender_agent_id: Any = None, recipient_agent_id: Any = None, **others: Any
+            runtime: Any,
+            sender_agent_id: Any = None,
+            recipient_agent_id: Any = None,
+            *others: Any,
+            **named: Any,
         ) -> Mapping[str, str]:
             if not recorder.active or makes_spans(runtime):
-                return await original(runtime, sender_agent_id, recipient_agent_id, **others)
-            for named in (sender_agent_id, recipient_agent_id):
-                if named:
-                    await runtime._get_agent(named)  # one that is not made yet is made by this, or refused
+                return await original(runtime, sender_agent_id, recipient_agent_id, *others, **named)
+            for agent_id in (sender_agent_id, recipient_agent_id):
+                if agent_id:
+                    await runtime._get_agent(agent_id)  # one that is not made yet is made by this, or refused
             return {}
 
         return gathered

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import Context
 
 from becausal import semconv
-from becausal.context import context_now, current, step_of, with_step
+from becausal.context import context_now, current, step_of
 from becausal.guard import guarded
 from becausal.recorder import NOTHING, Observation, Opening, Recorder, Sealed
 from becausal.step import Attribute, OpenStep, StepRef
@@ -21,9 +21,9 @@ from becausal_integrations.autogen.carrier import (
     arriving,
     carrier_of,
     sending,
+    sends,
     standing_clear,
     with_arriving,
-    with_sending,
 )
 from becausal_integrations.autogen.deliveries import Deliveries
 from becausal_integrations.autogen.interventions import Interventions
@@ -67,8 +67,8 @@ class Runtime:
         self._numbers = count(1)
         self.direct_request = Observation(self._direct_request)
         self.broadcast_request = Observation(self._broadcast_request, lambda step, result: NOTHING)
-        self.direct = Notice(self.addressed, self.sent, within=with_sending)
-        self.broadcast = Notice(self.published, within=with_sending)
+        self.direct = Notice(self.addressed, self.sent)
+        self.broadcast = Notice(self.published, was_sent)
         self.delivered = Notice(scope=self._unpacked)
         self.distributed = Notice(None, self._distributed, self._unpacked)
         self.answered = Notice(answers.coming_back, answers.came_back, self._unpacked)
@@ -144,6 +144,7 @@ class Runtime:
 
         Not where the sender stopped waiting: the message is still on its way.
         """
+        sends(None)
         if carrier is not None and carrier.handoff is not None and isinstance(error, Exception):
             self._deliveries.lost(carrier, f"{type(error).__qualname__} at the sender", None)
 
@@ -158,11 +159,14 @@ class Runtime:
             self._states.worked(runtime, step)
         context, former = standing_clear(here)
         carrier = Carrier(context, step, (former.stage if former is not None else None) or step)
+        sends(carrier)
         carrier.has_readers = native.makes_spans(runtime)
         if describe.is_of_a_team(message):
-            for chat_message in describe.chat_messages(message):
-                self._ledger.origin(chat_message, step)
-            if sender is not None and describe.gives_a_turn(message):
+            brought = describe.chat_messages(message)
+            if brought is not None:
+                for chat_message in brought:
+                    self._ledger.origin(chat_message, step)
+            elif sender is not None:
                 carrier.route = self._ledger.routes.find(str(sender))
             return carrier
         carrier.sender = describe.agent_name(sender, step.agent)
@@ -175,38 +179,34 @@ class Runtime:
     def packing(self, recorder: Recorder) -> Make:
         """Return what makes the hook of what AutoGen puts on each envelope: the sender's span, and here its carrier."""
 
-        carried = guarded(self._carried)
-
         def make(original: Callable[[], EnvelopeMetadata]) -> Callable[[], EnvelopeMetadata]:
             from autogen_core._telemetry import EnvelopeMetadata
 
             @guarded
-            def put(carrier: Carrier, metadata: EnvelopeMetadata) -> EnvelopeMetadata:
-                metadata._becausal = carrier  # type: ignore[attr-defined]  # lives and dies with the envelope
-                return metadata
-
-            @guarded
-            def unread(carrier: Carrier) -> EnvelopeMetadata | None:
+            def carried() -> tuple[Carrier, EnvelopeMetadata | None]:
+                carrier = sending() or self._answers.carrier()
                 # AutoGen would parse the sender's span for each of its own, which it does not make.
-                return None if carrier.has_readers else put(carrier, EnvelopeMetadata())
+                return carrier, None if carrier.has_readers else put(EnvelopeMetadata(), carrier)
 
             @functools.wraps(original)
             def packed() -> EnvelopeMetadata:
-                carrier = carried() if recorder.active else None
-                if carrier is None:
+                found = carried() if recorder.active else None
+                if found is None:
                     return original()
-                metadata = unread(carrier)
+                carrier, metadata = found
                 if metadata is None:
                     metadata = original()
-                    put(carrier, metadata)
+                    put_safely(metadata, carrier)
                 return metadata
 
+            put_safely = guarded(put)
             return packed
 
-        return make
+        def put(metadata: EnvelopeMetadata, carrier: Carrier) -> EnvelopeMetadata:
+            metadata._becausal = carrier  # type: ignore[attr-defined]  # lives and dies with the envelope
+            return metadata
 
-    def _carried(self) -> Carrier:
-        return sending() or self._answers.carrier()
+        return make
 
     # Arriving
 
@@ -217,7 +217,7 @@ class Runtime:
         if self._interventions.at_work:
             self._interventions.passed(carrier, message_envelope)
         # The sender's span, not AutoGen's own one for the sending: or each message would nest one deeper.
-        return with_arriving(carrier, with_step(carrier.step, carrier.context))
+        return with_arriving(carrier, carrier.step)
 
     def _distributed(self, came: tuple[Any, Any], _: None, error: BaseException | None) -> None:
         runtime, envelope = came
@@ -267,6 +267,11 @@ class Runtime:
         if handoff is not None:
             self._deliveries.arrived(carrier, handoff, str(agent.id), received)
         return handoff
+
+
+def was_sent(_: Carrier | None, __: None, ___: BaseException | None) -> None:
+    """Note that a broadcast is on its way."""
+    sends(None)
 
 
 def stands_apart(carrier: Carrier | None) -> StepRef | None:

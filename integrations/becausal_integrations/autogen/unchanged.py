@@ -5,66 +5,93 @@ from __future__ import annotations
 import functools
 from datetime import datetime, timezone
 from enum import Enum
-from typing import Any
+from operator import is_
+from typing import Any, NamedTuple
 
-__all__ = ["inside"]
+__all__ = ["Part", "inside", "is_same"]
 
 MOST_LEVELS = 4
 """So deep `inside` looks."""
 
 
-def inside(message: object) -> list[object] | None:
-    """Return all that a chat message consists of; None where that cannot be told cheaply.
+class Part(NamedTuple):
+    """A thing in a message that can be changed in place, and what it held."""
 
-    As long as each of these is the very object that it was, the message says what it said: all of them are immutable,
-    types and ends included. Told of AutoGen's own classes alone, whose fields are all that they are.
+    thing: Any
+    """None: the message itself, which nothing here is to keep alive."""
+    kind: type
+    names: tuple[str, ...]
+    """Of a list none."""
+    values: tuple[object, ...]
+
+
+def inside(message: object) -> list[Part] | None:
+    """Return what a chat message consists of; None where that cannot be told cheaply.
+
+    Told of AutoGen's own classes alone, whose fields are all that they are.
     """
     if id(type(message)) not in _own_classes():
         return None
-    found: list[object] = []
-    return found if _gather([message], found, MOST_LEVELS + 1) else None
+    found: list[Part] = []
+    return found if _gather(message, None, found, MOST_LEVELS) else None
 
 
-def _gather(values: list[Any], found: list[object], levels: int) -> bool:
-    """Gather what values consist of: one call for each container, since messages are made of leaves for the most."""
-    for value in values:
-        kind = type(value)
-        if id(kind) in _LEAVES or isinstance(value, Enum):
-            found.append(value)
-        elif kind is datetime:
-            if value.tzinfo is not None and type(value.tzinfo) is not timezone:
+def is_same(message: object, parts: list[Part]) -> bool:
+    """Return whether a message still consists of the very objects that it consisted of, and so says what it said.
+
+    What is no part is immutable. No code of the app runs, nor any of Python's that another thread could come between.
+    """
+    for thing, kind, names, values in parts:
+        held: Any = message if thing is None else thing
+        if kind is list:
+            if len(held) != len(values) or not all(map(is_, held, values)):
                 return False
-            found.append(value)
-        else:
-            found.append(kind)
-            if kind is list:
-                inner = value.copy()
-            elif kind is dict:
-                inner = _named(value, found) if value else []
-            elif id(kind) in _own_classes() and getattr(value, "__pydantic_extra__", None) is None:
-                inner = _named(value.__dict__, found)
-            else:
+            continue
+        if kind is not dict:
+            if type(held) is not kind or getattr(held, "__pydantic_extra__", None) is not None:
                 return False
-            if inner is None or (inner and not (levels and _gather(inner, found, levels - 1))):
-                return False
-            found.append(_END)
+            held = held.__dict__
+        if (
+            len(held) != len(values)
+            or not all(map(is_, held.values(), values))
+            or not all(map(is_, held, names))
+        ):
+            return False
     return True
 
 
-def _named(fields: dict[Any, Any], found: list[object]) -> list[Any] | None:
-    """Return the values of fields, and gather their names; None where one of these is no text."""
-    fields = fields.copy()
-    if len({*map(id, map(type, fields)), id(str)}) > 1:
-        return None
-    found += fields
-    return [*fields.values()]
+def _gather(thing: Any, known_as: Any, found: list[Part], levels: int) -> bool:
+    """Gather a thing that can be changed, and all such things in it; returns whether that can be told."""
+    kind = type(thing)
+    names: tuple[str, ...] = ()
+    if kind is list:
+        values = tuple(thing)
+    else:
+        if kind is not dict and getattr(thing, "__pydantic_extra__", None) is not None:
+            return False
+        fields = (thing if kind is dict else thing.__dict__).copy()
+        if len({*map(id, map(type, fields)), id(str)}) > 1:
+            return False
+        names, values = tuple(fields), tuple(fields.values())
+    found.append(Part(known_as, kind, names, values))
+    for value in values:
+        inner = type(value)
+        if id(inner) in _LEAVES or isinstance(value, Enum):
+            continue
+        if inner is datetime:
+            if value.tzinfo is not None and type(value.tzinfo) is not timezone:
+                return False
+            continue
+        is_plain = inner is list or inner is dict
+        if not (is_plain or id(inner) in _own_classes()) or not (levels or (is_plain and not value)):
+            return False
+        if not _gather(value, value, found, levels - 1):
+            return False
+    return True
 
 
 # By identity: a class of the app's may have a metaclass that defines `__hash__`.
 _LEAVES = frozenset(map(id, (str, int, float, bool, bytes, type(None))))
-
-_END = object()
-"""Ends what one container consists of."""
 
 
 @functools.cache
