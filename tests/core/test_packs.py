@@ -14,6 +14,7 @@ from tests.core.builders import open_step
 
 from becausal import canonical
 from becausal.canonical.wire import digest_of
+from becausal.errors import StoreFormatError
 from becausal.payload import Payload
 from becausal.step import OpenStep
 from becausal.store import Store, open_store
@@ -21,7 +22,7 @@ from becausal.store.encoding import PACKED, Packer, unpack
 from becausal.store.sqlite import file
 from becausal.store.sqlite.bodies import Unpacker
 from becausal.store.sqlite.packs import SIZE, Packing, tidy
-from becausal.store.upkeep import upkeep_of
+from becausal.store.upkeep import Erasure, upkeep_of
 
 
 def told(number: int, *bodies: bytes) -> OpenStep:
@@ -186,3 +187,71 @@ def test_a_pack_that_an_older_release_has_left_without_bodies_is_in_nobody_s_way
 
     assert packed_in(path) == b"".join(bodies[:2] + bodies[4:])
     assert [store.body(digest_of(body)) for body in bodies[4:]] == bodies[4:]
+
+
+def damaged_pack(path: Path, held: bytes) -> None:
+    """Make the only pack of a file one that nobody can read, and that holds some bytes as they are."""
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("UPDATE packs SET data = ?", (b"(\xb5/\xfd\xff" + held,)).rowcount == 1
+    connection.close()
+
+
+def test_what_is_taken_out_of_a_damaged_pack_is_gone_and_the_others_are_told_as_damaged(
+    store: Store, path: Path
+) -> None:
+    bodies = [b"body number %d " % number * 20 for number in range(5)]
+    store.write([told(1, *bodies[:2]), told(2, *bodies[2:4])])
+    store.write([told(3, bodies[4])])
+    damaged_pack(path, b"".join(bodies))
+    upkeep = upkeep_of(store)
+    assert upkeep is not None
+
+    upkeep.forget(["c2"])
+    assert upkeep.sweep() == 2
+    upkeep.release(whole=True)
+
+    assert b"body number" not in path.read_bytes()
+    assert store.body(digest_of(bodies[2])) is None
+    with pytest.raises(StoreFormatError, match="damaged: reading the body"):
+        store.body(digest_of(bodies[0]))
+    assert store.body(digest_of(bodies[4])) == bodies[4]
+
+    upkeep.forget(["c1"])
+    assert upkeep.sweep() == 2
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM packs").fetchone() == (0,)
+    connection.close()
+
+
+def test_a_pack_that_is_shorter_than_it_says_is_damaged_and_shifts_nobody(store: Store, path: Path) -> None:
+    bodies = [b"body number %d " % number * 20 for number in range(4)]
+    store.write([told(1, *bodies[:2]), told(2, *bodies[2:])])
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE packs SET codec = 0, data = ?", (b"".join(bodies)[:-9],))
+    connection.close()
+    upkeep = upkeep_of(store)
+    assert upkeep is not None
+
+    upkeep.forget(["c1"])
+    upkeep.sweep()
+
+    assert store.body(digest_of(bodies[0])) is None
+    with pytest.raises(StoreFormatError, match="damaged: reading the body"):
+        store.body(digest_of(bodies[3]))
+
+
+def test_erasing_takes_out_of_packs_what_an_older_release_has_left_in_them(store: Store, path: Path) -> None:
+    bodies = [b"body number %d " % number * 20 for number in range(4)]
+    store.write([told(1, *bodies)])
+    with sqlite3.connect(path) as connection:  # as a process does that was running when the file was upgraded
+        connection.execute("DELETE FROM blobs WHERE blob_no IN (2, 3)")
+        connection.execute("INSERT INTO meta VALUES ('generation', '1')")
+    connection.close()
+    assert bodies[1] in packed_in(path)
+    upkeep = upkeep_of(store)
+    assert upkeep is not None
+
+    upkeep.erase(Erasure(texts=("number 2",)))
+
+    assert packed_in(path) == bodies[0] + bodies[3]
+    assert [store.body(digest_of(body)) for body in (bodies[0], bodies[3])] == [bodies[0], bodies[3]]

@@ -98,7 +98,7 @@ class SQLiteStore:
         with self._reading() as reader, file.told(self._path, doing):
             try:
                 return self._load(reader, row.encodable(chain_id), only)
-            except (ValueError, LookupError, TypeError) as failure:
+            except file.UNREADABLE as failure:
                 raise file.damaged(self._path, doing, failure) from failure
 
     def outline(self, chain_id: str) -> Outline:

@@ -9,11 +9,11 @@ from typing import Final
 import zstandard
 
 from becausal.store.blocks import digests_in
-from becausal.store.encoding import BLOCK, BLOCKS, PACKED, unpack
-from becausal.store.sqlite.packs import place_in
+from becausal.store.encoding import BLOCK, BLOCKS, PACKED, Packer, unpack
+from becausal.store.sqlite.packs import place_in, tidy
 from becausal.store.sweeping import parts_within
 
-__all__ = ["BODIES", "Unpacker", "blocks_of", "drop_unused_blocks", "pack_number"]
+__all__ = ["BODIES", "Unpacker", "blocks_of", "drop_remains", "pack_number"]
 
 BODIES: Final = f"codec < {BLOCK}"
 """The rows of `blobs` that hold a body: no block, and no content that was not handed over."""
@@ -21,7 +21,7 @@ BODIES: Final = f"codec < {BLOCK}"
 PACKS_AT_HAND: Final = 8
 """How many packs stay unpacked: a megabyte."""
 
-Row = tuple[int, int, int, bytes]
+Row = tuple[int, int, int, bytes | None]
 """Of `blobs`: its number, size, codec and data."""
 
 
@@ -50,13 +50,15 @@ class Unpacker:
         return self._body("blob_no = ?", number)
 
     def body_of(
-        self, number: int, size: int, codec: int, data: bytes, digest: bytes | None = None
+        self, number: int, size: int, codec: int, data: bytes | None, digest: bytes | None = None
     ) -> bytes | None:
         """Return the body of a row; None where blocks of it are gone, or by now its number is another digest's.
 
         Raises:
             zstandard.ZstdError: it is damaged.
         """
+        if data is None:
+            raise _no_data()
         if codec == PACKED:
             return self._out_of_pack(number, number - place_in(data)[0], digest)
         return self._joined(data) if codec == BLOCKS else unpack(codec, data)
@@ -89,7 +91,10 @@ class Unpacker:
             found = self._connection.execute(query, (digest,)).fetchone()
             if found is None:
                 return None
-            pieces.append(unpack(*found))
+            codec, piece = found
+            if piece is None:
+                raise _no_data()
+            pieces.append(unpack(codec, piece))
         return b"".join(pieces)
 
     def _out_of_pack(self, number: int, pack: int, digest: bytes | None) -> bytes | None:
@@ -116,19 +121,24 @@ class Unpacker:
         return whole
 
 
+def _no_data() -> zstandard.ZstdError:
+    return zstandard.ZstdError("its data is missing")
+
+
 def blocks_of(codec: int, data: bytes | None) -> list[bytes]:
     """Return the digests of the blocks of a row; none of one that is no list of them."""
     return [] if codec != BLOCKS or data is None else digests_in(data)
 
 
-def pack_number(number: int, codec: int | None, data: bytes) -> list[int]:
-    """Return the number of the pack that a row's body is in; none of one that is in no pack."""
-    return [number - place_in(data)[0]] if codec == PACKED else []
+def pack_number(number: int, codec: int | None, data: bytes | None) -> list[int]:
+    """Return the number of the pack that a row's body is in; none of one that is in no pack, or does not say."""
+    return [number - place_in(data)[0]] if codec == PACKED and data is not None else []
 
 
-def drop_unused_blocks(connection: sqlite3.Connection) -> None:
-    """Delete the blocks that no body is made of, within a transaction."""
-    lists = connection.execute(f"SELECT data FROM blobs WHERE codec = {BLOCKS}")
+def drop_remains(connection: sqlite3.Connection, packer: Packer) -> None:
+    """Delete what packs and blocks hold of bodies that are no more, within a transaction."""
+    tidy(connection, packer)
+    lists = connection.execute(f"SELECT data FROM blobs WHERE codec = {BLOCKS} AND data IS NOT NULL")
     used = {digest for (data,) in lists for digest in digests_in(data)}
     blocks = connection.execute(f"SELECT blob_no, digest FROM blobs WHERE codec >= {BLOCK}")
     unused = [(number,) for number, digest in blocks if digest not in used]

@@ -17,8 +17,7 @@ from becausal.store.encoding import Packer
 from becausal.store.erasing import Cleaning, inside_out, lost, named
 from becausal.store.sqlite import file, memory, row
 from becausal.store.sqlite.attributes import rewritten
-from becausal.store.sqlite.bodies import BODIES, Unpacker, drop_unused_blocks, pack_number
-from becausal.store.sqlite.packs import tidy
+from becausal.store.sqlite.bodies import BODIES, Unpacker, drop_remains
 from becausal.store.structure import structure_of
 from becausal.store.upkeep import Erasure, Progress
 from becausal.store.wording import ASKS, new_mark
@@ -41,7 +40,6 @@ class Erasing:
         """How many places of each sort held it."""
         self._connection, self._what, self._told = connection, what, told
         self._packer, self._unpacker = Packer(), Unpacker(connection)
-        self._packs: dict[int, None] = {}  # those that hold what is gone from their rows
         self._chains: set[int] = set()
 
     def carry_out(self) -> list[str]:
@@ -80,9 +78,9 @@ class Erasing:
             self._rewrite(number, touched, done, beliefs)
         for digest in gone:
             self._take_out(digest)
-        tidy(self._connection, self._packer, self._packs)
-        # What was rewritten is whole again. Its blocks hold what it was, and so may those of bodies long deleted.
-        drop_unused_blocks(self._connection)
+        # What was rewritten is no longer where it was: its pack or its blocks hold what it was. So may those of bodies
+        # long deleted.
+        drop_remains(self._connection, self._packer)
 
     def _of_the_key(self) -> Iterator[bytes]:
         """Yield the digests of all that a memory's key ever held, parts included."""
@@ -139,7 +137,6 @@ class Erasing:
             return
         digest = self._clean.digests[former] = digest_of(made)
         self._note_chains(number)
-        self._note_pack(number)
         same = self._connection.execute(
             "SELECT blob_no FROM blobs WHERE digest = ? AND blob_no != ?", (digest, number)
         ).fetchone()
@@ -162,7 +159,6 @@ class Erasing:
         ).fetchone()
         if found is not None:
             self._note_chains(found[0])
-            self._note_pack(found[0])
             self._connection.execute(
                 """UPDATE blobs SET digest = ?, belief = NULL, size = NULL, codec = NULL, data = NULL, lossy = ?
                 WHERE blob_no = ?""",
@@ -183,10 +179,6 @@ class Erasing:
     def _note_chains(self, number: int) -> None:
         query = "SELECT chain_no FROM steps WHERE received = ?1 UNION SELECT chain_no FROM steps WHERE produced = ?1"
         self._chains.update(chain for (chain,) in self._connection.execute(query, (number,)))
-
-    def _note_pack(self, number: int) -> None:
-        query = "SELECT blob_no, codec, data FROM blobs WHERE blob_no = ?"
-        self._packs.update(dict.fromkeys(pack_number(*self._connection.execute(query, (number,)).fetchone())))
 
     # -- a run
 

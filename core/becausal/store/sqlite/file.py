@@ -20,6 +20,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import zstandard
+
 from becausal.errors import StoreError, StoreFormatError
 from becausal.installed import own_version
 from becausal.settings import DEFAULT_STORE
@@ -28,6 +30,7 @@ from becausal.store.sqlite.schema import APPLICATION_ID, FORMAT, FUNCTIONS, SCHE
 __all__ = [
     "BESIDE",
     "FORMAT",
+    "UNREADABLE",
     "Identity",
     "alone",
     "begin",
@@ -44,6 +47,9 @@ __all__ = [
     "prepare",
     "told",
 ]
+
+UNREADABLE = (zstandard.ZstdError, ValueError, LookupError, TypeError, AttributeError)
+"""What reading raises where a file's pages are whole, and what they say is not."""
 
 BUSY_SECONDS = 30.0
 

@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from typing import Final, NamedTuple
 
 import zstandard
 
-from becausal.store.encoding import PACKED, Packed, Packer, unpack
+from becausal.store.encoding import PACKED, ZSTD, Packed, Packer, unpack
 
 __all__ = ["SCHEMA", "Pack", "Packing", "pack_of", "place_in", "tidy"]
 
@@ -92,27 +91,21 @@ def place_in(place: bytes) -> tuple[int, int]:
     return int.from_bytes(place[:_NTH], "big"), int.from_bytes(place[_NTH:], "big")
 
 
-def tidy(connection: sqlite3.Connection, packer: Packer, numbers: Iterable[int]) -> None:
-    """Take out of packs, by their numbers, what is in no row of `blobs` any more; within a transaction."""
+def tidy(connection: sqlite3.Connection, packer: Packer, numbers: Iterable[int] | None = None) -> None:
+    """Take out of packs what is in no row of `blobs` any more, within a transaction; None: of all of them."""
+    if numbers is None:
+        numbers = [number for (number,) in connection.execute("SELECT pack_no FROM packs").fetchall()]
     for number in dict.fromkeys(numbers):
-        query = "SELECT bodies, size, codec, data FROM packs WHERE pack_no = ?"
+        query = "SELECT bodies, size FROM packs WHERE pack_no = ?"
         found = connection.execute(query, (number,)).fetchone()
         if found is not None:
-            with suppress(zstandard.ZstdError):  # damaged: nobody reads out of it what it may still hold
-                _tidy(connection, packer, number, *found)
+            _tidy(connection, packer, number, *found)
 
 
-def _tidy(
-    connection: sqlite3.Connection,
-    packer: Packer,
-    number: int,
-    bodies: int,
-    size: int,
-    codec: int,
-    data: bytes,
-) -> None:
+def _tidy(connection: sqlite3.Connection, packer: Packer, number: int, bodies: int, size: int) -> None:
     rows = connection.execute(
-        f"SELECT blob_no, size, data FROM blobs WHERE blob_no >= ?1 AND blob_no < ?1 + ?2 AND codec = {PACKED}",
+        f"""SELECT blob_no, size, data FROM blobs
+        WHERE blob_no >= ?1 AND blob_no < ?1 + ?2 AND codec = {PACKED} AND data IS NOT NULL""",
         (number, bodies),
     )
     # A number of its range may be that of a later pack's body: numbers at the end are given again.
@@ -122,15 +115,29 @@ def _tidy(
     if not left:
         connection.execute("DELETE FROM packs WHERE pack_no = ?", (number,))
         return
-    whole, kept, moved = unpack(codec, data), [], []
-    end = 0
-    for blob, size, at in left:
-        kept.append(whole[at : at + size])
+    whole = _whole(connection, number)
+    if len(whole) != size:
+        # Damaged: what is left in it nobody can read, and is told so when it is asked for. What is gone must be gone.
+        connection.execute("UPDATE packs SET codec = ?, data = x'' WHERE pack_no = ?", (ZSTD, number))
+        return
+    kept, moved, end = [], [], 0
+    for blob, length, at in left:
+        kept.append(whole[at : at + length])
         moved.append((_place(blob - number, end), blob))
-        end += size
+        end += len(kept[-1])
     packed = packer.pack(b"".join(kept))
     connection.execute("UPDATE packs SET size = ?, codec = ?, data = ? WHERE pack_no = ?", (*packed, number))
     connection.executemany("UPDATE blobs SET data = ? WHERE blob_no = ?", moved)
+
+
+def _whole(connection: sqlite3.Connection, number: int) -> bytes:
+    """Return all that a pack holds; nothing of one that is damaged."""
+    try:
+        return unpack(
+            *connection.execute("SELECT codec, data FROM packs WHERE pack_no = ?", (number,)).fetchone()
+        )
+    except zstandard.ZstdError:
+        return b""
 
 
 def _placed(rows: Iterable[tuple[int, int, bytes]]) -> Iterator[tuple[int, int, tuple[int, int]]]:

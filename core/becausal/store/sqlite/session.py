@@ -46,7 +46,8 @@ class Session:
         """Return what writes, through the one connection that does."""
         if self._writer is None:
             self._writing = file.in_memory() if self.path is None else file.open_writer(self.path)
-            self._writer = Writer(self._writing)
+            with file.told(self.path, "opening it"):
+                self._writer = Writer(self._writing)
             if self.path is not None:
                 self._files = {end: file.identity(file.beside(self.path, end)) for end in ("", *file.BESIDE)}
         return self._writer

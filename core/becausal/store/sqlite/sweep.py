@@ -144,7 +144,15 @@ def _roots(reader: sqlite3.Connection) -> Iterator[int]:
         for (number,) in reader.execute(query):
             yield number
     for (attributes,) in reader.execute(_KEPT):
-        yield from (number for number in _numbers(reader, kept_by(json.loads(attributes))) if number)
+        yield from (number for number in _numbers(reader, _kept_in(attributes)) if number)
+
+
+def _kept_in(attributes: str) -> list[bytes]:
+    """Return what a replay needs of a step; nothing of one that is damaged, as its run cannot be loaded."""
+    try:
+        return list(kept_by(json.loads(attributes)))
+    except (ValueError, AttributeError):
+        return []
 
 
 def _numbers(reader: sqlite3.Connection, digests: Iterable[bytes]) -> Iterator[int | None]:

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
-import zstandard
-
 from becausal.errors import StoreError
 from becausal.store.depending import sources_of
+from becausal.store.encoding import Packer
 from becausal.store.sqlite import file, row
+from becausal.store.sqlite.bodies import drop_remains
 from becausal.store.sqlite.sweep import Reading, Sweep, drop_unused_names
 from becausal.store.sqlite.write import Writer
 from becausal.store.sweeping import swept
@@ -156,8 +156,9 @@ class SQLiteUpkeep:
         if self._path is None:
             return
         if whole:
-            with self._changing("dropping names", counts=True) as connection:
+            with self._changing("taking out what nothing has", counts=True) as connection:
                 drop_unused_names(connection)
+                drop_remains(connection, Packer())
             with self._writing() as writer, file.told(self._path, "rewriting it"):
                 writer.connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 writer.connection.execute("VACUUM")
@@ -193,7 +194,7 @@ class SQLiteUpkeep:
             erasing = Erasing(connection, what, told or silent)
             try:
                 chain_ids = erasing.carry_out()
-            except zstandard.ZstdError as failure:
+            except file.UNREADABLE as failure:
                 raise file.damaged(self._path, "erasing", failure) from failure
             connection.execute("DELETE FROM sweeps")  # what they found out about contents holds no more
             connection.execute("DELETE FROM touched")

@@ -1,0 +1,132 @@
+"""A damaged file: what is whole goes on working, and what is not is told as damage and nothing else."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from tests.core.builders import open_step
+
+from becausal import semconv
+from becausal.canonical import parse_digest
+from becausal.errors import StoreFormatError
+from becausal.payload import Payload
+from becausal.sealing import Sealer
+from becausal.step import OpenStep
+from becausal.store import Store, open_store
+from becausal.store.upkeep import Erasure, Upkeep, upkeep_of
+
+DAMAGES = {
+    "a pack": "UPDATE packs SET data = substr(data, 1, 20)",
+    "a pack that is short": "UPDATE packs SET codec = 0, data = x'00'",
+    "places in packs": "UPDATE blobs SET data = NULL WHERE codec = 4",
+    "places that are others": "UPDATE blobs SET data = x'0003000999' WHERE codec = 4",
+    "bodies": "UPDATE blobs SET data = x'28b52ffd' WHERE codec < 16",
+    "bodies that are none": "UPDATE blobs SET data = NULL",
+    "lists of blocks": "UPDATE blobs SET data = substr(data, 5) WHERE codec = 2",
+    "blocks": "UPDATE blobs SET data = x'28b52ffd' WHERE codec >= 16",
+    "blocks that are none": "UPDATE blobs SET data = NULL WHERE codec >= 16",
+    "codecs": "UPDATE blobs SET codec = 3",
+    "attributes": "UPDATE steps SET attributes = substr(attributes, 1, 30)",
+    "attributes that are none": "UPDATE steps SET attributes = '[\"becausal.kept\"]'",
+    "names": "DELETE FROM names",
+    "what is said of contents": "UPDATE blobs SET type = 999, lossy = '{'",
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "runs.db"
+
+
+def filled(path: Path) -> list[Payload]:
+    """Fill a store with four runs that have contents of every sort; return what they received."""
+    store, sealer = open_store(f"sqlite:///{path}"), Sealer(keeps_bodies=True, holds_whole=False)
+    payloads = []
+    for number in range(4):
+        made = run(number)
+        given, received, produced = (
+            sealer.seal(value)
+            for value in (
+                f"{number} and 5 " * 60,
+                [f"{number}, {n} " * 60 for n in range(9)],
+                f"{number} " * 200_000,
+            )
+        )
+        made.received, made.produced = received.payload, produced.payload
+        made.bodies = [*given.bodies, *received.bodies, *produced.bodies]
+        made.attributes = {semconv.KEPT + "given": given.payload.digest}
+        payloads.append(received.payload)
+        store.write([made])
+    store.close()
+    return payloads
+
+
+def run(number: int) -> OpenStep:
+    return open_step(id=f"{number + 1:016x}", chain_id=f"c{number}")
+
+
+def damaged(path: Path, damage: str) -> None:
+    with sqlite3.connect(path) as connection:
+        assert connection.execute(damage).rowcount
+    connection.close()
+
+
+def kept(store: Store) -> Upkeep:
+    upkeep = upkeep_of(store)
+    assert upkeep is not None
+    return upkeep
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_whatever_is_damaged_nothing_fails_but_with_damage_told(path: Path, damage: str) -> None:
+    payloads = filled(path)
+    damaged(path, damage)
+    store = open_store(f"sqlite:///{path}")
+    upkeep = kept(store)
+    doings: list[Callable[[], object]] = [
+        upkeep.ages,
+        lambda: store.load("c0"),
+        lambda: store.body(parse_digest(payloads[0].digest)),
+        lambda: upkeep.forget(["c1"]),
+        lambda: upkeep.erase(Erasure(texts=("2 and 5",))),
+        lambda: upkeep.erase(Erasure(chain_id="c3")),
+        lambda: upkeep.release(whole=True),
+    ]
+    for doing in doings:
+        with suppress(StoreFormatError):
+            doing()
+    upkeep.sweep()  # goes on, whatever it meets
+    store.close()
+
+
+@pytest.mark.parametrize("damage", [one for one in DAMAGES if one != "names"])
+def test_a_sweep_takes_nothing_from_the_runs_that_are_whole_where_others_are_damaged(
+    path: Path, damage: str
+) -> None:
+    filled(path)
+    changes, _, where = DAMAGES[damage].partition(" WHERE ")
+    _, table, *_ = changes.split()
+    third = "(SELECT pack_no FROM packs ORDER BY pack_no LIMIT 1 OFFSET 2)"  # each run has one; its numbers begin there
+    of_others = {"blobs": f"blob_no >= {third}", "packs": f"pack_no >= {third}", "steps": "step_id > 2"}[
+        table
+    ]
+    damaged(path, f"{changes} WHERE ({where or 1}) AND {of_others}")
+    store = open_store(f"sqlite:///{path}")
+    before = [payload.value() for payload in of_the_first_two(store)]
+
+    kept(store).forget(["c3"])
+    kept(store).sweep()
+
+    assert [payload.value() for payload in of_the_first_two(store)] == before
+    store.close()
+
+
+def of_the_first_two(store: Store) -> list[Payload]:
+    steps = [step for number in range(2) for step in store.load(f"c{number}")]
+    found = [payload for step in steps for payload in (step.received, step.produced) if payload is not None]
+    assert len(found) == 4
+    return found
