@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, final
 
 import becausal.canonical as canonical
+from becausal.frozen import become, twin
 
 __all__ = ["CUT_DOWN", "ERASED", "Bodies", "Payload", "is_call", "is_message", "text_of"]
 
@@ -29,7 +30,8 @@ class Bodies(Protocol):
         """Return a body, or None where it is not kept (a gap, `capture="digest"`, expired)."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@final
+@dataclass(frozen=True, slots=True, init=False, repr=False)
 class Payload:
     """A value as it crossed a boundary."""
 
@@ -49,6 +51,25 @@ class Payload:
     """Where something could not be kept, and why: `("$.socket", "opaque type socket.socket")`."""
 
     bodies: Bodies | None = field(default=None, compare=False, repr=False)
+
+    def __init__(
+        self,
+        digest: str,
+        belief: str,
+        size: int,
+        type_name: str,
+        lossy: tuple[tuple[str, str], ...] = (),
+        bodies: Bodies | None = None,
+    ) -> None:
+        made: Any = self
+        become(made, "__class__", _Payload)
+        made.digest = digest
+        made.belief = belief
+        made.size = size
+        made.type_name = type_name
+        made.lossy = lossy
+        made.bodies = bodies
+        made.__class__ = Payload
 
     def __repr__(self) -> str:
         return f"<Payload {self.type_name}, {self.size} bytes, {self.digest}: .value() and .text() give the content>"
@@ -91,6 +112,9 @@ class Payload:
 
     def _body(self) -> bytes | None:
         return None if self.bodies is None else self.bodies.body(canonical.parse_digest(self.digest))
+
+
+_Payload = twin(Payload)
 
 
 # From decoded values to text. A message is recognised by its fields, whatever framework made it.

@@ -6,10 +6,12 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
+from ormsgpack import packb
+
 from becausal.bounds import MAX_PAYLOAD_BYTES
 from becausal.canonical import PREFIX, Encoded, Encoder, Redacting, digest_text, parse_digest
 from becausal.canonical.ordered import in_order
-from becausal.canonical.wire import digest_of
+from becausal.canonical.wire import OPTIONS, REFERENCE, digest_of, joined
 from becausal.observation import Sealed
 from becausal.payload import CUT_DOWN, Payload
 
@@ -87,6 +89,30 @@ class Sealer:
             if handing.bytes > MOST_HELD:
                 self._handing = _Handing(self._redact)
         return tuple.__new__(Sealed, (payload, bodies))  # as `Sealed(...)` makes it, without a call of ours
+
+    def is_again(self, sent: Payload, bodies: Sequence[tuple[bytes, bytes]], value: object) -> bool:
+        """Return whether a value is the one that was sealed before; False as well where only `seal` can tell.
+
+        It is packed and compared, which is less than to take it apart, to digest and to read all of it again.
+
+        Args:
+            sent: what the other one became.
+            bodies: what came of it, its parts in front.
+            value: plain data; of anything else nothing is told.
+        """
+        kind = type(value)
+        # All of its parts are among them, and each is in it once: what is put together is no larger than they are.
+        if (kind is not dict and kind is not list) or sum([len(body) for _, body in bodies]) != sent.size:
+            return False
+        try:
+            packed = packb(value, None, OPTIONS)
+        except TypeError:
+            return False
+        return (
+            len(packed) == sent.size - REFERENCE * (len(bodies) - 1)
+            and packed == joined(bodies)
+            and (self._redact is None or self._redact.keeps(bodies))
+        )
 
     def kept(self, value: object, *, unless_sorted: bool = False) -> Sealed | None:
         """Fix a value as it is now, its dicts in their order; None where there is no store to keep it.

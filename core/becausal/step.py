@@ -12,8 +12,9 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, final
 
+from becausal.frozen import become, twin
 from becausal.harmless import legible
 from becausal.payload import Payload
 
@@ -55,7 +56,8 @@ Attribute = str | bool | int | float | tuple[str, ...]
 """A value that every OpenTelemetry backend takes."""
 
 
-@dataclass(frozen=True, slots=True)
+@final
+@dataclass(frozen=True, slots=True, init=False)
 class Cause:
     """An edge as it is recorded, on the step that was caused."""
 
@@ -64,6 +66,26 @@ class Cause:
     grade: Grade
     evidence: str = ""  # what shows it: `channel findings@3`, `message id 81f…`
     span_context: SpanContext | None = field(default=None, compare=False, repr=False)
+
+    def __init__(
+        self,
+        source_id: str,
+        kind: EdgeKind,
+        grade: Grade,
+        evidence: str = "",
+        span_context: SpanContext | None = None,
+    ) -> None:
+        made: Any = self
+        become(made, "__class__", _Cause)
+        made.source_id = source_id
+        made.kind = kind
+        made.grade = grade
+        made.evidence = evidence
+        made.span_context = span_context
+        made.__class__ = Cause
+
+
+_Cause = twin(Cause)
 
 
 @dataclass(frozen=True, slots=True)

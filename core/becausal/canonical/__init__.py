@@ -110,14 +110,37 @@ class Encoder:
 
     def encode(self, value: object) -> Encoded:
         """Return the canonical form of any value. Never raises: where we fail it is unreadable, but if strict."""
-        swift, known, runs = Swift(), self._known, self._runs
-        swift.known, swift.runs = known, runs
-        encoded = self._swiftly(swift, value)
-        if encoded is not None:
-            if swift.fresh or swift.new_runs:
-                self._remember(known, swift.fresh, runs, swift.new_runs)
-            return encoded
-        redact = self._redact
+        redact, known, runs = self._redact, self._known, self._runs
+        # First the way that nearly every value can go, all of it in this one frame: each step is here twice.
+        swift = Swift()
+        swift.known, swift.runs, swift.leans, swift.texts = known, runs, self._leans, self._texts
+        # Before anything is looked through: what is learned meanwhile may stand in what was looked through already.
+        swift.version = version = 0 if redact is None else redact.version
+        swift.harmless, swift.redact = self._harmless, redact
+        swift.fresh, swift.parts, swift.new_runs, swift.met = {}, [], {}, {}
+        try:
+            body, lean = swift.root(value)
+        except Exception:
+            if swift.stopped is not None:
+                raise swift.stopped from None
+            body = lean = b""
+        if not body:
+            return self._thoroughly(value)
+        digest = digest_of(body)
+        parts = swift.parts
+        if redact is not None and not (redact.keeps((*parts, (digest, body))) and redact.version == version):
+            return self._thoroughly(value)
+        if swift.fresh or swift.new_runs:
+            self._remember(known, swift.fresh, runs, swift.new_runs)
+        kind = type(value)
+        name = (READERS.get(id(kind)) or reader_of(kind)).name
+        belief = digest if lean is body else digest_of(lean)
+        # As `Encoded(...)` makes it, without a call of ours.
+        return tuple.__new__(Encoded, (digest, belief, len(body) + swift.below, body, tuple(parts), name, ()))
+
+    def _thoroughly(self, value: object) -> Encoded:
+        """Return the canonical form of a value of any shape, whatever is redacted of it."""
+        redact, known, runs = self._redact, self._known, self._runs
         walk, encoded = _encode(value, known, runs, self._leans, redact)
         if redact is not None and redact.version != walk.version:
             # Its later parts told of secrets in earlier ones, or another thread did.
@@ -126,30 +149,6 @@ class Encoder:
             self._renamed.setdefault(handed, set()).add(digest)
         self._remember(known, walk.fresh, runs, walk.new_runs)
         return encoded
-
-    def _swiftly(self, swift: Swift, value: object) -> Encoded | None:
-        """Return the canonical form of a value of a common shape, of which nothing is redacted; else None."""
-        redact = self._redact
-        # Before anything is looked through: what is learned meanwhile may stand in what was looked through already.
-        version = 0 if redact is None else redact.version
-        swift.leans, swift.texts = self._leans, self._texts
-        swift.harmless, swift.redact, swift.version = self._harmless, redact, version
-        swift.fresh, swift.parts, swift.new_runs, swift.met = {}, [], {}, {}
-        try:
-            body, lean = swift.root(value)
-        except Exception:
-            if swift.stopped is not None:
-                raise swift.stopped from None
-            return None
-        digest = digest_of(body)
-        parts = swift.parts
-        if redact is not None and (not redact.keeps([*parts, (digest, body)]) or redact.version != version):
-            return None
-        kind = type(value)
-        name = (READERS.get(id(kind)) or reader_of(kind)).name
-        belief = digest if lean is body else digest_of(lean)
-        # As `Encoded(...)` makes it, without a call of ours.
-        return tuple.__new__(Encoded, (digest, belief, len(body) + swift.below, body, tuple(parts), name, ()))
 
     def _remember(self, known: Known, fresh: Known, runs: dict[int, Run], new_runs: dict[int, Run]) -> None:
         """Remember what was handed out. Only now: another thread must not take for that what is in the making."""

@@ -16,7 +16,7 @@ from becausal.canonical.leaves import UNORDERED, WRAP
 from becausal.canonical.looks import plain_keys
 from becausal.canonical.readers import READERS, Reader, reader_of
 from becausal.canonical.terms import Known, Pair, Redacting, Run, UnfitError
-from becausal.canonical.wire import INLINE_BELOW, OPTIONS, PART, array, digest_of, entry, odd_nan
+from becausal.canonical.wire import FLOAT, INLINE_BELOW, OPTIONS, PART, array, digest_of, entry, odd_nan
 
 __all__ = ["DEEPEST", "LONG", "Brief"]
 
@@ -102,7 +102,7 @@ class Brief(ABC):
         """
         outside, self.differs = self.differs, False
         body = packb(fields, self.hook, OPTIONS)
-        if b"\xcb" in body and odd_nan(body):
+        if FLOAT in body and odd_nan(body):
             raise UnfitError
         self.differs = outside
         if len(body) < INLINE_BELOW:
@@ -224,7 +224,7 @@ class Brief(ABC):
         """Write a value whole: only objects in it are split off."""
         outside, self.differs = self.differs, False
         body = packb(value, self.hook, OPTIONS)
-        if b"\xcb" in body and odd_nan(body):
+        if FLOAT in body and odd_nan(body):
             raise UnfitError
         lean = packb(value, self.lean_hook, OPTIONS) if self.differs else body
         self.differs = outside

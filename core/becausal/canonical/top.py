@@ -51,6 +51,7 @@ from becausal.canonical.terms import (
 )
 from becausal.canonical.walk import MOST_LEVELS, Walk
 from becausal.canonical.wire import (
+    FLOAT,
     INLINE_BELOW,
     KEYS,
     OPTIONS,
@@ -143,7 +144,7 @@ class TopWalk(Walk):
         self.below = 0
         try:
             body = packb(fields, self.hook, OPTIONS)
-            if b"\xcb" in body and odd_nan(body):
+            if FLOAT in body and odd_nan(body):
                 raise UnfitError
             stand, belief = self.told(body, fields)
             height, size = self.reach - level, self.below

@@ -20,7 +20,17 @@ from becausal.canonical.leaves import FIELDS, ITEMS, LEAF, UNORDERED, Sight
 from becausal.canonical.looks import SCALARS, is_text, plain_keys
 from becausal.canonical.readers import Reader, reader_of
 from becausal.canonical.terms import Info, Known, Pair, Path, Redacting, Seen, UnfitError, step, text_of
-from becausal.canonical.wire import INLINE_BELOW, OPTIONS, Code, array, digest_of, entry, mapping, odd_nan
+from becausal.canonical.wire import (
+    FLOAT,
+    INLINE_BELOW,
+    OPTIONS,
+    Code,
+    array,
+    digest_of,
+    entry,
+    mapping,
+    odd_nan,
+)
 
 __all__ = [
     "MOST_LEVELS",
@@ -85,7 +95,7 @@ class Walk(ABC):
             if not self.fast:
                 raise UnfitError
             body = lean = packb(value, self.hook, OPTIONS)
-            if b"\xcb" in body and odd_nan(body):
+            if FLOAT in body and odd_nan(body):
                 raise UnfitError
             if self.differs:
                 lean = packb(value, self.lean_hook, OPTIONS)
@@ -105,7 +115,7 @@ class Walk(ABC):
             if not self.fast:
                 raise UnfitError
             lean = packb(value, self.lean_hook, OPTIONS)
-            if b"\xcb" in lean and odd_nan(lean):
+            if FLOAT in lean and odd_nan(lean):
                 raise UnfitError
         except Exception:
             self.let_out()

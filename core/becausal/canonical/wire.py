@@ -8,7 +8,7 @@ Source: the msgpack specification, https://github.com/msgpack/msgpack/blob/maste
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 
 import ormsgpack
@@ -17,11 +17,14 @@ from xxhash import xxh3_128, xxh3_128_digest
 from becausal.canonical.calling import unpacked
 
 __all__ = [
+    "EXTENSION",
+    "FLOAT",
     "INLINE_BELOW",
     "KEYS",
     "NESTED",
     "OPTIONS",
     "PART",
+    "REFERENCE",
     "SPLIT_FROM",
     "UNSORTED",
     "Code",
@@ -29,6 +32,7 @@ __all__ = [
     "digest_of",
     "digesting",
     "entry",
+    "joined",
     "mapping",
     "odd_nan",
     "only_refers",
@@ -152,7 +156,29 @@ def entry(code: Code, content: bytes) -> bytes:
 
 PART = ormsgpack.packb(ormsgpack.Ext(Code.PART, bytes(16)))[:2]
 """What stands before a part's digest in what refers to it."""
+EXTENSION = PART[0]
+"""How an entry of 16 bytes begins."""
 REFERENCE = len(PART) + 16
+"""Bytes of what refers to a part."""
+
+
+def joined(bodies: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return the last of some bodies with its parts in their places, as plain data is packed that is not split.
+
+    Args:
+        bodies: each with its digest in front, a part before what refers to it.
+    """
+    whole: dict[bytes, bytes] = {}
+    body = b""
+    for digest, body in bodies:
+        if whole and EXTENSION in body:
+            pieces = body.split(PART)
+            for at, piece in enumerate(pieces[1:], 1):
+                part = whole.get(piece[:16])
+                pieces[at] = PART + piece if part is None else part + piece[16:]
+            body = b"".join(pieces)
+        whole[digest] = body
+    return body
 
 
 def only_refers(body: bytes) -> bool:
@@ -169,6 +195,8 @@ def only_refers(body: bytes) -> bool:
     )
 
 
+FLOAT = 0xCB
+"""How a number with a fraction begins: one byte, since `bytes` takes eight times as long to look for bytes."""
 NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
 """How a number begins that is infinite or none. Two of these cannot overlap."""
 MOST_SEEMING = 1024

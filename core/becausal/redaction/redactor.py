@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, TypeVar
 import ormsgpack
 
 from becausal import settings
-from becausal.canonical.wire import PART, digest_of, only_refers
+from becausal.canonical.wire import EXTENSION, digest_of, only_refers
 from becausal.redaction.blocks import FROM, Blocks
 from becausal.redaction.cards import RUN, may_hold_card, numbers_in
 from becausal.redaction.chunks import whole
@@ -192,7 +192,7 @@ class Redactor:
         for digest, body in bodies:
             found = done.get(digest)
             if found is None or (found[0] != version and self._remembered(digest, body, version) is None):
-                if PART not in body[:5] or not only_refers(body):
+                if EXTENSION not in body[:4] or not only_refers(body):
                     new[digest] = body
             elif found[1] is not None:
                 return False
@@ -269,6 +269,8 @@ class Redactor:
         """Return whether a secret may stand in one of some bodies, so that they have to be taken apart."""
         if self._finder.own:
             return True
+        if len(bodies) <= AT_ONCE and sum(map(len, bodies)) < FROM:  # nearly always
+            return self._strikes(b"\n".join(bodies))
         if self.version != self._blocks_at:  # what was clean may hold what is known by now
             self._blocks, self._blocks_at = Blocks(), self.version
         blocks = self._blocks
@@ -283,16 +285,19 @@ class Redactor:
                 unread, fresh = blocks.unread(body, reach)
                 stretches += unread
                 digests += fresh
-        for content in chain(stretches, _together(small)):
-            matched = self.may_hold(content)
-            # True itself: it is judged already.
-            if matched and (
-                matched is True or self._has_form(content, matched) or self._finder.known.stands_in(content)
-            ):
-                return True
+        if any(map(self._strikes, chain(stretches, _together(small)))):
+            return True
         if digests:
             blocks.learn(digests)
         return False
+
+    def _strikes(self, content: bytes) -> bool:
+        """Return whether a secret may stand in bytes, so that they have to be taken apart."""
+        matched = self.may_hold(content)
+        # True itself: it is judged already.
+        return bool(matched) and (
+            matched is True or self._has_form(content, matched) or self._finder.known.stands_in(content)
+        )
 
     def _has_form_or_is_known(self, content: bytes) -> Any:
         return self._sieve.matches(content) or self._finder.known.stands_in(content)
