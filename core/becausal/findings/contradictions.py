@@ -126,12 +126,9 @@ def _is_exchanged(turn: Turn, label: str, old: str) -> bool:
 
 def exchanges(scene: Scene, turn: Turn) -> Iterator[Odd]:
     """Yield two things of which each was told with a value and is said with the other's."""
-    told, said = _bound(scene, turn.heard), _bound(scene, turn.said)
-    moved = {
-        word: (told[word], said[word])
-        for word in told.keys() & said.keys()
-        if _size(told[word]) != _size(said[word])
-    }
+    said = _bound(scene, turn.said)
+    told = _bound(scene, turn.heard, said)
+    moved = {word: (told[word], said[word]) for word in told if _size(told[word]) != _size(said[word])}
     done: set[str] = set()
     for word, (old, new) in sorted(moved.items(), key=lambda row: row[1][1].span):
         for other, (its_old, its_new) in moved.items():
@@ -150,27 +147,46 @@ def exchanges(scene: Scene, turn: Turn) -> Iterator[Odd]:
             break
 
 
-def _bound(scene: Scene, payloads: Iterable[Payload]) -> dict[tuple[str, str], Fact]:
-    """Return the one value that each word stands beside, by kind; a word beside several tells nothing."""
-    found: dict[tuple[str, str], Fact | None] = {}
+Bound = tuple[str, str]
+"""A kind of value, and a word beside it."""
+
+
+def _bound(
+    scene: Scene, payloads: Iterable[Payload], but: Mapping[Bound, Fact] | None = None
+) -> dict[Bound, Fact]:
+    """Return the one value that each word stands beside, by kind; a word beside several tells nothing.
+
+    Args:
+        scene: the run.
+        payloads: where to look.
+        but: the only ones that are asked for; None for all.
+    """
+    found: dict[Bound, Fact | None] = {}
     for clause in (clause for payload in payloads for clause in clauses(payload.value())):
         # Every turn of a conversation hears what the turns before it heard: each clause is read once.
         beside = scene.clauses.get(clause)
         if beside is None:
-            beside = scene.clauses[clause] = tuple(_beside(clause))
-        for key, fact in beside:
-            there = found.get(key, fact)
-            found[key] = there if there is not None and _size(there) == _size(fact) else None
+            beside = scene.clauses[clause] = _beside(clause)
+        for key in beside if but is None else beside.keys() & but.keys():
+            found[key] = _one(found.get(key, beside[key]), beside[key])
     return {key: fact for key, fact in found.items() if fact is not None}
 
 
-def _beside(clause: str) -> Iterator[tuple[tuple[str, str], Fact]]:
-    """Yield which value a word stands beside in a clause, by kind and word."""
+def _one(fact: Fact | None, other: Fact | None) -> Fact | None:
+    """Return the value that both are; None where they are several."""
+    return fact if fact is not None and other is not None and _size(fact) == _size(other) else None
+
+
+def _beside(clause: str) -> dict[Bound, Fact | None]:
+    """Return the value that each word of a clause stands beside, by kind; None where it is several."""
     stated = [fact for fact in facts(clause) if fact.kind in KINDS]
     words = {word.casefold() for word in re.findall(r"[^\W\d_]{3,}", clause)} if stated else ()
+    found: dict[Bound, Fact | None] = {}
     for fact in stated:
         for word in words:
-            yield (_sort(fact), word), fact
+            key = (_sort(fact), word)
+            found[key] = _one(found.get(key, fact), fact)
+    return found
 
 
 def _sort(fact: Fact) -> str:

@@ -49,12 +49,12 @@ class Scene:
             return (), ""
         found = self.graph.stated.get(payload.digest)
         if found is None:
-            text = payload.text()
-            found = self.graph.stated[payload.digest] = stating.facts(payload.value()), text
+            value = payload.value()
+            found = self.graph.stated[payload.digest] = stating.facts(value), text_of(value)
         return found
 
     @cached_property
-    def clauses(self) -> dict[str, tuple[tuple[tuple[str, str], Fact], ...]]:
+    def clauses(self) -> dict[str, dict[tuple[str, str], Fact | None]]:
         """By clause what was read in it, as `findings.contradictions` keeps it in mind."""
         return {}
 
