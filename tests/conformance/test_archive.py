@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sqlite3
 import subprocess
@@ -215,3 +216,60 @@ def test_an_archive_that_was_not_finished_is_not_left_in_the_way_of_the_next(
     capsys.readouterr()
     assert main(["export", "all", "-o", str(file), "--store", recorded]) == 0
     assert "3 runs" in capsys.readouterr().out
+
+
+def changed(recorded: str, *statements: str) -> None:
+    """Damage a store in a way that its database does not notice."""
+    with closing(sqlite3.connect(recorded.removeprefix("sqlite:///"))) as connection, connection:
+        for statement in statements:
+            assert connection.execute(statement).rowcount
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE packs SET codec = 0, data = zeroblob(size)",
+        "UPDATE packs SET data = x'28b52ffd'",
+        "UPDATE blobs SET codec = 0, data = zeroblob(size) WHERE codec < 16",
+        "UPDATE blobs SET codec = 0, data = x'c1' WHERE codec < 16",
+    ],
+)
+@pytest.mark.parametrize("output", ["all.tar", "-"])
+def test_a_damaged_content_is_told_and_no_archive_of_it_is_left(
+    recorded: str, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], damage: str, output: str
+) -> None:
+    changed(recorded, damage)
+    where = str(tmp_path / output) if output != "-" else output
+
+    assert main(["export", "all", "-o", where, "--store", recorded]) == 2
+
+    told = capsysbinary.readouterr().err
+    assert b" is damaged: " in told
+    assert b"Put a backup in its place" in told or b"move it away" in told
+    assert not (tmp_path / output).exists()
+
+
+def test_a_memory_that_is_not_what_was_written_is_told_and_carried_as_it_stands(
+    recorded: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed(recorded, "UPDATE memory_events SET reason = 'no \x1b[31mreason' WHERE event_no = 1")
+    file, said = tmp_path / "all.tar", "is not what was written; it is in the archive as it stands"
+
+    assert main(["export", "all", "-o", str(file), "--store", recorded]) == 1
+    assert said in capsys.readouterr().out
+    assert main(["export", "all", "-o", str(file) + "2", "--json", "--store", recorded]) == 1
+    assert json.loads(capsys.readouterr().out)["broken"]
+    assert main(["import", str(file), "--store", str(tmp_path / "new.db")]) == 0
+    assert "came as it stood" in capsys.readouterr().out
+
+
+def test_what_is_wrong_with_a_store_that_goes_through_a_pipe_is_told_beside_it(
+    recorded: str, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    changed(recorded, "UPDATE memory_events SET reason = 'none' WHERE event_no = 1")
+
+    assert main(["export", "all", "-o", "-", "--store", recorded]) == 1
+
+    told = capsysbinary.readouterr()
+    assert told.err.endswith(b"is not what was written; it is in the archive as it stands\n")
+    assert told.out.startswith(b"becausal.json\0")

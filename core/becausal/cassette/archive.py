@@ -35,7 +35,7 @@ from typing import IO, Final
 
 from becausal.cassette import MAX_BYTES, Cassette, body, container, own_name, read, row
 from becausal.cassette.store import take_in
-from becausal.errors import CassetteError
+from becausal.errors import CassetteError, StoreFormatError
 from becausal.memory_event import MemoryRead
 from becausal.payload import Payload
 from becausal.store import Store, memory_log
@@ -84,7 +84,7 @@ def write_archive(store: Store, out: IO[bytes]) -> Moved:
     """Write all of a store.
 
     Raises:
-        StoreError: it cannot be read, or is no whole store.
+        StoreError: it cannot be read, is damaged, or is no whole store.
     """
     moving, moved = moving_of(store, store.url), Moved()
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
@@ -94,14 +94,20 @@ def write_archive(store: Store, out: IO[bytes]) -> Moved:
             steps = store.load(info.chain_id)
             if anchors := moving.anchors(info.chain_id):
                 _add(tar, f"runs/{nth}.anchors.json", json.dumps(anchors).encode())
-            _add(tar, f"runs/{nth}.becausal", Cassette.of(info.chain_id, steps).packed())
+            with _told_as_damaged(store, f"the run {info.chain_id}"):
+                made = Cassette.of(info.chain_id, steps)
+                _check(made.bodies)
+            _add(tar, f"runs/{nth}.becausal", made.packed())
             moved.runs += 1
             moved.steps += len(steps)
         for nth, memory in enumerate(moving.memories(), 1):
             log = moving.log(memory)
-            _add(tar, f"memories/{nth}.log", _packed_log(store, memory, log))
+            with _told_as_damaged(store, f"the memory {memory}"):
+                _add(tar, f"memories/{nth}.log", _packed_log(store, memory, log))
+                broken = memory_log.broken_link(log, store.body)
             moved.memories += 1
             moved.events += len(log)
+            moved.broken += () if broken is None else (broken,)
         end = {"runs": moved.runs, "memories": moved.memories, "pinned": _pinned_in(store)}
         _add(tar, END, json.dumps(end).encode())
     return moved
@@ -174,11 +180,13 @@ def _packed_log(store: Store, memory: str, log: Sequence[Entry]) -> bytes:
         if event.payload is not None
     }
     reads = [{**row.read_line(one), "chain": one.chain_id} for one in store.memory_reads(memory)]
+    bodies = body.below([(digest, store) for digest in payloads])
+    _check(bodies)
     sections = {
         "log": row.lines(map(_entry_line, log)),
         "payloads": row.lines(map(row.payload_line, payloads.values())),
         "reads": row.lines(reads),
-        "bodies": body.packed(body.below([(digest, store) for digest in payloads])),
+        "bodies": body.packed(bodies),
     }
     return container.pack(container.Container("", own_name(), sections))
 
@@ -277,6 +285,23 @@ def _unpacked(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, max_b
     with file.open("wb") as out:
         shutil.copyfileobj(content, out)
     return file
+
+
+def _check(bodies: Mapping[bytes, bytes]) -> None:
+    for digest, content in bodies.items():
+        body.check_digest(digest, content)
+
+
+@contextmanager
+def _told_as_damaged(store: Store, what: str) -> Iterator[None]:
+    """Tell of what a store gave and nobody could take in again."""
+    try:
+        yield
+    except ValueError as failure:
+        raise StoreFormatError(
+            f"{store.url} is damaged: {what} cannot be exported with the rest ({failure}). Put a backup in its place; "
+            "or export the runs that are whole one by one: becausal export RUN"
+        ) from failure
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from becausal.canonical.cutting import is_cut
 from becausal.canonical.wire import digest_of
 from becausal.payload import Bodies
 
-__all__ = ["Held", "below", "check", "packed", "unpacked"]
+__all__ = ["Held", "below", "check", "check_digest", "packed", "unpacked"]
 
 MOST_LEVELS = 400
 """So deep parts may lie in one another. A recorder follows 255 levels of plain data and 64 of objects."""
@@ -67,12 +67,21 @@ def unpacked(content: bytes) -> dict[bytes, bytes]:
     """
     found: dict[bytes, bytes] = {}
     for digest, body in _pieces(content):
-        if digest_of(body) != digest and not is_cut(body):  # what was cut down has the digest of the whole
-            raise ValueError(f"the body {digest.hex()} has another digest")
+        check_digest(digest, body)
         if digest in found:
             raise ValueError(f"the body {digest.hex()} is there twice")
         found[digest] = body
     return found
+
+
+def check_digest(digest: bytes, body: bytes) -> None:
+    """See that a body is the one that a digest was made of.
+
+    Raises:
+        ValueError: it is another one.
+    """
+    if digest_of(body) != digest and not is_cut(body):  # what was cut down has the digest of the whole
+        raise ValueError(f"the body {digest.hex()} has another digest")
 
 
 def check(bodies: Mapping[bytes, bytes], max_bytes: int) -> None:

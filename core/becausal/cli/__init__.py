@@ -1,6 +1,7 @@
 """The command `becausal`: reads its arguments, asks a run, prints.
 
-Exit status: 0 fine, 1 findings at or above `--fail-on`, or only a part was judged, 2 wrong use.
+Exit status: 0 fine, 1 findings at or above `--fail-on`, or only a part was judged, or what was exported is not what
+was once written, 2 wrong use.
 """
 
 from __future__ import annotations

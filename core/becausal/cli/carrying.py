@@ -15,11 +15,11 @@ from rich.text import Text
 from becausal.cassette import MAX_BYTES, SUFFIX, Cassette, is_cassette, read
 from becausal.cassette.archive import Moved, begins_as_archive, is_archive, read_archive, write_archive
 from becausal.cassette.store import take_in
-from becausal.cli.command import Answer, Commands, add_command, count, run_of, runs_of, store_of
+from becausal.cli.command import FINE, FOUND, Answer, Commands, add_command, count, run_of, runs_of, store_of
 from becausal.cli.importing import import_others
 from becausal.counted import counted
 from becausal.errors import BecausalError, CassetteError
-from becausal.harmless import file_name
+from becausal.harmless import file_name, harmless
 from becausal.regression.written import write
 from becausal.settings import store_url
 from becausal.store import open_store
@@ -28,6 +28,8 @@ __all__ = ["add_to"]
 
 ARCHIVE = "becausal.tar"
 """Where a whole store is written, unless its user says."""
+
+AS_IT_STANDS = "it is in the archive as it stands"
 
 
 def add_to(commands: Commands) -> None:
@@ -98,8 +100,11 @@ def _export_all(options: argparse.Namespace) -> Answer:
         )
     with closing(runs_of(options)) as runs:
         if output == "-":
-            write_archive(runs.store, sys.stdout.buffer)
-            return Answer(lambda: "", lambda: None)  # the archive is all that the output has
+            moved = write_archive(runs.store, sys.stdout.buffer)
+            if moved.broken:
+                sys.stderr.write(harmless(f"becausal:{_broken(moved, AS_IT_STANDS)}\n", keeping="\n"))
+            # The archive is all that the output has.
+            return Answer(lambda: "", lambda: None, lambda: _status(moved))
         path = Path(output).expanduser()
         try:
             with ExitStack() as undoing:
@@ -113,7 +118,11 @@ def _export_all(options: argparse.Namespace) -> Answer:
             if isinstance(failure, BecausalError):
                 raise
             raise CassetteError(f"cannot write {path}: {failure.strerror}; name another file") from failure
-    return Answer(lambda: Text(f"{path}: {_counted(moved)}"), lambda: {"path": str(path), **asdict(moved)})
+    return Answer(
+        lambda: Text(f"{path}: {_counted(moved)}{_broken(moved, AS_IT_STANDS)}"),
+        lambda: {"path": str(path), **asdict(moved)},
+        lambda: _status(moved),
+    )
 
 
 def _import_all(options: argparse.Namespace, path: Path) -> Answer:
@@ -129,7 +138,7 @@ def _import_all(options: argparse.Namespace, path: Path) -> Answer:
             with path.open("rb") as source:
                 moved = read_archive(source, store, max_bytes=options.max_bytes)
         url = store.url
-    broken = "".join(f"\n{one}; it was like this before, and came as it stood" for one in moved.broken)
+    broken = _broken(moved, "it was like this before, and came as it stood")
     told = f"{_counted(moved)} in {url}, {moved.new_runs} of the runs new to it{broken}"
     return Answer(lambda: Text(told), lambda: {"store": url, **asdict(moved)})
 
@@ -176,6 +185,15 @@ def _counted(moved: Moved) -> str:
         f"{counted(moved.runs, 'run')}, {counted(moved.steps, 'step')}, "
         f"{counted(moved.memories, 'memory', 'memories')} with {counted(moved.events, 'event')}"
     )
+
+
+def _broken(moved: Moved, what: str) -> str:
+    """Return which events are not what was once appended, each in a line of its own."""
+    return "".join(f"\n{one}; {what}" for one in moved.broken)
+
+
+def _status(moved: Moved) -> int:
+    return FOUND if moved.broken else FINE
 
 
 def _exported(path: Path, made: Cassette) -> str:
