@@ -227,6 +227,28 @@ def test_a_store_that_another_holds_is_waited_for_and_the_app_is_not(
     writer.close(10)
 
 
+def test_pruning_says_what_it_waits_for_and_gives_up_with_what_to_do(
+    store: str, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(file, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(file, "SILENT_MS", 20)
+    opened = open_store(store)
+    opened.write(run_of(1).made)
+    upkeep = upkeep_of(opened)
+    assert upkeep is not None
+    with sqlite3.connect(path, isolation_level=None) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match=r"forgetting 1 runs failed.*see what holds the file open"):
+            upkeep.forget([run_of(1).chain_id])
+        holder.execute("COMMIT")
+    holder.close()
+    assert caplog.messages == [f"becausal waits for who else writes to {path}, before forgetting 1 runs"]
+
+    assert upkeep.forget([run_of(1).chain_id]) == 2
+    assert len(caplog.messages) == 1
+    opened.close()
+
+
 # Modes
 
 
@@ -424,6 +446,8 @@ PUT_IN = {
     # a condition and numbers of ours
     "BLOCK",
     "BLOCKS",
+    "BUSY_SECONDS * 1000",
+    "SILENT_MS",
     "BODIES",
     "PACKED",
     "_EVENTS",

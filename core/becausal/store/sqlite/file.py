@@ -12,6 +12,7 @@ Source: sqlite.org/fileformat2.html, section 1.3; sqlite.org/wal.html.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import sqlite3
@@ -45,13 +46,19 @@ __all__ = [
     "open_reader",
     "open_writer",
     "prepare",
+    "tell_if_held",
     "told",
 ]
+
+log: logging.Logger = logging.getLogger("becausal")
 
 UNREADABLE = (zstandard.ZstdError, ValueError, LookupError, TypeError, AttributeError)
 """What reading raises where a file's pages are whole, and what they say is not."""
 
 BUSY_SECONDS = 30.0
+
+SILENT_MS = 1_000
+"""So long others are waited for without a word, where somebody waits for us in turn."""
 
 CHECKPOINT_PAGES = 20_000
 """After so many pages the WAL is folded in, by whoever writes then: 80 MB."""
@@ -207,6 +214,21 @@ def begin(connection: sqlite3.Connection) -> None:
     _patiently(connection, "BEGIN IMMEDIATE")
 
 
+def tell_if_held(connection: sqlite3.Connection, path: Path | None, doing: str) -> None:
+    """Wait a moment for other processes that write, and where that is not enough say what is waited for."""
+    connection.execute(f"PRAGMA busy_timeout = {SILENT_MS}")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as failure:
+        if not _is_busy(failure):
+            raise
+        with suppress(Exception):  # a filter of the app's may fail
+            log.warning("becausal waits for who else writes to %s, before %s", path, doing)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000:.0f}")
+
+
 @contextmanager
 def hurried(connection: sqlite3.Connection) -> Iterator[None]:
     """Have what is done meanwhile not wait for the disk: after a power cut the last deletions may have to be repeated.
@@ -336,9 +358,13 @@ def _patiently(connection: sqlite3.Connection, statement: str) -> object:
             row = connection.execute(statement).fetchone()
             return row[0] if row else None
         except sqlite3.OperationalError as failure:
-            if failure.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if not _is_busy(failure) or time.monotonic() > deadline:
                 raise
             time.sleep(_random.uniform(0.005, 0.05))
+
+
+def _is_busy(failure: sqlite3.OperationalError) -> bool:
+    return failure.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _explained(failure: sqlite3.Error | OverflowError, path: Path | None, doing: str) -> StoreError:

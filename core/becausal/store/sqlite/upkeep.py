@@ -229,6 +229,7 @@ class SQLiteUpkeep:
     def _changing(self, doing: str, *, counts: bool = False) -> Iterator[sqlite3.Connection]:
         """Give the connection within a transaction; `counts`: writers elsewhere must forget what they remember."""
         with self._writing() as writer, file.told(self._path, doing):
+            file.tell_if_held(writer.connection, self._path, doing)
             hurried = file.hurried(writer.connection) if counts else nullcontext()
             with hurried, writer.transaction():
                 if counts:
