@@ -21,11 +21,14 @@ IDS = frozenset((semconv.TRANSFER_SENT_BY, semconv.TRANSFER_RECEIVED_BY))
 
 _EVIDENCE = attrgetter("evidence")
 
-FEW = 3
-"""Attributes below which a step says the same as others of its name, as a handoff does; the more, the more are ids."""
+USUAL = frozenset(("handoff", "route"))
+"""Kinds of steps that say the same as others of their name."""
 
-MOST_SAID = 1024
-"""Steps of which it is remembered that what they say holds no secret."""
+FEW = 3
+"""Attributes below which any other does; the more, the more are ids."""
+
+MOST_SAID = 2048
+"""Steps, and what shows their causes, of which it is remembered that it holds no secret."""
 
 LONGEST_SAID = 1024
 """Bytes of what one of them says."""
@@ -38,18 +41,18 @@ def clean(step: OpenStep, redact: Redactor) -> None:
     """
     # All that it says is read at one go, ids included: what is found may be no secret, what is not found is nowhere.
     if redact.harmless.issuperset(step.attributes):
-        # A handoff's words come again with the next one of its agents, a plain step's with the next of its name.
-        # To look them up takes less than to look for secrets: RE2 lets other threads run meanwhile, and they do.
-        is_usual = step.kind == "handoff" or len(step.attributes) < FEW
+        # A handoff's words come again with the next one of its agents, a plain step's with the next of its name, what
+        # shows its causes with every step of the same causes. To look them up takes less than to look for secrets: RE2
+        # lets other threads run meanwhile, and they do.
+        is_usual = step.kind in USUAL or len(step.attributes) < FEW
         known, words = redact.said, _words(step) if is_usual else None
+        evidence = [*map(_EVIDENCE, step.causes)]
         try:
-            if words in known:
+            if words in known and known.issuperset(evidence):
                 return
         except TypeError:  # a list of an adapter's or of an import's, where a tuple should be
             words = None
-        said: list[object] = [step.name, step.agent, step.error, step.attributes]
-        for cause in step.causes:
-            said.append(cause.evidence)  # noqa: PERF401 - a comprehension is one more frame
+        said: list[object] = [step.name, step.agent, step.error, step.attributes, evidence]
         for choice in step.choices:
             said += (choice.conclusion, choice.reason, choice.premises)
         try:
@@ -58,21 +61,29 @@ def clean(step: OpenStep, redact: Redactor) -> None:
             content = None
         if content is not None and not redact.may_hold(content):
             if words is not None and len(content) <= LONGEST_SAID:
-                if len(known) >= MOST_SAID:
+                if len(known) + len(evidence) >= MOST_SAID:
                     known.clear()
-                known.add(words)  # not `redact.said`: what came to be known meanwhile is not looked for here
+                # Not `redact.said`: what came to be known meanwhile is not looked for here.
+                known.add(words)
+                known.update(evidence)
             return
     _clean_each(step, redact)
 
 
 def _words(step: OpenStep) -> tuple[object, ...] | None:
-    """Return all that a step says, but for ids of ours; None where it says what no other does."""
-    if step.error is not None or step.choices:
+    """Return all that a step says beside what shows its causes, but for ids of ours; None where no other says it."""
+    if step.error is not None:
         return None
+    chosen: list[object] = []
+    if step.choices:
+        if step.kind != "route":  # which of a few is next: of any other choice the words are new
+            return None
+        for choice in step.choices:
+            chosen += (choice.conclusion, choice.reason, choice.premises)
     said = step.attributes.copy()
     for name in IDS:
         said.pop(name, None)
-    return step.name, step.agent, *said, *said.values(), *map(_EVIDENCE, step.causes)
+    return step.name, step.agent, *said, *said.values(), *chosen
 
 
 def _clean_each(step: OpenStep, redact: Redactor) -> None:

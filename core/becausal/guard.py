@@ -129,10 +129,7 @@ _PASSED: Final = object()
 def around(switch: Switch, original: Callable[..., Any], doing: Doing) -> Callable[..., Any]:
     """Return a function that does something of ours around another, and has its results and its exceptions.
 
-    Args:
-        switch: off, nothing of ours is done.
-        original: the function.
-        doing: what is done.
+    While the switch is off, nothing of ours is done.
     """
     if doing.when is not None:
         return _asking(switch, original, doing.when, around(switch, original, doing._replace(when=None)))

@@ -20,7 +20,7 @@ from becausal.cleaning import clean
 from becausal.redaction.engine import is_linear
 from becausal.redaction.redactor import Redactor
 from becausal.sealing import Sealer
-from becausal.step import Cause, Choice, OpenStep
+from becausal.step import Cause, Choice, OpenStep, StepKind
 
 
 class Counting:
@@ -166,6 +166,35 @@ def test_what_calls_of_one_tool_say_is_read_once(redactor: Redactor) -> None:
     clean(open_step(kind="tool", name="search"), redactor)
 
     assert (times, redactor._sieve.times) == (1, 2)  # type: ignore[attr-defined]
+
+
+def test_what_shows_a_cause_is_read_once_for_all_steps_of_that_cause(redactor: Redactor) -> None:
+    def caused(name: str, *numbers: int) -> OpenStep:
+        made = open_step(kind="agent", name=name)
+        made.causes += [Cause("1" * 16, "transfer", "observed", f"message id {number}") for number in numbers]
+        return made
+
+    clean(caused("first", 1, 2), redactor)
+    clean(caused("second"), redactor)
+    read(redactor)
+
+    clean(caused("second", 2), redactor)
+    clean(caused("first", 1), redactor)
+    assert not read(redactor)
+    clean(caused("first", 1, 3), redactor)
+    assert read(redactor)
+
+
+def test_a_choice_of_whose_turn_is_next_is_read_once_and_one_of_a_model_each_time(redactor: Redactor) -> None:
+    def chose(kind: StepKind, conclusion: str, reason: str | None = None) -> bool:
+        made = open_step(kind=kind, name="manager")
+        made.chose(Choice(conclusion, (), reason))
+        clean(made, redactor)
+        return bool(read(redactor))
+
+    assert [chose("route", "next speaker: a") for _ in range(2)] == [True, False]
+    assert chose("route", "next speaker: a", "as it was asked for")
+    assert [chose("model", "answer: a") for _ in range(2)] == [True, True]
 
 
 def test_what_is_said_at_length_is_not_kept_to_be_compared(redactor: Redactor) -> None:

@@ -122,8 +122,8 @@ class Redactor:
         self._done: dict[bytes, tuple[int, bytes | None]] = {}
         self.harmless: set[str] = set()
         """Names of attributes that say nothing of secrets."""
-        self.said: set[tuple[object, ...]] = set()
-        """What steps have said that holds no secret: most say what another one has said."""
+        self.said: set[object] = set()
+        """What steps have said that holds no secret, and what showed their causes: most say what another has said."""
         self._counted: set[bytes] = set()
         self._has_failed = False
         self.is_secret_key = _Judged(self._finder.is_secret_key).__getitem__
