@@ -144,7 +144,7 @@ def test_a_change_in_place_is_found_wherever_it_is_and_nothing_else_is(
         change(state, path, new)
     after = SEALER.seal(state)
 
-    found = entry.now(SimpleNamespace(seal=SEALER.seal), state, is_copy=False)  # type: ignore[arg-type]
+    found = entry.now(SimpleNamespace(seal=SEALER.seal), state)  # type: ignore[arg-type]
 
     assert (found is not None) == (before.payload.belief != after.payload.belief)
     if found is not None:
@@ -160,7 +160,7 @@ def test_a_key_that_is_renamed_in_place_is_a_change(facts: dict[str, Any]) -> No
     inside.clear()
     inside.update({("c" if key == "a" else key): value for key, value in held.items()})
 
-    assert entry.now(SimpleNamespace(seal=SEALER.seal), state, is_copy=False) is not None  # type: ignore[arg-type]
+    assert entry.now(SimpleNamespace(seal=SEALER.seal), state) is not None  # type: ignore[arg-type]
 
 
 def test_a_big_text_is_compared_by_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,9 +172,9 @@ def test_a_big_text_is_compared_by_where_it_stands(monkeypatch: pytest.MonkeyPat
     entry = Entry(SEALER.seal(state), state)
     recorder: Any = SimpleNamespace(seal=SEALER.seal)
 
-    assert entry.now(recorder, state, is_copy=False) is None
+    assert entry.now(recorder, state) is None
     state["facts"]["b"] = 2
-    assert entry.now(recorder, state, is_copy=False) is not None
+    assert entry.now(recorder, state) is not None
 
 
 def test_a_part_that_moves_to_another_place_is_a_change() -> None:
@@ -184,7 +184,7 @@ def test_a_part_that_moves_to_another_place_is_a_change() -> None:
     state["tree"][0].remove(inner)
     state["tree"].append(inner)
 
-    assert entry.now(SimpleNamespace(seal=SEALER.seal), state, is_copy=False) is not None  # type: ignore[arg-type]
+    assert entry.now(SimpleNamespace(seal=SEALER.seal), state) is not None  # type: ignore[arg-type]
 
 
 def test_what_moves_from_the_end_of_a_list_to_its_neighbour_in_a_big_state_is_a_change() -> None:
@@ -192,14 +192,14 @@ def test_what_moves_from_the_end_of_a_list_to_its_neighbour_in_a_big_state_is_a_
     entry = Entry(SEALER.seal(state), state)
     state["done"].append(state["waiting"].pop(0))
 
-    assert entry.now(SimpleNamespace(seal=SEALER.seal), state, is_copy=False) is not None  # type: ignore[arg-type]
+    assert entry.now(SimpleNamespace(seal=SEALER.seal), state) is not None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("many", [[{"a": [n]} for n in range(9)], [{"a": [n]} for n in range(900)]], ids=len)
 def test_of_a_small_value_and_of_one_of_many_parts_a_change_of_a_part_is_found(many: list[Any]) -> None:
     state = {"many": many}
     entry = Entry(SEALER.seal(state), state)
-    assert entry.now(SimpleNamespace(seal=SEALER.seal), state, is_copy=False) is None  # type: ignore[arg-type]
+    assert entry.now(SimpleNamespace(seal=SEALER.seal), state) is None  # type: ignore[arg-type]
     many[-1] = {"a": ["other"]}
 
-    assert entry.now(SimpleNamespace(seal=SEALER.seal), state, is_copy=False) is not None  # type: ignore[arg-type]
+    assert entry.now(SimpleNamespace(seal=SEALER.seal), state) is not None  # type: ignore[arg-type]

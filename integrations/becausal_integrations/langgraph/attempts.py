@@ -48,7 +48,7 @@ class Attempts:
         self._recorder.end(failed, error=error)
         record.attempt += 1
         received = self._recorder.seal(task.input)
-        record.entry = Entry(received, task.input)
+        record.entry = Entry(received, task.input, is_copy=bool(record.fired))
         record.routed, record.routes = 0, ()
         attributes = task_attributes(task) | {semconv.ATTEMPT: record.attempt}
         for name in (semconv.STATE_READ, semconv.MEMORY_SEEN):

@@ -215,7 +215,7 @@ def _planned(loop: PregelLoop, graph: GraphRecord, task: PregelExecutableTask, s
     if is_pushed:
         index = task.path[1]
         if isinstance(index, int) and index < len(sends):
-            record.arrivals, record.causes = graph.ledger.sent(sends[index], index)
+            record.arrivals, record.causes, record.entry = graph.ledger.sent(sends[index], index)
     else:
         record.arrivals = graph.ledger.triggered_by(record.fired)
         record.causes = graph.ledger.read_from(loop, record.fired, record.reads, record.arrivals)

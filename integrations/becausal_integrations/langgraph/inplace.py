@@ -16,7 +16,7 @@ from typing import Any, Final
 from becausal.canonical import fingerprint
 from becausal.recorder import Recorder, Sealed
 
-__all__ = ["Entry"]
+__all__ = ["Entry", "version_of"]
 
 _CONTENT = operator.attrgetter("content")
 
@@ -34,42 +34,69 @@ SMALL = 4096
 
 
 class Entry:
-    """What a task received, as it was when the task began."""
+    """A value as it was sealed: what a task received, or a `Send` carries."""
 
-    __slots__ = ("_looks", "_objects", "_print", "sealed")
+    __slots__ = ("_is_copy", "_is_exact", "_looks", "_seen", "sealed", "version")
 
-    def __init__(self, sealed: Sealed, value: Any) -> None:
-        self.sealed = sealed
-        self._print: object = None
-        self._objects: list[Any] | None = None
-        self._looks: Callable[[Any], list[Any] | None] = _flat_objects_of
-        if sealed.payload.size <= SMALL:
-            self._print = fingerprint(value)
-            return
-        self._objects = _flat_objects_of(value)
-        if self._objects is None:
-            if all(map(_is_flat, _items_of(value))):
-                self._print = fingerprint(value)
-            else:
-                self._looks = _objects_of
-                self._objects = _objects_of(value)
+    def __init__(self, sealed: Sealed, value: Any, *, is_copy: bool = False, version: int = 0) -> None:
+        """Look at a value, right after it was sealed.
 
-    def now(self, recorder: Recorder, value: Any, *, is_copy: bool) -> Sealed | None:
-        """Return what the same object is now, where it says something else; None where it does not.
-
-        A node reads a copy of its own, in which only what others hold too can be changed for them.
+        Args:
+            sealed: its seal.
+            value: the value.
+            is_copy: a node reads a copy of its own, in which only what others hold too can be changed for them.
+            version: of the redaction, before it was sealed.
         """
-        if is_copy and SCALARS.issuperset(map(type, value.values() if type(value) is dict else (value,))):
-            return None  # nothing in it can be changed so that others see it
-        if self._objects is not None:
-            now = self._looks(value)
-            if now is not None and _same(self._objects, now):
-                return None
-        if self._print is not None and self._print == fingerprint(value):
+        self.sealed, self.version, self._is_copy = sealed, version, is_copy
+        self._is_exact = True
+        self._looks: Callable[[Any], Any] | None = None
+        self._seen: Any = None
+        values = value.values() if type(value) is dict else (value,)
+        if SCALARS.issuperset(map(type, values)):
+            if not is_copy:  # else nothing in it can be changed so that others see it
+                self._looks, self._seen = _scalars_of, _scalars_of(value)
+            return
+        if sealed.payload.size > SMALL:
+            self._looks, self._seen = _flat_objects_of, _flat_objects_of(value)
+            if self._seen is not None:
+                return
+            if not all(map(_is_flat, _items_of(value))):
+                self._looks, self._seen, self._is_exact = _objects_of, _objects_of(value), False
+                return
+        self._looks, self._seen = fingerprint, fingerprint(value)
+
+    def is_still(self, value: Any) -> bool:
+        """Return whether the same object is what it was, as far as it is looked at."""
+        if self._looks is None:
+            return True
+        seen, now = self._seen, self._looks(value)
+        if type(seen) is list and type(now) is list:
+            return len(seen) == len(now) and all(map(operator.is_, seen, now))
+        return seen is not None and seen == now
+
+    def is_as_sealed(self, recorder: Recorder, value: Any) -> bool:
+        """Return whether sealing what is received now would tell the same as when it was sent; False if in doubt."""
+        # Not where a secret was met meanwhile: it may stand in it.
+        return self._is_exact and self.version == version_of(recorder) and self.is_still(value)
+
+    def now(self, recorder: Recorder, value: Any) -> Sealed | None:
+        """Return what the same object is now, where it says something else; None where it does not."""
+        if self.is_still(value):
             return None
         sealed = recorder.seal(value)
         # By what it says: ids that a framework puts into messages are no change of the app's.
         return None if sealed.payload.belief == self.sealed.payload.belief else sealed
+
+
+def version_of(recorder: Recorder) -> int:
+    """Return the version of the redaction."""
+    redact = recorder.redact
+    return 0 if redact is None else redact.version
+
+
+def _scalars_of(value: Any) -> list[Any]:
+    """Return the keys and values of a dict of scalars, or a scalar itself; where they are the same, so is it."""
+    return [*value, *value.values()] if type(value) is dict else [value]
 
 
 def _flat_objects_of(value: Any) -> list[Any] | None:
@@ -143,7 +170,3 @@ def _contents_of(items: list[Any]) -> Iterable[Any]:
 def _is_message(cls: type) -> bool:
     bases = ((base.__module__, base.__name__) for base in cls.__mro__)
     return ("langchain_core.messages.base", "BaseMessage") in bases
-
-
-def _same(objects: list[Any], others: list[Any]) -> bool:
-    return len(objects) == len(others) and all(map(operator.is_, objects, others))

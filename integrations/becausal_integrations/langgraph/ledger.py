@@ -11,6 +11,7 @@ from becausal.recorder import Sealed
 from becausal.step import Cause, OpenStep, StepRef
 from becausal_integrations.langgraph.channels import Rule, is_state, rule_of, value_of
 from becausal_integrations.langgraph.describe import TASKS, langgraph_names, version_number
+from becausal_integrations.langgraph.inplace import Entry
 from becausal_integrations.langgraph.past import Edit, Past, past_step
 
 if TYPE_CHECKING:
@@ -40,12 +41,13 @@ class _Parcel(NamedTuple):
     send: Any  # kept so that its id stays its own
     sender: StepRef | None
     sent: Sealed  # what it carried when it was sent
+    entry: Entry | None  # that it was this
     routes: Sequence[StepRef]  # the conditional edges that chose it
 
     def without_content(self) -> _Parcel:
         """Return it without anything of the app."""
         sender = None if self.sender is None else past_step(self.sender)
-        return _Parcel(None, sender, Sealed(self.sent.payload), list(map(past_step, self.routes)))
+        return _Parcel(None, sender, self.sent, None, list(map(past_step, self.routes)))
 
 
 class Write(NamedTuple):
@@ -117,8 +119,8 @@ class Ledger:
             return [Arrival(step, evidence)]
         return [Arrival(step, evidence) for step, evidence in sources]
 
-    def sent(self, send: Any, index: int) -> tuple[list[Arrival], list[Cause]]:
-        """Return the arrival that a `Send` is, and who chose it."""
+    def sent(self, send: Any, index: int) -> tuple[list[Arrival], list[Cause], Entry | None]:
+        """Return the arrival that a `Send` is, who chose it, and what it was when it was sent."""
         parcel = self._sends.get(id(send))
         if parcel is None and index < len(self._parcels):
             parcel = self._parcels[index]
@@ -126,11 +128,12 @@ class Ledger:
         if parcel is None:
             # Of another process's run it is known who sent, not what: where several did, not who sent this one.
             senders = self.writers(TASKS) if self._is_restored else []
-            return [Arrival(sender, evidence) for sender in senders if len(senders) == 1], []
+            return [Arrival(sender, evidence) for sender in senders if len(senders) == 1], [], None
         causes: list[Cause] = []
         for step in parcel.routes:
             causes.append(Cause(step.id, "route", "observed", evidence, step.span_context))  # noqa: PERF401
-        return [Arrival(parcel.sender, evidence, parcel.sent)] if parcel.sender is not None else [], causes
+        arrivals = [Arrival(parcel.sender, evidence, parcel.sent)] if parcel.sender is not None else []
+        return arrivals, causes, parcel.entry
 
     def read_from(
         self, loop: PregelLoop, fired: Sequence[str], channels: Sequence[str], arrivals: Sequence[Arrival]
@@ -227,12 +230,13 @@ class Ledger:
     def _send(self, record: TaskRecord) -> None:
         """Note what a task sent on, and which conditional edges chose where to."""
         writer, chosen = record.writer, dict[str, list[OpenStep]]()  # by the node that it goes to
-        for send, sealed in record.sends:
+        for send, entry in record.sends:
             routes = chosen.get(send.node)
             if routes is None:
                 routes = [route for route, places in record.routes if send.node in places]
                 chosen[send.node] = routes
-            self._sends[id(send)] = tuple.__new__(_Parcel, (send, writer, sealed, routes))
+            sealed = tuple.__new__(Sealed, (entry.sealed.payload, ()))
+            self._sends[id(send)] = tuple.__new__(_Parcel, (send, writer, sealed, entry, routes))
 
     def _choose(self, record: TaskRecord) -> None:
         for route, places in record.routes:

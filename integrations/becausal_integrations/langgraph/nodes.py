@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from becausal_integrations.langgraph.inplace import Entry
 from becausal_integrations.langgraph.ledger import Arrival
 from becausal_integrations.langgraph.register import GraphRecord, Register, TaskRecord
 from becausal_integrations.langgraph.routes import Routes
+from becausal_integrations.langgraph.sends import sent
 from becausal_integrations.langgraph.state import States
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from langgraph.types import PregelExecutableTask
 
 __all__ = ["Nodes"]
+
+_CHANNEL = operator.itemgetter(0)
 
 
 class Nodes:
@@ -59,10 +63,14 @@ class Nodes:
             from becausal_integrations.langgraph.edits import edit_input
 
             edit_input(self._recorder, task, record.caller or record.graph.workflow)
-        received = self._recorder.seal(task.input)
+        entry = None if record is None else record.entry
+        if entry is not None and entry.is_as_sealed(self._recorder, task.input):
+            received = entry.sealed
+        else:
+            received, entry = self._recorder.seal(task.input), None
         opening = Opening("agent", task.name, task.name, received, attributes=task_attributes(task))
         if record is not None:
-            record.entry = Entry(received, task.input)
+            record.entry = entry or Entry(received, task.input, is_copy=bool(record.fired))
             opening.agent = record.agent
             opening.parent = record.caller or record.graph.workflow
             opening.causes = record.causes
@@ -94,11 +102,10 @@ class Nodes:
         task = None if record is None else record.task()
         if record is None or task is None or record.step is None:
             return NOTHING
-        sends: list[tuple[Any, Sealed]] = []
-        for channel, send in task.writes:
-            if channel == TASKS:
-                sends.append((send, self._recorder.seal(send.arg)))
-        record.sends, step = sends, record.step
+        step = record.step
+        if TASKS in map(_CHANNEL, task.writes):
+            sends = [value for channel, value in task.writes if channel == TASKS]
+            record.sends = sent(self._recorder, sends, step)
         self._states.written(record, task, step)
         self._states.changed_in_place(record, task, step)
         produced = update_of(task.writes) if step.produced is None else NOTHING

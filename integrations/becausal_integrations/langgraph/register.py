@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import Context
 
 from becausal.context import current
-from becausal.recorder import Sealed
 from becausal.step import Cause, OpenStep, RemoteStep, StepRef
 from becausal_integrations.langgraph.inplace import Entry
 from becausal_integrations.langgraph.ledger import Arrival, Ledger
@@ -75,8 +74,8 @@ class TaskRecord:
     step: OpenStep | None = None  # of its latest attempt
     attempt: int = 1
     resumes: StepRef | None = None  # what stands for it in the run that was interrupted
-    entry: Entry | None = None  # its input when it began
-    sends: Sequence[tuple[Any, Sealed]] = ()  # each `Send` and what it carried when sent
+    entry: Entry | None = None  # its input when it began; of a `Send` that waits, when it was sent
+    sends: Sequence[tuple[Any, Entry]] = ()  # each `Send` and what it carried when sent
     routes: Sequence[tuple[OpenStep, tuple[str, ...]]] = ()  # and where they go
     routing: OpenStep | None = None  # the conditional edge that is being decided
     routed: int = 0  # how many have been

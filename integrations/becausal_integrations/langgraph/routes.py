@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
 from becausal.context import attach, context_now, current, succeed
-from becausal.recorder import NOTHING, Opening, Recorder
+from becausal.recorder import NOTHING, Opening, Recorder, Sealed
 from becausal.step import Attribute, OpenStep
 from becausal_integrations.langgraph.decisions import GOTO, decision, premises, route
 from becausal_integrations.langgraph.describe import is_of
+from becausal_integrations.langgraph.inplace import version_of
 from becausal_integrations.langgraph.register import Register, TaskRecord
+from becausal_integrations.langgraph.sends import sent
 
 if TYPE_CHECKING:
     from langgraph.graph._branch import BranchSpec
@@ -24,12 +26,16 @@ __all__ = ["Routes"]
 
 START = "__start__"
 
+MOST_SEALED = 64
+"""Choices of which the seal is remembered."""
+
 
 class Routes:
     """Says what reading the state for a branch, and its decision, mean."""
 
     def __init__(self, recorder: Recorder, register: Register) -> None:
         self._recorder, self._register = recorder, register
+        self._sealed: dict[tuple[str, ...], tuple[int, Sealed]] = {}
 
     def reading(
         self, _: Any, __: Any, ___: Any, task: Any, select: Any, fresh: bool = False
@@ -71,8 +77,9 @@ class Routes:
             record.routing = self._begin(record, name, given, doer)
             # What it sends has no sender: the input is the graph's own.
             sends = result if isinstance(result, list | tuple) else [result]
-            sent = [(send, self._recorder.seal(send.arg)) for send in sends if is_of(send, "Send")]
-            record.sends = [*record.sends, *sent]
+            sends = [send for send in sends if is_of(send, "Send")]
+            keeper = record.routing or record.graph.workflow
+            record.sends = [*record.sends, *sent(self._recorder, sends, keeper)]
         record.routed += 1
         places = route(branch.ends, result)
         step = record.routing if record.routing is not None else doer
@@ -84,21 +91,30 @@ class Routes:
                 candidates = tuple(dict.fromkeys(map(str, branch.ends.values())))
                 record.routing.attributes[semconv.ROUTE_CANDIDATES] = candidates
             record.routes = [*record.routes, (record.routing, places)]
-            self.left(record, list(places))
+            self.left(record, places)
 
     def left(
-        self, record: TaskRecord, places: list[str] | None = None, error: BaseException | None = None
+        self, record: TaskRecord, places: tuple[str, ...] | None = None, error: BaseException | None = None
     ) -> None:
         """End the route step of a task, if one is open; without places it has failed."""
         step, outside, record.routing, record.outside = record.routing, record.outside, None, None
         if step is None:
             return
-        self._recorder.end(step, NOTHING if places is None else places, error=error)
+        self._recorder.end(step, NOTHING if places is None else self._said(places), error=error)
         self._register.steps.pop(step.id, None)
         if outside is not None and context_now() is outside[1]:
             attach(outside[0])  # as it was before it
         elif current() is step and record.step is not None:
             succeed(record.step)
+
+    def _said(self, places: tuple[str, ...]) -> Sealed:
+        """Return the seal of the places that were chosen: an edge of a graph chooses the same ones again and again."""
+        version, known = version_of(self._recorder), self._sealed.get(places)
+        if known is None or known[0] != version:
+            if len(self._sealed) >= MOST_SEALED:
+                self._sealed = {}
+            known = self._sealed[places] = version, self._recorder.seal(list(places))
+        return known[1]
 
     def _begin(self, record: TaskRecord, name: str, state: Any, parent: OpenStep | None) -> OpenStep | None:
         attributes: dict[str, Attribute] = {"langgraph.task_id": record.id}

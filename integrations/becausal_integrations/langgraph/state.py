@@ -58,7 +58,7 @@ class States:
         """Note that a task changed what it had received, where others see it and no write tells of it."""
         entry = record.entry
         is_copy = bool(record.fired)  # else it is a `Send`'s or a called task's: the sender's own object
-        now = None if entry is None else entry.now(self._recorder, task.input, is_copy=is_copy)
+        now = None if entry is None else entry.now(self._recorder, task.input)
         if entry is None or now is None:
             return
         if not is_copy:
