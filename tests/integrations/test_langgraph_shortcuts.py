@@ -21,10 +21,12 @@ from langgraph.channels import (
 )
 from langgraph.channels.base import BaseChannel
 
+from becausal.observation import Sealed
 from becausal.sealing import Sealer
 from becausal_integrations.langgraph import channels, inplace
 from becausal_integrations.langgraph.channels import fired, sends_of, value_of
 from becausal_integrations.langgraph.inplace import Entry
+from becausal_integrations.langgraph.routes import Routes
 
 
 class OwnValue(LastValue):  # type: ignore[type-arg]
@@ -149,6 +151,69 @@ def test_a_change_in_place_is_found_wherever_it_is_and_nothing_else_is(
     assert (found is not None) == (before.payload.belief != after.payload.belief)
     if found is not None:
         assert found.payload.digest == after.payload.digest
+
+
+@given(STATES, st.lists(st.integers(0, 5), min_size=1, max_size=3), SCALARS, st.booleans(), st.booleans())
+def test_what_is_taken_to_be_as_it_was_sealed_has_the_seal_of_then(
+    state: dict[str, Any], path: list[int], new: Any, is_changed: bool, is_big: bool
+) -> None:
+    if is_big:
+        state["big"] = "tea" * inplace.SMALL
+    before = SEALER.seal(state)
+    entry = Entry(before, state)
+    if is_changed:
+        change(state, path, new)
+    after = SEALER.seal(state)
+
+    is_as_sealed = entry.is_as_sealed(SimpleNamespace(redact=None), state)  # type: ignore[arg-type]
+
+    if is_as_sealed:
+        assert before.payload.digest == after.payload.digest
+    elif not is_big:
+        assert is_changed or any(isinstance(value, list) for value in state.values())
+
+
+def test_what_was_sealed_before_a_secret_was_met_is_sealed_again() -> None:
+    job = {"number": 1}
+    entry = Entry(SEALER.seal(job), job, version=1)
+
+    assert entry.is_as_sealed(SimpleNamespace(redact=SimpleNamespace(version=1)), job)  # type: ignore[arg-type]
+    assert not entry.is_as_sealed(SimpleNamespace(redact=SimpleNamespace(version=2)), job)  # type: ignore[arg-type]
+
+
+def test_a_change_deep_inside_of_a_big_value_is_not_taken_for_none() -> None:
+    job: dict[str, Any] = {"deep": [{"a": [{"b": 1}]}], "big": "tea" * inplace.SMALL}
+    entry = Entry(SEALER.seal(job), job)
+    job["deep"][0]["a"][0]["b"] = 2
+
+    assert not entry.is_as_sealed(SimpleNamespace(redact=None), job)  # type: ignore[arg-type]
+
+
+def test_the_places_that_an_edge_chooses_are_sealed_once_for_what_is_known_to_be_secret() -> None:
+    redact, sealed = SimpleNamespace(version=1), list[Any]()
+
+    def seal(value: object) -> Sealed:
+        sealed.append(value)
+        return SEALER.seal(value)
+
+    routes = Routes(SimpleNamespace(redact=redact, seal=seal), SimpleNamespace())  # type: ignore[arg-type]
+
+    first = routes._said(("a", "b"))
+    assert routes._said(("a", "b")) is first
+    assert first.payload == SEALER.seal(["a", "b"]).payload
+    redact.version = 2
+    routes._said(("a", "b"))
+    routes._said(("a",))
+    assert sealed == [["a", "b"], ["a", "b"], ["a"]]
+
+
+@pytest.mark.parametrize(
+    ("sent", "came"), [("a", "b"), (1, True), ({"a": 1}, {"a": True}), ({"a": 1}, ["a", 1])]
+)
+def test_another_value_than_was_sent_is_not_taken_for_it(sent: Any, came: Any) -> None:
+    entry = Entry(SEALER.seal(sent), sent)
+
+    assert not entry.is_as_sealed(SimpleNamespace(redact=None), came)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("facts", [{"b": "x"}, {}], ids=str)

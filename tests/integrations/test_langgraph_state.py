@@ -227,6 +227,58 @@ def test_a_changed_packet_of_a_send_is_told_on_the_task_that_changed_it(recordin
     assert Kinds(recording.last()).one("agent", "work").attributes[MUTATED] is True
 
 
+def jobs(_: Any) -> list[Send]:
+    # The long texts are parts of their own, each of which is handed to the store once.
+    return [
+        Send("work", {"text": f"{number} cups of tea " * 500, "deep": {"more": ["tea" * 900]}})
+        for number in (1, 2)
+    ]
+
+
+@pytest.mark.parametrize("is_entry", [True, False], ids=["by the entry", "by a node"])
+@pytest.mark.parametrize("waits", [True, False], ids=["after an interrupt", "at once"])
+def test_all_that_a_send_carries_is_kept_whoever_sends_it(
+    recording: Recording, is_entry: bool, waits: bool
+) -> None:
+    app = graph_of(plan={}, work={"log": ["done"]})
+    if is_entry:
+        app.add_conditional_edges(START, jobs, ["work"])
+    else:
+        app.add_edge(START, "plan")
+        app.add_conditional_edges("plan", jobs, ["work"])
+    graph = app.compile(InMemorySaver(), interrupt_before=["work"] if waits else None)
+    config: Any = {"configurable": {"thread_id": "1"}}
+    graph.invoke(INPUT, config)
+    if waits:
+        graph.invoke(None, config)
+
+    told = [step for step in recording.last() if (step.kind, step.name) == ("agent", "work")]
+    assert [value(step.received)["text"] for step in told] == [
+        f"{number} cups of tea " * 500 for number in (1, 2)
+    ]
+    assert [value(step.received)["deep"] for step in told] == [{"more": ["tea" * 900]}] * 2
+
+
+def test_a_packet_that_one_task_changes_is_received_by_the_next_as_it_is_then(recording: Recording) -> None:
+    shared = {"number": 1}
+
+    def work(state: Any) -> Any:
+        state["number"] += 1
+        return {"log": [str(state["number"])]}
+
+    app = graph_of((START, "plan"), plan={}, work=work)
+    app.add_conditional_edges("plan", lambda _: [Send("work", shared), Send("work", shared)], ["work"])
+    app.compile().invoke(INPUT, {"max_concurrency": 1})
+
+    steps = recording.last()
+    received = [value(step.received) for step in steps if step.name == "work"]
+    assert received == [{"number": 1}, {"number": 2}]
+    equal = [
+        step.attributes["becausal.transfer.equal"] for step in recording.last() if step.kind == "handoff"
+    ]
+    assert equal[-2:] == [True, False]
+
+
 def test_what_was_changed_is_not_guessed_where_no_content_is_kept(store: str) -> None:
     becausal.instrument(store=store, capture="digest")
     graph_of((START, "a"), a=assign_own_copy).compile().invoke(INPUT)
