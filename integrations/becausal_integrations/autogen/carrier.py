@@ -8,7 +8,7 @@ from typing import Any
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
-from becausal.context import context_now, step_of, with_step
+from becausal.context import context_now, step_of
 from becausal.recorder import Sealed
 from becausal.step import Attribute, Cause, OpenStep, StepRef
 from becausal_integrations.autogen.ledger import cause
@@ -82,6 +82,11 @@ class Carrier:
         """
         self.context, self.step, self.stage = context, step, stage
 
+    @property
+    def brings(self) -> dict[str, object]:
+        """What is new in the context in which it is handled."""
+        return {_ARRIVING: self}
+
     def note(self, name: str, value: Attribute) -> None:
         """Note what befell it."""
         self.notes = {**(self.notes or {}), name: value}
@@ -121,11 +126,9 @@ A variable of its own: a context of OpenTelemetry's for each sending would be a 
 """
 
 
-def with_arriving(carrier: Carrier, step: StepRef | None = None) -> Context:
-    """Return the context in which a message is handled: the sender's, with a step current in it that is not yet."""
-    if step is None:
-        return Context({**carrier.context, _ARRIVING: carrier})
-    return with_step(step, carrier.context, {_ARRIVING: carrier})
+def with_arriving(carrier: Carrier) -> Context:
+    """Return the context in which a message is handled that is of the sender's step already."""
+    return Context({**carrier.context, **carrier.brings})
 
 
 def standing_clear(here: Context) -> tuple[Context, Carrier | None]:

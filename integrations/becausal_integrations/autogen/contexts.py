@@ -114,7 +114,7 @@ class Contexts:
                 self._ledger.tags.put(message, tag)
             if reader not in tag.losers:
                 tag.losers |= {reader}
-                yield " ".join([f"{step.id} {evidence}" for step, evidence in tag.sources]) or "unknown"
+                yield " ".join([f"{step.id} {evidence}" for step, evidence, _ in tag.sources]) or "unknown"
 
 
 def _noted(here: StepRef, notes: Notes | None, message: Any) -> None:

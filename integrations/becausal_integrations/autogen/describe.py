@@ -30,6 +30,7 @@ __all__ = [
     "conversion",
     "cut",
     "field",
+    "gives_a_turn",
     "has_tool",
     "head",
     "heads",
@@ -94,6 +95,11 @@ def is_of_a_team(message: object) -> bool:
     return type(message).__module__.startswith(EVENTS)
 
 
+def gives_a_turn(message: object) -> bool:
+    """Return whether a message of a team says to its receiver that it is its turn."""
+    return type(message).__name__ == "GroupChatRequestPublish"
+
+
 def is_team_agent(agent: object) -> bool:
     """Return whether a runtime's agent belongs to the workings of teams: a participant's container, a manager."""
     return any(base.__module__.startswith(EVENTS) for base in type(agent).__mro__)
@@ -120,10 +126,10 @@ def is_unhandled(agent: object, message: object) -> bool:
 
 
 def chat_messages(payload: Any) -> Sequence[BaseChatMessage] | None:
-    """Return the chat messages that a message of a team brings to its participants; None where it gives a turn."""
+    """Return the chat messages that a message of a team brings to its participants; None of any other message."""
+    if not is_of_a_team(payload):
+        return None
     match type(payload).__name__:
-        case "GroupChatRequestPublish":
-            return None
         case "GroupChatAgentResponse":
             return (payload.response.chat_message,)
         case "GroupChatStart":

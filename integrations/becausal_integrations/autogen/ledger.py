@@ -144,8 +144,20 @@ def remote(step: StepRef) -> RemoteStep:
     return notes.standing
 
 
-Sources = tuple[tuple[StepRef, str], ...]
-"""Steps, and what shows each."""
+class Source(NamedTuple):
+    """A step that something comes from."""
+
+    step: StepRef
+    evidence: str
+    """What shows it."""
+    cause: Cause
+    """The step as the cause of whatever takes it up in the same chain."""
+
+
+def source(step: StepRef, evidence: str) -> Source:
+    """Return a step that something comes from, by what was seen of it."""
+    known = remote(step)
+    return Source(known, evidence, cause(known, "data", evidence))
 
 
 class Origin(NamedTuple):
@@ -157,15 +169,15 @@ class Origin(NamedTuple):
     """The message as it was when it was sent."""
     sent: Cause
     """Its sending, as the cause of each handoff of it."""
-    sources: Sources
-    """The same as the one source of all that models' contexts are made of it."""
+    sources: tuple[Source]
+    """The same as the one source of all that is made of it, models' contexts above all."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Tag:
     """Where a message of a model's context comes from."""
 
-    sources: Sources
+    sources: tuple[Source, ...]
     readers: tuple[str, ...] = ()
     """The agents whose model has seen it."""
     losers: frozenset[str] = frozenset()
@@ -223,7 +235,7 @@ class Ledger:
         kept = self.keep(step, self.seal(message) if sealed is None else sealed)
         maker = remote(step)
         evidence = f"message id {message.id}"
-        origin = Origin(maker, sender, kept, cause(maker, "transfer", evidence), ((maker, evidence),))
+        origin = Origin(maker, sender, kept, cause(maker, "transfer", evidence), (source(maker, evidence),))
         self.messages.put(message.id, origin)
         return origin
 
@@ -251,14 +263,14 @@ class Ledger:
     def tag(self, message: object, *sources: tuple[StepRef, str]) -> None:
         """Note where a message of a model's context comes from, unless that is known."""
         if self.tags.get(message) is None:
-            self._tag(message, tuple([(remote(step), evidence) for step, evidence in sources]))
+            self._tag(message, tuple([source(*one) for one in sources]))
 
     def tag_of(self, message: object, origin: Origin) -> None:
         """Note of which chat message a message of a model's context was made, unless that is known."""
         if self.tags.get(message) is None:
             self._tag(message, origin.sources)
 
-    def _tag(self, message: object, sources: Sources) -> None:
+    def _tag(self, message: object, sources: tuple[Source, ...]) -> None:
         tag = Tag(sources)
         self.tags.put(message, tag)
         if sources and (wording := describe.wording(message)) is not None:

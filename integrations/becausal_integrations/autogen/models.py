@@ -21,6 +21,7 @@ from becausal_integrations.autogen.hooking import observed
 from becausal_integrations.autogen.ledger import (
     Ledger,
     Notes,
+    Tag,
     View,
     cause,
     notes_of,
@@ -102,9 +103,7 @@ class Models:
                 continue
             tag.readers += (reader,)
             new.append(message)
-            for source, evidence in tag.sources:
-                if here is None or source.id != here.id:
-                    causes[source.id] = _from(source, here, evidence, grade)
+            _take(causes, tag, here, grade)
         notes.premises = tuple(describe.heads(new))
         if owner is not None:
             self._shown.put(owner, Shown(numbers, seen_before + len(new)))
@@ -128,9 +127,7 @@ class Models:
 
     def _all(self, here: StepRef | None, messages: Sequence[Any], causes: dict[str, Cause]) -> None:
         for _, tag in self._ledger.tags.among(messages):
-            for source, evidence in tag.sources:
-                if here is None or source.id != here.id:
-                    causes[source.id] = _from(source, here, evidence)
+            _take(causes, tag, here)
 
     def _decided(self, step: OpenStep, result: CreateResult) -> object:
         notes = step.attributes
@@ -160,6 +157,16 @@ def _to_turn(turn: Notes, step: StepRef, result: CreateResult) -> None:
         turn.said += ((step, result.content),)
     else:
         turn.decided = {**turn.decided, **{call.id: step for call in result.content}}
+
+
+def _take(causes: dict[str, Cause], tag: Tag, here: StepRef | None, grade: Grade = "observed") -> None:
+    """Take up what a message comes from, but for the step itself."""
+    for step, evidence, known in tag.sources:
+        if here is None or step.chain_id == here.chain_id:
+            if here is None or step.id != here.id:
+                causes[step.id] = known if grade == "observed" else cause(step, "data", evidence, grade)
+        else:
+            causes[step.id] = _from(step, here, evidence, grade)
 
 
 def _from(source: StepRef, here: StepRef | None, evidence: str, grade: Grade = "observed") -> Cause:

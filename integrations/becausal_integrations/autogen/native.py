@@ -59,13 +59,12 @@ def install(recorder: Recorder, hooks: Hooks) -> None:
     replace(hooks, f"autogen_core._single_threaded_agent_runtime:{described}", _undescribed(recorder))
 
 
-def makes_spans(runtime: Any) -> bool:
-    """Return whether a runtime makes spans of its own; it does not while there is no provider to make them."""
-    return _makes_spans(getattr(runtime, "_tracer_helper", None))
+def makes_spans(helper: Any) -> bool:
+    """Return whether a runtime makes spans of its own; it does not while there is no provider to make them.
 
-
-def _makes_spans(helper: Any) -> bool:
-    """Return whether a `TraceHelper` does; see `_telemetry/_tracing.py`."""
+    Args:
+        helper: its `TraceHelper`; see `_telemetry/_tracing.py`.
+    """
     tracer = getattr(helper, "tracer", None)
     # What stands for a tracer until a provider is set: while it has found none and there is none, it need not be asked.
     if getattr(tracer, "_real_tracer", tracer) is None and getattr(trace, "_TRACER_PROVIDER", trace) is None:
@@ -90,7 +89,7 @@ def _unless_nobodys(recorder: Recorder) -> Make:
         @functools.wraps(original)
         def block(helper: Any, *args: Any, **kwargs: Any) -> AbstractContextManager[Span]:
             # Not guarded: what asks for the tracer here is what the original would ask for it.
-            if recorder.active and not _makes_spans(helper):
+            if recorder.active and not makes_spans(helper):
                 return _NO_SPAN
             return original(helper, *args, **kwargs)
 
@@ -111,7 +110,7 @@ def _undescribed(recorder: Recorder) -> Make:
             *others: Any,
             **named: Any,
         ) -> Mapping[str, str]:
-            if not recorder.active or makes_spans(runtime):
+            if not recorder.active or makes_spans(getattr(runtime, "_tracer_helper", None)):
                 return await original(runtime, sender_agent_id, recipient_agent_id, *others, **named)
             for agent_id in (sender_agent_id, recipient_agent_id):
                 if agent_id:

@@ -104,7 +104,7 @@ class Orchestrator:
             agent=manager._name,
             received=describe.heads(new),
             parent=stage,
-            causes=list(self._selection.said(new)),
+            causes=self._selection.said(new),
             attributes=Notes(manager, stage, {semconv.ROUTE_CANDIDATES: tuple(manager._participant_names)}),
         )
 
@@ -160,7 +160,7 @@ class Orchestrator:
             agent=manager._name,
             received=list(read),
             parent=stage,
-            causes=list(self._selection.said(read)),
+            causes=self._selection.said(read),
             attributes=Notes(manager, stage),
         )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.context import Context
 
 from becausal import semconv
-from becausal.context import context_now, current, step_of
+from becausal.context import context_now, current, step_of, with_step
 from becausal.guard import guarded
 from becausal.recorder import NOTHING, Observation, Opening, Recorder, Sealed
 from becausal.step import Attribute, OpenStep, StepRef
@@ -23,7 +23,6 @@ from becausal_integrations.autogen.carrier import (
     sending,
     sends,
     standing_clear,
-    with_arriving,
 )
 from becausal_integrations.autogen.deliveries import Deliveries
 from becausal_integrations.autogen.interventions import Interventions
@@ -121,6 +120,7 @@ class Runtime:
                 recipient.type,
                 "" if carrier.handoff is None else carrier.handoff.id,
             )
+        sends(carrier)
         return carrier
 
     def published(
@@ -137,6 +137,7 @@ class Runtime:
         carrier = self._sending(runtime, message, sender, message_id)
         if carrier is not None:
             carrier.topic = topic_id.type
+        sends(carrier)
         return carrier
 
     def sent(self, carrier: Carrier | None, _: Any, error: BaseException | None) -> None:
@@ -159,14 +160,12 @@ class Runtime:
             self._states.worked(runtime, step)
         context, former = standing_clear(here)
         carrier = Carrier(context, step, (former.stage if former is not None else None) or step)
-        sends(carrier)
-        carrier.has_readers = native.makes_spans(runtime)
-        if describe.is_of_a_team(message):
-            brought = describe.chat_messages(message)
-            if brought is not None:
-                for chat_message in brought:
-                    self._ledger.origin(chat_message, step)
-            elif sender is not None:
+        carrier.has_readers = native.makes_spans(getattr(runtime, "_tracer_helper", None))
+        brought = describe.chat_messages(message)
+        if brought is not None:
+            for chat_message in brought:
+                self._ledger.origin(chat_message, step)
+            if sender is not None and describe.gives_a_turn(message):
                 carrier.route = self._ledger.routes.find(str(sender))
             return carrier
         carrier.sender = describe.agent_name(sender, step.agent)
@@ -217,7 +216,7 @@ class Runtime:
         if self._interventions.at_work:
             self._interventions.passed(carrier, message_envelope)
         # The sender's span, not AutoGen's own one for the sending: or each message would nest one deeper.
-        return with_arriving(carrier, carrier.step)
+        return with_step(carrier.step, carrier.context, carrier.brings)
 
     def _distributed(self, came: tuple[Any, Any], _: None, error: BaseException | None) -> None:
         runtime, envelope = came

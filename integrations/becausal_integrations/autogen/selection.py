@@ -7,7 +7,7 @@ Source: autogen-agentchat 0.7.5, `teams/_group_chat/_base_group_chat_manager.py`
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from becausal import semconv
@@ -17,7 +17,7 @@ from becausal.recorder import Observation, Opening, Recorder
 from becausal.step import Cause, Choice, OpenStep, StepRef
 from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.hooking import noticed, observed
-from becausal_integrations.autogen.ledger import Ledger, Notes, cause, notes_of, owns, remote
+from becausal_integrations.autogen.ledger import Ledger, Notes, notes_of, owns, remote
 from becausal_integrations.autogen.teams import Teams
 from becausal_integrations.patch import Notice, family
 
@@ -69,12 +69,10 @@ class Selection:
         self._ledger.threads.put(manager, len(thread))
         return thread[judged:] if judged <= len(thread) else thread
 
-    def said(self, messages: Sequence[Any]) -> Iterator[Cause]:
-        """Yield the causes that messages are."""
-        for message in messages:
-            known = self._ledger.origin(message, None)
-            if known is not None:
-                yield cause(known.step, "data", known.sent.evidence)
+    def said(self, messages: Sequence[Any]) -> list[Cause]:
+        """Return the causes that messages are."""
+        found = [self._ledger.messages.find(message.id) for message in messages]
+        return [known.sources[0].cause for known in found if known is not None]
 
     def _selected(self, step: OpenStep, chosen: list[str] | str) -> object:
         notes = step.attributes
