@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from becausal.blame.asking import Asking
 from becausal.blame.changes import Rewording
-from becausal.blame.flow import Source
+from becausal.blame.origins import Source
 from becausal.blame.pieces import Piece, cut
 from becausal.blame.segment import Blame, Derived, Segment, unknown
 from becausal.graph import Graph

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from becausal.blame.changes import Rewording, on_the_way, source_piece
-from becausal.blame.flow import Arrival, Flow, Side
+from becausal.blame.flow import Flow
 from becausal.blame.given import GivenTo
+from becausal.blame.origins import Side
 from becausal.blame.pieces import Piece
 from becausal.blame.reckoned import Reckoning, reckonings
 from becausal.blame.segment import Derived, Segment, unknown
 from becausal.blame.shared import runs
+from becausal.blame.ways import Arrival
 from becausal.decision import Decision
 from becausal.facts import Fact, facts
 from becausal.graph import Graph
@@ -52,7 +54,6 @@ class Asking:
     def __init__(self, graph: Graph, step: Step) -> None:
         self._graph, self._step = graph, step
         self._flows: dict[Found, Flow] = {}
-        self._arrivals: dict[tuple[Found, str, Side, frozenset[str]], Arrival] = {}
         self._given = GivenTo(graph)
 
     def about(self, piece: Piece) -> Iterator[Segment]:
@@ -191,10 +192,7 @@ class Asking:
             flow = self._flows[found] = Flow(graph, found)
         if flow.grade(payload) is None:
             return None
-        asked = found, step.id, side, hints
-        if asked not in self._arrivals:
-            self._arrivals[asked] = flow.arrival(step, side, hints)
-        arrival = self._arrivals[asked]
+        arrival = flow.arrival(step, side, hints)
         return self._told(text, arrival, on_the_way(graph, flow, text, arrival, fact))
 
     def _told(self, text: str, arrival: Arrival, changes: list[Rewording]) -> Segment:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from becausal.blame.flow import Arrival, Flow
+from becausal.blame.flow import Flow
+from becausal.blame.ways import Arrival
 from becausal.facts import Fact, facts, missing
 from becausal.graph import Graph
 from becausal.graph.wording import facts as figures

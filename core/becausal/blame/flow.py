@@ -10,53 +10,27 @@ anything, so the search goes through it, and says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain, islice
 from typing import Final
 
 from becausal import semconv
 from becausal.blame.origins import CARRY_OVER, Origins, Side, Source
+from becausal.blame.ways import Arrival, Place, Ways
 from becausal.graph import Graph
 from becausal.graph.edge import Edge, worst
 from becausal.graph.index import Found
 from becausal.payload import Payload
 from becausal.step import Grade, Step
 
-__all__ = ["Arrival", "Flow", "Place", "Side", "Source"]
+__all__ = ["Flow"]
 
 MOST_MAKERS: Final = 64
 """So many earlier steps that produced a text are compared by what stands beside it there."""
 
 SIDES: Final[tuple[Side, ...]] = ("produced", "received")
 UNKNOWN: Final[Source] = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One side of a step."""
-
-    step_id: str
-    side: Side
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """How a text came in and travelled."""
-
-    origin: Step
-    source: Source
-    path: tuple[Step, ...]
-    """From the origin to the step asked about; each step once, but for one that is both."""
-    grade: Grade
-    in_transit: bool
-    """Whether it entered between what was sent and what was received."""
-    side: Side = "produced"
-    """Where it came in: in what the origin produced, or in what it received."""
-    candidates: tuple[Step, ...] = ()
-    """Steps that may as well have brought it in: they produced the same, and nothing says whose was used."""
-    goes_on: bool = False
-    """Whether its way goes on before what is loaded of the chain: the origin is only where it comes in from there."""
 
 
 class Flow:
@@ -68,6 +42,9 @@ class Flow:
         self._grades = graph.index.grades(found)
         self._hints: frozenset[str] = frozenset()
         self._beside: dict[str, frozenset[str]] = {}
+        self._ways: dict[tuple[Place, frozenset[str] | None], Ways] = {}
+        self._arrivals: dict[tuple[Place, frozenset[str]], Arrival] = {}
+        self._has_compared = False
 
     @cached_property
     def _makers(self) -> list[Step]:
@@ -101,8 +78,32 @@ class Flow:
             side: which.
             hints: words beside the text where it was asked about, `becausal.blame.beside`.
         """
-        self._hints = hints
-        start = Place(step.id, side)
+        asked = Place(step.id, side), hints
+        if asked not in self._arrivals:
+            self._hints = hints
+            self._arrivals[asked] = self._arrived(self._ways_to(asked[0]))
+        return self._arrivals[asked]
+
+    def _arrived(self, ways: Ways) -> Arrival:
+        """Return the likeliest of the ways to a place."""
+        by_words = self._hints and len(ways.ends) > 1
+        end, grade = min(ways.ends, key=self._by_likeness if by_words else _by_order(self._step))
+        candidates = self._candidates(end, [place for place, known in ways.ends if known != "inferred"])
+        told = self._told(end, "inferred" if candidates else grade, ways.came_from)
+        return replace(told, candidates=candidates)
+
+    def _ways_to(self, start: Place) -> Ways:
+        for known in (None, self._hints):
+            if (ways := self._ways.get((start, known))) is not None:
+                return ways
+        self._has_compared = False
+        ways = self._walked(start)
+        # Where there were words to choose by, and on the way nothing was to be chosen: the same for any words.
+        by_any = bool(self._hints) and not self._has_compared
+        self._ways[start, None if by_any else self._hints] = ways
+        return ways
+
+    def _walked(self, start: Place) -> Ways:
         came_from: dict[Place, tuple[Place, Grade] | None] = {start: None}
         ends: list[tuple[Place, Grade]] = []
         stack: list[tuple[Place, Place | None, Grade]] = [(start, None, "declared")]
@@ -118,23 +119,17 @@ class Flow:
                 surely = self._grade_of_way(place, came_from)
                 ends.append((place, "inferred" if not sources and self._goes_on(place) else surely))
             stack.extend((source, place, grade) for source, grade in reversed(sources) if source not in done)
-        end, grade = min(ends, key=self._by_likeness if hints and len(ends) > 1 else _by_order(self._step))
-        candidates = self._candidates(end, [place for place, known in ends if known != "inferred"])
-        told = self._told(end, "inferred" if candidates else grade, came_from)
-        return replace(told, candidates=candidates)
+        return Ways(came_from, ends)
 
     def _candidates(self, end: Place, others: Sequence[Place]) -> tuple[Step, ...]:
         """Return the steps that brought the text in beside the one at an end, in no causal order with it."""
         chosen = self._step(end)
         if end.side == "received":
             return ()
-        least = self._likeness(chosen.produced) if self._hints else 0
-        steps = {
-            step.id: step
-            for place in others
-            if (step := self._step(place)).id != chosen.id
-            and (not self._hints or self._likeness(step.produced) >= least)
-        }
+        steps = {step.id: step for step in map(self._step, others) if step.id != chosen.id}
+        if steps and self._hints:
+            least = self._likeness(chosen.produced)
+            steps = {id: step for id, step in steps.items() if self._likeness(step.produced) >= least}
         return tuple(step for step in steps.values() if not self._in_order(chosen, step))
 
     def _in_order(self, one: Step, other: Step) -> bool:
@@ -159,6 +154,7 @@ class Flow:
 
     def _likeness(self, payload: Payload | None) -> int:
         """Return how many of the words beside the text, where it was asked about, stand beside it in a payload."""
+        self._has_compared = True
         if payload is None:
             return 0
         if payload.digest not in self._beside:

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from becausal.blame.flow import Side
+from becausal.blame.origins import Side
 from becausal.blame.shared import Words
 from becausal.facts import Fact, read
 from becausal.facts.derived import Given

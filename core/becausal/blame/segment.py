@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from becausal.blame.changes import Rewording
-from becausal.blame.flow import Source
+from becausal.blame.origins import Source
 from becausal.decision import Decision
 from becausal.step import Grade, Step
 

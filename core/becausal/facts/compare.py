@@ -13,7 +13,7 @@ from typing import Any, Final
 from becausal.facts.fact import Fact, Key
 from becausal.facts.kept import MOST_SIDES, kept
 
-__all__ = ["WEAK", "added", "changed", "comparable", "hedges_lost", "likeness", "missing"]
+__all__ = ["WEAK", "Stated", "added", "changed", "comparable", "hedges_lost", "likeness", "missing"]
 
 WEAK: Final = frozenset(["name", "quote", "term", "id", "version", "code"])
 """Kinds that may stand in a text without being seen there as such: a name at the head of a sentence."""
@@ -29,10 +29,10 @@ _KEPT_SHARE: Final = 0.5
 """A rule is still there if so much of its words is."""
 
 
-class _Stated:
+class Stated:
     """The facts of one side, to be looked up."""
 
-    def __init__(self, facts: Iterable[Fact], text: str) -> None:
+    def __init__(self, facts: Iterable[Fact], text: str = "") -> None:
         self.keys: set[Key] = set()
         self.rules: dict[str, list[frozenset[str]]] = {}
         self.dates: list[tuple[Any, ...]] = []
@@ -61,7 +61,7 @@ class _Stated:
         if kind in _AMOUNTS:
             self.amounts.setdefault(*_family(kind, value)[:1], []).append(_size(kind, value))
 
-    def has(self, fact: Fact, tolerance: Decimal) -> bool:
+    def has(self, fact: Fact, tolerance: Decimal = Decimal(0)) -> bool:
         """Say whether a fact is stated here."""
         if fact.key in self.keys:
             return True
@@ -110,19 +110,19 @@ class _Stated:
         return any(words & row for row in self.rules.get("not", ()))
 
 
-def _side(facts: Iterable[Fact], text: str) -> _Stated:
+def _side(facts: Iterable[Fact], text: str) -> Stated:
     """Return what looks a side's facts up; made once of what several others are held against."""
     known = kept()
     if known is None or not isinstance(facts, tuple):
-        return _Stated(facts, text)
+        return Stated(facts, text)
     name = (id(facts), text)
     found = known.sides.get(name)
     if found is None:
         while len(known.sides) >= MOST_SIDES:
             del known.sides[next(iter(known.sides))]
         # With the facts themselves: another tuple must not come to have their identity.
-        found = known.sides[name] = facts, _Stated(facts, text)
-    side: _Stated = found[1]
+        found = known.sides[name] = facts, Stated(facts, text)
+    side: Stated = found[1]
     return side
 
 

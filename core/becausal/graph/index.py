@@ -15,7 +15,7 @@ from itertools import islice
 import becausal.canonical as canonical
 from becausal.facts import Fact
 from becausal.graph.content import LONGEST_KEYED, Contents
-from becausal.graph.stating import forms, states
+from becausal.graph.stating import Statements, forms
 from becausal.graph.wording import Wording, normal, telling_words, whole_words, words
 from becausal.payload import Payload
 from becausal.step import Grade, Step
@@ -28,8 +28,8 @@ FEW = 4
 MOST_STATING = 200
 """So many texts that may state a fact are read."""
 
-MOST_READ = 4_000
-"""Of so many texts it is remembered what their pieces state."""
+MOST_READ = 1_000_000
+"""Of texts of so many characters it is remembered what their pieces state."""
 
 LONGEST_BESIDE = 2_000
 """Characters of a text whose words stand beside what is found in it."""
@@ -61,7 +61,8 @@ class Index:
         self._unread: dict[str, Grade] = {}
         self._producers: dict[str, list[int]] = {}
         self._failed: list[int] = []
-        self._stated: dict[int, dict[str, tuple[Fact, ...]]] = {}  # by text, and piece of it
+        self._statements: dict[int, Statements] = {}  # by text
+        self._room = MOST_READ
         seen: set[bytes] = set()
         for i, step in enumerate(steps):
             self._add_step(i, step, seen)
@@ -134,11 +135,16 @@ class Index:
         return number in found.exactly or number in found.normally
 
     def _states(self, number: int, fact: Fact, needed: frozenset[str]) -> bool:
-        if number not in self._stated:
-            self._stated[number] = {}
-            if len(self._stated) > MOST_READ:
-                del self._stated[next(iter(self._stated))]
-        return states(self._exact.texts[number], fact, needed, self._stated[number])
+        statements = self._statements.get(number)
+        if statements is None:
+            text = self._exact.texts[number]
+            statements = self._statements[number] = Statements(text)
+            self._room -= len(text)
+            while self._room < 0:
+                oldest = next(iter(self._statements))
+                del self._statements[oldest]
+                self._room += len(self._exact.texts[oldest])
+        return statements.hold(fact, needed)
 
     def _add_step(self, i: int, step: Step, seen: set[bytes]) -> None:
         for payload in (step.received, step.produced):

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from itertools import product
+from itertools import islice, product
 from typing import Any, Final
 
-from becausal.facts import Fact, facts, missing
+from becausal.facts import Fact, facts
+from becausal.facts.compare import Stated
 from becausal.facts.units import UNITS
 from becausal.graph.content import data_in
 from becausal.graph.wording import normal, pieces, words
 
-__all__ = ["forms", "states"]
+__all__ = ["Statements", "forms"]
 
 LONGEST_PIECE: Final = 2_000
 """Characters of a sentence or a line that are read."""
@@ -58,31 +59,23 @@ def forms(fact: Fact) -> Iterator[frozenset[str]]:
                 yield frozenset(needed)
 
 
-def states(
-    text: str, fact: Fact, needed: frozenset[str], known: dict[str, tuple[Fact, ...]] | None = None
-) -> bool:
-    """Return whether a text states a fact in one of its sentences that has some words.
+class Statements:
+    """What a text states, by its sentences and lines; each is read when something asks for its words."""
 
-    Args:
-        text: in the wording of the app.
-        fact: what to look for.
-        needed: of `forms`.
-        known: what pieces of the text state, as far as they were read; it is added to.
-    """
-    text = _without_data(text)
-    known = {} if known is None else known
-    tried = 0
-    for piece in pieces(text):
-        if not needed <= words(normal(piece)):
-            continue
-        tried += 1
-        if tried > MOST_PIECES:
-            return False
-        if piece not in known:
-            known[piece] = facts(piece[:LONGEST_PIECE])
-        if not missing((fact,), known[piece]):
-            return True
-    return False
+    def __init__(self, text: str) -> None:
+        """Make them of a text in the wording of the app."""
+        self._pieces = [(piece, words(normal(piece))) for piece in pieces(_without_data(text))]
+        self._read: dict[str, Stated] = {}
+
+    def hold(self, fact: Fact, needed: frozenset[str]) -> bool:
+        """Return whether one of the first pieces that have some words, which are of `forms`, states a fact."""
+        having = (piece for piece, has in self._pieces if needed <= has)
+        return any(self._stated(piece).has(fact) for piece in islice(having, MOST_PIECES))
+
+    def _stated(self, piece: str) -> Stated:
+        if piece not in self._read:
+            self._read[piece] = Stated(facts(piece[:LONGEST_PIECE]))
+        return self._read[piece]
 
 
 def _without_data(text: str) -> str:
