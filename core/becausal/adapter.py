@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from becausal.arrival import before_import
 from becausal.errors import AdapterError, BecausalWarning
 from becausal.guard import note_failure
 from becausal.installed import installed_version, name_of, own_version
@@ -252,6 +251,8 @@ def _may_be_put_in(name: str, chosen: Chosen) -> bool:
 def _install(
     name: str, adapter: Adapter, recorder: Recorder, hooks: dict[str, Hooks], *, was_named: bool
 ) -> None:
+    from becausal.arrival import before_import  # here: `import becausal` need not wait for it
+
     def put_in() -> None:
         try:
             adapter.install(recorder, own)

@@ -40,19 +40,23 @@ Checked against autogen-core and autogen-ext 0.7.5; the hooked code is the same 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from becausal.adapter import Hooks
 from becausal.recorder import Recorder
 from becausal_integrations.autogen import describe, native
 from becausal_integrations.autogen.answers import Answers
 from becausal_integrations.autogen.deliveries import Deliveries
-from becausal_integrations.autogen.grpc import Wire
 from becausal_integrations.autogen.hooking import noticed, observed, request_around, unless
 from becausal_integrations.autogen.interventions import Interventions
 from becausal_integrations.autogen.ledger import Ledger
 from becausal_integrations.autogen.runtime import Runtime
 from becausal_integrations.autogen.state import States
-from becausal_integrations.patch import Notice, family, notice, observe, replace
+from becausal_integrations.patch import Make, Notice, family, notice, observe, replace
+
+if TYPE_CHECKING:
+    from becausal_integrations.autogen.grpc import Wire
 
 __all__ = ["install"]
 
@@ -72,7 +76,7 @@ def install(recorder: Recorder, hooks: Hooks, ledger: Ledger, states: States) ->
     notice(recorder, hooks, "autogen_core._routed_agent:RoutedAgent.on_unhandled_message", runtime.unhandled)
     _hook_in_process(recorder, hooks, runtime, interventions)
     native.install(recorder, hooks)
-    _hook_grpc(recorder, hooks, runtime, Wire(recorder, runtime, deliveries, answers))
+    _hook_grpc(recorder, hooks, runtime, deliveries, answers)
     for name in ("save_state", "agent_save_state"):
         observe(recorder, hooks, f"{CORE}:SingleThreadedAgentRuntime.{name}", states.saving)
     for name in ("load_state", "agent_load_state"):
@@ -83,7 +87,8 @@ def _hook_in_process(
     recorder: Recorder, hooks: Hooks, runtime: Runtime, interventions: Interventions
 ) -> None:
     doors = f"{CORE}:SingleThreadedAgentRuntime"
-    _hook_doors(recorder, hooks, doors, runtime, runtime.direct, runtime.broadcast)
+    direct, broadcast = noticed(recorder, runtime.direct), noticed(recorder, runtime.broadcast)
+    _hook_doors(recorder, hooks, doors, runtime, direct, broadcast)
     replace(hooks, f"{CORE}:get_telemetry_envelope_metadata", runtime.packing(recorder))
     notice(recorder, hooks, f"{doors}._process_next", interventions.next)
     replace(hooks, "autogen_core._queue:Queue._get", interventions.taking(recorder))
@@ -99,26 +104,36 @@ def _hook_in_process(
     )
 
 
-def _hook_grpc(recorder: Recorder, hooks: Hooks, runtime: Runtime, wire: Wire) -> None:
+def _hook_grpc(
+    recorder: Recorder, hooks: Hooks, runtime: Runtime, deliveries: Deliveries, answers: Answers
+) -> None:
+    @functools.cache
+    def wire() -> Wire:
+        from becausal_integrations.autogen.grpc import Wire  # here: few apps have agents in several processes
+
+        return Wire(recorder, runtime, deliveries, answers)
+
+    def wired(pick: Callable[[Wire], Notice]) -> Make:
+        return lambda original: noticed(recorder, pick(wire()))(original)
+
     worker = f"{GRPC}._worker_runtime"
     doors = f"{worker}:GrpcWorkerAgentRuntime"
-    _hook_doors(recorder, hooks, doors, runtime, wire.direct, wire.broadcast)
-    notice(recorder, hooks, f"{worker}:get_telemetry_grpc_metadata", wire.answering)
-    notice(recorder, hooks, f"{doors}._send_message", wire.put)
-    notice(recorder, hooks, f"{doors}._process_request", wire.request)
-    notice(recorder, hooks, f"{doors}._process_event", wire.event)
-    notice(recorder, hooks, f"{doors}._process_response", wire.response)
     host = f"{GRPC}._worker_runtime_host_servicer:GrpcWorkerAgentRuntimeHostServicer"
-    notice(recorder, hooks, f"{host}._process_request", wire.hosted_request)
-    notice(recorder, hooks, f"{host}._process_event", wire.hosted_event)
+    direct, broadcast = wired(lambda wire: wire.direct), wired(lambda wire: wire.broadcast)
+    _hook_doors(recorder, hooks, doors, runtime, direct, broadcast)
+    replace(hooks, f"{worker}:get_telemetry_grpc_metadata", wired(lambda wire: wire.answering))
+    replace(hooks, f"{doors}._send_message", wired(lambda wire: wire.put))
+    replace(hooks, f"{doors}._process_request", wired(lambda wire: wire.request))
+    replace(hooks, f"{doors}._process_event", wired(lambda wire: wire.event))
+    replace(hooks, f"{doors}._process_response", wired(lambda wire: wire.response))
+    replace(hooks, f"{host}._process_request", wired(lambda wire: wire.hosted_request))
+    replace(hooks, f"{host}._process_event", wired(lambda wire: wire.hosted_event))
 
 
 def _hook_doors(
-    recorder: Recorder, hooks: Hooks, doors: str, runtime: Runtime, direct: Notice, broadcast: Notice
+    recorder: Recorder, hooks: Hooks, doors: str, runtime: Runtime, direct: Make, broadcast: Make
 ) -> None:
     # The request around the sending: what is sent from outside belongs to the request that it starts.
     around = functools.partial(request_around, recorder)
-    replace(hooks, f"{doors}.send_message", around(noticed(recorder, direct), runtime.direct_request))
-    replace(
-        hooks, f"{doors}.publish_message", around(noticed(recorder, broadcast), runtime.broadcast_request)
-    )
+    replace(hooks, f"{doors}.send_message", around(direct, runtime.direct_request))
+    replace(hooks, f"{doors}.publish_message", around(broadcast, runtime.broadcast_request))

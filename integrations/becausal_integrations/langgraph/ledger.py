@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from becausal.recorder import Sealed
@@ -26,8 +25,7 @@ MAX_CONTRIBUTORS = 64
 """Earlier writers of a channel that gathers, beyond which one step stands for all of them."""
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Arrival:
+class Arrival(NamedTuple):
     """State that comes to a task from the task that triggered it."""
 
     sender: StepRef

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from becausal_integrations.langgraph.channels import Standing, is_state
 from becausal_integrations.langgraph.describe import TASKS
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Superstep"]
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Superstep:
+class Superstep(NamedTuple):
     """A superstep whose tasks are done, and how the channels stood before their writes were applied."""
 
     loop: PregelLoop

@@ -13,16 +13,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from becausal.errors import StoreError
-from becausal.store.depending import sources_of
 from becausal.store.encoding import Packer
 from becausal.store.sqlite import file, row
 from becausal.store.sqlite.bodies import drop_remains
-from becausal.store.sqlite.sweep import Reading, Sweep, drop_unused_names
 from becausal.store.sqlite.write import Writer
 from becausal.store.sweeping import swept
 from becausal.store.upkeep import SAYS_WRONG, ChainAge, Erased, Erasure, Mark, Progress, silent
+
+if TYPE_CHECKING:
+    from becausal.store.sqlite.sweep import Reading
 
 __all__ = ["SQLiteUpkeep"]
 
@@ -103,6 +105,9 @@ class SQLiteUpkeep:
 
     def ages(self) -> list[ChainAge]:
         """Return all chains, those that were touched longest ago first."""
+        # Here, and so below: who only records asks for none of it.
+        from becausal.store.depending import sources_of
+
         with self._reading() as reader, file.told(self._path, "looking at the age of its runs"):
             found = reader.execute(_AGES).fetchall()
             sources = sources_of([one[0] for one in found if one[4] or one[5]], _Asking(reader))
@@ -156,6 +161,8 @@ class SQLiteUpkeep:
         if self._path is None:
             return
         if whole:
+            from becausal.store.sqlite.sweep import drop_unused_names
+
             with self._changing("taking out what nothing has", counts=True) as connection:
                 drop_unused_names(connection)
                 drop_remains(connection, Packer())
@@ -238,6 +245,8 @@ class SQLiteUpkeep:
 
     def _sweep(self, told: Progress) -> Iterator[int]:
         """Sweep once; yields how many bodies were deleted."""
+        from becausal.store.sqlite.sweep import Sweep
+
         return Sweep(self._reading, self._changing, self._path, told).once()
 
     def _free_pages(self) -> int:
