@@ -18,7 +18,7 @@ from becausal.guard import guarded
 from becausal.keeping import Keeping
 from becausal.observation import NOTHING, Opening, Passing, Replaying, Sealed, new_step
 from becausal.settings import Capture, Level
-from becausal.step import Cause, OpenStep, StepKind, StepRef
+from becausal.step import Cause, Choice, OpenStep, StepKind, StepRef
 from becausal.telemetry import MAX_LINKS, Telemetry
 from becausal.writer import Writer
 
@@ -75,6 +75,26 @@ class Making(Keeping):
         handoff = self._handed_over(passing, here)
         self._tell(handoff, span_parent(passing.parent or passing.sent_by, here, base), received)
         return handoff
+
+    def cause(self, step: OpenStep, cause: Cause) -> None:
+        """Add a cause that was found after the step had begun."""
+        step.causes.append(cause)
+        self._link_span(step, cause)
+
+    def decide(self, step: OpenStep, choice: Choice) -> None:
+        """Note a decision on a step."""
+        step.chose(choice.without_content() if self._withholds else choice)
+
+    def fail(self, step: OpenStep, text: str, kind: str) -> None:
+        """Note that a step failed without an exception, as an answer says; end it with the status `error`.
+
+        Args:
+            step: the step.
+            text: what the answer says of it; kept only where content may be kept.
+            kind: what sort of error it is, in place of the exception's type.
+        """
+        step.attributes[semconv.ERROR_TYPE] = kind
+        step.error = kind if self._withholds or not text else text
 
     def _made(self, opening: Opening, here: StepRef | None, arrivals: Sequence[OpenStep]) -> OpenStep:
         """Return the step of an opening, with what it received and without a span."""

@@ -10,14 +10,14 @@ Both on the calling thread: later or elsewhere the object may have become anothe
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 
-from becausal import clock, semconv
+from becausal import clock
 from becausal.bounds import MAX_PAYLOAD_BYTES
 from becausal.context import Scope, StepScope, context_now, span_parent, step_of
 from becausal.guard import guarded, keepers
@@ -30,9 +30,10 @@ from becausal.observation import (
     Sealed,
     hop_of,
     status_of,
+    text_of_error,
 )
 from becausal.settings import Capture, Level
-from becausal.step import Attribute, Cause, Choice, OpenStep, Status, StepKind, StepRef
+from becausal.step import Attribute, Cause, OpenStep, Status, StepKind, StepRef
 from becausal.telemetry import Telemetry
 from becausal.telling import StreamTelling
 from becausal.writer import Writer
@@ -73,9 +74,8 @@ class Recorder(Making):
         )
         self.on_root_end: Callable[[OpenStep], object] | None = None
         """Called with the root of a run that has ended and is on its way to the store."""
+        # Without a lock: what is done to it is one call of C each time, in whose middle no other thread comes.
         self._open: dict[str, OpenStep] = {}
-        # Reentrant: the garbage collector may end an abandoned stream while this thread holds it.
-        self._open_lock = threading.RLock()
 
     # -- the seam: what is the app's may have any name, so ours are given by position alone
 
@@ -171,8 +171,7 @@ class Recorder(Making):
         step = self._made(opening, here, arrivals)
         parent = span_parent(opening.parent, here, base)
         self._open_span(step, parent)
-        with self._open_lock:
-            self._open[step.id] = step
+        self._open[step.id] = step
         if arrivals:
             for handoff in self._passed(opening, arrivals, step, (parent, base, here)):
                 self._arrive(handoff, step)
@@ -189,34 +188,13 @@ class Recorder(Making):
         status: Status | None = None,
     ) -> None:
         """End a step; ending it twice does nothing."""
-        with self._open_lock:
-            if self._open.pop(step.id, None) is None:
-                return
+        if self._open.pop(step.id, None) is None:
+            return
         try:
             if produced is not NOTHING:
                 self.produce(step, produced)
         finally:  # it ends, whatever became of its payload
-            if step.ended_ns is None:
-                step.ended_ns = clock.now_ns()
-            if step.ended_ns < step.started_ns:  # the clock was set back: it took no time, rather than less
-                step.ended_ns = step.started_ns
-            step.status = status or ("ok" if error is None else status_of(error))
-            if error is not None and step.status in ("error", "cancelled"):
-                step.error = (
-                    type(error).__qualname__ if self._withholds else self.shown(_text_of(error))[:MAX_ERROR]
-                )
-            if error is not None and step.kind in ANSWERING_KINDS and step.status in ("error", "interrupted"):
-                self.keep(step, "error", error)
-            if step.parent_id is None and self._checks is not None:
-                step.attributes.update(self._checks.wrong_with(step.chain_id))
-            self.clean(step)
-            try:
-                self._close_span(step, error)
-            finally:
-                step.span = None  # the span's context is enough for links
-                self.write(step, is_clean=True)
-                if step.parent_id is None and self.on_root_end is not None:
-                    self.on_root_end(step)
+            self._ends(step, error, status)
 
     def handoff(
         self,
@@ -244,29 +222,8 @@ class Recorder(Making):
         """Go on with a handoff that another process opened: it ends here like one of our own, without its span."""
         if not self.active:
             return None
-        with self._open_lock:
-            self._open[handoff.id] = handoff
+        self._open[handoff.id] = handoff
         return handoff
-
-    def cause(self, step: OpenStep, cause: Cause) -> None:
-        """Add a cause that was found after the step had begun."""
-        step.causes.append(cause)
-        self._link_span(step, cause)
-
-    def decide(self, step: OpenStep, choice: Choice) -> None:
-        """Note a decision on a step."""
-        step.chose(choice.without_content() if self._withholds else choice)
-
-    def fail(self, step: OpenStep, text: str, kind: str) -> None:
-        """Note that a step failed without an exception, as an answer says; end it with the status `error`.
-
-        Args:
-            step: the step.
-            text: what the answer says of it; kept only where content may be kept.
-            kind: what sort of error it is, in place of the exception's type.
-        """
-        step.attributes[semconv.ERROR_TYPE] = kind
-        step.error = kind if self._withholds or not text else text
 
     @property
     def makes_global_spans(self) -> bool:
@@ -285,9 +242,7 @@ class Recorder(Making):
             return True
         deadline = time.monotonic() + timeout
         self._checks.wait(timeout)
-        with self._open_lock:
-            still_open = list(self._open.values())
-        for step in still_open:
+        for step in list(self._open.values()):
             so_far = step.as_it_is()
             self.clean(so_far)
             self._writer.put(so_far)
@@ -331,7 +286,7 @@ class Recorder(Making):
 
     def forget_after_fork(self) -> None:
         """Drop what the parent process holds open: it is the parent's to end."""
-        self._open, self._open_lock = {}, threading.RLock()
+        self._open = {}
         if self._checks is not None:
             self._checks.forget()
         if self._redact is not None:
@@ -388,9 +343,38 @@ class Recorder(Making):
             raise
         self.end(step, error=error, status=status)
 
+    def _ends(self, step: OpenStep, error: BaseException | None, status: Status | None) -> None:
+        """Say of a step what it has become, and bring it to its span and to the store."""
+        if step.ended_ns is None:
+            step.ended_ns = clock.now_ns()
+        if step.ended_ns < step.started_ns:  # the clock was set back: it took no time, rather than less
+            step.ended_ns = step.started_ns
+        if error is None:
+            step.status = status or "ok"
+        else:
+            self._failed_with(step, error, status or status_of(error))
+        if step.parent_id is None and self._checks is not None:
+            step.attributes.update(self._checks.wrong_with(step.chain_id))
+        self.clean(step)
+        try:
+            if step.span is not None:
+                self._close_span(step, error)
+        finally:
+            step.span = None  # the span's context is enough for links
+            self.write(step, is_clean=True)
+            if step.parent_id is None and self.on_root_end is not None:
+                self.on_root_end(step)
+
+    def _failed_with(self, step: OpenStep, error: BaseException, status: Status) -> None:
+        step.status = status
+        if status in ("error", "cancelled"):
+            kind = type(error).__qualname__
+            step.error = kind if self._withholds else self.shown(text_of_error(error))[:MAX_ERROR]
+        if step.kind in ANSWERING_KINDS and status in ("error", "interrupted"):
+            self.keep(step, "error", error)
+
     def _give_up_oldest(self) -> None:
-        with self._open_lock:
-            oldest = next(iter(self._open.values()), None)
+        oldest = next(chain(self._open.values()), None)  # `chain` begins and takes the first in one call
         if oldest is not None:
             self.end(oldest, status="unfinished")
 
@@ -401,9 +385,3 @@ class Recorder(Making):
         # The receiver is an effect, not a cause: linked for readers of spans, not recorded as an edge.
         self._link_span(handoff, arrival(receiver))
         self.end(handoff)
-
-
-def _text_of(error: BaseException) -> str:
-    """Return an exception's type and text without running code of the application's classes."""
-    texts = [arg for arg in BaseException.__dict__["args"].__get__(error) if type(arg) is str]
-    return ": ".join([type(error).__qualname__, *texts])

@@ -181,7 +181,6 @@ class OpenStep:
 
     def __init__(
         self,
-        *,
         id: str,
         chain_id: str,
         kind: StepKind,

@@ -114,10 +114,10 @@ class Telemetry:
 
         None is made where OpenTelemetry's own keys say that nothing is to be traced: the step is kept all the same.
         """
+        if not self._is_settled and not self._settle():
+            return
         here = otel_context.get_current() if parent is None else parent
         if here.get(SUPPRESSING[0]) or here.get(SUPPRESSING[1]):
-            return
-        if not self._is_settled and not self._settle():
             return
         title, said = self._opening(step)
         kind = SPAN_KINDS.get(step.kind, SpanKind.INTERNAL)
@@ -126,9 +126,9 @@ class Telemetry:
 
     def whole(self, step: OpenStep, parent: Context, effect: Cause | None = None) -> None:
         """Make the span of a step that is over already, linked to an effect of it as well where one is known."""
-        if parent.get(SUPPRESSING[0]) or parent.get(SUPPRESSING[1]):
-            return
         if not self._is_settled and not self._settle():
+            return
+        if parent.get(SUPPRESSING[0]) or parent.get(SUPPRESSING[1]):
             return
         title, said = self._opening(step)
         said.update(self._closing(step))

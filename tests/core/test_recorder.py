@@ -535,7 +535,7 @@ def test_a_log_filter_of_the_apps_that_fails_reaches_nobody(recording_to: Record
 
 
 def test_code_that_runs_in_the_middle_of_ours_can_record_too(recording_to: Recorder, kept: Store) -> None:
-    with recording_to._open_lock, clock._lock:  # where a destructor or a signal may come in
+    with clock._lock:  # where a destructor or a signal may come in
         recording_to.call(named("a"), str, 1)
 
     assert len(steps(recording_to, kept)) == 1
