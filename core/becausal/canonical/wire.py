@@ -227,7 +227,7 @@ def _seems_odd(body: bytes) -> bool:
     Of a large body by what stands second in it: a tenth of the time of going from number to number where they are many.
     """
     if len(body) < FEW:
-        return NOT_FINITE.search(body) is not None
+        return (0x7F in body or 0xFF in body) and NOT_FINITE.search(body) is not None
     for second in (b"\x7f", b"\xff"):
         at = body.find(second, 1)
         for _ in range(MOST_SEEMING):
