@@ -13,9 +13,9 @@ goes through the API. What is known of the SDK is in `spans_sdk.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from becausal.spans_sdk import Sdk
 
-__all__ = ["MAX_LINKS", "SdkSpans", "link_attributes", "links_to"]
+__all__ = ["MAX_LINKS", "Links", "SdkSpans", "Told", "link_attributes", "linked_to", "links_to"]
 
 MAX_LINKS = 32
 """The SDK keeps 128 links and evicts the oldest; the full list of causes is in an attribute."""
@@ -54,8 +54,15 @@ SAID_OF_LINKS = 2
 RANDOM: Final = 0x02
 """The flag of a trace id that is random (W3C Trace Context, level 2)."""
 
+MOST_ID: Final = (1 << 64) - 1
+"""The largest id of a span."""
+
 FLAGS: Final = tuple(map(TraceFlags, range(4)))
 SAMPLED: Final = 0x01
+
+
+Told = tuple[str, SpanKind, dict[str, Attribute], Sequence[Cause]]
+"""What a span says at its start: its name, its kind, its attributes, clean and from now on its own, and its causes."""
 
 
 class SdkSpans:
@@ -65,34 +72,21 @@ class SdkSpans:
         self._tracer = tracer
         self._sdk = sdk
 
-    def start(
-        self,
-        step: OpenStep,
-        name: str,
-        context: Context | None,
-        kind: SpanKind,
-        said: dict[str, Attribute],
-        causes: Sequence[Cause],
-    ) -> Span | None:
+    def start(self, step: OpenStep, context: Context | None, told: Told) -> Span | None:
         """Start a step's span as `Tracer.start_span` of the SDK does, asking the same; None where it has to.
 
         Args:
             step: gets the span.
-            name: the span's name.
             context: the span that is current in it is the parent.
-            kind: the span's.
-            said: clean attributes, from now on the span's own.
-            causes: what it is linked to.
+            told: what it says at its start.
         """
+        name, kind, said, causes = told
         tracer, sdk = self._tracer, self._sdk
-        decided = None if context is None else self._decided(context, len(causes))
-        if decided is None:
+        placed = None if context is None else self._placed(context, len(causes))
+        if placed is None:
             return None
-        parent, decision = decided
-        own = self._named(parent, decision)
-        if not own[-1]:  # not valid: what comes of such a generator is the SDK's to say
-            return None
-        if decision is sdk.dropped:
+        parent, own, is_dropped = placed
+        if is_dropped:
             step.span, step.span_context = NonRecordingSpan(own), own
             return step.span
         span: Span = object.__new__(sdk.span_class)
@@ -104,7 +98,7 @@ class SdkSpans:
             "_kind": kind,
             "_start_time": step.started_ns,
             "_said": said,
-            "_linked": _linked(causes) if causes else [],
+            "_linked": [*_first(causes)],
             "_sampler": tracer.sampler,
             "_resource": tracer.resource,
             "_span_processor": processor,
@@ -117,50 +111,60 @@ class SdkSpans:
         step.span, step.span_context = span, own
         return span
 
-    def whole(
-        self,
-        step: OpenStep,
-        name: str,
-        context: Context,
-        kind: SpanKind,
-        said: dict[str, Attribute],
-        causes: Sequence[Cause],
-    ) -> bool:
+    def whole(self, step: OpenStep, context: Context, told: Told) -> bool:
         """Make the span of a step that is over, which nobody sees before it has ended; the arguments are `start`'s.
 
         False where somebody would see it start, or the SDK has to be asked: then it starts, and ends.
         """
+        name, kind, said, causes = told
         tracer, sdk = self._tracer, self._sdk
         processor: Any = tracer.span_processor
         if sdk.hears(processor, "on_start") or (sdk.tells_ending and sdk.hears(processor, "_on_ending")):
             return False
-        decided, most = self._decided(context, len(causes)), tracer._span_limits.max_span_attributes
-        ended_ns = step.ended_ns
-        if decided is None or ended_ns is None or (most is not None and len(said) > most):
+        most, ended_ns = tracer._span_limits.max_span_attributes, step.ended_ns
+        if ended_ns is None or (most is not None and len(said) > most):
             return False
-        parent, decision = decided
-        if decision is sdk.dropped:
+        placed = self._placed(context, len(causes))
+        if placed is None:
             return False
-        own = self._named(parent, decision)
-        if not own[-1]:
-            return False
+        parent, own, is_dropped = placed
         step.span_context = own
+        if is_dropped:
+            return True
         origin = tracer.resource, tracer.instrumentation_info, tracer._instrumentation_scope
-        place, times, linked = (own, parent, kind), (step.started_ns, ended_ns), _linked(causes)
+        place, times, linked = (own, parent, kind), (step.started_ns, ended_ns), Links(_first(causes))
         processor.on_end(sdk.readable(name, place, times, said, linked, sdk.unset, origin))
         return True
 
-    def _named(self, parent: SpanContext | None, decision: Decision) -> SpanContext:
-        """Return the ids and flags of a new span."""
+    def _placed(self, context: Context, links: int) -> tuple[SpanContext | None, SpanContext, bool] | None:
+        """Return a new span's parent, its own ids and flags, and whether it is dropped; None where the SDK has to be
+        asked.
+
+        Args:
+            context: the span that is current in it is the parent.
+            links: how many it is to have at its start.
+        """
+        decided = self._decided(context, links)
+        if decided is None:
+            return None
+        parent, decision = decided
         sdk, ids = self._sdk, self._tracer.id_generator
         if parent is None:
-            trace_id, state = ids.generate_trace_id(), None
+            trace_id = ids.generate_trace_id()
             random = RANDOM if sdk.tells_random and ids.is_trace_id_random() else 0
+            flags = FLAGS[random | SAMPLED if decision is sdk.sampled else random]
+            own = SpanContext(trace_id, ids.generate_span_id(), False, flags, None)
         else:
             trace_id, _, _, flags, state, _ = parent
             random = flags & RANDOM if sdk.tells_random else 0
-        flags = FLAGS[random | SAMPLED if decision is sdk.sampled else random]
-        return SpanContext(trace_id, ids.generate_span_id(), False, flags, state)
+            flags, span_id = (
+                FLAGS[random | SAMPLED if decision is sdk.sampled else random],
+                ids.generate_span_id(),
+            )
+            # As its own constructor leaves it, which would look at what is the parent's once more.
+            own = tuple.__new__(SpanContext, (trace_id, span_id, False, flags, state, 0 < span_id <= MOST_ID))
+        # Not valid: what comes of such a generator is the SDK's to say.
+        return (parent, own, decision is sdk.dropped) if own[-1] else None
 
     def link(self, span: Span, cause: Cause) -> bool:
         """Link a span that nobody has touched to a cause; False where the span's own method has to."""
@@ -169,10 +173,10 @@ class SdkSpans:
         held = span.__dict__
         if "_lock" in held or "_end_time" in held:
             return False
-        linked: list[Link] = held["_linked"]
+        linked: list[Cause] = held["_linked"]
         if not _has_room(held["_limits"], len(linked) + 1):
             return False
-        linked += _linked((cause,))
+        linked += (cause,)
         return True
 
     def end(
@@ -261,17 +265,52 @@ def _has_room(limits: SpanLimits, links: int) -> bool:
     )
 
 
-def _linked(causes: Sequence[Cause]) -> list[Link]:
+def _first(causes: Sequence[Cause]) -> Sequence[Cause]:
+    """Return the causes that a span is linked to at its start."""
+    if len(causes) <= MAX_LINKS:
+        return causes
+    return [cause for cause in causes if cause.span_context is not None][:MAX_LINKS]
+
+
+def linked_to(causes: Iterable[Cause]) -> list[Link]:
     """Return links as the SDK leaves them, without the calls of their constructor."""
     links: list[Link] = []
     for cause in causes:
-        if cause.span_context is not None and len(links) < MAX_LINKS:
+        if cause.span_context is not None:
             link: Link = object.__new__(Link)
             # One by one: it needs no dict for the garbage collector to visit.
             link._context = cause.span_context
             link._attributes = _kept(cause.kind, cause.grade)
             links.append(link)
     return links
+
+
+class Links(Sequence[Link]):
+    """The links of a span that has ended, made when somebody asks for one: exporters do, in threads of their own."""
+
+    __slots__ = ("_causes", "_made")
+
+    def __init__(self, causes: Sequence[Cause]) -> None:
+        self._causes = tuple(causes)
+        self._made: list[Link] | None = None
+
+    def _all(self) -> list[Link]:
+        if self._made is None:
+            self._made = linked_to(self._causes)
+        return self._made
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(self._all())
+
+    @overload
+    def __getitem__(self, at: int) -> Link: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Link]: ...
+    def __getitem__(self, at: int | slice) -> Link | list[Link]:
+        return self._all()[at]
 
 
 def links_to(causes: Sequence[Cause]) -> list[Link]:

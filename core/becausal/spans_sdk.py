@@ -13,6 +13,7 @@ import copy
 import re
 import sys
 import threading
+from collections.abc import Sequence
 from functools import cache
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
@@ -31,7 +32,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation import set_span_in_context
 
-from becausal.spans import SdkSpans, links_to
+from becausal.spans import Links, SdkSpans, linked_to, links_to
 from becausal.step import Attribute, Cause, OpenStep
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Sdk:
         names = ("BatchSpanProcessor", "SimpleSpanProcessor")
         processors = [module.SpanProcessor, *(getattr(export, name, None) for name in names)]
         self._silent = {
-            hook: [does for one in processors if _does_nothing(does := getattr(one, hook, None))]
+            hook: {does for one in processors if _does_nothing(does := getattr(one, hook, None))}
             for hook in ("on_start", "_on_ending")
         }
 
@@ -102,12 +103,8 @@ class Sdk:
         silent = self._silent[hook]
         for one in processor._span_processors:
             does = getattr(type(one), hook, None)
-            for known in silent:
-                if does is known:  # a wrapper equals what it wraps
-                    break
-            else:
-                return True
-            if hook in one.__dict__:
+            # A wrapper equals what it wraps, but is no function of Python's.
+            if type(does) is not FunctionType or does not in silent or hook in one.__dict__:
                 return True
         return False
 
@@ -116,10 +113,11 @@ class Sdk:
         links = held["_links"]
         if links.dropped:
             return
-        there = set(map(id, links))
-        for link in held["_linked"]:
-            if id(link) not in there:
-                links.append(link)
+        told = held["_told"]
+        late = held["_linked"][len(told) :]
+        told += late
+        for link in linked_to(late):
+            links.append(link)
 
     def readable_of(self, span: Any, last: dict[str, Attribute]) -> ReadableSpan:
         """Return what processors are handed of a span that has ended; `last` is what it said at its end."""
@@ -137,7 +135,7 @@ class Sdk:
             (held["_context"], held["_parent"], held["_kind"]),
             (held["_start_time"], held["_end_time"]),
             held["_said"],
-            held["_linked"],
+            Links(held["_linked"]),
             span._status,
             (held["_resource"], held["_instrumentation_info"], held["_instrumentation_scope"]),
         )
@@ -148,7 +146,7 @@ class Sdk:
         place: tuple[SpanContext, SpanContext | None, SpanKind],
         times: tuple[int, int],
         said: dict[str, Attribute],
-        linked: list[Link],
+        linked: Sequence[Link],
         status: Status,
         origin: tuple[object, object, object],
     ) -> ReadableSpan:
@@ -209,7 +207,8 @@ def _span_class(module: ModuleType) -> type[Span]:
             # Of two threads the first one's hold; the lock comes last, since who finds it relies on the rest.
             held.setdefault("_attributes", attributes)
             held.setdefault("_events", bounded_list(limits.max_events))
-            held.setdefault("_links", bounded_list.from_seq(limits.max_links, held["_linked"]))
+            told = held.setdefault("_told", [*held["_linked"]])  # what of it is among the links
+            held.setdefault("_links", bounded_list.from_seq(limits.max_links, linked_to(told)))
             held.setdefault("_lock", threading.Lock())
             made: object = held[name]
             return made
@@ -284,7 +283,7 @@ def _protocol(sdk: Sdk, tracer: Tracer, *, is_ours: bool) -> list[object]:
         status = Status(StatusCode.ERROR, "x")
         if is_ours:
             spans = SdkSpans(watched, sdk)
-            span = spans.start(_step(), "name", context, SpanKind.CLIENT, said, causes)
+            span = spans.start(_step(), context, ("name", SpanKind.CLIENT, said, causes))
             if span is None or not spans.end(span, {"z": ("y",)}, status, 2):
                 return []
         else:
@@ -326,5 +325,5 @@ def _told(one: Any) -> object:
 def _has_all(sdk: Sdk, tracer: Tracer) -> bool:
     """Return whether our spans have every part that the SDK's have, once somebody asks for one."""
     watched = _watched(sdk, tracer, _Witness())
-    ours = SdkSpans(watched, sdk).start(_step(), "name", Context(), SpanKind.INTERNAL, {}, ())
+    ours = SdkSpans(watched, sdk).start(_step(), Context(), ("name", SpanKind.INTERNAL, {}, ()))
     return all(hasattr(ours, part) for part in vars(watched.start_span("name", Context())))

@@ -14,7 +14,7 @@ decision concluded, and what went in and out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from operator import attrgetter
 
@@ -37,7 +37,7 @@ from becausal.dialects import Overlay
 from becausal.fitting import LONGEST, fit_text, fitting, short
 from becausal.installed import own_version
 from becausal.settings import content_on_spans
-from becausal.spans import MAX_LINKS, SdkSpans, link_attributes, links_to
+from becausal.spans import MAX_LINKS, SdkSpans, Told, link_attributes, links_to
 from becausal.step import Attribute, Cause, OpenStep, StepKind
 
 __all__ = ["MAX_LINKS", "Telemetry"]
@@ -120,9 +120,9 @@ class Telemetry:
         if here.get(SUPPRESSING[0]) or here.get(SUPPRESSING[1]):
             return
         title, said = self._opening(step)
-        kind = SPAN_KINDS.get(step.kind, SpanKind.INTERNAL)
-        if self._spans is None or self._spans.start(step, title, parent, kind, said, step.causes) is None:
-            self._start(step, title, parent, kind, said, step.causes)
+        told = title, SPAN_KINDS.get(step.kind, SpanKind.INTERNAL), said, step.causes
+        if self._spans is None or self._spans.start(step, parent, told) is None:
+            self._start(step, parent, told)
 
     def whole(self, step: OpenStep, parent: Context, effect: Cause | None = None) -> None:
         """Make the span of a step that is over already, linked to an effect of it as well where one is known."""
@@ -132,29 +132,22 @@ class Telemetry:
             return
         title, said = self._opening(step)
         said.update(self._closing(step))
-        kind = SPAN_KINDS.get(step.kind, SpanKind.INTERNAL)
         causes = step.causes if effect is None else [*step.causes, effect]
+        told = title, SPAN_KINDS.get(step.kind, SpanKind.INTERNAL), said, causes
         span = None
         if self._spans is not None:
-            if self._spans.whole(step, title, parent, kind, said, causes):
+            if self._spans.whole(step, parent, told):
                 return
-            span = self._spans.start(step, title, parent, kind, said, causes)
+            span = self._spans.start(step, parent, told)
         if span is None:
-            span = self._start(step, title, parent, kind, said, causes)
+            span = self._start(step, parent, told)
         step.span = None
         if self._spans is None or not self._spans.end(span, {}, None, step.ended_ns):
             span.end(step.ended_ns)
 
-    def _start(
-        self,
-        step: OpenStep,
-        title: str,
-        parent: Context | None,
-        kind: SpanKind,
-        said: dict[str, Attribute],
-        causes: Sequence[Cause],
-    ) -> Span:
+    def _start(self, step: OpenStep, parent: Context | None, told: Told) -> Span:
         """Start a span through the API; the step gets it if it is its own."""
+        title, kind, said, causes = told
         links = links_to(causes) if causes else None
         span = self._tracer.start_span(title, parent, kind, said, links, step.started_ns)
         context = span.get_span_context()

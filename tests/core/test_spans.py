@@ -514,7 +514,7 @@ def test_a_link_is_not_lost_to_a_thread_that_touches_its_span_right_then(when: s
     telemetry, step = opened(provider)
     span: Any = step.span
 
-    class Touched(list[Link]):
+    class Touched(list[Cause]):
         def __iadd__(self, links: Any) -> Any:  # type: ignore[misc]
             former = list(self)
             if when == "as the link comes":
@@ -540,6 +540,26 @@ def test_a_link_is_not_lost_to_a_thread_that_touches_its_span_right_then(when: s
     assert [link.context for link in ended.links] == [CAUSE, CAUSE]
     assert ended.attributes is not None
     assert ended.attributes["the app's"] == 1
+
+
+@direct_alone
+def test_the_links_of_a_span_that_has_ended_are_a_sequence_that_no_longer_changes() -> None:
+    provider = TracerProvider(shutdown_on_exit=False)
+    exporter = exporting(provider)
+    telemetry, step = opened(provider)
+    causes = [Cause(f"{n}", "data", "observed", span_context=CAUSE) for n in range(3)]
+    for cause in (*causes, Cause("without a span", "data", "observed")):
+        telemetry.link(step, cause)
+    links: list[Any] = vars(step.span)["_linked"]
+    telemetry.close(step)
+
+    (ended,) = exporter.get_finished_spans()
+    links.append(Cause("late", "data", "observed", span_context=CAUSE))
+    assert [link.context for link in ended.links] == [CAUSE] * len(ended.links) == [CAUSE] * 3
+    assert ended.links[-1] is ended.links[2]
+    assert ended.links[2] in ended.links[1:]
+    assert isinstance(ended.links, Sequence)
+    assert len(json.loads(ended.to_json())["links"]) == 3
 
 
 @direct_alone
