@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from autogen_agentchat.messages import TextMessage, ToolCallRequestEvent
 from autogen_core import FunctionCall
-from autogen_core.models import CreateResult, RequestUsage, UserMessage
+from autogen_core.models import AssistantMessage, CreateResult, RequestUsage, UserMessage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
@@ -22,6 +22,7 @@ from tests.core.test_canonical import EDITS, team
 
 from becausal import canonical
 from becausal.canonical import Encoded, Encoder, brief, encode, fingerprint, part_digests
+from becausal.canonical.readers import reader_of
 from becausal.redaction import Redaction
 
 ran: list[object] = []
@@ -471,6 +472,36 @@ def test_a_conversation_is_read_again_for_a_secret_that_was_met_since() -> None:
     for kind in (Encoder, Long):
         assert len(handed(kind)) == 6
         assert not any(SECRET.encode() in body for body in handed(kind))
+
+
+INNER: list[Callable[[list[Any]], object]] = [
+    lambda calls: setattr(calls[0], "arguments", "[]"),
+    lambda calls: setattr(calls[0], "more", None),
+    lambda calls: calls.__setitem__(0, calls[0].__dict__),
+    lambda calls: calls.__setitem__(0, [reader_of(FunctionCall).mark, calls[0].__dict__, None]),
+    lambda calls: calls.__setitem__(0, Named("1", "{}", "f")),
+    lambda calls: calls.append(FunctionCall("2", "{}", "f")),
+]
+
+
+@dataclass
+class Named:
+    id: str
+    arguments: str
+    name: str
+
+
+@pytest.mark.parametrize("number", range(len(INNER)))
+def test_a_change_of_an_object_in_a_message_of_a_known_conversation_is_seen(number: int) -> None:
+    encoder = Encoder()
+    said: list[Any] = [AssistantMessage(content=f"{n} " * 90, source="s") for n in range(4)]
+    said.insert(2, AssistantMessage(content=[FunctionCall("1", "{}", "f")], source="s"))
+    before = encoder.encode(said).digest
+    assert encoder.encode(said).digest == before
+
+    INNER[number](said[2].content)
+
+    assert encoder.encode(said).digest == encode(said).digest != before
 
 
 @pytest.mark.parametrize("number", [n for n, (make, _) in enumerate(EDITS) if make is not team])

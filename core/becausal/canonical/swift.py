@@ -257,7 +257,7 @@ class Swift(Brief):
 
         Some at a time: a buffer for all would be fresh memory each time, which takes longer than to fill it.
         """
-        below, differs = self.below, self.differs
+        below, differs, self.is_comparing = self.below, self.differs, True
         whole, size, at = digesting(), 0, 0
         for end in (first, len(rows)):
             while at < end:
@@ -271,7 +271,7 @@ class Swift(Brief):
                     known = NO_RUN
                 elif known.version != self.version:
                     raise UnfitError  # it must be read for what is secret by now
-        self.below, self.differs = below, differs
+        self.below, self.differs, self.is_comparing = below, differs, False
         return (size, whole.digest()), known
 
 
