@@ -68,6 +68,26 @@ def test_of_two_equal_values_the_one_under_the_same_key_is_meant() -> None:
     assert found == {"$.members": ("second", "tool"), "$.tax_rate": ("first", "tool")}
 
 
+def test_of_many_equal_figures_each_is_led_back_by_its_own_words_whichever_was_asked_about_before() -> None:
+    told = {
+        "rooms": "Of rooms there are 19 here",
+        "floors": "We counted 19 floors",
+        "doors": "19 doors it has",
+    }
+    said = [f"It has 19 {name}." for name in ("doors", "rooms", "floors")]
+    record = Record()
+    with record.step("workflow", "team", received="q") as whole:
+        for name, text in told.items():
+            record.did("tool", name, {}, text)
+        record.did("model", "m", [message("human", "doors 19, floors 19, rooms 19")], said)
+        whole.produces(said)
+
+    found = blame(record.graph()).segments
+
+    figures = {segment.part_of: came_from(segment) for segment in found if segment.text == "19"}
+    assert figures == {f"It has 19 {name}.": (name, "tool") for name in told}
+
+
 def test_data_that_a_model_wrote_as_text_is_cut_into_its_fields() -> None:
     answer = json.dumps({"rate": {"eur": 4711}, "note": "all is well here"})
     graph = team(("db", {"eur": 4711}), heard="eur: 4711", said=f"```json\n{answer}\n```")
