@@ -102,7 +102,7 @@ def test_whatever_is_taken_out_of_a_pack_the_rest_is_found(
     packing.finish()
     (pack,) = packing.packs
     connection.execute("INSERT INTO packs VALUES (?,?,?,?,?)", (1, len(bodies), *pack.packed))
-    for number, (digest, packed) in enumerate(pack.places(), 1):
+    for number, (digest, packed) in enumerate(pack.places.items(), 1):
         row = (number, digest, None, None, None, None, *packed)
         connection.execute("INSERT INTO blobs VALUES (?,?,?,?,?,?,?,?,?)", row)
     unpacker = Unpacker(connection)

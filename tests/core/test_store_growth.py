@@ -128,3 +128,39 @@ def test_listing_the_newest_runs_takes_as_long_as_their_own_steps_are_many(
     )
 
     assert large <= small * TOLERANCE
+
+
+class Asked(dict[bytes, int]):
+    """What is remembered of contents; it can be asked for one, and counts who asks."""
+
+    asked = 0
+
+    def __contains__(self, digest: object) -> bool:
+        """Say whether a content is remembered."""
+        self.asked += 1
+        return super().__contains__(digest)
+
+    def get(self, digest: bytes, default: int = 0) -> int:  # type: ignore[override]
+        """Return what is remembered of a content."""
+        self.asked += 1
+        return super().get(digest, default)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Refuse to go through all."""
+        raise AssertionError("writing a batch goes through all that is remembered")
+
+    keys = values = items = __iter__  # type: ignore[assignment]
+
+
+def test_writing_asks_once_for_each_content_however_many_are_remembered() -> None:
+    store = open_store("sqlite:///:memory:")
+    assert isinstance(store, SQLiteStore)
+    known = store._own_session().writer()._contents.known = Asked()
+    for batch in Corpus(2_048).batches():
+        known.asked = 0
+        digests = {digest for step in batch for digest, _ in step.bodies}
+
+        store.write(batch)
+
+        assert known.asked <= len(digests)
+    store.close()

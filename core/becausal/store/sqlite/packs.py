@@ -45,13 +45,8 @@ class Pack(NamedTuple):
     bodies: Mapping[bytes, bytes]
     """By their digests, in the order in which they stand in it."""
     packed: Packed
-
-    def places(self) -> Iterator[tuple[bytes, Packed]]:
-        """Yield the digests, and what the rows of the bodies say: size, codec, place."""
-        at = 0
-        for nth, (digest, body) in enumerate(self.bodies.items()):
-            yield digest, (len(body), PACKED, _place(nth, at))
-            at += len(body)
+    places: Mapping[bytes, Packed]
+    """What the rows of the bodies say, by their digests: size, codec, place."""
 
 
 class Packing:
@@ -83,7 +78,11 @@ class Packing:
 
 def pack_of(bodies: Mapping[bytes, bytes], packer: Packer) -> Pack:
     """Return bodies as a pack."""
-    return Pack(bodies, packer.pack(b"".join(bodies.values())))
+    places, at = {}, 0
+    for nth, (digest, body) in enumerate(bodies.items()):
+        places[digest] = len(body), PACKED, _place(nth, at)
+        at += len(body)
+    return Pack(bodies, packer.pack(b"".join(bodies.values())), places)
 
 
 def place_in(place: bytes) -> tuple[int, int]:

@@ -99,10 +99,10 @@ class Writer:
                 self._count_swept(steps)
             self._number_names(steps, roots)
             self._number_chains(steps)
-            self._contents.write(roots, contents, self._names)
+            numbers = self._contents.write(roots, contents, self._names)
             if self._is_swept:
                 self._touch_contents(roots, dict(given), contents, steps)
-            self._write_steps(steps, self._contents.numbers(roots))
+            self._write_steps(steps, numbers)
             if notes_memory and any(step.kind in ("memory_write", "memory_read") for step in came):
                 memory.note_steps(self.connection, came, self._finding(_fresh(came)))
 
