@@ -58,7 +58,7 @@ class Contexts:
 
     def _translated(self, called: tuple[BaseChatMessage], result: Any, _: BaseException | None) -> None:
         message = called[0]
-        origin = self._ledger.origin(message, None)
+        origin = self._ledger.messages.find(message.id)
         if origin is not None and result is not None:
             self._ledger.tag_of(result, origin)
 
@@ -67,7 +67,11 @@ class Contexts:
         if here is None:
             return
         turn = notes_of(here)
-        _noted(here, turn, message)
+        is_memorys = isinstance(here, OpenStep) and here.kind == "memory_read"
+        if is_memorys and turn is not None and isinstance(turn.content, list):
+            turn.content.append(
+                message
+            )  # in a replay the memory is not asked, and this is added all the same
         if self._ledger.tags.get(message) is None:  # else it was made of a chat message, as most are
             sources = self._sources(turn, message)
             self._ledger.tag(message, *(sources or [(here, "added to the model's context")]))
@@ -115,13 +119,6 @@ class Contexts:
             if reader not in tag.losers:
                 tag.losers |= {reader}
                 yield " ".join([f"{step.id} {evidence}" for step, evidence, _ in tag.sources]) or "unknown"
-
-
-def _noted(here: StepRef, notes: Notes | None, message: Any) -> None:
-    """Note what a memory adds to a context: in a replay it is not asked, and the message is added all the same."""
-    is_memorys = isinstance(here, OpenStep) and here.kind == "memory_read"
-    if is_memorys and notes is not None and isinstance(notes.content, list):
-        notes.content.append(message)
 
 
 def _itself(thing: Any, *_: Any, **__: Any) -> Any:

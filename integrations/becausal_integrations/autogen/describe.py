@@ -127,9 +127,10 @@ def is_unhandled(agent: object, message: object) -> bool:
 
 def chat_messages(payload: Any) -> Sequence[BaseChatMessage] | None:
     """Return the chat messages that a message of a team brings to its participants; None of any other message."""
-    if not is_of_a_team(payload):
+    kind = type(payload)
+    if not kind.__module__.startswith(EVENTS):
         return None
-    match type(payload).__name__:
+    match kind.__name__:
         case "GroupChatAgentResponse":
             return (payload.response.chat_message,)
         case "GroupChatStart":

@@ -72,7 +72,7 @@ class Models:
         turn = notes_of(here)
         agent = None if turn is None or here is None else here.agent or describe.manager_name(turn.owner)
         notes = Notes(client, here)
-        causes = self._seen(here, agent, messages, notes)
+        causes = self._seen(here, None if turn is None else turn.owner, agent, messages, notes)
         if turn is not None and turn.view is not None:
             notes.update(_of_view(turn.view))
             turn.view = None
@@ -80,10 +80,8 @@ class Models:
         return Opening("model", name, agent, received=list(messages), causes=causes, attributes=notes)
 
     def _seen(
-        self, here: StepRef | None, agent: str | None, messages: Sequence[Any], notes: Notes
+        self, here: StepRef | None, owner: object, agent: str | None, messages: Sequence[Any], notes: Notes
     ) -> list[Cause]:
-        turn = notes_of(here)
-        owner = turn.owner if turn is not None else None
         numbers = list(map(id, messages))
         former = self._shown.get(owner) if owner is not None else None
         start, seen_before = 0, 0
@@ -132,8 +130,7 @@ class Models:
     def _decided(self, step: OpenStep, result: CreateResult) -> object:
         notes = step.attributes
         if isinstance(notes, Notes):
-            self._was_asked(step, notes)
-            turn = notes_of(notes.within)
+            turn = self._was_asked(step, notes)
             if turn is not None:
                 _to_turn(turn, remote(step), result)
             for choice in describe.choices(result, notes.premises):
@@ -146,10 +143,13 @@ class Models:
             self._was_asked(step, step.attributes)
         return None
 
-    def _was_asked(self, step: OpenStep, notes: Notes) -> None:
+    def _was_asked(self, step: OpenStep, notes: Notes) -> Notes | None:
+        """Note that an agent's model was called; returns what is noted of the turn."""
         turn = notes_of(notes.within)
-        if turn is not None and turn.owner is not None:
-            self._ledger.models.put(turn.owner, remote(step))
+        owner = None if turn is None else turn.owner
+        if owner is not None:
+            self._ledger.models.put(owner, remote(step))
+        return turn
 
 
 def _to_turn(turn: Notes, step: StepRef, result: CreateResult) -> None:

@@ -165,7 +165,7 @@ class Runtime:
         if brought is not None:
             for chat_message in brought:
                 self._ledger.origin(chat_message, step)
-            if sender is not None and describe.gives_a_turn(message):
+            if not brought and sender is not None and describe.gives_a_turn(message):
                 carrier.route = self._ledger.routes.find(str(sender))
             return carrier
         carrier.sender = describe.agent_name(sender, step.agent)

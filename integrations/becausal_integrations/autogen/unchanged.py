@@ -74,6 +74,8 @@ def _gather(thing: Any, known_as: Any, found: list[Part], levels: int) -> bool:
             return False
         names, values = tuple(fields), tuple(fields.values())
     found.append(Part(known_as, kind, names, values))
+    if _LEAVES.issuperset(map(id, map(type, values))):
+        return True
     for value in values:
         inner = type(value)
         if id(inner) in _LEAVES or isinstance(value, Enum):
