@@ -13,6 +13,7 @@ goes through the API. What is known of the SDK is in `spans_sdk.py`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, overload
@@ -71,6 +72,8 @@ class SdkSpans:
     def __init__(self, tracer: Tracer, sdk: Sdk) -> None:
         self._tracer = tracer
         self._sdk = sdk
+        self._room: tuple[dict[str, Any] | None, int] = None, 0
+        """The limits that a span had last, all of them, and how many links fit them."""
 
     def start(self, step: OpenStep, context: Context | None, told: Told) -> Span | None:
         """Start a step's span as `Tracer.start_span` of the SDK does, asking the same; None where it has to.
@@ -174,7 +177,7 @@ class SdkSpans:
         if "_lock" in held or "_end_time" in held:
             return False
         linked: list[Cause] = held["_linked"]
-        if not _has_room(held["_limits"], len(linked) + 1):
+        if len(linked) >= self._most_links(held["_limits"]):
             return False
         linked += (cause,)
         return True
@@ -212,6 +215,16 @@ class SdkSpans:
         processor.on_end(sdk.readable_of(span, said))
         return True
 
+    def _most_links(self, limits: SpanLimits) -> int:
+        """Return how many links fit a span's limits, which are the app's to set; how much it says shows at the end."""
+        seen, most = self._room
+        if limits.__dict__ != seen:
+            most = _room_in(limits)
+            # Of a class of the app's they need not be what it holds.
+            is_plain = type(limits) is type(self._sdk.no_limits)
+            self._room = {**limits.__dict__} if is_plain else None, most
+        return most
+
     def _decided(self, context: Context, links: int) -> tuple[SpanContext | None, Decision] | None:
         """Return a new span's parent and what becomes of it; None where the SDK has to be asked.
 
@@ -225,7 +238,7 @@ class SdkSpans:
         is_patched = sdk.tracer.start_span is not sdk.start_span or "start_span" in its
         if is_patched or sdk.span.end is not sdk.end or (config is not None and not config.is_enabled):
             return None
-        if not _has_room(tracer._span_limits, links):
+        if links > self._most_links(tracer._span_limits):
             return None
         current: Any = context.get(SPAN_KEY)
         if type(current) in (sdk.span_class, NonRecordingSpan):
@@ -253,16 +266,14 @@ class SdkSpans:
         return parent if is_valid else None, sampler._decision
 
 
-def _has_room(limits: SpanLimits, links: int) -> bool:
-    """Return whether what we say fits a span's limits, which are the app's to set; how much it is shows at the end."""
-    most_links, of_links = limits.max_links, limits.max_link_attributes
+def _room_in(limits: SpanLimits) -> int:
+    """Return how many links of ours fit a span's limits; -1 where already what it says may not."""
     longest, longest_of_span = limits.max_attribute_length, limits.max_span_attribute_length
-    return (
-        (not links or most_links is None or links <= most_links)
-        and (not links or of_links is None or of_links >= SAID_OF_LINKS)
-        and (longest is None or longest >= semconv.MAX_ATTRIBUTE_BYTES)
-        and (longest_of_span is None or longest_of_span >= semconv.MAX_ATTRIBUTE_BYTES)
-    )
+    if any(most is not None and most < semconv.MAX_ATTRIBUTE_BYTES for most in (longest, longest_of_span)):
+        return -1
+    if limits.max_link_attributes is not None and limits.max_link_attributes < SAID_OF_LINKS:
+        return 0
+    return sys.maxsize if limits.max_links is None else limits.max_links
 
 
 def _first(causes: Sequence[Cause]) -> Sequence[Cause]:

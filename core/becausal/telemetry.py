@@ -190,16 +190,10 @@ class Telemetry:
 
     def _closing(self, step: OpenStep) -> dict[str, Attribute]:
         """Return what a span says of what its step has become; what is ours comes last."""
-        outcome: dict[str, Attribute] = {}
-        if step.conversation is not None or semconv.CONVERSATION_ID in step.attributes:
-            outcome.update(fitting(self._overlay.closing(step)))
-        if self.wants_content:
-            outcome.update(_content(step))
-            sides = (step.received, step.produced)
-            heard, answered = (None if side is None else fit_text(side.text()) for side in sides)
-            outcome.update(self._overlay.content(heard, answered))
         # A framework's own (`langgraph.task_id`) are kept in the store: each attribute costs the app's thread.
-        outcome.update(fitting(step.attributes, ON_SPANS))
+        outcome = fitting(step.attributes, ON_SPANS)
+        if self.wants_content or step.conversation is not None or semconv.CONVERSATION_ID in outcome:
+            outcome = {**self._besides(step), **outcome}
         if step.conversation is not None and semconv.CONVERSATION_ID not in outcome:
             outcome.update(fitting({semconv.CONVERSATION_ID: step.conversation}))
         if step.choices and (score := step.choices[-1].score) is not None:
@@ -222,6 +216,16 @@ class Telemetry:
         outcome[semconv.STEP_SEQ] = step.seq
         outcome[semconv.HOP] = step.hop
         return outcome
+
+    def _besides(self, step: OpenStep) -> dict[str, Attribute]:
+        """Return what some dialects say as well, and what went in and out where it may stand on spans."""
+        said = fitting(self._overlay.closing(step))
+        if self.wants_content:
+            said.update(_content(step))
+            sides = (step.received, step.produced)
+            heard, answered = (None if side is None else fit_text(side.text()) for side in sides)
+            said.update(self._overlay.content(heard, answered))
+        return said
 
     def _name(
         self, kind: StepKind, name: str, agent: str | None, operation: str | None

@@ -563,6 +563,44 @@ def test_the_links_of_a_span_that_has_ended_are_a_sequence_that_no_longer_change
 
 
 @direct_alone
+@pytest.mark.parametrize(
+    ("limit", "value", "links"),
+    [
+        ("max_links", 0, 0),
+        ("max_links", 1, 1),
+        ("max_span_attribute_length", 5, 1),
+        ("max_link_attributes", 1, 1),
+    ],
+)
+@pytest.mark.parametrize("is_of_the_apps", [False, True])
+def test_a_limit_that_is_set_while_spans_are_made_holds_from_then_on(
+    limit: str, value: int, links: int, is_of_the_apps: bool
+) -> None:
+    class Limits(SpanLimits):
+        """The app's: whatever is asked of it, it looks elsewhere."""
+
+        def __getattribute__(self, name: str) -> Any:
+            return changed.get(name, super().__getattribute__(name))
+
+    changed: dict[str, int] = {}
+    limits = Limits() if is_of_the_apps else SpanLimits()
+    telemetry, step = opened(TracerProvider(shutdown_on_exit=False, span_limits=limits))
+    assert is_bare(step)
+    if is_of_the_apps:
+        changed[limit] = value
+    else:
+        setattr(limits, limit, value)
+    later = step_of(AGENT, 2)
+    telemetry.open(later, Context())
+    assert is_bare(later) == (limit == "max_links" or limit == "max_link_attributes")
+
+    telemetry.link(later, Cause("1", "data", "observed", span_context=CAUSE))
+
+    assert is_bare(later) == (limit == "max_links" and value > 0)
+    assert len(later.span.links) == links  # type: ignore[union-attr]
+
+
+@direct_alone
 def test_links_that_the_sdk_has_evicted_do_not_come_back() -> None:
     provider = TracerProvider(shutdown_on_exit=False, span_limits=SpanLimits(max_links=2))
     exporter = exporting(provider)
