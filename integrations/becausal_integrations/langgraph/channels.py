@@ -160,6 +160,12 @@ def holds_all(channel: Any, before: Standing, writes: Sequence[Any]) -> bool:
     reducer = getattr(channel, "operator", None) or getattr(channel, "reducer", None)
     if reducer is operator.add:
         return True
+    if (
+        reducer is operator.or_
+        and len(writes) == 1
+        and type(after) is type(before.value) is type(writes[0]) is dict
+    ):
+        return True  # it assigns keys, and loses none
     if type(after) is list:
         return _list_holds(after, before, writes)
     if isinstance(after, dict):

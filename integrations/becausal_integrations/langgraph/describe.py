@@ -64,6 +64,8 @@ PRIVATE_KEYS = "langgraph.private_keys"
 """Keys of a subgraph's own state that stay in it: all of its state is what it returns, where the app names no other
 output, and its parent graph takes what it knows."""
 
+_NONE: Mapping[str, Any] = {}
+
 HIDDEN = "langsmith:hidden"
 PARENT = "__parent__"
 LEFT: dict[str, Status] = {"out_of_steps": "error", "draining": "interrupted"}
@@ -120,12 +122,13 @@ def graph_attributes(loop: PregelLoop) -> dict[str, Attribute]:
 
 def task_attributes(task: PregelExecutableTask) -> dict[str, Attribute]:
     """Return which execution of which node a task is."""
-    metadata, configurable = task.config.get("metadata", {}), task.config.get("configurable", {})
+    config = task.config
+    configurable: Mapping[str, Any] = config.get("configurable", _NONE)
     attributes: dict[str, Attribute] = {
         "langgraph.node": task.name,
-        "langgraph.step": int(metadata.get("langgraph_step", -1)),
+        "langgraph.step": int(config.get("metadata", _NONE).get("langgraph_step", -1)),
         "langgraph.task_id": task.id,
-        "langgraph.triggers": tuple(map(str, task.triggers)),
+        "langgraph.triggers": (*map(str, task.triggers),),
         "langgraph.checkpoint_ns": str(configurable.get("checkpoint_ns", "")),
     }
     if (thread := configurable.get("thread_id")) is not None:

@@ -217,10 +217,12 @@ class Ledger:
 
     def _consume(self, done: Superstep) -> None:
         """Forget what has triggered the tasks that are done."""
+        channels, routes = done.loop.channels, self._routes
         for _, record in done.tasks:
             for channel in record.fired:
-                self._routes.pop(channel, None)
-                if rule_of(type(done.loop.channels[channel])) == "unite":
+                if routes:
+                    routes.pop(channel, None)
+                if rule_of(type(channels[channel])) == "unite":
                     self.by_channel.pop(channel, None)
                     if self.past is not None:
                         self.past.wrote(channel, done.version(channel), ())

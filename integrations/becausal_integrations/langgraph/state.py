@@ -89,7 +89,8 @@ class States:
 
         Returns for each such channel the step that now stands for all that it holds.
         """
-        self._correct(graph, done)
+        if graph.is_saved:
+            self._correct(graph, done)
         merged: dict[str, StepRef] = {}
         channels = done.loop.channels
         for channel, by in done.written.items():
@@ -152,7 +153,7 @@ class States:
         return step
 
     def _correct(self, graph: GraphRecord, done: Superstep) -> None:
-        """Write the versions again where a saver counts in a way of its own."""
+        """Write the versions again where a saver counts in a way of its own; without one, LangGraph counts."""
         versions = done.loop.checkpoint["channel_versions"]
         for name in done.standing:
             version = versions.get(name)
