@@ -153,12 +153,15 @@ class Making(Keeping):
         """
         parent, base, here = standing
         open_ones: list[OpenStep] = []
+        came: Cause | None = None  # the same for all of them
         room = MAX_LINKS - len(opening.causes)
         for nth, (told, handoff) in enumerate(zip(opening.arrivals, arrivals, strict=True)):
             if isinstance(told, Passing):
                 stands = told.parent or told.sent_by
                 around = parent if stands is opening.parent else span_parent(stands, here, base)
-                self._pass(handoff, step, around, nth < room)
+                if came is None:
+                    came = arrival(step)
+                self._pass(handoff, step, around, came, nth < room)
             else:
                 open_ones.append(handoff)
         return open_ones
@@ -178,12 +181,14 @@ class Making(Keeping):
                 self.write(handoff, is_clean=True)
 
     @guarded
-    def _pass(self, handoff: OpenStep, receiver: OpenStep, parent: Context, is_linked: bool) -> None:
+    def _pass(
+        self, handoff: OpenStep, receiver: OpenStep, parent: Context, came: Cause, is_linked: bool
+    ) -> None:
         """Tell a handoff that begins and ends here: its span is made in one go, linked to both of its ends."""
         received_by(handoff, receiver)
         self._is_over(handoff)
         try:
-            self._whole_span(handoff, parent, arrival(receiver))
+            self._whole_span(handoff, parent, came)
             if is_linked:
                 grade = handoff.causes[0].grade if handoff.causes else "declared"
                 self._link_span(receiver, Cause(handoff.id, "transfer", grade, "", handoff.span_context))

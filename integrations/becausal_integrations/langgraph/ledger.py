@@ -192,9 +192,10 @@ class Ledger:
                 self._choose(record)
             if record.sends:
                 self._send(record)
+        before, past = done.versions, self.past
         for channel, by in done.written.items():
             version = now.get(channel)
-            if version is None or version == done.versions.get(channel):
+            if version is None or version == before.get(channel):
                 continue
             if channel in merged:
                 self.wrote(channel, merged[channel], version)
@@ -206,11 +207,9 @@ class Ledger:
                 for record, writer, value in by:
                     # Without the frame of a named tuple's own `__new__`.
                     writes[writer.id] = tuple.__new__(Write, (writer, version))
-                    if not is_covered and (
-                        channel in record.reads or "Overwrite" in langgraph_names(type(value))
-                    ):
+                    if is_covered or channel in record.reads or "Overwrite" in langgraph_names(type(value)):
                         is_covered = True
-                if self.past is None and is_covered and rule != "unite":
+                if past is None and is_covered and rule != "unite":
                     self.by_channel[channel] = writes
                 else:
                     self._note(channel, rule, writes, version, is_covered=is_covered)

@@ -68,17 +68,16 @@ class Nodes:
             received = entry.sealed
         else:
             received, entry = self._recorder.seal(task.input), None
-        opening = Opening("agent", task.name, task.name, received, attributes=task_attributes(task))
-        if record is not None:
-            record.entry = entry or Entry(received, task.input, is_copy=bool(record.fired))
-            opening.agent = record.agent
-            opening.parent = record.caller or record.graph.workflow
-            opening.causes = record.causes
-            if record.arrivals:
-                opening.arrivals = [*map(_handed_over, record.arrivals, itertools.repeat(record))]
-            if record.seen:
-                opening.attributes[semconv.STATE_READ] = record.seen
-            opening.told = functools.partial(self._begun, record)
+        name, attributes = task.name, task_attributes(task)
+        if record is None:
+            return Opening("agent", name, name, received, attributes=attributes)
+        record.entry = entry or Entry(received, task.input, is_copy=bool(record.fired))
+        if record.seen:
+            attributes[semconv.STATE_READ] = record.seen
+        parent, causes = record.caller or record.graph.workflow, record.causes
+        arrivals = [*map(_handed_over, record.arrivals, itertools.repeat(record))] if record.arrivals else ()
+        opening = Opening("agent", name, record.agent, received, parent, causes, arrivals, attributes)
+        opening.told = functools.partial(self._begun, record)
         return opening
 
     def _begun(self, record: TaskRecord, step: OpenStep) -> None:

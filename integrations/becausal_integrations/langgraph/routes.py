@@ -119,4 +119,4 @@ class Routes:
     def _begin(self, record: TaskRecord, name: str, state: Any, parent: OpenStep | None) -> OpenStep | None:
         attributes: dict[str, Attribute] = {"langgraph.task_id": record.id}
         agent = None if record.is_hidden else record.agent
-        return self._recorder.begin(Opening("route", name, agent, state, parent, attributes=attributes))
+        return self._recorder.begin(Opening("route", name, agent, state, parent, (), (), attributes))
