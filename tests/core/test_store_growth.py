@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -65,6 +66,8 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[Stor
             store.write(batch)
         for number in range(20 * batches):
             store.append(*remembered(number))
+        event, bodies = remembered(20 * batches)
+        store.append(replace(event, key="newest"), bodies)
         made.append((store, corpus))
     yield made
     for store, _ in made:
@@ -92,6 +95,7 @@ ASKED: dict[str, Callable[[Store, Corpus], object]] = {
     "a body is read": lambda store, corpus: store.body(canonical.parse_digest(corpus.samples.digests[3])),
     "a memory's key is read": lambda store, _: store.memory_events("notes", "key 2"),
     "a memory's value of then is read": lambda store, _: value_of(store, "notes", "key 2", 11),
+    "a memory's newest value is read": lambda store, _: value_of(store, "notes", "newest"),
     "a run's anchors are listed": lambda store, corpus: moving_of(store, store.url).anchors(
         corpus.samples.chains[min(corpus.samples.chains)][0]
     ),

@@ -11,7 +11,6 @@ Pure, and the same for every store: a log that is copied from one kind of store 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
@@ -20,7 +19,7 @@ from becausal import canonical, semconv
 from becausal.memory_event import MemoryEvent, NewEvent, value_at
 from becausal.payload import Payload
 from becausal.step import OpenStep
-from becausal.store.encoding import encodable, number_of, step_id_of
+from becausal.store.encoding import encodable, json_text, number_of, step_id_of
 
 if TYPE_CHECKING:
     from becausal.store import Store
@@ -117,7 +116,7 @@ def event_from(said: Said, hash: bytes, payload: Payload | None) -> MemoryEvent:
 def hash_of(former: bytes, said: Said, commitment: bytes | None) -> bytes:
     """Return an event's hash: over the hash of the event before it, and over what it says as JSON."""
     plain = [item.hex() if isinstance(item, bytes) else item for item in (*said, commitment)]
-    return hashlib.sha256(former + json.dumps(plain, separators=(",", ":")).encode()).digest()
+    return hashlib.sha256(former + json_text(plain).encode()).digest()
 
 
 def committed(payload: Payload | None, body: Find) -> tuple[bytes | None, bytes | None]:

@@ -56,15 +56,16 @@ _EVENTS = """SELECT e.memory, e.key, version, operation, of, seq, at_ns, chain_i
         hash, belief, total_size, name, lossy
     FROM memory_events AS e LEFT JOIN blobs ON blobs.digest = e.digest LEFT JOIN names ON name_no = type"""
 
-# The same as `becausal.memory_event.value_at` says of all events of a key, of which one leaves the database.
-_VALUE_AT = f"""{_EVENTS} WHERE e.memory = ?1 AND e.key = ?2 AND version = (
-    SELECT version FROM (
-        SELECT version, operation FROM memory_events
-        WHERE memory = ?1 AND key = ?2 AND seq <= ?3 AND operation != 'retract'
-        ORDER BY seq DESC, version DESC LIMIT 1) AS last
+# The same as `becausal.memory_event.value_at` says of all events of a key, of which one leaves the database. A key has
+# few events and its memory many (+ hides the index of the order). What retracts a version is a later one.
+_VALUE_AT = f"""{_EVENTS} WHERE event_no = (
+    SELECT event_no FROM (
+        SELECT event_no, version, operation FROM memory_events
+        WHERE memory = ?1 AND key = ?2 AND +seq <= ?3 AND operation != 'retract'
+        ORDER BY +seq DESC, version DESC LIMIT 1) AS last
     WHERE operation IN ('write', 'supersede') AND NOT EXISTS (
-        SELECT 1 FROM memory_events AS r WHERE r.memory = ?1 AND r.key = ?2 AND r.seq <= ?3
-            AND r.operation = 'retract' AND r.of = last.version))"""
+        SELECT 1 FROM memory_events AS r WHERE r.memory = ?1 AND r.key = ?2 AND r.version > last.version
+            AND +r.seq <= ?3 AND r.operation = 'retract' AND r.of = last.version))"""
 
 ORDER = "CREATE INDEX memory_order ON memory_events(memory, seq)"
 """So that the highest seq of a memory is found at once, however many events it has; since format 3."""
