@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
+from operator import itemgetter
 
 from ormsgpack import packb
 
@@ -17,6 +18,8 @@ from becausal.payload import CUT_DOWN, Payload
 
 __all__ = ["Sealer"]
 
+
+_BODY = itemgetter(1)
 
 MOST_HELD = 32 << 20
 """Bytes of parts that are at hand for payloads that must be readable before they are in a store."""
@@ -102,7 +105,7 @@ class Sealer:
         """
         kind = type(value)
         # All of its parts are among them, and each is in it once: what is put together is no larger than they are.
-        if (kind is not dict and kind is not list) or sum([len(body) for _, body in bodies]) != sent.size:
+        if (kind is not dict and kind is not list) or sum(map(len, map(_BODY, bodies))) != sent.size:
             return False
         try:
             packed = packb(value, None, OPTIONS)
@@ -110,7 +113,7 @@ class Sealer:
             return False
         return (
             len(packed) == sent.size - REFERENCE * (len(bodies) - 1)
-            and packed == joined(bodies)
+            and packed == (bodies[0][1] if len(bodies) == 1 else joined(bodies))
             # Nothing was met since where nothing ever was.
             and (self._redact is None or not self._redact.version or self._redact.keeps(bodies))
         )
