@@ -111,10 +111,15 @@ class Swift(Brief):
             else:
                 if key not in self.harmless:
                     self.check(key)
-                if kind is str and len(value) >= LONG and limit != NEVER:
+                if kind is not str:
+                    body, belief = self.piece(value, kind, limit)
+                elif len(value) >= LONG and limit != NEVER:
                     body, belief = self.long_text(value)
                 else:
-                    body, belief = self.piece(value, kind, limit)
+                    body = belief = packb(value)
+                    if len(body) >= limit:
+                        before, self.below = self.below, 0
+                        body, belief = self.part(body, body, before)
             if lean is exact and belief is not body:
                 lean = exact.copy()
             name = KEYS.get(key) or packed_key(key)
