@@ -114,11 +114,14 @@ class Contexts:
                 continue
             tag = self._ledger.tags.get(message)
             if tag is None:
-                tag = Tag(())
+                tag = Tag(None)
                 self._ledger.tags.put(message, tag)
             if reader not in tag.losers:
                 tag.losers |= {reader}
-                yield " ".join([f"{step.id} {evidence}" for step, evidence, _ in tag.sources]) or "unknown"
+                yield (
+                    " ".join([f"{one.cause.source_id} {one.cause.evidence}" for one in tag.sources])
+                    or "unknown"
+                )
 
 
 def _itself(thing: Any, *_: Any, **__: Any) -> Any:

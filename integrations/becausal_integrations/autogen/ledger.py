@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from becausal.payload import Payload
 from becausal.recorder import Recorder, Sealed
 from becausal.step import Attribute, Cause, EdgeKind, Grade, OpenStep, RemoteStep, StepRef
 from becausal.versions import Version
 from becausal_integrations.autogen import describe
-from becausal_integrations.autogen.unchanged import Part, inside, is_same
+from becausal_integrations.autogen.unchanged import Inside, inside, is_same
 from becausal_integrations.identity import ByIdentity, Recent, weakly
 
 __all__ = [
@@ -148,47 +149,54 @@ class Source(NamedTuple):
     """A step that something comes from."""
 
     step: StepRef
-    evidence: str
-    """What shows it."""
     cause: Cause
-    """The step as the cause of whatever takes it up in the same chain."""
-
-
-def source(step: StepRef, evidence: str) -> Source:
-    """Return a step that something comes from, by what was seen of it."""
-    known = remote(step)
-    return Source(known, evidence, cause(known, "data", evidence))
+    """The step as the cause of whatever takes it up in the same chain, with what shows it."""
 
 
 class Origin(NamedTuple):
-    """Where a chat message comes from."""
+    """Where a chat message comes from: a source, too, of all that is made of it, models' contexts above all."""
 
     step: StepRef
+    cause: Cause
+    """As that of a source."""
     sender: str
-    sealed: Sealed
+    payload: Payload
     """The message as it was when it was sent."""
+    bodies: tuple[tuple[bytes, bytes], ...]
+    """Of what is not in the store yet."""
     sent: Cause
     """Its sending, as the cause of each handoff of it."""
-    sources: tuple[Source]
-    """The same as the one source of all that is made of it, models' contexts above all."""
+
+    @property
+    def sealed(self) -> Sealed:
+        """The message as it was when it was sent."""
+        return Sealed(self.payload, self.bodies)
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Tag:
     """Where a message of a model's context comes from."""
 
-    sources: tuple[Source, ...]
+    origin: Origin | None
+    """The chat message that it was made of."""
+    others: tuple[Source, ...] = ()
+    """Other sources."""
     readers: tuple[str, ...] = ()
     """The agents whose model has seen it."""
     losers: frozenset[str] = frozenset()
     """The agents whose model context no longer shows it."""
+
+    @property
+    def sources(self) -> tuple[Source | Origin, ...]:
+        """All that it comes from."""
+        return self.others if self.origin is None else (self.origin,)
 
 
 class Seal(NamedTuple):
     """A chat message as it was sealed last."""
 
     sealed: Sealed
-    inside: list[Part]
+    inside: Inside
     """What it consisted of; see `unchanged`."""
     version: int
     """Of the redaction: a secret that was met since may stand in it."""
@@ -235,7 +243,8 @@ class Ledger:
         kept = self.keep(step, self.seal(message) if sealed is None else sealed)
         maker = remote(step)
         evidence = f"message id {message.id}"
-        origin = Origin(maker, sender, kept, cause(maker, "transfer", evidence), (source(maker, evidence),))
+        sent, taken_up = cause(maker, "transfer", evidence), cause(maker, "data", evidence)
+        origin = Origin(maker, taken_up, sender, *kept, sent)
         self.messages.put(message.id, origin)
         return origin
 
@@ -263,17 +272,19 @@ class Ledger:
     def tag(self, message: object, *sources: tuple[StepRef, str]) -> None:
         """Note where a message of a model's context comes from, unless that is known."""
         if self.tags.get(message) is None:
-            self._tag(message, tuple([source(*one) for one in sources]))
+            known = [(remote(step), evidence) for step, evidence in sources]
+            self._tag(
+                message, Tag(None, tuple([Source(one, cause(one, "data", said)) for one, said in known]))
+            )
 
     def tag_of(self, message: object, origin: Origin) -> None:
         """Note of which chat message a message of a model's context was made, unless that is known."""
         if self.tags.get(message) is None:
-            self._tag(message, origin.sources)
+            self._tag(message, Tag(origin))
 
-    def _tag(self, message: object, sources: tuple[Source, ...]) -> None:
-        tag = Tag(sources)
+    def _tag(self, message: object, tag: Tag) -> None:
         self.tags.put(message, tag)
-        if sources and (wording := describe.wording(message)) is not None:
+        if (tag.origin or tag.others) and (wording := describe.wording(message)) is not None:
             self.contents.put(wording, tag)
 
     def known(self, message: object) -> tuple[Tag, Grade] | None:

@@ -161,12 +161,14 @@ def _to_turn(turn: Notes, step: StepRef, result: CreateResult) -> None:
 
 def _take(causes: dict[str, Cause], tag: Tag, here: StepRef | None, grade: Grade = "observed") -> None:
     """Take up what a message comes from, but for the step itself."""
-    for step, evidence, known in tag.sources:
-        if here is None or step.chain_id == here.chain_id:
-            if here is None or step.id != here.id:
-                causes[step.id] = known if grade == "observed" else cause(step, "data", evidence, grade)
+    for source in tag.sources:
+        step, known = source.step, source.cause
+        if here is not None and step.id == here.id:
+            continue
+        if grade == "observed" and (here is None or step.chain_id == here.chain_id):
+            causes[step.id] = known
         else:
-            causes[step.id] = _from(step, here, evidence, grade)
+            causes[step.id] = _from(step, here, known.evidence, grade)
 
 
 def _from(source: StepRef, here: StepRef | None, evidence: str, grade: Grade = "observed") -> Cause:

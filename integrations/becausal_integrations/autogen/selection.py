@@ -72,7 +72,7 @@ class Selection:
     def said(self, messages: Sequence[Any]) -> list[Cause]:
         """Return the causes that messages are."""
         found = [self._ledger.messages.find(message.id) for message in messages]
-        return [known.sources[0].cause for known in found if known is not None]
+        return [known.cause for known in found if known is not None]
 
     def _selected(self, step: OpenStep, chosen: list[str] | str) -> object:
         notes = step.attributes

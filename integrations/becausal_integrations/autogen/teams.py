@@ -75,7 +75,7 @@ class Teams:
         for message in describe.task_messages(task):
             known = self._ledger.origin(message, None)
             if known is not None:
-                causes.append(known.sources[0].cause)
+                causes.append(known.cause)
         notes = Notes(team, here)
         if here is None or notes_of(here) is None:  # else it goes on from what the run around it goes on from
             if not output_task_messages:

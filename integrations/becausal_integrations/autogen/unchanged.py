@@ -6,66 +6,73 @@ import functools
 from datetime import datetime, timezone
 from enum import Enum
 from operator import is_
-from typing import Any, NamedTuple
+from typing import Any
 
-__all__ = ["Part", "inside", "is_same"]
+__all__ = ["Inside", "inside", "is_same"]
 
 MOST_LEVELS = 4
 """So deep `inside` looks."""
 
+MOST_NAMES = 256
+"""Sets of names that are held once for all things that have them."""
 
-class Part(NamedTuple):
-    """A thing in a message that can be changed in place, and what it held."""
+Inside = tuple[Any, ...]
+"""What a message consists of.
 
-    thing: Any
-    """None: the message itself, which nothing here is to keep alive."""
-    kind: type
-    names: tuple[str, ...]
-    """Of a list none."""
-    values: tuple[object, ...]
+For each thing in it that can be changed in place: the thing (None: the message itself, which nothing here is to keep
+alive), its type, its names (of a list: how many items it had), and what it held. One tuple of all of that: the garbage
+collector would look at objects of their own.
+"""
 
 
-def inside(message: object) -> list[Part] | None:
+def inside(message: object) -> Inside | None:
     """Return what a chat message consists of; None where that cannot be told cheaply.
 
     Told of AutoGen's own classes alone, whose fields are all that they are.
     """
     if id(type(message)) not in _own_classes():
         return None
-    found: list[Part] = []
-    return found if _gather(message, None, found, MOST_LEVELS) else None
+    found: list[Any] = []
+    return tuple(found) if _gather(message, None, found, MOST_LEVELS) else None
 
 
-def is_same(message: object, parts: list[Part]) -> bool:
+def is_same(message: object, parts: Inside) -> bool:
     """Return whether a message still consists of the very objects that it consisted of, and so says what it said.
 
     What is no part is immutable. No code of the app runs, nor any of Python's that another thread could come between.
     """
-    for thing, kind, names, values in parts:
-        held: Any = message if thing is None else thing
+    at = 0
+    while at < len(parts):
+        held, kind, names = parts[at : at + 3]
+        at += 3
+        if held is None:
+            held = message
         if kind is list:
-            if len(held) != len(values) or not all(map(is_, held, values)):
+            if len(held) != names or not all(map(is_, held, parts[at : at + names])):
                 return False
+            at += names
             continue
         if kind is not dict:
             if type(held) is not kind or getattr(held, "__pydantic_extra__", None) is not None:
                 return False
             held = held.__dict__
+        size = len(names)
         if (
-            len(held) != len(values)
-            or not all(map(is_, held.values(), values))
+            len(held) != size
+            or not all(map(is_, held.values(), parts[at : at + size]))
             or not all(map(is_, held, names))
         ):
             return False
+        at += size
     return True
 
 
-def _gather(thing: Any, known_as: Any, found: list[Part], levels: int) -> bool:
+def _gather(thing: Any, known_as: Any, found: list[Any], levels: int) -> bool:
     """Gather a thing that can be changed, and all such things in it; returns whether that can be told."""
     kind = type(thing)
-    names: tuple[str, ...] = ()
     if kind is list:
         values = tuple(thing)
+        found += (known_as, kind, len(values))
     else:
         if kind is not dict and getattr(thing, "__pydantic_extra__", None) is not None:
             return False
@@ -73,7 +80,10 @@ def _gather(thing: Any, known_as: Any, found: list[Part], levels: int) -> bool:
         if len({*map(id, map(type, fields)), id(str)}) > 1:
             return False
         names, values = tuple(fields), tuple(fields.values())
-    found.append(Part(known_as, kind, names, values))
+        if len(_names) < MOST_NAMES:
+            names = _names.setdefault(names, names)
+        found += (known_as, kind, names)
+    found += values
     if _LEAVES.issuperset(map(id, map(type, values))):
         return True
     for value in values:
@@ -91,6 +101,8 @@ def _gather(thing: Any, known_as: Any, found: list[Part], levels: int) -> bool:
             return False
     return True
 
+
+_names: dict[tuple[str, ...], tuple[str, ...]] = {}
 
 # By identity: a class of the app's may have a metaclass that defines `__hash__`.
 _LEAVES = frozenset(map(id, (str, int, float, bool, bytes, type(None))))
