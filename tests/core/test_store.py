@@ -21,8 +21,8 @@ from becausal.errors import StoreError, StoreFormatError
 from becausal.payload import Payload
 from becausal.step import OpenStep
 from becausal.store import Store, open_store
-from becausal.store.encoding import PACKED, SHAPED, Packer, json_text, shapes, unpack
-from becausal.store.sqlite import file
+from becausal.store.encoding import PACKED, SHAPED, Packer, json_text, number_of, shapes, unpack
+from becausal.store.sqlite import file, row
 from becausal.store.sqlite.attributes import attributes_of
 from becausal.store.sqlite.bodies import Unpacker
 
@@ -423,6 +423,24 @@ def test_a_damaged_body_is_told_too(tmp_path: Path, opened: Callable[..., Store]
 
     with pytest.raises(StoreFormatError, match=f"damaged: reading the body {b'd'.hex() * 16}"):
         opened(tmp_path / "runs.db", read_only=True).body(b"d" * 16)
+
+
+IDS = st.lists(
+    st.one_of(
+        st.integers(0, (1 << 64) - 1).map(lambda number: f"{number:016x}"),
+        st.integers(0, (1 << 64) - 1).map(lambda number: f"{number:X}"),
+        st.sampled_from(
+            ("ffffffffffffffff", "8000000000000000", " 1234567890abcde", "0x1234567890abcd", "1_2", "٣" * 16)
+        ),
+    ),
+    max_size=9,
+)
+
+
+@given(IDS)
+def test_ids_are_the_same_numbers_all_at_once_and_one_by_one(ids: list[str]) -> None:
+    numbers = row.numbers_of(ids)
+    assert [numbers[id] for id in ids] == [number_of(id) for id in ids]
 
 
 # Reading only.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
 
 from becausal import canonical
 from becausal.payload import Payload
@@ -27,6 +29,7 @@ __all__ = [
     "cause_rows",
     "encodable",
     "number_of",
+    "numbers_of",
     "payload_of",
     "root_row",
     "step_id_of",
@@ -34,6 +37,10 @@ __all__ = [
     "step_row",
     "unpack",
 ]
+
+
+ID_LENGTH: Final = 16
+"""Digits of an id."""
 
 
 class Chain(NamedTuple):
@@ -50,6 +57,14 @@ class Numbers(dict[str, int]):
         """Read an id that was not asked for yet."""
         number = self[id] = number_of(id)
         return number
+
+
+def numbers_of(ids: Sequence[str]) -> Numbers:
+    """Return the ids of steps as numbers, all at once where they are as they usually are."""
+    with suppress(ValueError, struct.error):  # then each by itself, which says what is wrong with it
+        if all(map(ID_LENGTH.__eq__, map(len, ids))):
+            return Numbers(zip(ids, struct.unpack(f">{len(ids)}q", bytes.fromhex("".join(ids))), strict=True))
+    return Numbers()
 
 
 def step_row(
@@ -81,8 +96,8 @@ def step_row(
         None if produced is None else blobs[produced.digest],
         None if span is None else span.trace_id.to_bytes(16, "big"),
         None if span is None else signed(span.span_id),
-        attributes_text(step.attributes),
-        choices_text(step.choices),
+        attributes_text(step.attributes) if step.attributes else None,
+        choices_text(step.choices) if step.choices else None,
     )
 
 

@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -64,6 +64,10 @@ TOUCH = "INSERT OR IGNORE INTO touched SELECT sweep, ? FROM sweeps"
 LOOK = "SELECT (SELECT value FROM meta WHERE key = 'generation'), EXISTS (SELECT 1 FROM sweeps)"
 
 WRITE_CAUSE = "INSERT OR REPLACE INTO causes VALUES (?,?,?,?,?,?,?)"
+
+_CAUSES = attrgetter("causes")
+_NAMES = attrgetter("kind", "name", "agent", "status")
+_NAMES_OF_CAUSE = attrgetter("kind", "grade")
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -196,12 +200,15 @@ class Writer:
             self.connection.execute(ADD_GAP, (SWEPT, gone))
 
     def _number_names(self, steps: Sequence[OpenStep], roots: Roots) -> None:
-        names: set[str | None] = {payload.type_name for _, payload in roots.values()}
-        for step in steps:
-            names.update((step.kind, step.name, step.agent, step.status))
-            for cause in step.causes:
-                names.update((cause.kind, cause.grade))
-        self._number_texts(names)
+        # Without a loop of ours: a batch has thousands of them, and a few dozen different ones.
+        causes = chain.from_iterable(map(_CAUSES, steps))
+        self._number_texts(
+            {
+                *(payload.type_name for _, payload in roots.values()),
+                *chain.from_iterable(map(_NAMES, steps)),
+                *chain.from_iterable(map(_NAMES_OF_CAUSE, causes)),
+            }
+        )
 
     def _number_texts(self, names: Iterable[str | None]) -> None:
         known = self._names
@@ -231,26 +238,26 @@ class Writer:
             found = {text: row.Chain(*rest) for text, *rest in self._select(query, set(missing.values()))}
             new = {text: started[chain_id] for chain_id, text in missing.items() if text not in found}
             next_no = self._last("chain_no", "chains") + 1
-            rows = [(number, *chain) for number, chain in enumerate(new.items(), next_no)]
+            rows = [(number, *one) for number, one in enumerate(new.items(), next_no)]
             self.connection.executemany("INSERT INTO chains VALUES (?, ?, ?)", rows)
             found.update((text, row.Chain(number, earliest)) for number, text, earliest in rows)
             known.update((chain_id, found[text]) for chain_id, text in missing.items())
         # A root ends, and so comes here, after the steps within it: the chain began earlier than it seemed.
         for chain_id, earliest_ns in started.items():
-            chain = known[chain_id]
-            if earliest_ns < chain.started_ns:
+            one = known[chain_id]
+            if earliest_ns < one.started_ns:
                 self.connection.execute(
                     "UPDATE chains SET started_ns = min(started_ns, ?) WHERE chain_no = ?",
-                    (earliest_ns, chain.number),
+                    (earliest_ns, one.number),
                 )
-                known[chain_id] = row.Chain(chain.number, earliest_ns)
+                known[chain_id] = row.Chain(one.number, earliest_ns)
 
     def _write_steps(self, steps: Sequence[OpenStep], blobs: Mapping[str, int]) -> None:
         """Write steps with their causes and anchors.
 
         Rows are made as they are asked for: a list of them would bring the garbage collector to life.
         """
-        chains, names, numbers = self._chains, self._names, row.Numbers()
+        chains, names, numbers = self._chains, self._names, row.numbers_of([step.id for step in steps])
         many = self.connection.executemany
         many(
             WRITE_STEP,
