@@ -118,18 +118,21 @@ class Allowance:
         run = self.runs.get(chain_id)
         if run is None:
             run = self.runs[chain_id] = Spending()
+            if len(self.runs) > MOST_RUNS:
+                self.charged -= len(self.runs.popitem(last=False)[1].counted)
+        else:
+            self.runs.move_to_end(chain_id)
         counted, new, spent = run.counted, [], run.bytes
         for digest, body in bodies:
             if digest not in counted:
                 counted[digest] = None
                 new.append(digest)
                 spent += len(body)
+        if not new:
+            return new
         run.bytes = spent
         self.charged += len(new)
-        self.runs.move_to_end(chain_id)
-        if len(self.runs) > MOST_RUNS:
-            self.charged -= len(self.runs.popitem(last=False)[1].counted)
-        if not new or spent <= self._most:
+        if spent <= self._most:
             if self.charged > MOST_CHARGED:
                 self._forget()
             return []
