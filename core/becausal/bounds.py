@@ -19,7 +19,7 @@ MAX_PAYLOAD_BYTES: Final = 8 << 20
 MAX_RUN_BYTES: Final = 1 << 30
 MOST_RUNS: Final = 4_096
 """Runs whose bytes are counted; of the one that was silent the longest it is forgotten what it had."""
-MOST_CHARGED: Final = 32_768
+MOST_CHARGED: Final = 16_384
 """Bodies of which it is remembered that their run had them counted: they are counted once, however often they come."""
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}

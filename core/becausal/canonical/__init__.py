@@ -97,7 +97,7 @@ class Encoder:
 
     MOST_PARTS = 16384
     MOST_RUNS = 256
-    MOST_LEANS = 4096
+    MOST_LEANS = 1024
 
     def __init__(self, redact: Redacting | None = None) -> None:
         self._redact = redact

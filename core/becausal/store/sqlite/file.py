@@ -66,6 +66,10 @@ CHECKPOINT_PAGES = 20_000
 WAL_BYTES = 128 << 20
 """What the WAL is cut down to once it has been folded in."""
 
+CACHE_KIB = 8_000
+"""Pages that the writing connection keeps at hand. Four times as many are no quicker, also in a store of a million
+steps: what they lack the system has."""
+
 # A generator of our own: an app that seeds `random` must not lose a number to us.
 _random = random.Random()
 
@@ -172,7 +176,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
             connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             # After a burst, or a reader that was in the way of a checkpoint, the WAL shrinks again.
             connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES}")
-            connection.execute("PRAGMA cache_size = -32000")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         except BaseException:
             connection.close()
             raise
