@@ -17,7 +17,12 @@ def weakly(thing: object) -> Callable[[], object]:
 
     An object that cannot be referred to weakly (of a class with `__slots__`) is held.
     """
-    return weakref.ref(thing) if type(thing).__weakrefoffset__ else lambda: thing
+    return weakref.ref(thing) if type(thing).__weakrefoffset__ else _holding(thing)
+
+
+def _holding(thing: object) -> Callable[[], object]:
+    # A function of its own: what a function closes over is an object more, and nearly nothing is held.
+    return lambda: thing
 
 
 class _Ref(weakref.ref[Any], Generic[T]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,6 +99,30 @@ async def test_the_answer_to_a_direct_message_is_a_handoff_back(recording: Recor
     assert run.one("handoff", "first to user").attributes[semconv.TRANSFER_RECEIVED_BY] == (
         run.one("request").id
     )
+
+
+class Stubborn(RoutedAgent):
+    """Answers itself where it could not pass a note on."""
+
+    @message_handler
+    async def on_note(self, message: Note, ctx: MessageContext) -> Note:
+        with contextlib.suppress(Exception):
+            await self.send_message(Note("to nobody"), AgentId("unknown", "default"))
+        return Note("itself")
+
+
+async def test_an_answer_is_told_apart_from_what_was_sent_in_vain_before_it(recording: Recording) -> None:
+    runtime = SingleThreadedAgentRuntime()
+    await Stubborn.register(runtime, "first", lambda: Stubborn("Stubborn."))
+    runtime.start()
+
+    await runtime.send_message(Note("go"), AgentId("first", "default"))
+    await runtime.stop_when_idle()
+
+    back = Kinds(recording.last()).one("handoff", "first to user")
+    assert back.received is not None
+    assert back.received.value() == {"text": "itself"}
+    assert back.attributes[semconv.TRANSFER_EQUAL] is True
 
 
 async def test_a_broadcast_has_a_handoff_for_each_receiver(recording: Recording) -> None:
