@@ -116,11 +116,10 @@ class Making(Keeping):
             step.name = self._redact.name(step.name)
             step.agent = None if step.agent is None else self._redact.name(step.agent)
         received = opening.received
-        if type(received) is Sealed:
-            step.received = received.payload
-            step.bodies.extend(received.bodies)
-        elif received is not NOTHING:
-            self.receive(step, received)
+        if received is not NOTHING:
+            sealed = received if type(received) is Sealed else self.seal(received)
+            step.received, bodies = sealed
+            step.bodies += bodies
         if self.replaying is not None:
             self.replaying.begun(step)
         return step
