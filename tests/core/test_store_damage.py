@@ -22,6 +22,7 @@ from becausal.store.upkeep import Erasure, Upkeep, upkeep_of
 DAMAGES = {
     "a pack": "UPDATE packs SET data = substr(data, 1, 20)",
     "a pack that is short": "UPDATE packs SET codec = 0, data = x'00'",
+    "a pack that says it is huge": "UPDATE packs SET codec = 1, data = x'28b52ffde000000000000004000100'",
     "places in packs": "UPDATE blobs SET data = NULL WHERE codec = 4",
     "places that are others": "UPDATE blobs SET data = x'0003000999' WHERE codec = 4",
     "bodies": "UPDATE blobs SET data = x'28b52ffd' WHERE codec < 16",

@@ -59,6 +59,9 @@ WORTH_COMPRESSING = 100
 
 LEVEL = 3
 
+MOST_TIMES = 128 << 10
+"""No frame holds so many times its own bytes: a block, of 128 KB at most, takes more than one."""
+
 SHAPED_BELOW = 2 << 10
 """A body of so many bytes has more to learn from than a dictionary."""
 
@@ -158,9 +161,13 @@ def unpack(codec: int, data: bytes) -> bytes:
         zstandard.ZstdError: the data is damaged.
     """
     kind = codec % BLOCK
+    if kind not in (SHAPED, ZSTD):
+        return data
+    if zstandard.frame_content_size(data) > MOST_TIMES * len(data):  # else so much memory would be asked for
+        raise zstandard.ZstdError("it says that it holds more than it can")
     if kind == SHAPED:
         return zstandard.ZstdDecompressor(dict_data=shapes()).decompress(data)
-    return zstandard.ZstdDecompressor().decompress(data) if kind == ZSTD else data
+    return zstandard.ZstdDecompressor().decompress(data)
 
 
 def cause_of(source: int, kind: str, grade: str, evidence: str) -> Cause:
