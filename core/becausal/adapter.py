@@ -270,10 +270,11 @@ def _install(
         own.undos.append(before_import(adapter.arrives_with, put_in))
 
 
-def reports(hooks: Mapping[str, Hooks]) -> list[AdapterReport]:
+def reports(known: Mapping[str, Adapter], hooks: Mapping[str, Hooks]) -> list[AdapterReport]:
     """Return the state of every adapter, by name.
 
     Args:
+        known: every adapter, by name.
         hooks: what is in, by the adapter's name.
     """
     return [
@@ -285,7 +286,7 @@ def reports(hooks: Mapping[str, Hooks]) -> list[AdapterReport]:
             version is not None and in_range(version, adapter.supports),
             tuple(hooks[name].installed) if name in hooks else (),
         )
-        for name, adapter in adapters().items()
+        for name, adapter in known.items()
     ]
 
 

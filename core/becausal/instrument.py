@@ -231,7 +231,7 @@ def store_url_in_use() -> str:
 
 def hooks_report() -> list[AdapterReport]:
     """Return the state of every adapter in this process, by name."""
-    return reports({} if _active is None else _active.hooks)
+    return reports(adapters(), {} if _active is None else _active.hooks)
 
 
 def _start(
