@@ -37,7 +37,7 @@ def standing(watched: str) -> tuple[Any, Any]:
 def test_outside_the_range_it_is_warned_of_and_no_place_is_touched(
     monkeypatch: pytest.MonkeyPatch, store: str, watched: str, version: str
 ) -> None:
-    module = sys.modules["becausal.instrument"]  # the name itself is the function's
+    module = sys.modules["becausal.adapter"]
 
     def as_if(adapter: Adapter) -> Any:
         return version if adapter.watches == watched else version_of(adapter)
