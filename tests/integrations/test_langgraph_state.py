@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from types import SimpleNamespace
 from typing import Annotated, Any
@@ -443,6 +444,19 @@ def test_a_channel_has_kept_all_or_it_has_not(before: Any, writes: list[Any], af
     standing = Standing.of(FakeChannel(before))
 
     assert holds_all(FakeChannel(after, take_new), standing, writes) is kept
+
+
+@pytest.mark.parametrize(
+    "writes", [[{"a": 2}], [{"b": 2}], [{}], [{"a": 2}, {"a": 3}], [{"a": 2}, {"b": 3}], [{"b": 2}, {"c": 3}]]
+)
+def test_a_dict_that_is_merged_has_kept_all_where_any_reducer_s_has(writes: list[Any]) -> None:
+    before = {"a": 1}
+    after = functools.reduce(operator.or_, writes, before)
+    standing = Standing.of(FakeChannel(before))
+
+    is_kept = holds_all(FakeChannel(after, take_new), standing, writes)
+
+    assert holds_all(FakeChannel(after, operator.or_), standing, writes) is is_kept
 
 
 def test_a_message_like_object_s_own_code_is_not_run() -> None:

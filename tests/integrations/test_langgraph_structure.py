@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import operator
 from collections.abc import Callable
@@ -10,11 +11,13 @@ from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import HumanMessage
+from langchain_core.runnables import Runnable
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, RetryPolicy, Send
+from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -163,6 +166,48 @@ def test_each_of_a_node_s_conditional_edges_is_a_route_of_its_own(recording: Rec
         ("second", [END]),
     ]
     assert told.causes(told.one("agent", "researcher"), "route") == [told.one("route", "first")]
+
+
+@pytest.mark.parametrize("leaves", [True, False], ids=["with a context of its own", "as it found it"])
+def test_what_runs_after_a_conditional_edge_stands_where_it_stood_before(
+    recording: Recording, leaves: bool
+) -> None:
+    seen: list[Any] = []
+
+    def look() -> None:
+        step = current()
+        seen.append(
+            (getattr(step, "kind", None), getattr(step, "name", None), otel_context.get_value("mine"))
+        )
+
+    def node(_: State) -> dict[str, Any]:
+        look()
+        return {}
+
+    class First(Runnable[State, str]):  # LangChain gives a function a context of its own, but not this one
+        name = "first"
+
+        def invoke(self, input: State, config: Any = None, **_: Any) -> str:
+            look()
+            if leaves:
+                otel_context.attach(otel_context.set_value("mine", 1))
+            return END
+
+    def second(_: State) -> str:
+        look()
+        return END
+
+    graph = a_graph()
+    graph.add_node("planner", node)
+    graph.add_edge(START, "planner")
+    graph.add_conditional_edges("planner", First())
+    graph.add_conditional_edges("planner", second)
+    contextvars.copy_context().run(graph.compile().invoke, INPUT)
+
+    mine = 1 if leaves else None
+    assert seen == [("agent", "planner", None), ("route", "first", None), ("route", "second", mine)]
+    told = Kinds(recording.last())
+    assert told.one("route", "second").parent_id == told.one("agent", "planner").id
 
 
 def test_a_conditional_entry_that_sends_is_the_cause_of_each_it_sent_to(recording: Recording) -> None:
