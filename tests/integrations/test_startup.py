@@ -89,8 +89,13 @@ def run(code: str) -> Any:
     return json.loads(out.stdout)
 
 
-def _is_here(adapter: str) -> bool:
-    return find_spec(MODULES[adapter].partition(".")[0]) is not None
+def first_of(imports: str) -> str:
+    """Return the first of some packages that are imported."""
+    return imports.partition(".")[0].partition(",")[0]
+
+
+def is_here(adapter: str) -> bool:
+    return find_spec(first_of(MODULES[adapter])) is not None
 
 
 def of(names: tuple[str, ...], modules: frozenset[str]) -> list[str]:
@@ -120,7 +125,7 @@ def test_hooking_everything_imports_no_framework_and_no_adapter_s_parts() -> Non
 
 
 def test_hooking_an_app_s_frameworks_loads_nothing_that_few_apps_need() -> None:
-    used = [MODULES[name] for name in ("langchain", "langgraph", "autogen") if _is_here(name)]
+    used = [MODULES[name] for name in ("langchain", "langgraph", "autogen") if is_here(name)]
     loaded = loaded_by("\n".join([*(f"import {imports}" for imports in used), HOOK]))
 
     assert of(FOR_FEW, loaded) == []
@@ -132,7 +137,7 @@ def test_what_stands_in_for_re2_is_not_loaded_beside_it() -> None:
 
 
 def test_frameworks_that_come_later_are_hooked_in_the_same_places() -> None:
-    there = [imports for name, imports in MODULES.items() if _is_here(name)]
+    there = [imports for name, imports in MODULES.items() if is_here(name)]
     imported = "\n".join(f"import {imports}" for imports in there)
     told = """
 from becausal.instrument import hooks_report
@@ -147,7 +152,7 @@ told = [[report.name, sorted((hook.place, hook.state) for hook in report.hooks)]
 
 @pytest.mark.parametrize(("framework", "imports"), MODULES.items())
 def test_hooks_are_in_their_places_before_the_framework_s_first_line(framework: str, imports: str) -> None:
-    first = imports.partition(".")[0].partition(",")[0]
+    first = first_of(imports)
     pytest.importorskip(first)
     code = f"""
 {HOOK}
