@@ -443,6 +443,18 @@ def test_ids_are_the_same_numbers_all_at_once_and_one_by_one(ids: list[str]) -> 
     assert [numbers[id] for id in ids] == [number_of(id) for id in ids]
 
 
+@given(st.lists(st.binary(min_size=16, max_size=16), max_size=9))
+def test_digests_are_read_the_same_all_at_once_and_one_by_one(digests: list[bytes]) -> None:
+    texts = list(map(canonical.digest_text, digests))
+    assert canonical.parse_digests(texts) == digests
+
+    odd = canonical.PREFIX + "11 " * 10 + "11"  # of as many letters, which Python reads as fewer bytes
+    assert canonical.parse_digests([*texts, odd]) == [*digests, canonical.parse_digest(odd)]
+    for wrong in ("", canonical.PREFIX, canonical.PREFIX + "g" * 32, "0" * 41, canonical.PREFIX + "0" * 33):
+        with pytest.raises(ValueError, match=r"digest|hex"):
+            canonical.parse_digests([*texts, wrong])
+
+
 # Reading only.
 
 

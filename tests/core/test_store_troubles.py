@@ -447,6 +447,7 @@ PUT_IN = {
     "BLOCK",
     "BLOCKS",
     "BUSY_SECONDS * 1000",
+    "CACHE_KIB",
     "SILENT_MS",
     "BODIES",
     "PACKED",

@@ -109,7 +109,9 @@ def cause_rows(
         chain_no, number = chains[step.chain_id].number, numbers[step.id]
         for nth, cause in enumerate(step.causes):
             kind, grade = names[cause.kind], names[cause.grade]
-            yield chain_no, number, nth, numbers[cause.source_id], kind, grade, encodable(cause.evidence)
+            said = cause.evidence
+            said = said if said.isascii() else encodable(said)
+            yield chain_no, number, nth, numbers[cause.source_id], kind, grade, said
 
 
 def root_row(payload: Payload, names: Mapping[str, int]) -> tuple[bytes | None, int, int, str | None]:

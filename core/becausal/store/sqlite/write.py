@@ -305,7 +305,8 @@ def _roots(steps: Sequence[OpenStep]) -> Roots:
 
 def _by_text(payloads: Iterable[Payload]) -> Roots:
     different = {payload.digest: payload for payload in payloads}
-    return {text: (canonical.parse_digest(text), payload) for text, payload in different.items()}
+    digests = canonical.parse_digests(different)
+    return dict(zip(different, zip(digests, different.values(), strict=True), strict=True))
 
 
 def _fresh(steps: Sequence[OpenStep]) -> dict[bytes, bytes]:
