@@ -16,6 +16,7 @@ from becausal.redaction.cards import NUMBER, RUN, may_hold_card, numbers_in
 from becausal.redaction.engine import Pattern, Sieve, compiled
 from becausal.redaction.keys import (
     HEADS,
+    TRAIL,
     WORDS,
     is_placeholder,
     kind_of_key,
@@ -219,7 +220,7 @@ def sieve(kinds: Sequence[Kind], keys: Sequence[str], *, builtin_keys: bool) -> 
 def named_value(keys: Sequence[str], *, builtin_keys: bool) -> str | None:
     """Return what finds the end of a secret's name and the head of its value; None where no name is one."""
     names = [*([WORDS] if builtin_keys else []), *map(_loose, keys)]
-    return rf"(?i:{'|'.join(names)}){HEADS}" if names else None
+    return rf"(?i:{'|'.join(names)}){TRAIL}{HEADS}" if names else None
 
 
 def _marker_over(data: bytes, start: int, end: int) -> int | None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from becausal.redaction.marker import MARKER
 
-__all__ = ["HEADS", "STRONG", "WEAK", "WORDS", "kind_of_key", "looks_secret", "worth_remembering"]
+__all__ = ["HEADS", "STRONG", "TRAIL", "WEAK", "WORDS", "kind_of_key", "looks_secret", "worth_remembering"]
 
 STRONG: Final = {
     "password": "password",
@@ -61,6 +61,9 @@ WEAK: Final = {
     "sas": "token",
 }
 """By the last words of a name: what may stand under it."""
+
+TRAIL: Final = r"[ -/:-@\[-`{-~]{0,3}"
+"""What may stand behind the last word of a name: `password:`, `(password)`, `api key *`."""
 
 HEADS: Final = r"[\x81-\x8f\xa1-\xbf\x91-\x9f\xc4-\xc9\xcc-\xd3\xd8-\xdf]"
 """How a value may begin that stands under a name in a packed body."""

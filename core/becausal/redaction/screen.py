@@ -16,7 +16,7 @@ from itertools import product
 from typing import Final
 
 from becausal.redaction.cards import RUN, may_hold_card, numbers_in
-from becausal.redaction.keys import HEADS, STRONG, WEAK
+from becausal.redaction.keys import HEADS, STRONG, TRAIL, WEAK
 from becausal.redaction.kinds import Kind
 from becausal.redaction.wire import ends_text
 
@@ -26,7 +26,7 @@ _FOLD: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ123456789", b"abcdefg
 """Letters of either case are one, and so are digits."""
 
 _AFTER_NAME: Final = (
-    r"(?:\\{0,4}[\"'][ \t]{0,3}[:=]|[ \t]{0,2}[:=]|[ ]{1,3}(?:is|was|are|will be)[ :]" rf"|({HEADS}))"
+    r"(?:\\{0,4}[\"'][ \t]{0,3}[:=]|[ \t]{0,2}[:=]|[ ]{1,3}(?:is|was|are|will be)[ :]" rf"|{TRAIL}({HEADS}))"
 )
 """What stands behind a secret's name: in a text what gives it a value, in a body the head of its value."""
 
@@ -79,7 +79,7 @@ class Screen:
         has_names = builtin_keys or any(kind.is_named for kind in kinds)
         self._named = [group[1] for group in _grouped(_names(), _AFTER_NAME)] if has_names else []
         for name in names:
-            own = name.encode("latin-1").translate(_FOLD) + f"({HEADS})".encode("latin-1")
+            own = name.encode("latin-1").translate(_FOLD) + f"{TRAIL}({HEADS})".encode("latin-1")
             self._named.append(re.compile(own))
         self._has_cards = any(kind.name == "card" for kind in kinds)
         self._is_known = is_known
