@@ -352,7 +352,12 @@ def _naming(function: Callable[..., Any]) -> Naming:
     except (TypeError, ValueError):
         return _numbered
 
+    plain = all(one.kind is one.POSITIONAL_OR_KEYWORD for one in signature.parameters.values())
+    names = tuple(signature.parameters) if plain else ()
+
     def by_name(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        if names and not kwargs and len(args) == len(names):  # as most are called
+            return dict(zip(names, args, strict=True))
         try:
             return dict(signature.bind(*args, **kwargs).arguments)
         except TypeError:  # a call that does not fit: the function itself will say so

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import becausal
-from becausal import clock, context, guard
+from becausal import clock, context, guard, own
 from becausal.errors import BecausalWarning, EnvelopeError
 from becausal.handoff import Handoff
 from becausal.step import Step
@@ -276,6 +276,45 @@ def test_parameters_may_have_any_name(recording: Recording) -> None:
 
     assert awkward(seen=1, function=2, self=3, wrapped=4, instance=5, args=6) == 21
     assert recording.last()[0].status == "ok"
+
+
+def of_two(first: object, second: object = 2) -> None:
+    """Its parameters may be given either way."""
+
+
+def of_both(first: object, second: object) -> None: ...
+
+
+def by_place_alone(first: object, second: object, /) -> None: ...
+
+
+def by_name_alone(*, first: object, second: object) -> None: ...
+
+
+def of_any(first: object, *rest: object, **named: object) -> None: ...
+
+
+@pytest.mark.parametrize("function", [of_two, of_both, by_place_alone, by_name_alone, of_any])
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        ((1, 3), {}),
+        ((1,), {}),
+        ((1,), {"second": 3}),
+        ((), {"second": 3, "first": 1}),
+        ((), {}),
+        ((1, 2, 3), {}),
+    ],
+)
+def test_arguments_are_kept_by_the_names_that_python_binds_them_to(
+    function: Any, args: tuple[object, ...], kwargs: dict[str, object]
+) -> None:
+    found = own._naming(function)(args, kwargs)
+
+    try:
+        assert found == dict(inspect.signature(function).bind(*args, **kwargs).arguments)
+    except TypeError:
+        assert found == {**{str(at): value for at, value in enumerate(args)}, **kwargs}
 
 
 def test_a_function_may_be_a_tool_by_itself_and_as_a_method(recording: Recording) -> None:

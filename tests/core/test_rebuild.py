@@ -163,6 +163,8 @@ def test_what_is_seen_at_once_to_be_out_of_order_is_written_out_once(monkeypatch
 
     monkeypatch.setattr(ordered, "packb", packing)
 
+    assert in_order("a text") is in_order(7) is in_order(None) is None
+    assert not written, "nothing in them has an order"
     assert in_order({"state": [{"step": 1, "rows": [{"y": 1, "x": 2}] * 9}]}) is not None
     assert len(written) == 1
     assert in_order({"a": [{"b": 1}] * 9, "c": {"z": 1, "d": 2}}) is not None  # only the whole tells

@@ -16,6 +16,7 @@ from ormsgpack import Ext, Fragment, packb
 
 from becausal.canonical.calling import let_out
 from becausal.canonical.leaves import FIELDS, ITEMS, LEAF, UNORDERED
+from becausal.canonical.looks import SCALARS
 from becausal.canonical.readers import READERS, Reader, reader_of
 from becausal.canonical.wire import OPTIONS, UNSORTED, array, digest_of
 
@@ -31,6 +32,8 @@ def in_order(value: object, *, always: bool = False) -> tuple[bytes, bytes] | No
     None where the canonical form says the same, since every dict's keys are sorted, unless it is asked for `always`;
     and for what cannot be written in one piece: a plain object, a dict of keys that are not all str. Never raises.
     """
+    if not always and id(type(value)) in SCALARS:
+        return None
     try:
         if (
             not always
