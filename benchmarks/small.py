@@ -147,25 +147,30 @@ PAYLOADS: dict[str, Callable[[int, int], dict[str, Any]]] = {
 
 
 def started(times: int) -> list[Target]:
-    """Return what importing and instrumenting take, in milliseconds of processor time."""
+    """Return what importing and instrumenting take: milliseconds of processor time, and memory."""
     took = [in_own_process("benchmarks.small", "--child", "start") for _ in range(times)]
-    return [Target(what, "ms", min(one[what] for one in took), limit) for what, limit in START_MS.items()]
+    least = {what: min(one[what] for one in took) for what in took[0]}
+    return [
+        *(Target(what, "ms", least[what], limit) for what, limit in START_MS.items()),
+        Target("memory that both take", "MiB", least["MiB"], MEMORY_MIB),
+    ]
 
 
 def start() -> dict[str, float]:
     """Start in this process, as an app does that has imported its frameworks."""
-    began = time.process_time()
+    before, began = resident_mib(), time.process_time()
     import becausal
 
-    imported = time.process_time() - began
+    imported, taken = time.process_time() - began, resident_mib() - before
     import benchmarks.workloads
 
     del benchmarks
     store = _store()
-    began = time.process_time()
+    before, began = resident_mib(), time.process_time()
     becausal.instrument(store=store)
     instrumented = time.process_time() - began
-    return {"import becausal": imported * 1e3, "becausal.instrument()": instrumented * 1e3}
+    taken += resident_mib() - before
+    return {"import becausal": imported * 1e3, "becausal.instrument()": instrumented * 1e3, "MiB": taken}
 
 
 def memory(times: int) -> Target:
