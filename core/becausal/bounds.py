@@ -129,7 +129,7 @@ class Allowance:
                 new.append(digest)
                 spent += len(body)
         if not new:
-            return new
+            return []
         run.bytes = spent
         self.charged += len(new)
         if spent <= self._most:

@@ -160,10 +160,8 @@ class SdkSpans:
         else:
             trace_id, _, _, flags, state, _ = parent
             random = flags & RANDOM if sdk.tells_random else 0
-            flags, span_id = (
-                FLAGS[random | SAMPLED if decision is sdk.sampled else random],
-                ids.generate_span_id(),
-            )
+            flags = FLAGS[random | SAMPLED if decision is sdk.sampled else random]
+            span_id = ids.generate_span_id()
             # As its own constructor leaves it, which would look at what is the parent's once more.
             own = tuple.__new__(SpanContext, (trace_id, span_id, False, flags, state, 0 < span_id <= MOST_ID))
         # Not valid: what comes of such a generator is the SDK's to say.

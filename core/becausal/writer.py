@@ -283,9 +283,7 @@ class Writer:
 
     def _write_batch(self) -> None:
         batch: list[Queued] = []
-        lost: int | None = (
-            None  # all, unless it turns out otherwise: whatever ends this, none is missing uncounted
-        )
+        lost: int | None = None  # all, unless it turns out otherwise: none is missing uncounted
         try:
             self._take(batch)
             lost = self._save([step for step, _ in batch])

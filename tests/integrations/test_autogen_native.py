@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -255,6 +256,25 @@ async def test_what_describes_a_message_takes_its_arguments_by_place_as_ever(
     becausal.uninstrument()
 
     assert watched == (without if is_made else {})
+
+
+async def test_what_stands_around_no_span_is_entered_in_every_way_that_python_has(
+    store: str, prepared: list[str]
+) -> None:
+    becausal.instrument("autogen", store=store, tracer_provider=Spans().provider)
+    runtime = SingleThreadedAgentRuntime()
+    block = functools.partial(
+        runtime._tracer_helper.trace_block, "send", AgentId("first", "default"), parent=None
+    )
+
+    with block() as one, contextlib.ExitStack() as stack:
+        other = stack.enter_context(block())
+    with pytest.raises(LookupError, match="the app's own"), block():
+        raise LookupError("the app's own")
+    becausal.uninstrument()
+
+    assert not prepared
+    assert one is other is trace.INVALID_SPAN
 
 
 async def test_without_becausal_the_same_team_is_many_traces(spans: Spans) -> None:

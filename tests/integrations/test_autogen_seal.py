@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gc
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from becausal.store import Store
 from becausal.telemetry import Telemetry
 from becausal.writer import Writer
 from becausal_integrations.autogen.ledger import Ledger
+from becausal_integrations.autogen.unchanged import inside, is_same
 
 Edit = Callable[[Any], object]
 
@@ -106,3 +108,15 @@ def test_a_message_that_is_what_it_was_is_sealed_without_a_secret_that_was_met_s
     assert b"Tr0ub4dor-3" not in b"".join(body for _, body in after.bodies)
     assert after.payload.digest != before.payload.digest
     assert ledger.seal(message) is after
+
+
+def test_messages_that_came_over_a_wire_are_known_again_each_by_its_own_names() -> None:
+    wire = json.dumps({"content": "hi", "source": "s", "metadata": {"request-id": "x", "user_name": "y"}})
+    messages = [TextMessage.model_validate(json.loads(wire)) for _ in range(3)]
+
+    assert all(is_same(message, inside(message) or ()) for message in messages)
+    message = messages[0]
+    parts = inside(message)
+    assert parts is not None
+    message.metadata = dict(message.metadata)
+    assert not is_same(message, parts), "another object says it"

@@ -122,10 +122,8 @@ def owns(step: StepRef | None, thing: object) -> bool:
 
     `on_messages` calls `on_messages_stream` or the other way round, and both may call `super()`.
     """
-    if not isinstance(step, OpenStep):
-        return False
-    notes = step.attributes
-    return isinstance(notes, Notes) and notes._owner() is thing
+    notes = notes_of(step)
+    return notes is not None and notes.owner is thing
 
 
 def cause(step: StepRef, kind: EdgeKind, evidence: str, grade: Grade = "observed") -> Cause:

@@ -23,10 +23,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, cast
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.trace import INVALID_SPAN, NoOpTracer, ProxyTracerProvider, Span
@@ -72,14 +71,8 @@ def makes_spans(helper: Any) -> bool:
     return type(getattr(tracer, "_tracer", tracer)) is not NoOpTracer
 
 
-class _Nothing:
-    """Stands around what has no span. AutoGen enters it ten times for each turn: neither end takes a frame of ours."""
-
-    __enter__ = staticmethod(itertools.repeat(INVALID_SPAN).__next__)
-    __exit__ = staticmethod("".format)  # of whatever it is given: nothing, which lets an exception pass
-
-
-_NO_SPAN = cast(AbstractContextManager[Span], _Nothing())
+_NO_SPAN: AbstractContextManager[Span] = contextlib.nullcontext(INVALID_SPAN)
+"""Stands around what has no span."""
 
 
 def _unless_nobodys(recorder: Recorder) -> Make:

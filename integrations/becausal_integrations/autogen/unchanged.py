@@ -14,7 +14,7 @@ MOST_LEVELS = 4
 """So deep `inside` looks."""
 
 MOST_NAMES = 256
-"""Sets of names that are held once for all things that have them."""
+"""Sets of names of fields that are held once for all objects that have them."""
 
 Inside = tuple[Any, ...]
 """What a message consists of.
@@ -80,8 +80,10 @@ def _gather(thing: Any, known_as: Any, found: list[Any], levels: int) -> bool:
         if len({*map(id, map(type, fields)), id(str)}) > 1:
             return False
         names, values = tuple(fields), tuple(fields.values())
-        if len(_names) < MOST_NAMES:
-            names = _names.setdefault(names, names)
+        if kind is not dict and len(_names) < MOST_NAMES:
+            shared = _names.setdefault(names, names)
+            if all(map(is_, shared, names)):  # they are compared as objects
+                names = shared
         found += (known_as, kind, names)
     found += values
     if _LEAVES.issuperset(map(id, map(type, values))):
