@@ -33,7 +33,19 @@ from benchmarks.workloads import WORKLOADS, Cell
 PARTS = ("overhead", "growth", "small", "store")
 """What one run measures."""
 
-ALONE = ("where", "guard", "small", "store", "answers", "checks", "receiver", "sizing", "shapes", "soak")
+ALONE = (
+    "where",
+    "handoff",
+    "guard",
+    "small",
+    "store",
+    "answers",
+    "checks",
+    "receiver",
+    "sizing",
+    "shapes",
+    "soak",
+)
 """Modules that are commands of their own: `python -m benchmarks.NAME --help`."""
 
 

@@ -19,7 +19,7 @@ import pytest
 import wrapt
 import xxhash
 import zstandard
-from benchmarks import guard, tables, where
+from benchmarks import guard, handoff, tables, where
 from benchmarks.__main__ import ALONE
 from benchmarks.instrumentor import least
 from benchmarks.overhead import Overhead, Row, fill
@@ -178,7 +178,7 @@ def test_figures_are_written_between_their_markers_and_nowhere_else(tmp_path: Pa
 def test_the_page_has_a_place_for_every_table() -> None:
     page = (ROOT / "docs" / "performance.md").read_text()
 
-    for name in ("machine", "targets", "overhead", "where", "switches", "growth", "store"):
+    for name in ("machine", "targets", "overhead", "where", "handoff", "switches", "growth", "store"):
         assert f"<!-- figures: {name} -->" in page
 
 
@@ -254,6 +254,15 @@ def test_the_growing_conversation_s_last_step_stands_beside_its_floor() -> None:
     assert steeper.found == pytest.approx(2.0)
     assert steeper.floor == pytest.approx(1.5)
     assert steeper.is_below_floor
+
+
+def test_every_part_of_a_handoff_is_timed_in_its_place() -> None:
+    ended = command("benchmarks.handoff", "--child", "of texts", "--rounds", "20")
+
+    assert ended.returncode == 0, ended.stderr
+    took = json.loads(ended.stdout)
+    assert took.keys() == handoff.PARTS.keys()
+    assert all(each > 0 for each in took.values())
 
 
 def test_a_run_measures_what_is_asked_for_and_says_what_is_left_out(tmp_path: Path) -> None:
