@@ -16,18 +16,7 @@ from becausal.canonical.leaves import UNORDERED, WRAP
 from becausal.canonical.looks import plain_keys
 from becausal.canonical.readers import READERS, Reader, reader_of
 from becausal.canonical.terms import Known, Pair, Redacting, Run, UnfitError
-from becausal.canonical.wire import (
-    FLOAT,
-    INLINE_BELOW,
-    OPTIONS,
-    PART,
-    UNSORTED,
-    Code,
-    array,
-    digest_of,
-    entry,
-    odd_nan,
-)
+from becausal.canonical.wire import FLOAT, INLINE_BELOW, OPTIONS, PART, array, digest_of, entry, odd_nan
 
 __all__ = ["DEEPEST", "LONG", "Brief"]
 
@@ -63,8 +52,6 @@ class Brief(ABC):
     """Bytes of the parts that the body being written refers to."""
     depth = 0
     differs = False
-    is_comparing = False
-    """Whether what is packed is only compared with what it was, and kept by nobody."""
     stopped: BaseException | None = None
 
     def typed(self, value: Any, reader: Reader, *, whole: bool = False) -> Pair:
@@ -249,8 +236,6 @@ class Brief(ABC):
             kind = type(value)
             reader = READERS.get(id(kind)) or reader_of(kind)
             if reader.fields is not None:
-                if self.is_comparing:
-                    return self.flat(value, reader)
                 body, belief = self.typed(value, reader)
                 stand: Any = Fragment(body)
                 lean = stand
@@ -273,18 +258,6 @@ class Brief(ABC):
         except BaseException as stop:
             self.stopped = stop
             raise
-
-    def flat(self, value: object, reader: Reader) -> Ext:
-        """Stand in for an object by its fields as they lie there: nothing is split off, sorted or told as a belief."""
-        assert reader.fields is not None
-        fields = reader.fields(value)
-        if type(fields) is not dict or self.depth == DEEPEST:
-            raise UnfitError
-        self.depth += 1
-        extra = None if reader.extra is None else reader.extra(value)
-        content = packb([reader.mark, fields.copy(), extra], self.hook, UNSORTED)
-        self.depth -= 1
-        return Ext(Code.TYPE, content)
 
     def lean_hook(self, value: object) -> Any:
         """Stand in for what the hook has met, in the belief."""

@@ -14,15 +14,15 @@ from typing import Any
 from ormsgpack import packb
 
 from becausal.canonical.brief import LONG, Brief
+from becausal.canonical.flat import Flat
 from becausal.canonical.looks import COMMON, MOST_SEARCHED, SHORTEST_RUN
-from becausal.canonical.readers import READERS, reader_of
+from becausal.canonical.readers import DEEP_FOR_PLAIN_OBJECTS, READERS, reader_of
 from becausal.canonical.terms import NO_RUN, Pair, Run, UnfitError
 from becausal.canonical.top import MOST_SPLIT
 from becausal.canonical.wire import (
     INLINE_BELOW,
     KEYS,
     SPLIT_FROM,
-    UNSORTED,
     Code,
     array,
     digesting,
@@ -235,7 +235,7 @@ class Swift(Brief):
     def recalled(self, items: list[Any], said: bool) -> tuple[tuple[int, bytes] | None, Run]:
         """Return the size and the digest of the items' packed fields, and what is known of the first ones as they are.
 
-        The fields are those of `TopWalk.column`. No call of ours for an item that is known.
+        Packed as in `TopWalk.column`, so what that wrote is known here. No call of ours for an item that is known.
         """
         known = self.runs.get(id(items[0]), NO_RUN)
         if len(known.types) > len(items) or not all(map(is_, map(type, items), known.types)):
@@ -262,12 +262,12 @@ class Swift(Brief):
 
         Some at a time: a buffer for all would be fresh memory each time, which takes longer than to fill it.
         """
-        below, differs, self.is_comparing = self.below, self.differs, True
+        flat = Flat(self.depth * DEEP_FOR_PLAIN_OBJECTS)
         whole, size, at = digesting(), 0, 0
         for end in (first, len(rows)):
             while at < end:
                 some = rows[at : min(at + AT_A_TIME, end)]
-                piece = memoryview(packb(some, self.hook, UNSORTED))[1 if len(some) < 16 else 3 :]
+                piece = flat.rows(some)
                 whole.update(piece)
                 size += len(piece)
                 at += len(some)
@@ -276,7 +276,6 @@ class Swift(Brief):
                     known = NO_RUN
                 elif known.version != self.version:
                     raise UnfitError  # it must be read for what is secret by now
-        self.below, self.differs, self.is_comparing = below, differs, False
         return (size, whole.digest()), known
 
 

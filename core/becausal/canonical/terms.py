@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import is_
 from typing import Any, NamedTuple, Protocol
 
-from ormsgpack import packb
-
 from becausal.canonical.leaves import name_of
 from becausal.canonical.readers import Reader, reader_of
-from becausal.canonical.wire import UNSORTED, array, digest_of
+from becausal.canonical.wire import digest_of
 
 __all__ = [
     "NO_RUN",
@@ -23,7 +21,6 @@ __all__ = [
     "Seen",
     "UnfitError",
     "is_other",
-    "packed_rows",
     "starts_with",
     "step",
     "text_of",
@@ -93,11 +90,6 @@ NO_RUN = Run([], 0, digest_of(b""), (b"", b""), 0, 0)
 def is_other(first: Reader, kind: type) -> bool:
     """Return whether instances of a type are read otherwise than those of the first one."""
     return reader_of(kind).slots != first.slots
-
-
-def packed_rows(items: list[Any], hook: Callable[[object], Any]) -> memoryview:
-    """Return packed items, one after the other."""
-    return memoryview(packb(items, hook, UNSORTED))[len(array(len(items))) :]
 
 
 def starts_with(types: list[type], column: memoryview, known: Run) -> bool:

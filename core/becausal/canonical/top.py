@@ -24,6 +24,7 @@ from typing import Any
 from ormsgpack import Ext, Fragment, packb
 
 from becausal.canonical.belief import is_message, meaning
+from becausal.canonical.flat import Flat
 from becausal.canonical.leaves import WRAP
 from becausal.canonical.looks import (
     SCALARS,
@@ -35,7 +36,7 @@ from becausal.canonical.looks import (
     plain_keys,
     shape_of,
 )
-from becausal.canonical.readers import DEEP_FOR_PLAIN_OBJECTS, Reader, reader_of
+from becausal.canonical.readers import Reader, reader_of
 from becausal.canonical.terms import (
     NO_RUN,
     Known,
@@ -45,7 +46,6 @@ from becausal.canonical.terms import (
     Seen,
     UnfitError,
     is_other,
-    packed_rows,
     starts_with,
     step,
 )
@@ -368,30 +368,25 @@ class TopWalk(Walk):
         if self.runs is None or not self.fast or len(items) < SHORTEST_RUN:
             return None
         first = reader_of(types[0])
-        below, differs = self.below, self.differs
-        # Nothing may be cut here that is not cut where it stands.
-        self.level += DEEP_FOR_PLAIN_OBJECTS
+        flat = Flat(self.level)
         try:
             # By identity: a metaclass may define `__hash__`.
             kinds = dict(zip(map(id, types), types, strict=True))
             if first.type is dict:
-                return packed_rows(items, self.hook) if len(kinds) == 1 else None
+                return flat.rows(items) if len(kinds) == 1 else None
             if first.fields is None or (
                 len(kinds) > 1 and any(is_other(first, kind) for kind in kinds.values())
             ):
                 return None
             fields = map(first.fields, items)
             if first.extra is None:
-                return packed_rows([*fields], self.hook)
-            return packed_rows(
-                [*chain.from_iterable(zip(fields, map(first.extra, items), strict=True))], self.hook
-            )
+                return flat.rows([*fields])
+            return flat.rows([*chain.from_iterable(zip(fields, map(first.extra, items), strict=True))])
         except Exception:
-            self.let_out()
             return None
         finally:
-            self.level -= DEEP_FOR_PLAIN_OBJECTS
-            self.below, self.differs = below, differs
+            # What is known of the items says nothing of how deep they go.
+            self.reach = max(self.reach, flat.reach)
 
 
 def _joined(exact: Sequence[bytes | memoryview], lean: Sequence[bytes | memoryview]) -> Pair:
