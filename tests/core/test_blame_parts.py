@@ -9,6 +9,7 @@ from tests.core.builders import Record, message
 
 from becausal.blame import Blame, Segment, blame
 from becausal.graph import Graph
+from becausal.graph.wording import figures
 
 
 def team(*given: tuple[str, object], heard: str, said: object, asked: str = "q") -> Graph:
@@ -209,3 +210,11 @@ def test_data_in_the_middle_of_a_prompt_is_read_as_data() -> None:
 
     assert came_from(part(blame(graph), "on Friday at noon")) == ("db", "tool")
     assert any(edge.source.name == "db" and edge.target.name == "m" for edge in graph.edges)
+
+
+def test_what_stands_in_a_secret_s_place_is_no_figure_of_the_model_s() -> None:
+    marker = "[redacted:anthropic_key:5187a30a]"
+    graph = team(("db", {"key": marker}), heard=f"key: {marker}", said=f"We used {marker} for 20 calls.")
+
+    assert all(segment.text not in ("5187a30a", "5187") for segment in blame(graph).segments)
+    assert not figures(f"{marker} and {marker}")

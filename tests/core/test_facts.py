@@ -108,6 +108,8 @@ def test_every_wording_has_the_same_normal_form(kind: str, value: object, text: 
         "---",
         "The end.",
         "You may march on in a second.",
+        "The key is [redacted:anthropic_key:5187a30a] and it works.",
+        "[redacted:password:12345678]",
     ],
 )
 def test_neutral_text_states_nothing(text: str) -> None:

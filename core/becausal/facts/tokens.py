@@ -28,6 +28,7 @@ _SHAPES: Final = (
     ("word", r"[a-z]++(?=[\s,;!?)\"]|\.\s)"),  # most of a text, seen at the first look
     ("fence", r"```[ \t]*[\w+-]{0,20}[ \t]*\r?\n(?:[^`]|`(?!``))*+```"),
     ("inline", r"`(?=[^`\n]{0,200}[()\[\]{}=;<>])[^`\n]{1,200}`"),
+    ("marker", r"\[redacted:[a-z_]++:[0-9a-f]++\]"),  # in a secret's place: its digits are no figure
     ("mark", r"[*`]++|(?<!\w)_++(?=\S)|(?<=\S)_++(?!\w)|~~++"),
     ("mark", r"(?m:^)[ \t]*+>++(?=[ \t])"),  # a quotation, not "more than"
     ("break", r"\n[ \t\r]*+(?:\n\s*+|(?=[-*•+#>|]|\d{1,3}[.)]\s|[\w ]{1,40}:))"),

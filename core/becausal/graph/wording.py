@@ -32,6 +32,8 @@ _FACT = re.compile(
     r"[$€£¥]?\d(?:[\d,._:/-]*\d)?(?:\s?(?:%|(?:percent|thousand|million|billion|trillion|bn|mn)\b))?"
     r"|\b[A-Za-z]+[-_]?\d[\w-]*"
 )
+_MARKER = re.compile(r"\[redacted:[a-z_]+:[0-9a-f]+\]")
+"""What stands in a secret's place; its digits are no figure."""
 _WORD, _DIGITS = re.compile(r"\w+"), re.compile(r"\d+")
 _KEY_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 _SMALL_WORDS = frozenset(
@@ -95,7 +97,7 @@ def facts(text: str) -> list[str]:
 
 def figures(text: str) -> list[str]:
     """Return the figures, dates and identifiers in a text, each once."""
-    return list(dict.fromkeys(match.group().strip() for match in _FACT.finditer(text)))
+    return list(dict.fromkeys(match.group().strip() for match in _FACT.finditer(_MARKER.sub("", text))))
 
 
 def _written_out(match: re.Match[str]) -> str:
