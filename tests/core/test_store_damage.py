@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -131,3 +133,46 @@ def of_the_first_two(store: Store) -> list[Payload]:
     found = [payload for step in steps for payload in (step.received, step.produced) if payload is not None]
     assert len(found) == 4
     return found
+
+
+SECRET = "20 million \x1f of Jane"
+NO_TEXT = "CAST(CAST({0} AS BLOB) || x'{1}ff' AS TEXT)".replace("{1}", SECRET.encode().hex())
+"""What a flipped byte leaves: a column that is text to SQLite and no UTF-8."""
+
+TEXTS = {
+    "attributes": ("steps", "attributes", "chain c0"),
+    "a name": ("names", "name", "listing the chains|chain c0"),
+    "a chain's id": ("chains", "chain_id", "listing the chains|age of its runs"),
+}
+
+
+@pytest.mark.parametrize(("table", "column", "doing"), TEXTS.values(), ids=TEXTS)
+def test_a_text_that_is_none_is_damage_told_without_what_stands_in_it(
+    path: Path, table: str, column: str, doing: str
+) -> None:
+    filled(path)
+    damaged(path, f"UPDATE {table} SET {column} = {NO_TEXT.format(column)}")
+    store = open_store(f"sqlite:///{path}", read_only=True)
+    refusals = []
+    for asked in (store.chains, lambda: store.load("c0"), kept(store).ages):
+        try:
+            asked()
+        except StoreFormatError as refusal:
+            refusals.append("".join(traceback.format_exception(refusal)))
+    store.close()
+
+    assert refusals
+    assert any(re.search(f"runs.db is damaged: .*({doing}).* failed", told) for told in refusals)
+    for told in refusals:
+        assert "becausal doctor" in told
+        assert "move it away" in told
+        assert not re.search("million|Jane", told)
+
+
+@pytest.mark.parametrize("spoiled", [b"dbta BLOB NOT NULL", b"data BLOB \xaaOT NULL"])
+def test_a_schema_that_is_damaged_is_told_as_damage_whatever_became_of_it(path: Path, spoiled: bytes) -> None:
+    filled(path)
+    path.write_bytes(path.read_bytes().replace(b"data BLOB NOT NULL", spoiled))
+
+    with pytest.raises(StoreFormatError, match="is damaged"):
+        kept(open_store(f"sqlite:///{path}")).erase(Erasure(texts=("2 and 5",)))

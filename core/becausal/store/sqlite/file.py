@@ -21,11 +21,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import zstandard
-
 from becausal.errors import StoreError, StoreFormatError
 from becausal.installed import own_version
 from becausal.settings import DEFAULT_STORE
+from becausal.store.sqlite.damage import UNREADABLE, damaged, kind_of, told
 from becausal.store.sqlite.schema import APPLICATION_ID, FORMAT, FUNCTIONS, SCHEMA, UPGRADES
 
 __all__ = [
@@ -51,9 +50,6 @@ __all__ = [
 ]
 
 log: logging.Logger = logging.getLogger("becausal")
-
-UNREADABLE = (zstandard.ZstdError, ValueError, LookupError, TypeError, AttributeError)
-"""What reading raises where a file's pages are whole, and what they say is not."""
 
 BUSY_SECONDS = 30.0
 
@@ -246,25 +242,6 @@ def hurried(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("PRAGMA synchronous = FULL")
 
 
-@contextmanager
-def told(path: Path | None, doing: str) -> Iterator[None]:
-    """Turn SQLite's errors into ones that say what was being done, where, and what to do about it."""
-    try:
-        yield
-    # An integer beyond 64 bits is refused with an OverflowError.
-    except (sqlite3.Error, OverflowError) as failure:
-        raise _explained(failure, path, doing) from failure
-
-
-def damaged(path: Path | None, doing: str, failure: Exception) -> StoreFormatError:
-    """Return the error that says where a file is damaged and what is left to do."""
-    return StoreFormatError(
-        f"{path or 'the store in memory'} is damaged: {doing} failed ({failure}). "
-        "Nothing can be salvaged from the file yet: move it away together with its -wal and -shm files, "
-        "and a new one will be made"
-    )
-
-
 def list_of(values: Iterable[object]) -> str:
     """Return values as the JSON that `json_each(?)` makes rows of: one parameter for as many as there are."""
     return json.dumps([value for value in values if value is not None])
@@ -368,20 +345,4 @@ def _patiently(connection: sqlite3.Connection, statement: str) -> object:
 
 
 def _is_busy(failure: sqlite3.OperationalError) -> bool:
-    return failure.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-
-
-def _explained(failure: sqlite3.Error | OverflowError, path: Path | None, doing: str) -> StoreError:
-    where = path or "the store in memory"
-    # The low byte is the kind of error, the rest its subkind. Python's own refusals have no code.
-    code = getattr(failure, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return damaged(path, doing, failure)
-    advice = {
-        sqlite3.SQLITE_BUSY: "another process has been writing all the time; see what holds the file open",
-        sqlite3.SQLITE_FULL: "the disk is full; make room or choose another path",
-        sqlite3.SQLITE_READONLY: "it may not be written; change its permissions or choose another path",
-        sqlite3.SQLITE_CANTOPEN: "see that it and its directory may be read and written",
-        sqlite3.SQLITE_IOERR: "the disk does not answer as it should; see that it is a local one",
-    }.get(code, "")
-    return StoreError(f"{where}: {doing} failed ({failure})" + (f"; {advice}" if advice else ""))
+    return kind_of(failure) == sqlite3.SQLITE_BUSY
