@@ -202,7 +202,7 @@ def test_a_replay_in_which_the_app_fails_is_no_evidence(recorded: Any) -> None:
     line = app.__code__.co_firstlineno + 7
     assert found.reasons[f"the app failed with KeyError, at test_counterfactual.py:{line}"] >= 2
     assert str(found).startswith("nothing that was changed gives another outcome")
-    assert "`corrections` gives it another value instead" in str(found)
+    assert "`run.counterfactual(corrections=…)` changes instead" in str(found)
 
 
 def test_a_replay_that_needs_an_answer_that_nobody_gives_is_no_evidence(recorded: Any) -> None:

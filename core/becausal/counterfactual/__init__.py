@@ -120,10 +120,11 @@ class Counterfactual:
     @legible
     def __str__(self) -> str:
         lines = [f"{self.replays} replays, {self.faithful} of them faithful"]
-        lines += [f"  not counted, {count} times: {reason}" for reason, count in self.reasons.items()]
+        for reason, count in self.reasons.items():
+            lines.append(f"  not counted, {'once' if count == 1 else f'{count} times'}: {reason}")
         if any(reason.startswith(FAILED) for reason in self.reasons):
             lines.append(
-                "  where the app cannot do without something, `corrections` gives it another value instead"
+                "  what the app cannot do without, `run.counterfactual(corrections=…)` changes instead"
             )
         if not self.is_complete:
             lines.append("  the search ended early: allow more with most_replays")
