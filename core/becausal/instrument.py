@@ -317,7 +317,7 @@ def _recorder(
         max_payload_bytes=settings.max_payload_bytes,
     )
     if writer is not None:
-        writer.on_gap = lambda lost: recorder.encoder.forget(lost)  # of whichever encoder it is by then
+        writer.on_gap = recorder.forget
     return recorder
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -61,6 +61,8 @@ class Keeping:
         self.active = True
         """False once uninstrumented: hooks that could not be taken out call through."""
         self._writer = writer
+        self.losses = 0
+        """How often something handed out was found not to be kept: what was sealed before may lack its parts."""
         guard.keepers.add(self)
         keeps_bodies = capture == "full" and writer is not None
         self._sealer = Sealer(
@@ -94,6 +96,11 @@ class Keeping:
     def encoder(self) -> Encoder:
         """Remembers which parts it handed out."""
         return self._sealer.encoder
+
+    def forget(self, digests: Collection[bytes] | None = None) -> None:
+        """Hand out again what was lost: all parts, or those that bear some digests."""
+        self.encoder.forget(digests)
+        self.losses += 1  # not before: what is sealed in between would be taken for sealed after it
 
     def receive(self, step: OpenStep, value: object) -> None:
         """Seal what a step received."""

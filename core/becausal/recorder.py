@@ -292,7 +292,7 @@ class Recorder(Making):
         if self._redact is not None:
             self._redact.forget_after_fork()
         self._outside = clock.new_chain_id(OUTSIDE)
-        self.encoder.forget()
+        self.forget()
 
     # -- inside
 

@@ -158,6 +158,7 @@ class OpenStep:
         "agent",
         "anchors",
         "attributes",
+        "beside",
         "bodies",
         "causes",
         "chain_id",
@@ -218,6 +219,8 @@ class OpenStep:
         """Names by which a later run, of another process perhaps, finds this step to go on from it."""
         self.bodies: list[tuple[bytes, bytes]] = []
         """Canonical bodies (digest, bytes) on their way to the store; emptied once they are there."""
+        self.beside: tuple[tuple[bytes, bytes], ...] = ()
+        """Those that it brings for others, which may come late or never; a run beyond its bound lacks these, not it."""
 
     # Most steps take no decision and have no such name. A list more for each of them is one more thing through which
     # the garbage collector goes, again and again, until the step is written.

@@ -107,6 +107,8 @@ class Writer:
         with self._lock:
             if size and (refused := self._allowance.refused(step.chain_id, bodies)):
                 size = self._leave_out(step, refused)
+            if step.beside:
+                size += self._take_along(step)
             queue = self._queue
             size += queue[-1][1] if queue else self._let_go
             fits = len(queue) < self._max_steps and size - self._let_go <= self._max_bytes
@@ -134,6 +136,19 @@ class Writer:
             self._count("content left out: run beyond max_run_bytes", 1)
         self._lose(gone)
         return after
+
+    def _take_along(self, step: OpenStep) -> int:
+        """Add to a step what it brings for others and may keep; return its bytes. Called with the lock held.
+
+        Whoever it is for brings it again, and says that it is left out.
+        """
+        beside: Sequence[tuple[bytes, bytes]] = step.beside
+        step.beside = ()
+        if gone := set(self._allowance.refused(step.chain_id, beside)):
+            self._lose(gone)
+            beside = [one for one in beside if one[0] not in gone]
+        step.bodies += beside
+        return sum([len(body) for _, body in beside])
 
     def _lose(self, digests: Collection[bytes]) -> None:
         """Note what was handed out and is not kept. Called with the lock held."""

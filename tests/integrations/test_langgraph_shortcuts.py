@@ -165,7 +165,7 @@ def test_what_is_taken_to_be_as_it_was_sealed_has_the_seal_of_then(
         change(state, path, new)
     after = SEALER.seal(state)
 
-    is_as_sealed = entry.is_as_sealed(SimpleNamespace(redact=None), state)  # type: ignore[arg-type]
+    is_as_sealed = entry.is_as_sealed(SimpleNamespace(redact=None, losses=0), state)  # type: ignore[arg-type]
 
     if is_as_sealed:
         assert before.payload.digest == after.payload.digest
@@ -177,8 +177,8 @@ def test_what_was_sealed_before_a_secret_was_met_is_sealed_again() -> None:
     job = {"number": 1}
     entry = Entry(SEALER.seal(job), job, version=1)
 
-    assert entry.is_as_sealed(SimpleNamespace(redact=SimpleNamespace(version=1)), job)  # type: ignore[arg-type]
-    assert not entry.is_as_sealed(SimpleNamespace(redact=SimpleNamespace(version=2)), job)  # type: ignore[arg-type]
+    assert entry.is_as_sealed(SimpleNamespace(redact=SimpleNamespace(version=1), losses=0), job)  # type: ignore[arg-type]
+    assert not entry.is_as_sealed(SimpleNamespace(redact=SimpleNamespace(version=2), losses=0), job)  # type: ignore[arg-type]
 
 
 def test_a_change_deep_inside_of_a_big_value_is_not_taken_for_none() -> None:
@@ -186,7 +186,7 @@ def test_a_change_deep_inside_of_a_big_value_is_not_taken_for_none() -> None:
     entry = Entry(SEALER.seal(job), job)
     job["deep"][0]["a"][0]["b"] = 2
 
-    assert not entry.is_as_sealed(SimpleNamespace(redact=None), job)  # type: ignore[arg-type]
+    assert not entry.is_as_sealed(SimpleNamespace(redact=None, losses=0), job)  # type: ignore[arg-type]
 
 
 def test_the_places_that_an_edge_chooses_are_sealed_once_for_what_is_known_to_be_secret() -> None:
@@ -196,7 +196,7 @@ def test_the_places_that_an_edge_chooses_are_sealed_once_for_what_is_known_to_be
         sealed.append(value)
         return SEALER.seal(value)
 
-    routes = Routes(SimpleNamespace(redact=redact, seal=seal), SimpleNamespace())  # type: ignore[arg-type]
+    routes = Routes(SimpleNamespace(redact=redact, seal=seal, losses=0), SimpleNamespace())  # type: ignore[arg-type]
 
     first = routes._said(("a", "b"))
     assert routes._said(("a", "b")) is first
@@ -213,7 +213,7 @@ def test_the_places_that_an_edge_chooses_are_sealed_once_for_what_is_known_to_be
 def test_another_value_than_was_sent_is_not_taken_for_it(sent: Any, came: Any) -> None:
     entry = Entry(SEALER.seal(sent), sent)
 
-    assert not entry.is_as_sealed(SimpleNamespace(redact=None), came)  # type: ignore[arg-type]
+    assert not entry.is_as_sealed(SimpleNamespace(redact=None, losses=0), came)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("facts", [{"b": "x"}, {}], ids=str)

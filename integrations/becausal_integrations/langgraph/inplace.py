@@ -45,7 +45,7 @@ class Entry:
             sealed: its seal.
             value: the value.
             is_copy: a node reads a copy of its own, in which only what others hold too can be changed for them.
-            version: of the redaction, before it was sealed.
+            version: what `version_of` told before it was sealed.
         """
         self.sealed, self.version, self._is_copy = sealed, version, is_copy
         self._is_exact = True
@@ -76,7 +76,7 @@ class Entry:
 
     def is_as_sealed(self, recorder: Recorder, value: Any) -> bool:
         """Return whether sealing what is received now would tell the same as when it was sent; False if in doubt."""
-        # Not where a secret was met meanwhile: it may stand in it.
+        # Not where a secret was met meanwhile, which may stand in it, nor where parts were lost that it may stand on.
         return self._is_exact and self.version == version_of(recorder) and self.is_still(value)
 
     def now(self, recorder: Recorder, value: Any) -> Sealed | None:
@@ -89,9 +89,9 @@ class Entry:
 
 
 def version_of(recorder: Recorder) -> int:
-    """Return the version of the redaction."""
+    """Return a number that grows whenever the same value may be sealed otherwise, or its parts be needed again."""
     redact = recorder.redact
-    return 0 if redact is None else redact.version
+    return recorder.losses if redact is None else redact.version + recorder.losses
 
 
 def _scalars_of(value: Any) -> list[Any]:

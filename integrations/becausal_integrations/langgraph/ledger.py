@@ -45,7 +45,7 @@ class _Parcel(NamedTuple):
     def without_content(self) -> _Parcel:
         """Return it without anything of the app."""
         sender = None if self.sender is None else past_step(self.sender)
-        return _Parcel(None, sender, self.sent, None, list(map(past_step, self.routes)))
+        return _Parcel(None, sender, Sealed(self.sent.payload), None, list(map(past_step, self.routes)))
 
 
 class Write(NamedTuple):
@@ -234,8 +234,7 @@ class Ledger:
             if routes is None:
                 routes = [route for route, places in record.routes if send.node in places]
                 chosen[send.node] = routes
-            sealed = tuple.__new__(Sealed, (entry.sealed.payload, ()))
-            self._sends[id(send)] = tuple.__new__(_Parcel, (send, writer, sealed, entry, routes))
+            self._sends[id(send)] = tuple.__new__(_Parcel, (send, writer, entry.sealed, entry, routes))
 
     def _choose(self, record: TaskRecord) -> None:
         for route, places in record.routes:

@@ -64,8 +64,10 @@ class Nodes:
 
             edit_input(self._recorder, task, record.caller or record.graph.workflow)
         entry = None if record is None else record.entry
-        if entry is not None and entry.is_as_sealed(self._recorder, task.input):
+        if record is not None and entry is not None and entry.is_as_sealed(self._recorder, task.input):
             received = entry.sealed
+            if record.arrivals:  # the handoff brings the parts
+                received = tuple.__new__(Sealed, (received.payload, received.bodies[-1:]))
         else:
             received, entry = self._recorder.seal(task.input), None
         name, attributes = task.name, task_attributes(task)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from becausal.recorder import Recorder, Sealed
+from becausal.recorder import Recorder
 from becausal.step import OpenStep
 from becausal_integrations.langgraph.inplace import Entry, version_of
 
@@ -18,14 +18,16 @@ def sent(recorder: Recorder, sends: Sequence[Any], keeper: OpenStep) -> list[tup
     Args:
         recorder: seals them.
         sends: the `Send`s.
-        keeper: the step with which it is kept: whether anybody receives it, and as a handoff, shows later or never.
+        keeper: the step with which its parts are kept, whether anybody receives it or not. Who does brings them again:
+            the keeper may be lost.
     """
     entries: list[tuple[Any, Entry]] = []
+    parts: list[tuple[bytes, bytes]] = []
     version = version_of(recorder)
     for send in sends:
-        payload, bodies = recorder.seal(send.arg)
-        keeper.bodies += bodies
-        # Whoever receives it brings its own body again, as everybody does, and no part: these are on their way.
-        sealed = tuple.__new__(Sealed, (payload, bodies[-1:]))
+        sealed = recorder.seal(send.arg)
+        parts += sealed.bodies[:-1]
         entries.append((send, Entry(sealed, send.arg, version=version)))
+    if parts:
+        keeper.beside = (*keeper.beside, *parts)
     return entries
