@@ -16,7 +16,7 @@ from becausal.canonical.leaves import FIELDS, LEAF
 from becausal.canonical.readers import DEEP_FOR_PLAIN_OBJECTS, READERS, reader_of
 from becausal.canonical.terms import UnfitError
 from becausal.canonical.walk import MOST_LEVELS
-from becausal.canonical.wire import UNSORTED, Code, array
+from becausal.canonical.wire import UNSORTED, Code
 
 __all__ = ["Flat"]
 
@@ -43,7 +43,9 @@ class Flat:
             Exception: something in them has to be written to be known.
         """
         try:
-            return memoryview(packb(rows, self.hook, UNSORTED))[len(array(len(rows))) :]
+            # The head of an array, without a call of ours for it.
+            head = 1 if (count := len(rows)) < 16 else 3 if count < 65536 else 5
+            return memoryview(packb(rows, self.hook, UNSORTED))[head:]
         except Exception:
             let_out(self.stopped)
             raise
