@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -9,7 +10,6 @@ import random
 import sqlite3
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -160,7 +160,7 @@ def test_who_wrote_what_a_bad_run_read_is_kept_as_long(store: str) -> None:
         memory.write("budget", 500)
     with becausal.chain("unread", id="unread"):
         memory.write("other", 500)
-    with suppress(ZeroDivisionError), becausal.chain("reads", id="reads"):
+    with contextlib.suppress(ZeroDivisionError), becausal.chain("reads", id="reads"):
         memory.read("budget")
         raise ZeroDivisionError
     memory.close()
@@ -336,13 +336,14 @@ def test_a_store_beyond_its_size_says_whether_more_may_go(
 ) -> None:
     monkeypatch.setattr(retention, "ROUNDS", 0)
 
-    recorded(some, "old", 9)
-    recorded(some, "pinned", 10)
+    for name, days_ago in (("old", 9), ("pinned", 10)):
+        recorded(some, name, days_ago, said=random.Random(name).randbytes(60_000))
     tended(some).mark("pinned", "pinned")
 
-    cut_short = prune(some, Retention(max_bytes=1), now_ns=NOW)
+    least = tended(some).least()
+    cut_short = prune(some, Retention(max_bytes=least), now_ns=NOW)
     monkeypatch.undo()
-    done = prune(some, Retention(max_bytes=1), now_ns=NOW)
+    done = prune(some, Retention(max_bytes=least), now_ns=NOW)
 
     assert (cut_short.is_within, cut_short.more_may_go) == (False, True)
     assert (done.is_within, done.more_may_go) == (False, False)
@@ -731,3 +732,33 @@ def test_what_is_erased_is_counted_in_words_that_fit_the_number() -> None:
     assert _erased(Erased({"contents": 1}, ("run",)), is_done=True).startswith("erased in 1 run;")
     assert _erased(Erased({"contents": 1}), is_done=False).startswith("would be erased outside of every run;")
     assert _counted(Moved(runs=1, steps=2, memories=1, events=1)) == "1 run, 2 steps, 1 memory with 1 event"
+
+
+def test_a_size_that_no_store_can_have_lets_nothing_go(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened = open_store(store)
+    empty = tended(opened).size()
+    for number in range(40):
+        recorded(opened, f"run{number}", number, said="hello " * 500)
+
+    assert tended(opened).least() == empty
+    for dry_run in (False, True):
+        with pytest.raises(StoreError, match=f"nothing was let go: .* {empty:,} bytes without any run"):
+            prune(opened, Retention(max_bytes=empty - 1), now_ns=NOW, dry_run=dry_run)
+    assert len(left(opened)) == 40
+    opened.close()
+    assert main(["prune", "--store", store, "--max-size", "100KB"]) == 2
+    assert "name a larger size" in capsys.readouterr().err
+
+
+def test_what_has_nothing_to_let_go_says_so_in_words(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    open_store(store).close()
+    assert main(["prune", "--store", store, "--keep-last", "1"]) == 0
+    assert "there is no run in the store" in capsys.readouterr().out
+
+    with contextlib.closing(open_store(store)) as opened:
+        recorded(opened, "only", 1)
+    for dry_run, said in (([], "had to go"), (["--dry-run"], "would go")):
+        assert main(["prune", "--store", store, "--keep-last", "1", *dry_run]) == 0
+        assert f"no run {said}; 1 kept" in capsys.readouterr().out

@@ -138,10 +138,13 @@ def _bounds(asked: tuple[str | None, str | None, int | None], *, is_needed: bool
 
 
 def _pruned(done: Pruned, bounds: Retention, *, dry_run: bool) -> str:
-    lines = [
-        f"{counted(len(done.chain_ids), 'run')} {'would go' if dry_run else 'gone'}, {counted(done.steps, 'step')}; "
-        f"{done.kept:,} kept"
-    ]
+    if done.chain_ids:
+        gone = f"{counted(len(done.chain_ids), 'run')} {'would go' if dry_run else 'gone'}"
+        lines = [f"{gone}, {counted(done.steps, 'step')}; {done.kept:,} kept"]
+    elif done.kept:
+        lines = [f"no run {'would go' if dry_run else 'had to go'}; {done.kept:,} kept"]
+    else:
+        lines = ["there is no run in the store"]
     lines += [f"  {chain_id}" for chain_id in done.chain_ids[:MOST_NAMED]]
     if len(done.chain_ids) > MOST_NAMED:
         lines.append(f"  and {len(done.chain_ids) - MOST_NAMED} more")

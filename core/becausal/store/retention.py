@@ -79,11 +79,18 @@ def prune(
         told: told how far it is.
 
     Raises:
-        StoreError: it is no store from which anything can be let go, or it fails.
+        StoreError: it is no store from which anything can be let go, or it fails; or the bound is less than the store
+            takes without any run.
     """
     upkeep = upkeep_of(store)
     if upkeep is None:
         raise StoreError("nothing can be let go from this store: a cassette never changes")
+    least, most = upkeep.least(), retention.max_bytes
+    if most is not None and most < least:
+        raise StoreError(
+            f"nothing was let go: the store takes {least:,} bytes without any run, so that none could stay within "
+            f"{most:,}; name a larger size"
+        )
     now = time.time_ns() if now_ns is None else now_ns
     pruning = _Pruning(upkeep, retention, upkeep.ages(), now, spare_ns, told or silent)
     return pruning.foreseen() if dry_run else pruning.carried_out()

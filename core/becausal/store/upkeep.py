@@ -107,6 +107,9 @@ class Upkeep(Protocol):
     def size(self) -> int:
         """Return how many bytes the store takes, without what it holds free for later."""
 
+    def least(self) -> int:
+        """Return how many bytes the store takes without any run; 0 where nobody knows."""
+
     def ages(self) -> list[ChainAge]:
         """Return all chains, those that were touched longest ago first."""
 

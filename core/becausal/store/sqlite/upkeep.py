@@ -103,6 +103,14 @@ class SQLiteUpkeep:
             found: int = reader.execute(query).fetchone()[0]
         return found
 
+    def least(self) -> int:
+        """Return how many bytes the file takes without any run: a page for each table and index, beside the first."""
+        query = """SELECT (1 + (auto_vacuum > 0) + (SELECT count(*) FROM sqlite_master WHERE rootpage > 0)) * page_size
+            FROM pragma_auto_vacuum, pragma_page_size"""
+        with self._reading() as reader, file.told(self._path, "measuring it"):
+            found: int = reader.execute(query).fetchone()[0]
+        return found
+
     def ages(self) -> list[ChainAge]:
         """Return all chains, those that were touched longest ago first."""
         # Here, and so below: who only records asks for none of it.
