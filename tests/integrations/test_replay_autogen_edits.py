@@ -11,7 +11,7 @@ import pytest
 from autogen_agentchat.agents import UserProxyAgent
 from autogen_agentchat.teams import RoundRobinGroupChat, SelectorGroupChat, Swarm
 from autogen_agentchat.tools import AgentTool
-from autogen_core import AgentId
+from autogen_core import AgentId, FunctionCall
 from tests.integrations.fakes_autogen import PureClient, adds, calls, hears_all, speaker, text_of
 from tests.integrations.replays_autogen import outside, with_a_memory, with_a_workbench
 from tests.integrations.test_replay_autogen_runs import Ask, office
@@ -117,6 +117,27 @@ def test_what_would_need_a_live_call_is_told_and_the_team_ends(record: Any) -> N
     assert replay.divergence is not None
     assert (replay.divergence.why, replay.divergence.agent) == ("needs_live", "buyer")
     assert "live=True" in str(replay.divergence)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_team_whose_tool_is_asked_what_the_record_does_not_know_ends_at_once(
+    record: Any, live: bool
+) -> None:
+    run = record(shop)
+    first = next(step for step in run.steps if step.kind == "model" and step.agent == "buyer")
+    other = [FunctionCall(id="1", name="price", arguments='{"item": "milk"}')]
+
+    replay = run.replay(shop, edit=becausal.edit(first).produced.to(other), live=live, timeout=20)
+
+    assert replay.divergence is not None
+    assert (replay.divergence.why, replay.divergence.kind, replay.divergence.name) == (
+        "needs_live",
+        "tool",
+        "price",
+    )
+    assert "price" not in asked
+    # It has ended by itself: one whose time is up is left behind, and has none.
+    assert type(replay.outcomes[-1].error) is RuntimeError
 
 
 def test_a_stand_in_answers_in_the_place_of_a_live_model(record: Any) -> None:

@@ -10,6 +10,10 @@ run_json`, `.run_json_stream`; `Workbench.call_tool`; `BaseAgent.on_message`
     Where a replay leaves the record, the run ends as one ends in which an agent raises: a `DivergenceError`, which is
     no `Exception`, would leave the team waiting for ever.
 
+`AssistantAgent._execute_tool_call`
+    It runs in a task of its own, and the agent waits for what it puts into a queue, not for the task: where a replay
+    leaves the record in a tool, the agent is told that nothing more comes, and meets the exception in the task.
+
 `UserProxyAgent._get_input`
     What a person typed.
 
@@ -76,6 +80,9 @@ def install(recorder: Recorder, hooks: Hooks) -> None:
     )
     replace(hooks, "autogen_core._base_agent:BaseAgent.on_message", edited(_message, 0, "message"))
     replace(hooks, "autogen_core._base_agent:BaseAgent.on_message", _ending)
+    replace(
+        hooks, "autogen_agentchat.agents._assistant_agent:AssistantAgent._execute_tool_call", _ending_a_tool
+    )
     family(hooks, "autogen_agentchat.agents._user_proxy_agent:UserProxyAgent", {"_get_input": _person})
     for name, instead in (("list_tools", _tools_of), ("start", _nothing), ("stop", _nothing)):
         replace(hooks, f"{MCP}.{name}", functools.partial(_without_server, instead))
@@ -164,6 +171,24 @@ def _ending(original: Original) -> Original:
             stopped = StoppedError(str(divergence))
             await _tell(agent, stopped)
             raise stopped from divergence
+
+    return ended
+
+
+def _ending_a_tool(original: Original) -> Original:
+    """Hook `_execute_tool_call`: an agent that waits for what a tool's stream gives is told that this has ended.
+
+    Source: autogen-agentchat 0.7.5, `AssistantAgent._process_model_result`; None is its sign for the end.
+    """
+
+    @functools.wraps(original)
+    async def ended(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await original(*args, **kwargs)
+        except DivergenceError:
+            if (stream := kwargs.get("stream")) is not None:
+                stream.put_nowait(None)
+            raise
 
     return ended
 
