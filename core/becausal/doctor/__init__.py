@@ -14,7 +14,13 @@ from becausal.doctor.bounding import look_at_bounds, look_at_exposure
 from becausal.doctor.check import Check, Figure, Grade, Line, Section, advice, examined, trouble, well
 from becausal.doctor.cost import look_at_cost
 from becausal.doctor.hooking import look_at_adapters, look_at_callbacks
-from becausal.doctor.keeping import look_at_contents, look_at_disk, look_at_growth, look_at_store
+from becausal.doctor.keeping import (
+    look_at_contents,
+    look_at_damage,
+    look_at_disk,
+    look_at_growth,
+    look_at_store,
+)
 from becausal.doctor.losing import look_at_failures, look_at_gaps, look_at_queue
 from becausal.doctor.others import Foreign, foreign_instrumentors, look_at_others
 from becausal.doctor.packages import look_at_extras, look_at_versions
@@ -54,6 +60,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check("store", look_at_store),
     Check("store", look_at_server),
     Check("store", look_at_rights),
+    Check("store", look_at_damage),
     Check("store", look_at_contents),
     Check("store", look_at_answers),
     Check("store", look_at_growth),

@@ -10,10 +10,23 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from becausal.errors import StoreError, StoreFormatError
+
 if TYPE_CHECKING:
     from becausal.doctor.patient import Patient
 
-__all__ = ["Check", "Figure", "Grade", "Line", "Section", "advice", "examined", "trouble", "well"]
+__all__ = [
+    "Check",
+    "Figure",
+    "Grade",
+    "Line",
+    "Section",
+    "advice",
+    "examined",
+    "told_apart",
+    "trouble",
+    "well",
+]
 
 Grade: TypeAlias = Literal["well", "advice", "trouble"]
 """`advice`: could be better, nothing is lost. `trouble`: something is lost, or is about to be."""
@@ -65,13 +78,28 @@ class Section:
     lines: tuple[Line, ...]
 
 
+def told_apart(refusal: str) -> tuple[str, str]:
+    """Return what a refusal says is wrong, and what it says to do; empty where it says nothing of that."""
+    says, _, do = " ".join(refusal.split()).partition(". ")
+    return says, do
+
+
 def examined(patient: Patient, checks: tuple[Check, ...]) -> tuple[Section, ...]:
     """Return what checks find, in their order, with one section for each headline."""
     lines: dict[str, list[Line]] = {}
+    is_damaged = False
     for check in checks:
         found = lines.setdefault(check.title, [])
         try:
-            found.extend(check.look(patient))
+            for line in check.look(patient):
+                if not (is_damaged and line.figures.get("is_damaged")):  # damage is told once
+                    found.append(line)
+                is_damaged = is_damaged or bool(line.figures.get("is_damaged"))
+        except StoreError as refusal:
+            says, do = told_apart(str(refusal))
+            if not (is_damaged and isinstance(refusal, StoreFormatError)):
+                found.append(trouble(says, do or "see that the store can be read, and ask again"))
+            is_damaged = is_damaged or isinstance(refusal, StoreFormatError)
         except Exception as failure:  # a check that fails must not hide what the others found
             says = f"{check.look.__module__} could not look: {type(failure).__name__}: {failure}"
             found.append(trouble(says, "if the store is well, report this as a fault of becausal"))

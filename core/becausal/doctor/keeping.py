@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Final
 from becausal.canonical import parse_digest
 from becausal.canonical.wire import digest_of
 from becausal.counted import counted
-from becausal.doctor.check import Line, advice, trouble, well
+from becausal.doctor.check import Figure, Line, advice, told_apart, trouble, well
 from becausal.doctor.patient import LARGEST
-from becausal.errors import StoreError
+from becausal.errors import StoreError, StoreFormatError
 from becausal.payload import Payload
 from becausal.store import ChainInfo, Store, StoreInfo
+from becausal.store.upkeep import upkeep_of
 
 if TYPE_CHECKING:
     from becausal.doctor.patient import Patient
 
-__all__ = ["look_at_contents", "look_at_disk", "look_at_growth", "look_at_store"]
+__all__ = ["look_at_contents", "look_at_damage", "look_at_disk", "look_at_growth", "look_at_store"]
 
 DAY_NS: Final = 86_400 * 10**9
 
@@ -34,6 +35,12 @@ SAMPLE: Final = 32
 """So many contents are read to see whether they are as they were written, those of the newest runs first."""
 
 SAMPLED_RUNS: Final = 8
+
+PATIENCE_S: Final = 5.0
+"""So long a store is looked over for damage, its pages and its runs each."""
+
+MOST_NAMED: Final = 5
+"""Damaged runs that are named."""
 
 LEAST_FREE: Final = 1 << 30
 """Bytes: with less than this free, or less than a week's growth, the disk is about to be full."""
@@ -63,6 +70,24 @@ def look_at_store(patient: Patient) -> Iterator[Line]:
         steps=info.steps,
         bodies=info.bodies,
     )
+
+
+def look_at_damage(patient: Patient) -> Iterator[Line]:
+    """Say whether the whole store can be read: its pages, its texts, and its runs, the newest first, within a time."""
+    upkeep = None if patient.store is None else upkeep_of(patient.store)
+    if patient.store is None or upkeep is None:
+        return
+    wrong = upkeep.damages(PATIENCE_S)
+    try:
+        runs, seen = _unloadable(patient.store)
+    except StoreFormatError as refusal:
+        wrong.append(told_apart(str(refusal))[0].partition(" is damaged: ")[2])
+        runs, seen = [], 0
+    if runs:
+        named = ", ".join(runs[:MOST_NAMED]) + (", …" if len(runs) > MOST_NAMED else "")
+        wrong.append(f"of the newest {counted(seen, 'run')} {len(runs)} cannot be loaded: {named}")
+    if wrong:
+        yield trouble(f"it is damaged: {'; '.join(wrong)}", DAMAGED, is_damaged=True, runs=len(runs))
 
 
 def look_at_contents(patient: Patient) -> Iterator[Line]:
@@ -111,6 +136,22 @@ def look_at_disk(patient: Patient) -> Iterator[Line]:
         yield trouble(says, "make room, or move the store (BECAUSAL_STORE) to a larger disk", bytes_free=free)
     else:
         yield well(says, bytes_free=free)
+
+
+def _unloadable(store: Store) -> tuple[list[str], int]:
+    """Return which of the newest runs cannot be loaded, and how many were tried."""
+    ends = time.monotonic() + PATIENCE_S
+    found, seen = [], 0
+    for chain in store.chains(limit=NEWEST):
+        if time.monotonic() > ends:
+            break
+        if chain.steps <= LARGEST:
+            seen += 1
+            try:
+                store.load(chain.chain_id)
+            except StoreFormatError:
+                found.append(chain.chain_id)
+    return found, seen
 
 
 def _newest(store: Store) -> Iterator[Payload]:
@@ -168,9 +209,14 @@ def _days(recent: Sequence[ChainInfo], now_ns: int) -> float:
 
 def _unreadable(patient: Patient) -> Line:
     # A refusal says what is wrong, and after that what to do.
-    says, _, do = " ".join((patient.store_trouble or "").split()).partition(". ")
-    made = advice if "does not exist" in says else trouble  # an app that never ran yet is not ill
-    return made(f"{patient.url}: {says}", do or "name another store (--store)", is_readable=False)
+    says, do = told_apart(patient.store_trouble or "")
+    # An app that never ran yet is not ill.
+    made = advice if "does not exist" in says or "is empty" in says else trouble
+    _, _, name = patient.url.rpartition("/")
+    named = says if name and name in says else f"{patient.url}: {says}"
+    is_damaged = " is damaged" in says
+    figures: dict[str, Figure] = {"is_readable": False, **({"is_damaged": True} if is_damaged else {})}
+    return made(named, DAMAGED if is_damaged else do or "name another store (--store)", **figures)
 
 
 def _bytes(size: float) -> str:

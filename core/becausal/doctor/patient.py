@@ -12,7 +12,7 @@ from becausal.adapter import AdapterReport
 from becausal.doctor.hooking import hooked
 from becausal.doctor.others import Foreign, others
 from becausal.doctor.packages import EXTRAS, is_there, versions
-from becausal.errors import StoreError
+from becausal.errors import StoreError, StoreFormatError
 from becausal.instrument import active_recorder, is_listening
 from becausal.keeping import REDACTED
 from becausal.recorder import Recorder
@@ -116,8 +116,11 @@ def _opened(url: str) -> tuple[Store | None, str | None]:
 
 def _newest(store: Store) -> Sequence[Step]:
     """Return the steps of the newest run, unless it is too large."""
-    newest = (chain for chain in store.chains(limit=1) if chain.steps <= LARGEST)
-    return [step for chain in newest for step in store.load(chain.chain_id)]
+    try:
+        newest = (chain for chain in store.chains(limit=1) if chain.steps <= LARGEST)
+        return [step for chain in newest for step in store.load(chain.chain_id)]
+    except StoreFormatError:  # one of the checks says so
+        return ()
 
 
 def _is_by_callback(run: Sequence[Step]) -> bool:

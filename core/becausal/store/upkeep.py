@@ -110,6 +110,9 @@ class Upkeep(Protocol):
     def least(self) -> int:
         """Return how many bytes the store takes without any run; 0 where nobody knows."""
 
+    def damages(self, seconds: float) -> list[str]:
+        """Return what is damaged in the store as a whole, in words; after so many seconds the rest is left out."""
+
     def ages(self) -> list[ChainAge]:
         """Return all chains, those that were touched longest ago first."""
 

@@ -96,6 +96,10 @@ class PostgresUpkeep:
         """Return 0: what empty tables and indexes take is the server's matter."""
         return 0
 
+    def damages(self, seconds: float) -> list[str]:
+        """Return nothing: the server looks after its files."""
+        return []
+
     def ages(self) -> list[ChainAge]:
         """Return all chains, those that were touched longest ago first."""
         doing = "looking at the age of its runs"

@@ -41,6 +41,7 @@ __all__ = [
     "hurried",
     "identity",
     "in_memory",
+    "kind_of",
     "list_of",
     "open_reader",
     "open_writer",
@@ -313,7 +314,10 @@ def _upgrade(connection: sqlite3.Connection) -> None:
 
 def _check_format(connection: sqlite3.Connection, path: Path) -> None:
     if _is_empty(connection):
-        raise StoreError(f"{path} is empty: no run has been recorded there yet")
+        raise StoreError(
+            f"{path} is empty: no run has been recorded there yet. Call becausal.instrument() "
+            "before the app runs, and a store is made in it"
+        )
     found = format_of(connection)
     if found > FORMAT:
         raise StoreFormatError(

@@ -111,6 +111,12 @@ class SQLiteUpkeep:
             found: int = reader.execute(query).fetchone()[0]
         return found
 
+    def damages(self, seconds: float) -> list[str]:
+        """Return what is damaged in the file's pages and texts, in words."""
+        from becausal.store.sqlite.looking import damages
+
+        return [] if self._path is None else [*damages(self._path, seconds)]
+
     def ages(self) -> list[ChainAge]:
         """Return all chains, those that were touched longest ago first."""
         # Here, and so below: who only records asks for none of it.
