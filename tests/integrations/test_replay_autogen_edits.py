@@ -355,3 +355,28 @@ def test_an_edit_that_addresses_nothing_is_told_before_anything_runs(
     with pytest.raises(becausal.ReplayError, match=said):
         run.replay(shop, edit=edit(becausal.edit(of(run, kind, name))), live=True)
     assert asked == []
+
+
+def rate(city: str, api_key: str) -> str:
+    """Look a rate up."""
+    return f"{city}: 17 degrees"
+
+
+@pytest.mark.parametrize("length", [6, 24, 80, 140, 200])
+def test_a_team_whose_tool_is_given_a_short_or_a_long_secret_is_reproduced(record: Any, length: int) -> None:
+    key = "sk-ant-api03-" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7" * 12
+    secret = key[:length] if length > 20 else "zQ9w7x"
+
+    def office_with_a_key() -> RoundRobinGroupChat:
+        answer = calls("rate", adds("scout"), city="Bonn", api_key=secret)
+        scout = speaker("scout", answer, tools=[rate], reflect_on_tool_use=True)
+        return RoundRobinGroupChat([scout, speaker("clerk")], max_turns=2)
+
+    run = record(office_with_a_key, "which city?")
+
+    replay = run.replay(office_with_a_key)
+
+    assert replay.divergence is None
+    assert replay.reproduced
+    assert len(replay.redacted) > 0
+    assert replay.ran == ()

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -108,6 +108,15 @@ class Answers:
                 if waiting:
                     self._taken.add(waiting[0].id)
                     return waiting.popleft()
+        return None
+
+    def take_where(self, step: Placed, place: Place, asks: Callable[[Step], bool]) -> Step | None:
+        """Return the first recorded step left at a place of which `asks` is true; None where there is none."""
+        with self._lock:
+            for found in self._by_key.get(_keys(step, place)[-1], ()):
+                if found.id not in self._taken and asks(found):
+                    self._taken.add(found.id)
+                    return found
         return None
 
     def has(self, step: Placed, place: Place) -> bool:

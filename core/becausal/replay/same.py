@@ -13,7 +13,7 @@ from becausal.canonical.belief import BOOKKEEPING, is_message
 from becausal.delta import delta
 from becausal.payload import Payload
 
-__all__ = ["is_same"]
+__all__ = ["is_same", "means_the_same"]
 
 
 def is_same(pair: Pair) -> bool:
@@ -24,10 +24,11 @@ def is_same(pair: Pair) -> bool:
     assert pair.after is not None
     if pair.before.status != pair.after.status:
         return False
-    return all(_means_the_same(*pair.payloads(side)) for side in ("received", "produced"))
+    return all(means_the_same(*pair.payloads(side)) for side in ("received", "produced"))
 
 
-def _means_the_same(before: Payload | None, after: Payload | None) -> bool:
+def means_the_same(before: Payload | None, after: Payload | None) -> bool:
+    """Return whether two payloads say the same but for the ids, times and counters of messages."""
     if before is None or after is None:
         return before is after
     if before.belief == after.belief:

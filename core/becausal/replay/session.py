@@ -20,12 +20,14 @@ from becausal import canonical, clock, semconv
 from becausal.context import Scope, current
 from becausal.observation import NOTHING, Opening
 from becausal.payload import Bodies, Payload
+from becausal.redaction import markers_in
 from becausal.replay.answers import NOWHERE, Answers, Place, place_below
 from becausal.replay.divergence import Divergence, DivergenceError, Why
 from becausal.replay.memories import MemoryTwin
 from becausal.replay.order import Order
 from becausal.replay.rebuild import Classes, UnmadeError, rebuild
 from becausal.replay.recalled import Asked, Recalled, Standin
+from becausal.replay.same import means_the_same
 from becausal.step import Attribute, OpenStep, Step, StepKind, StepRef
 
 __all__ = ["REPLAYS", "Session", "in_force"]
@@ -158,7 +160,7 @@ class Session:
         if step.id in self.course.ran:
             return None  # it asks itself by another door
         place = self.place(step)
-        found = self.answers.take(step, place)
+        found = self.answers.take(step, place) or self._redacted(step, place)
         if found is not None and found.id in self._inputs:
             self.course.applied.add(found.id)
             self._asking[step.id], found = self._inputs[found.id], None
@@ -287,6 +289,25 @@ class Session:
         self._written = written
 
     # -- inside
+
+    def _redacted(self, step: OpenStep, place: Place) -> Step | None:
+        """Return the recorded step that asked the same with a secret in it; None where there is none.
+
+        A replay asks with the marker that the record has. This is of another length than the secret, and length says
+        which parts of a value are split off: the content is the same, its digests are not.
+        """
+        if step.received is None:
+            return None
+        request = replace(step.received, bodies=self)
+
+        def asks(found: Step) -> bool:
+            received = found.received
+            if received is None or not received.is_kept or not markers_in(received.text()):
+                return False
+            self._flush()
+            return means_the_same(received, request)
+
+        return self.answers.take_where(step, place, asks)
 
     def _recalled(self, step: OpenStep, found: Step) -> Recalled:
         edit = self._edit(found.id, self._instead)
