@@ -24,13 +24,13 @@ from itertools import repeat
 from opentelemetry.context import Context
 
 from becausal import semconv
+from becausal.bell import Bell
 from becausal.bounds import MAX_RUN_BYTES, Allowance
 from becausal.context import Scope
 from becausal.errors import StoreError
 from becausal.guard import guarded
 from becausal.step import OpenStep
 from becausal.store import Store
-from becausal.store.upkeep import upkeep_of
 
 __all__ = ["Writer"]
 
@@ -72,6 +72,8 @@ class Writer:
         self.on_close: Callable[[float], object] = lambda timeout: None
         """Called when the writer is closed, with the seconds that are left."""
         self.is_closed = False
+        from becausal.store.upkeep import upkeep_of  # here: `import becausal` needs none of it
+
         self._upkeep = upkeep_of(store)
         self._generation: int | None = None
         self._max_steps, self._max_bytes = max_steps, max_bytes
@@ -94,7 +96,7 @@ class Writer:
         """Counts that the store did not take, for when it works again."""
         self._lock = threading.RLock()
         self._settling = threading.Condition(self._lock)
-        self._work, self._hurry = _Bell(), _Bell()
+        self._work, self._hurry = Bell(), Bell()
         self._was_told = False  # that the store is down
         self._thread: threading.Thread | None = None
 
@@ -379,26 +381,6 @@ class Writer:
     def _count(self, reason: str, how_many: int) -> None:
         self.gaps[reason] += how_many
         self._unsaved_gaps[reason] += how_many
-
-
-class _Bell:
-    """Wakes one thread. Rung by anybody at any time: from a signal, a destructor, while it is being waited for."""
-
-    __slots__ = ("_silent",)
-
-    def __init__(self) -> None:
-        self._silent = threading.Lock()
-        self._silent.acquire()
-
-    def ring(self) -> None:
-        """Wake who waits, or who will wait next."""
-        if self._silent.locked():
-            with contextlib.suppress(RuntimeError):  # another thread rang in between
-                self._silent.release()
-
-    def wait(self, timeout: float) -> None:
-        """Wait for a ring, so many seconds at most, and silence it."""
-        self._silent.acquire(timeout=timeout)
 
 
 # A child of a fork has the parent's queue but not its thread: what is in there is the parent's to write.

@@ -44,7 +44,6 @@ from becausal.canonical import (
     decode,
     digest_text,
     encode,
-    fingerprint,
     ordered,
     parse_digest,
     part_digests,
@@ -55,6 +54,7 @@ from becausal.canonical import (
 )
 from becausal.canonical.calling import unpacked
 from becausal.canonical.ordered import in_order
+from becausal.canonical.printed import fingerprint
 from becausal.canonical.readers import reader_of
 from becausal.canonical.top import TopWalk
 from becausal.canonical.wire import Code, digest_of, odd_nan

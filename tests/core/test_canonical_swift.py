@@ -21,7 +21,8 @@ from pydantic import BaseModel
 from tests.core.test_canonical import EDITS, team
 
 from becausal import canonical
-from becausal.canonical import Encoded, Encoder, brief, encode, fingerprint, part_digests
+from becausal.canonical import Encoded, Encoder, brief, encode, part_digests
+from becausal.canonical.printed import fingerprint
 from becausal.canonical.readers import reader_of
 from becausal.redaction import Redaction
 

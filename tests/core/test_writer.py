@@ -21,6 +21,7 @@ from tests.core.builders import open_step
 from tests.core.scripts import python, recorded
 
 from becausal import canonical, writer
+from becausal.bell import Bell
 from becausal.errors import StoreError
 from becausal.payload import Payload
 from becausal.step import OpenStep
@@ -652,7 +653,7 @@ def test_where_no_bell_rings_steps_are_written_by_the_clock(monkeypatch: pytest.
 
     monkeypatch.setenv("BECAUSAL_STRICT", "0")
     monkeypatch.setattr(writer, "INTERVAL_S", 0.001)
-    monkeypatch.setattr(writer._Bell, "wait", fail)
+    monkeypatch.setattr(Bell, "wait", fail)
     store = Memory()
     writes = Writer(store)
     writes.put(step("a"))
@@ -666,9 +667,9 @@ def test_where_no_bell_rings_steps_are_written_by_the_clock(monkeypatch: pytest.
 def test_a_bell_that_fails_leaves_no_thread_waiting_and_no_step_unwritten(
     way: str, store: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, wait, waits = writing(store), writer._Bell.wait, threading.Event()
+    made, wait, waits = writing(store), Bell.wait, threading.Event()
 
-    def noted(bell: writer._Bell, timeout: float) -> None:
+    def noted(bell: Bell, timeout: float) -> None:
         if bell is made._work and bell._silent.locked():
             waits.set()
         wait(bell, timeout)
@@ -677,13 +678,13 @@ def test_a_bell_that_fails_leaves_no_thread_waiting_and_no_step_unwritten(
         raise RuntimeError("ours")
 
     monkeypatch.setattr(writer, "IDLE_S", 0.05)
-    monkeypatch.setattr(writer._Bell, "wait", noted)
+    monkeypatch.setattr(Bell, "wait", noted)
     made.put(step("first"))
     assert made.flush(10)
     thread = made._thread
     assert thread is not None
     assert waits.wait(10)
-    monkeypatch.setattr(writer._Bell, "ring", broken)
+    monkeypatch.setattr(Bell, "ring", broken)
     ways: dict[str, Callable[[], object]] = {
         "stop": lambda: made.stop(0),
         "let_go": made.let_go,

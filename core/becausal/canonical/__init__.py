@@ -40,7 +40,6 @@ from typing import NamedTuple
 from becausal import settings
 from becausal.canonical.decoded import Cycle, Missing, Opaque, Record, decode, part_digests
 from becausal.canonical.leaves import name_of
-from becausal.canonical.printed import fingerprint
 from becausal.canonical.readers import READERS, reader_of
 from becausal.canonical.swift import Swift
 from becausal.canonical.terms import Known, Redacting, Run
@@ -59,7 +58,6 @@ __all__ = [
     "decode",
     "digest_text",
     "encode",
-    "fingerprint",
     "parse_digest",
     "parse_digests",
     "part_digests",

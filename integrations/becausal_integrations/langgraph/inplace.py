@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Final
 
-from becausal.canonical import fingerprint
+from becausal.canonical.printed import fingerprint
 from becausal.recorder import Recorder, Sealed
 
 __all__ = ["Entry", "version_of"]
