@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from becausal.graph import order as order_of_events
 from becausal.graph.edge import Edge
 from becausal.graph.order import Order
 from becausal.step import Step
@@ -143,3 +147,44 @@ def test_ten_thousand_nested_steps_do_not_exhaust_the_stack() -> None:
     steps = [step(i, i - 1 if i else None) for i in range(10_000)]
 
     assert len(order(steps).upstream(steps[0].id)) == 9_999
+
+
+def searched(laid: Order, a: int, b: int) -> bool:
+    """Whether a's end reaches b's start, by a search along the edges."""
+    seen, waiting = {2 * a + 1}, [2 * a + 1]
+    while waiting:
+        later = [event for event in laid.after[waiting.pop()] if event not in seen]
+        seen.update(later)
+        waiting += later
+    return 2 * b in seen
+
+
+@given(records(), st.integers(1, 4), st.integers(0, 40))
+def test_the_order_is_what_a_search_along_the_edges_finds(
+    record: tuple[list[Step], Order], block: int, held: int
+) -> None:
+    steps, laid = record
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(order_of_events, "BLOCK", block)
+        patched.setattr(order_of_events, "MOST_HELD", held)
+        for a, one in enumerate(steps):
+            for b, other in enumerate(steps):
+                assert laid.happens_before(one.id, other.id) == searched(laid, a, b)
+
+
+def test_asking_for_every_pair_of_steps_walks_the_record_once() -> None:
+    steps = [step(i) for i in range(200)]
+    laid = order(steps, *[(i, i + 1) for i in range(199)])
+    looked_at = 0
+
+    class Counting(list[list[int]]):
+        def __getitem__(self, event: Any) -> Any:
+            nonlocal looked_at
+            looked_at += 1
+            return super().__getitem__(event)
+
+    laid.after = Counting(laid.after)
+
+    assert all(laid.happens_before(a.id, b.id) == (a.seq < b.seq) for a in steps for b in steps)
+    assert looked_at <= 2 * len(laid.after)

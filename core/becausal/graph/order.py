@@ -19,11 +19,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import Final
 
 from becausal.graph.edge import Edge
 from becausal.step import Step
 
 __all__ = ["Order"]
+
+BLOCK: Final = 512
+"""For so many steps at once it is found out what their ends reach: in one pass over all events, a bit for each."""
+
+MOST_HELD: Final = 1 << 20
+"""So many events' bits are held, in blocks; the latest block in any case."""
 
 
 class Order:
@@ -46,10 +53,13 @@ class Order:
         for event, later in enumerate(self.after):
             for other in later:
                 self.before[other].append(event)
+        self._in_order: list[int] = []
+        self._blocks: dict[int, list[int]] = {}
 
     def happens_before(self, a: str, b: str) -> bool:
         """Return whether a step's end comes before another's start."""
-        return self._reaches(2 * self._at[a] + 1, 2 * self._at[b])
+        block, bit = divmod(self._at[a], BLOCK)
+        return bool(self._reached_from(block)[2 * self._at[b]] >> bit & 1)
 
     def upstream(self, step_id: str) -> list[str]:
         """Return the ids of the steps that a step's end depends on, nearest first, then latest first."""
@@ -74,16 +84,37 @@ class Order:
         """Return whether a step is an ancestor of another, by call nesting."""
         return self._nesting.encloses(self._at[outer], self._at[inner])
 
-    def _reaches(self, event: int, goal: int) -> bool:
-        seen, queue = {event}, [event]
-        while queue:
-            for later in self.after[queue.pop()]:
-                if later == goal:
-                    return True
-                if later not in seen:
-                    seen.add(later)
-                    queue.append(later)
-        return False
+    def _reached_from(self, block: int) -> list[int]:
+        """Return for each event which of a block's steps have an end that reaches it, as bits."""
+        found = self._blocks.get(block)
+        if found is not None:
+            return found
+        found = [0] * len(self.after)
+        for event in self._topologically():
+            step, is_end = divmod(event, 2)
+            reached = found[event]
+            if is_end and step // BLOCK == block:
+                reached |= 1 << step % BLOCK
+            if reached:
+                for later in self.after[event]:
+                    found[later] |= reached
+        if (len(self._blocks) + 1) * len(found) > MOST_HELD:
+            self._blocks.clear()
+        self._blocks[block] = found
+        return found
+
+    def _topologically(self) -> list[int]:
+        """Return all events, each behind those that reach it; without circles there is such an order."""
+        if not self._in_order:
+            missing = list(map(len, self.before))
+            ready = [event for event, count in enumerate(missing) if not count]
+            for event in ready:
+                for later in self.after[event]:
+                    missing[later] -= 1
+                    if not missing[later]:
+                        ready.append(later)
+            self._in_order = ready
+        return self._in_order
 
     def _walk(self, event: int, links: Sequence[Sequence[int]], *, latest_first: bool) -> list[str]:
         # Going from a step's one event to its other costs nothing; going on to another step costs one.
