@@ -142,6 +142,47 @@ def test_the_command_shows_what_a_key_held_at_a_moment_and_who_is_to_blame(
     assert main(["memory", "size", "--run", "last"]) == 2  # this one only read it
 
 
+def test_what_a_replay_wrote_and_read_is_shown_when_asked_for(
+    memory: Memory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with becausal.chain("again", id="replay-1"), becausal.agent("checker"):
+        memory.write("size", 99)
+        memory.read("size")
+    assert becausal.flush()
+
+    assert [line["value"] for line in asked(capsys)] == [2]
+    assert [(line["value"], line["holds"]) for line in asked(capsys, "size")] == [(20, False), (2, True)]
+    assert [line["value"] for line in asked(capsys, "--all")] == [99]
+    assert [line["value"] for line in asked(capsys, "size", "--all")] == [20, 2, 99]
+    for everything, most in ((), 1), (("--all",), 2):
+        assert main(["memory", "size", "--readers", "--json", *everything]) == 0
+        assert len(json.loads(capsys.readouterr().out)["readers"]) == most
+
+
+def test_versions_stand_in_the_order_of_the_log_and_its_last_is_what_the_key_holds(
+    store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each process counts its causal sequence numbers from 1."""
+    monkeypatch.setenv("BECAUSAL_STORE", store)
+    for version, before in (1, 6), (2, 28), (3, 0):
+        record = Record(chain_id=f"{version}" * 32)
+        for _ in range(before):
+            with record.step("tool", "search"):
+                pass
+        with record.step("memory_write", "facts", received=version) as write:
+            write.step.attributes |= {
+                semconv.MEMORY_STORE: "facts",
+                semconv.MEMORY_RECORD: "size",
+                semconv.MEMORY_VERSION: version,
+            }
+        record.write(store)
+
+    found = asked(capsys, "size")
+
+    assert [(line["version"], line["holds"]) for line in found] == [(1, False), (2, False), (3, True)]
+    assert [line["version"] for line in asked(capsys)] == [3]
+
+
 def test_a_key_that_was_retracted_is_still_listed(memory: Memory, capsys: pytest.CaptureFixture[str]) -> None:
     memory.retract("size", reason="a forecast")
 

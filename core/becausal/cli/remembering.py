@@ -27,6 +27,9 @@ def add_to(commands: Commands) -> None:
     )
     held.add_argument("--at", type=int, metavar="SEQ", help="as it stood at a causal sequence number")
     held.add_argument("--blame", action="store_true", help="only who wrote what it holds")
+    held.add_argument(
+        "--all", action="store_true", help="what replays and counterfactuals wrote and read, too"
+    )
     held.add_argument("--readers", action="store_true", help="also who read it")
 
 
@@ -38,5 +41,6 @@ def _memory(options: argparse.Namespace) -> Answer:
         at=options.at,
         only_last=options.blame,
         readers=options.readers,
+        replays=options.all,
     )
     return Answer(lambda: memory.text(found), lambda: memory.json(found))

@@ -12,8 +12,9 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
+from becausal.answers.orphans.hosts import REPLAYED
 from becausal.errors import MemoryKeyError, RunNotFoundError
-from becausal.memory_event import MemoryEvent, MemoryRead, value_at
+from becausal.memory_event import MemoryEvent, MemoryRead, latest, value_at
 from becausal.memory_view import Held, content_of
 from becausal.redaction.naming import hidden_names
 from becausal.run import Run
@@ -75,7 +76,7 @@ class Asked:
 
 
 class MemoryJson(TypedDict):
-    """A key's history, in causal order, and who read it."""
+    """A key's history, in the order of its log, and who read it."""
 
     versions: list[dict[str, Json]]
     """A `Line` each, field by field."""
@@ -84,7 +85,14 @@ class MemoryJson(TypedDict):
 
 
 def look_up(
-    runs: Runs, key: str | None, *, run: str | None, at: int | None, only_last: bool, readers: bool
+    runs: Runs,
+    key: str | None,
+    *,
+    run: str | None,
+    at: int | None,
+    only_last: bool,
+    readers: bool,
+    replays: bool = False,
 ) -> Asked:
     """Return what is known of a key; without one, what every key holds.
 
@@ -94,11 +102,12 @@ def look_up(
             of all runs, else the newest run.
         at: what was written at this causal sequence number or before.
         only_last: what the key holds alone.
+        replays: whether what replays and counterfactuals wrote and read counts, too.
 
     Raises:
         MemoryKeyError: nothing is known of this key.
     """
-    lines, read = _from_log(runs, key, at) if run is None else ([], [])
+    lines, read = _from_log(runs, key, at, replays=replays) if run is None else ([], [])
     if not lines and (run is not None or key is not None):
         lines, read = _from_run(_run(runs, run, key), key, at)
     if only_last:
@@ -184,22 +193,33 @@ def json(asked: Asked) -> MemoryJson:
 # Inside
 
 
-def _from_log(runs: Runs, key: str | None, at: int | None) -> tuple[list[Line], list[Reader]]:
-    events = [event for event in runs.store.memory_events() if _is(key, event.memory, event.key)]
+def _from_log(
+    runs: Runs, key: str | None, at: int | None, *, replays: bool
+) -> tuple[list[Line], list[Reader]]:
+    events = [
+        event
+        for event in runs.store.memory_events()
+        if _is(key, event.memory, event.key) and (replays or not _is_replayed(event.chain_id))
+    ]
     by_name: dict[str, list[MemoryEvent]] = {}
-    for event in sorted(events, key=lambda event: (event.seq, event.version)):
+    for event in sorted(events, key=lambda event: event.version):
         if at is None or event.seq <= at:
             by_name.setdefault(f"{event.memory}/{event.key}", []).append(event)
     lines = [
-        _line(name, event, holds=event is value_at(versions))
+        _line(name, event, holds=event is held)
         for name, versions in by_name.items()
+        for held in [latest(versions) if at is None else value_at(versions, at)]
         for event in versions
     ]
     hidden = {
         told: event.key for event in events for told in hidden_names(event.key)
     }  # as runs tell of it that kept no content
     told = (replace(read, key=hidden.get(read.key, read.key)) for read in runs.store.memory_reads())
-    reads = [_reader(read) for read in told if _is(key, read.memory, read.key)]
+    reads = [
+        _reader(read)
+        for read in told
+        if _is(key, read.memory, read.key) and (replays or not _is_replayed(read.chain_id))
+    ]
     return lines, reads
 
 
@@ -227,6 +247,10 @@ def _run(runs: Runs, run: str | None, key: str | None) -> Run:
                 f"{key!r} was written by nobody: no run has been recorded here yet"
             ) from None
         raise
+
+
+def _is_replayed(chain_id: str | None) -> bool:
+    return chain_id is not None and chain_id.startswith(REPLAYED)
 
 
 def _is(key: str | None, memory: str, its_key: str) -> bool:

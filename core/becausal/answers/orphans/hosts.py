@@ -18,9 +18,12 @@ from becausal.step import Grade, Step
 from becausal.store import Store
 from becausal.store.links import Begun, Links
 
-__all__ = ["ASIDE", "LATE_NS", "MOST_CHAINS", "ON_ITS_OWN", "Host", "Hosts"]
+__all__ = ["ASIDE", "LATE_NS", "MOST_CHAINS", "ON_ITS_OWN", "REPLAYED", "Host", "Hosts"]
 
-ASIDE: Final = (OUTSIDE, "replay")
+REPLAYED: Final = "replay"
+"""With this begins the chain of what a replay, or a counterfactual, did again."""
+
+ASIDE: Final = (OUTSIDE, REPLAYED)
 """How the ids of chains begin that are nobody's: memory outside every request, and replays of runs."""
 
 ON_ITS_OWN: Final = frozenset(("request", "workflow", "agent"))
