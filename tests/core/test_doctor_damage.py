@@ -55,7 +55,7 @@ def test_a_whole_store_has_no_damage_to_tell(path: Path) -> None:
         ),
         (
             "UPDATE chains SET chain_id = CAST(x'4a616e65ff' AS TEXT) WHERE chain_no = 1",
-            r"1 text in its table chains cannot be read; ",
+            r"1 text in its table chains cannot be read; of the newest 3 runs 1 cannot be loaded: \(damaged",
         ),
         ("UPDATE steps SET attributes = '{' WHERE step_id = 2", "1 cannot be loaded: c1$"),
         (

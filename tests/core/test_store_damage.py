@@ -14,6 +14,7 @@ from tests.core.builders import open_step
 
 from becausal import semconv
 from becausal.canonical import parse_digest
+from becausal.cli import main
 from becausal.errors import StoreFormatError
 from becausal.payload import Payload
 from becausal.sealing import Sealer
@@ -141,8 +142,8 @@ NO_TEXT = "CAST(CAST({0} AS BLOB) || x'{1}ff' AS TEXT)".replace("{1}", SECRET.en
 
 TEXTS = {
     "attributes": ("steps", "attributes", "chain c0"),
-    "a name": ("names", "name", "listing the chains|chain c0"),
-    "a chain's id": ("chains", "chain_id", "listing the chains|age of its runs"),
+    "a name": ("names", "name", "chain c0"),
+    "a chain's id": ("chains", "chain_id", "age of its runs"),
 }
 
 
@@ -176,3 +177,41 @@ def test_a_schema_that_is_damaged_is_told_as_damage_whatever_became_of_it(path: 
 
     with pytest.raises(StoreFormatError, match="is damaged"):
         kept(open_store(f"sqlite:///{path}")).erase(Erasure(texts=("2 and 5",)))
+
+
+@pytest.mark.parametrize("lost", ["the id", "the name", "the steps"])
+def test_a_run_that_cannot_be_read_is_listed_as_damaged_and_the_others_as_ever(
+    path: Path, lost: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled(path)
+    store = open_store(f"sqlite:///{path}")
+    named = run(9)
+    named.name = "Jane's question"
+    store.write([named])
+    whole = store.chains()
+    store.close()
+    damaged(
+        path,
+        {
+            "the id": f"UPDATE chains SET chain_id = {NO_TEXT.format('chain_id')} WHERE chain_id = 'c9'",
+            "the name": f"UPDATE names SET name = {NO_TEXT.format('name')} WHERE name LIKE 'Jane%'",
+            "the steps": "DELETE FROM steps WHERE step_id = 10",
+        }[lost],
+    )
+    store = open_store(f"sqlite:///{path}", read_only=True)
+    listed = store.chains()
+    for info in listed:
+        if info.is_damaged:
+            with pytest.raises(StoreFormatError, match="is damaged"):  # and is no empty run
+                store.load(info.chain_id)
+    store.close()
+
+    assert [info for info in listed if not info.is_damaged] == [one for one in whole if one.chain_id != "c9"]
+    assert sum(info.is_damaged for info in listed) == 1
+    assert main(["runs", "--store", str(path)]) == 1
+    told = capsys.readouterr().out
+    assert "1 run cannot be read whole: becausal doctor says more" in told
+    assert "c0" in told
+    if lost != "the steps":
+        assert "(damaged " in told
+        assert "million" not in told

@@ -9,6 +9,8 @@ from rich.text import Text
 
 from becausal.blame import Blame
 from becausal.cli.command import (
+    FINE,
+    FOUND,
     Answer,
     Commands,
     add_command,
@@ -19,6 +21,7 @@ from becausal.cli.command import (
     run_of,
     runs_of,
 )
+from becausal.counted import counted
 from becausal.errors import StepNotFoundError
 from becausal.run import Run
 from becausal.views import blame as blames
@@ -67,7 +70,17 @@ def add_to(commands: Commands) -> None:
 def _runs(options: argparse.Namespace) -> Answer:
     with runs_of(options) as runs:
         infos = runs.list(limit=options.limit, replays=options.all)
-        return Answer(lambda: text.runs(infos), lambda: jsons.runs(infos))
+    damaged = sum(info.is_damaged for info in infos)
+    told = (
+        [Text(f"{counted(damaged, 'run')} cannot be read whole: becausal doctor says more")]
+        if damaged
+        else []
+    )
+    return Answer(
+        lambda: Group(text.runs(infos), *told) if told else text.runs(infos),
+        lambda: jsons.runs(infos),
+        lambda: FOUND if damaged else FINE,
+    )
 
 
 def _show(options: argparse.Namespace) -> Answer:

@@ -38,6 +38,9 @@ class ChainInfo:
     handoffs: int
     agents: tuple[str, ...]
     """In the order in which they first worked."""
+    is_damaged: bool = False
+    """Whether something of this cannot be read; in the place of a text stands `(damaged …)`, always the same for the
+    same one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -264,9 +264,14 @@ class SQLiteStore:
         with _snapshot(reader):
             found = reader.execute("SELECT chain_no FROM chains WHERE chain_id = ?", (chain_id,)).fetchone()
             if found is None:
+                if chain_id.startswith(file.STANDS_FOR):  # as `chains` called it
+                    raise ValueError("its id cannot be read")
                 return []
             which, values = (ALL_OF, found) if only is None else (SOME_OF, (*found, only))
-            return steps_of(reader, chain_id, which, values, self)
+            steps = steps_of(reader, chain_id, which, values, self)
+            if not steps and only is None:  # so that nobody takes it for a run in which nothing happened
+                raise ValueError("it has lost its steps")
+            return steps
 
 
 # Queries.
@@ -285,7 +290,7 @@ def _snapshot(reader: sqlite3.Connection) -> Iterator[None]:
 
 def _chain_infos(reader: sqlite3.Connection, prefix: str, limit: int) -> list[ChainInfo]:
     prefix = row.encodable(prefix)
-    with _snapshot(reader):
+    with _snapshot(reader), file.legibly(reader) as damaged:
         ids = dict(reader.execute(FIND_CHAINS if prefix else NEWEST_CHAINS, (prefix, limit)))
         chosen = (_list(ids),)
         counts = {number: rest for number, *rest in reader.execute(COUNT_STEPS, chosen)}
@@ -295,17 +300,20 @@ def _chain_infos(reader: sqlite3.Connection, prefix: str, limit: int) -> list[Ch
             agents.setdefault(number, []).append(name)
     infos = []
     for number, chain_id in ids.items():
-        started_ns, ended_ns, is_open, steps, errors, handoffs = counts[number]
+        # A chain that has no steps lost them: it is written, and forgotten, together with them.
+        started_ns, ended_ns, is_open, steps, errors, handoffs = counts.get(number, (0, None, True, 0, 0, 0))
+        texts = (chain_id, roots.get(number, ""), *agents.get(number, ()))
         infos.append(
             ChainInfo(
                 chain_id=chain_id,
-                name=roots.get(number, ""),
+                name=texts[1],
                 started_ns=started_ns,
                 ended_ns=None if is_open else ended_ns,
                 steps=steps,
                 errors=errors,
                 handoffs=handoffs,
-                agents=tuple(agents.get(number, ())),
+                agents=texts[2:],
+                is_damaged=number not in counts or not damaged.isdisjoint(texts),
             )
         )
     return infos

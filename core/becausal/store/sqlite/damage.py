@@ -5,6 +5,7 @@ What is stored is never quoted: these words reach logs and terminals.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -15,10 +16,13 @@ import zstandard
 
 from becausal.errors import StoreError, StoreFormatError
 
-__all__ = ["UNREADABLE", "damaged", "kind_of", "told"]
+__all__ = ["STANDS_FOR", "UNREADABLE", "damaged", "kind_of", "legibly", "told"]
 
 UNREADABLE = (zstandard.ZstdError, ValueError, LookupError, TypeError, AttributeError)
 """What reading raises where a file's pages are whole, and what they say is not."""
+
+STANDS_FOR = "(damaged "
+"""How that begins which stands for a text that cannot be read."""
 
 
 @contextmanager
@@ -39,6 +43,26 @@ def damaged(path: Path | None, doing: str, failure: Exception) -> StoreFormatErr
         "`becausal doctor` says more, and what is whole can still be read (becausal runs, becausal show). Put a backup "
         "in its place, or move it away together with its -wal and -shm files, and a new one will be made"
     )
+
+
+@contextmanager
+def legibly(reader: sqlite3.Connection) -> Iterator[set[str]]:
+    """Have a connection give `(damaged …)` for each text that is none; gives what stood for one so far."""
+    found: set[str] = set()
+
+    def text_of(data: bytes) -> str:
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            stands_for = f"{STANDS_FOR}{hashlib.sha256(data).hexdigest()[:8]})"
+            found.add(stands_for)
+            return stands_for
+
+    reader.text_factory = text_of
+    try:
+        yield found
+    finally:
+        reader.text_factory = str
 
 
 def kind_of(failure: Exception) -> int:
@@ -67,7 +91,7 @@ def _harmless(failure: Exception) -> str:
         return "a text that is no UTF-8"
     if isinstance(failure, (sqlite3.Error, zstandard.ZstdError, OverflowError, json.JSONDecodeError)):
         return str(failure)
-    return f"it holds what cannot be: {type(failure).__name__}"
+    return "what stands there cannot have been written so"
 
 
 def _explained(failure: Exception, path: Path | None, doing: str) -> StoreError:

@@ -24,12 +24,13 @@ from pathlib import Path
 from becausal.errors import StoreError, StoreFormatError
 from becausal.installed import own_version
 from becausal.settings import DEFAULT_STORE
-from becausal.store.sqlite.damage import UNREADABLE, damaged, kind_of, told
+from becausal.store.sqlite.damage import STANDS_FOR, UNREADABLE, damaged, kind_of, legibly, told
 from becausal.store.sqlite.schema import APPLICATION_ID, FORMAT, FUNCTIONS, SCHEMA, UPGRADES
 
 __all__ = [
     "BESIDE",
     "FORMAT",
+    "STANDS_FOR",
     "UNREADABLE",
     "Identity",
     "alone",
@@ -42,6 +43,7 @@ __all__ = [
     "identity",
     "in_memory",
     "kind_of",
+    "legibly",
     "list_of",
     "open_reader",
     "open_writer",
