@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -215,3 +217,28 @@ def test_a_run_that_cannot_be_read_is_listed_as_damaged_and_the_others_as_ever(
     if lost != "the steps":
         assert "(damaged " in told
         assert "million" not in told
+
+
+LIMITED = """
+import resource, sys
+from becausal.errors import StoreError
+from becausal.store import open_store
+from tests.core.test_store_damage import run
+store = open_store("sqlite:///" + sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+try:
+    for number in range(200):
+        made = run(number)
+        made.error = "x" * 5_000
+        store.write([made])
+except StoreError as refusal:
+    print(refusal)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
+def test_a_limit_of_the_files_size_is_named_where_it_may_be_in_the_way(path: Path) -> None:
+    told = subprocess.run([sys.executable, "-c", LIMITED, str(path)], capture_output=True, text=True)
+
+    assert "ulimit -f" in told.stdout, told.stderr
+    assert "runs.db: writing 1 steps failed" in told.stdout

@@ -103,6 +103,7 @@ def _explained(failure: Exception, path: Path | None, doing: str) -> StoreError:
         sqlite3.SQLITE_FULL: "the disk is full; make room or choose another path",
         sqlite3.SQLITE_READONLY: "it may not be written; change its permissions or choose another path",
         sqlite3.SQLITE_CANTOPEN: "see that it and its directory may be read and written",
-        sqlite3.SQLITE_IOERR: "the disk does not answer as it should; see that it is a local one",
+        sqlite3.SQLITE_IOERR: "the disk does not take or give it; see that it is a local one, and that no limit of "
+        "a file's size is in the way (ulimit -f)",
     }.get(kind_of(failure), "")
     return StoreError(f"{where}: {doing} failed ({failure})" + (f"; {advice}" if advice else ""))
