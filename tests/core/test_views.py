@@ -194,3 +194,14 @@ def test_json_of_values_that_json_has_no_word_for_is_their_text() -> None:
     odd = {1: float("nan"), "b": b"\x00\xff", "s": {2, 1}, "t": (1, None)}
 
     assert jsons.plain(odd) == {"1": "nan", "b": "00ff", "s": [1, 2], "t": [1, None]}
+
+
+def test_a_step_that_is_lost_is_told_without_a_promise_that_doctor_knows_of_it() -> None:
+    record = Record()
+    with record.step("agent", "finder") as finder:
+        finder.step.parent_id = "f" * 16
+
+    told = shown(text.run(run_of(record)))
+
+    assert "1 step that this record names is lost, or in another run." in told
+    assert "doctor" not in told

@@ -121,7 +121,7 @@ def _beyond(shown: Run) -> Iterator[RenderableType]:
     lost = missing - {cause.source_id for _, cause in named if cause.kind in _GO_ON}
     if lost:
         is_are = "step that this record names is" if len(lost) == 1 else "steps that this record names are"
-        yield styled(f"{len(lost)} {is_are} lost, or in another run (`becausal doctor` tells).", "yellow")
+        yield styled(f"{len(lost)} {is_are} lost, or in another run.", "yellow")
 
 
 def _noted(step: Step) -> Iterator[str]:
