@@ -1,7 +1,7 @@
 """Values that never change, and take no longer to make than those that may.
 
-A frozen dataclass sets each of its fields by a call of `object.__setattr__`, which takes four times as long as to set
-an attribute; and each step is made of some. So those that come with every step have an `__init__` of their own: the
+A frozen dataclass sets each of its fields by a call of `object.__setattr__`, which takes longer than to set an
+attribute; and each step is made of some. So those that come with every step have an `__init__` of their own: the
 instance becomes one of its class's twin, which has the same slots and lets them be set, and at last what it was.
 """
 

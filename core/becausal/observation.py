@@ -77,7 +77,7 @@ class Passing:
             if cause is None:
                 cause = Cause(sent_by.id, "transfer", "declared", "", sent_by.span_context)
         name, causes = f"{sender or '?'} to {receiver or '?'}", () if cause is None else (cause,)
-        # By place, here and where its step is made: names take a class twice as long.
+        # By place, here and where its step is made: a class takes names more slowly.
         return Opening("handoff", name, sender, self.sent, self.parent or sent_by, causes, (), attributes)
 
 

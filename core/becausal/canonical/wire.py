@@ -196,7 +196,7 @@ def only_refers(body: bytes) -> bool:
 
 
 FLOAT = 0xCB
-"""How a number with a fraction begins: one byte, since `bytes` takes eight times as long to look for bytes."""
+"""How a number with a fraction begins: one byte, as `bytes` is quicker to look for a number than for bytes."""
 NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
 """How a number begins that is infinite or none. Two of these cannot overlap."""
 MOST_SEEMING = 1024

@@ -86,7 +86,7 @@ def cards_in(run: bytes) -> list[tuple[int, int]]:
 
 @functools.cache
 def _issued_at() -> re.Pattern[str]:
-    return re.compile(_ISSUED_AT)  # by the first long number: a third of a millisecond
+    return re.compile(_ISSUED_AT)  # by the first long number: not at every start
 
 
 def _candidates(groups: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
