@@ -66,8 +66,8 @@ WAL_BYTES = 128 << 20
 """What the WAL is cut down to once it has been folded in."""
 
 CACHE_KIB = 8_000
-"""Pages that the writing connection keeps at hand. Four times as many are no quicker, also in a store of a million
-steps: what they lack the system has."""
+"""Pages that the writing connection keeps at hand. Four times as many are no quicker
+(`python -m benchmarks.store --steps 1000000`): what they lack the system has."""
 
 # A generator of our own: an app that seeds `random` must not lose a number to us.
 _random = random.Random()
