@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import inspect
 import os
 import random
 import socket
@@ -19,7 +20,10 @@ import pytest
 import becausal
 from becausal import semconv
 from becausal.errors import ReplayError
-from becausal.replay import Asked, Replay
+from becausal.instrument import active_recorder
+from becausal.replay import Asked, Replay, replaying
+from becausal.replay.script import script_classes
+from becausal.replay.seam import Seam
 from becausal.run import Run
 
 calls: list[object] = []
@@ -114,6 +118,20 @@ def test_tools_are_answered_and_the_run_is_the_same() -> None:
     assert replay.reproduced
     assert replay.is_exact
     assert replay.divergence is None
+
+
+def test_a_function_whose_parameters_have_defaults_takes_the_input_and_is_called_once() -> None:
+    given: list[str] = []
+
+    def app(item: str = "milk", count: int = 1) -> str:
+        given.append(item)
+        return shop(item)
+
+    told, run = recorded(app, "tea")
+    given.clear()
+
+    assert run.replay(app).value == told
+    assert given == ["tea"]
 
 
 def test_an_answer_is_of_its_class_and_its_dicts_are_in_their_order() -> None:
@@ -578,63 +596,69 @@ def test_the_input_of_an_app_that_takes_none_cannot_be_edited(passed_on: Run) ->
         passed_on.replay(begins_by_itself, edit=becausal.edit(passed_on.steps[0]).to("snow"))
 
 
-# What does not end
-
-
-async def waits_for_ever(request: str) -> None:
-    with becausal.chain(request):
-        await asyncio.Event().wait()
-
-
-def test_a_replay_that_does_not_end_is_stopped_and_told(recording: Path) -> None:
-    with pytest.raises(TimeoutError):
-        asyncio.run(asyncio.wait_for(waits_for_ever("wait"), 0.01))
-
-    played = becausal.last_run().replay(waits_for_ever, timeout=0.2)
-
-    assert played.divergence is not None
-    assert played.divergence.why == "timeout"
-    assert "it was given 0.2 seconds" in str(played.divergence)
-    assert not played.reproduced
-
-
-def test_a_replay_whose_thread_is_blocked_is_left_behind_and_runs_no_tool_when_it_wakes_up(
-    recording: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_record_is_gone_through_for_a_scripts_classes_once_in_many_replays(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("becausal.replay.apart.GRACE", 0.01)
-    wakes_up, ended, is_replay = threading.Event(), threading.Event(), threading.Event()
+    _, run = recorded(shop, "tea")
+    looks: list[object] = []
 
-    def blocks(request: str) -> None:
-        with becausal.chain(request):
-            if is_replay.is_set():
-                wakes_up.wait(30)
-            try:
-                quote("tea")
-            finally:
-                ended.set()
+    def looking(*given: Any) -> dict[str, type]:
+        looks.append(given)
+        return script_classes(*given)
 
-    blocks("buy")
-    run = becausal.last_run()
-    is_replay.set()
-    ended.clear()
-    calls.clear()
+    monkeypatch.setattr(replaying, "script_classes", looking)
+    with replaying.several(run):
+        assert all(run.replay(shop).is_exact for _ in range(3))
 
-    played = run.replay(blocks, timeout=0.2)
-    wakes_up.set()
+    assert len(looks) == 1
+    run.replay(shop)
+    assert len(looks) == 2
 
-    assert played.divergence is not None
-    assert played.divergence.why == "timeout"
-    assert ended.wait(30)
+
+@pytest.mark.parametrize("value", ["junk", 7, None])
+def test_what_a_tool_is_given_has_names(value: object) -> None:
+    _, run = recorded(shop, "tea")
+    told = rf"the edit of what tool 'quote' received gives a {type(value).__name__}: its arguments are a dict"
+
+    replay = run.replay(shop, becausal.edit("quote").received.to(value), live=["quote"])
+
+    with pytest.raises(becausal.ReplayError, match=told):
+        assert replay.value
     assert calls == []
 
 
-def test_an_error_of_the_app_that_its_time_is_up_is_its_own(recording: Path) -> None:
-    async def gives_up(request: str) -> None:
-        with becausal.chain(request):
-            async with asyncio.timeout(0):
-                await asyncio.Event().wait()
+def test_a_tool_is_called_as_ever_while_a_replay_elsewhere_ends() -> None:
+    recorder = active_recorder()
+    assert recorder is not None
 
-    with pytest.raises(TimeoutError):
-        asyncio.run(gives_up("wait"))
+    def ends() -> None:
+        recorder.replaying = None
 
-    assert becausal.last_run().replay(gives_up, timeout=30).divergence is None
+    class Tool:
+        @property
+        def __signature__(self) -> inspect.Signature:
+            ends()  # in another thread, while this call is described
+            return inspect.Signature([inspect.Parameter("item", inspect.Parameter.POSITIONAL_OR_KEYWORD)])
+
+        def __call__(self, item: str) -> str:
+            return item
+
+    tool = becausal.tool(name="tool")(Tool())
+    recorder.replaying = Seam()
+
+    assert tool("tea") == "tea"
+    assert recorder.replaying is None
+
+
+def test_an_app_that_cancels_itself_has_ended_so() -> None:
+    async def gives_up(item: str) -> None:
+        shop(item)
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(gives_up("tea"))
+
+    replay = becausal.last_run().replay(gives_up)
+
+    assert replay.reproduced
+    assert isinstance(replay.outcomes[0].error, asyncio.CancelledError)

@@ -32,6 +32,17 @@ if __name__ == "__main__":
 """
 
 
+EXITING = """
+
+def exits(item):
+    shop(item)
+    raise SystemExit(0)
+
+def exits_at_once(item):
+    raise SystemExit(0)
+"""
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an app and a run of it."""
@@ -92,6 +103,30 @@ def test_a_tool_that_is_named_runs(folder: Path) -> None:
     assert (folder / "calls.txt").read_text() == "tea"
 
 
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (
+            [{"step": "price", "path": "price", "to": 2}],
+            'a path is a list of keys and numbers, such as ["messages", 0]',
+        ),
+        ([{"step": "price", "path": [["price"]], "to": 2}], "a path is a list of keys and numbers"),
+        ([{"step": 7, "to": 2}], "a step is said by its id or its name, in quotes, not by 7"),
+        ([{"step": "price", "side": "given", "to": 2}], "a side is received or produced"),
+        ([{"step": "price"}], "says neither `to` nor `text`"),
+        ("price", "holds no edits"),
+    ],
+)
+def test_an_edit_of_another_form_is_refused_in_words(folder: Path, edit: object, said: str) -> None:
+    (folder / "edit.json").write_text(json.dumps(edit))
+
+    done = replay(folder, "shop:shop", "--edit", "edit.json")
+
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("command", ["replay", "counterfactual"])
 def test_a_name_to_run_live_that_the_run_does_not_know_is_told_with_those_there_are(
     command: str, folder: Path
@@ -120,6 +155,34 @@ def test_wrong_use_is_told(folder: Path, arguments: tuple[str, ...], said: str) 
     assert said in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import nowhere_to_be_found", "other imports 'nowhere_to_be_found', which is not there"),
+        (
+            "x = 1 / 0",
+            "raised ZeroDivisionError: division by zero (FOLDER/other.py, line 1) when it was imported",
+        ),
+        ("x = = 1", "raised SyntaxError: invalid syntax (FOLDER/other.py, line 1)"),
+        ("raise SystemExit", "raised SystemExit (FOLDER/other.py, line 1)"),
+        ("raise ValueError('password=hunter2-it-is')", "ValueError: password=[redacted:password:"),
+        ("import shop; shop = shop.shop; del shop", "other has no 'shop'"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_told_in_words(folder: Path, source: str, said: str) -> None:
+    (folder / "other.py").write_text(source)
+
+    done = replay(folder, "other:shop")
+
+    assert done.returncode == 2
+    assert (
+        said.replace("FOLDER", str(folder)).replace("other imports", "other, which has the app, imports")
+        in done.stderr
+    )
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr
+
+
 def test_a_replay_of_an_app_that_instruments_itself_goes_to_the_store_that_was_named(folder: Path) -> None:
     app = APP.replace("def shop", 'becausal.instrument("threads")\n\ndef shop', 1)
     (folder / "shop.py").write_text(app)
@@ -143,3 +206,18 @@ def test_a_replay_that_cannot_be_recorded_names_the_store(folder: Path) -> None:
 
     assert "cassette/runs.db cannot be written to" in told.stderr
     assert "uninstrument() first" not in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("app", "status", "told"),
+    [("exits", 0, "reproduced: 2 of 2 steps"), ("exits_at_once", 1, "raised SystemExit")],
+)
+def test_an_app_that_ends_the_process_is_judged_all_the_same(
+    folder: Path, app: str, status: int, told: str
+) -> None:
+    (folder / "shop.py").write_text(APP + EXITING)
+
+    done = replay(folder, f"shop:{app}")
+
+    assert (done.returncode, done.stderr) == (status, "")
+    assert told in done.stdout

@@ -11,15 +11,20 @@ import asyncio
 import contextlib
 import copy
 from pathlib import Path
+from typing import Annotated, Any, TypedDict
 
 import pytest
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langgraph.graph import START, StateGraph
+from langgraph.graph.message import add_messages
 from tests.integrations.graphs import GRAPHS, Case
 from tests.integrations.graphs.doings import DOINGS
 from tests.integrations.graphs.plays import played, ways_of
 from tests.integrations.replays import conversation, without_the_outside
 
 import becausal
-from becausal import guard
+from becausal import guard, semconv
+from becausal.canonical import parse_digest
 from becausal.replay import answering
 
 CASES = [
@@ -78,6 +83,48 @@ def converse(case: Case) -> None:
                 asyncio.run(app.ainvoke(given, config, **case.options))
             else:
                 app.invoke(given, config, **case.options)
+
+
+class Asked(TypedDict):
+    """Messages, and data beside them."""
+
+    topic: dict[str, str]
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
+def telling() -> Any:
+    """Return a graph whose one node tells the order in which its input stood."""
+
+    def tell(state: Asked) -> dict[str, Any]:
+        return {"messages": [AIMessage(f"{list(state['topic'])} of {len(state['messages'])}")]}
+
+    graph = StateGraph(Asked)
+    graph.add_node("tell", tell)
+    graph.add_edge(START, "tell")
+    return graph.compile()
+
+
+def test_messages_of_an_input_are_not_kept_again_for_the_order_of_what_is_beside_them(tmp_path: Path) -> None:
+    store = tmp_path / "becausal.db"
+    said: list[AnyMessage] = [HumanMessage(f"{number} " + "as was said before. " * 40) for number in range(9)]
+    becausal.instrument(store=store)
+    try:
+        telling().invoke({"topic": {"z": "first", "a": "last"}, "messages": said})
+        run = becausal.last_run()
+        with without_the_outside():
+            assert run.replay(telling).reproduced
+    finally:
+        becausal.uninstrument()
+
+    (begun,) = [step for step in run.steps if step.kind == "workflow"]
+    assert run.store is not None
+    assert begun.received is not None
+    body = run.store.body(parse_digest(str(begun.attributes[semconv.KEPT + "given"])))
+    assert body is not None
+    assert begun.received.size > 9 * 800 > 2_000 > len(body)
+    exported = becausal.open(run.export(tmp_path / "run.becausal")).get(run.chain_id)
+    with without_the_outside():
+        assert exported.replay(telling).reproduced
 
 
 @pytest.mark.parametrize("name", ["a state edited", "a state looked at", "an interrupt answered twice"])

@@ -31,6 +31,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -118,6 +119,14 @@ class Cassette:
         file = Path(path).expanduser()
         container.replace(file, self.packed())
         return file
+
+    def check(self) -> None:
+        """See that what it is made of can be read again: a damaged store gives what nobody takes.
+
+        Raises:
+            ValueError: it cannot.
+        """
+        _cassette(container.Container(self.chain_id, self.written_by, self._sections()), sys.maxsize)
 
     def packed(self) -> bytes:
         """Return the file's bytes."""

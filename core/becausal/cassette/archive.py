@@ -25,6 +25,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,6 +64,8 @@ class Moved:
     events: int = 0
     broken: tuple[str, ...] = ()
     """Which events of which memories are not what was once appended, in words; they were carried as they stand."""
+    damaged: tuple[str, ...] = ()
+    """What of the store is damaged and was left out, in words, each with why."""
 
 
 def is_archive(path: Path) -> bool:
@@ -81,34 +84,36 @@ def begins_as_archive(first: bytes) -> bool:
 
 
 def write_archive(store: Store, out: IO[bytes]) -> Moved:
-    """Write all of a store.
+    """Write all of a store; what is damaged in it is left out, and told (`Moved.damaged`).
 
     Raises:
-        StoreError: it cannot be read, is damaged, or is no whole store.
+        StoreError: it cannot be read, or none of its runs; or it is no whole store.
     """
     moving, moved = moving_of(store, store.url), Moved()
+    infos = store.chains()  # before anything is written: what refuses this is no archive
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar:
-        about = {"format": FORMAT, "written_by": own_name(), "gaps": store.gaps()}
+        about = {"format": FORMAT, "written_by": own_name(), "gaps": {}}
+        with _left_out_where_damaged(moved, "the counts of gaps"):
+            about["gaps"] = store.gaps()
         _add(tar, ABOUT, json.dumps(about).encode())
-        for nth, info in enumerate(reversed(store.chains()), 1):
-            steps = store.load(info.chain_id)
-            if anchors := moving.anchors(info.chain_id):
-                _add(tar, f"runs/{nth}.anchors.json", json.dumps(anchors).encode())
-            with _told_as_damaged(store, f"the run {info.chain_id}"):
-                made = Cassette.of(info.chain_id, steps)
-                _check(made.bodies)
-            _add(tar, f"runs/{nth}.becausal", made.packed())
-            moved.runs += 1
-            moved.steps += len(steps)
-        for nth, memory in enumerate(moving.memories(), 1):
-            log = moving.log(memory)
-            with _told_as_damaged(store, f"the memory {memory}"):
-                _add(tar, f"memories/{nth}.log", _packed_log(store, memory, log))
-                broken = memory_log.broken_link(log, store.body)
-            moved.memories += 1
-            moved.events += len(log)
-            moved.broken += () if broken is None else (broken,)
-        end = {"runs": moved.runs, "memories": moved.memories, "pinned": _pinned_in(store)}
+        for nth, info in enumerate(reversed(infos), 1):
+            with _left_out_where_damaged(moved, f"the run {info.chain_id}"):
+                _add_run(tar, nth, info.chain_id, store, moving, moved)
+        if infos and not moved.runs:
+            raise StoreFormatError(
+                f"{store.url} is damaged: none of its {len(infos)} runs can be exported ({moved.damaged[-1]}). "
+                "`becausal doctor` says more. Put a backup in its place"
+            )
+        memories: list[str] = []
+        with _left_out_where_damaged(moved, "the memories"):
+            memories = moving.memories()
+        for nth, memory in enumerate(memories, 1):
+            with _left_out_where_damaged(moved, f"the memory {memory}"):
+                _add_memory(tar, nth, memory, store, moving, moved)
+        pinned: list[str] = []
+        with _left_out_where_damaged(moved, "which runs are pinned"):
+            pinned = _pinned_in(store)
+        end = {"runs": moved.runs, "memories": moved.memories, "pinned": pinned}
         _add(tar, END, json.dumps(end).encode())
     return moved
 
@@ -160,6 +165,50 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     tar.addfile(member, io.BytesIO(content))
 
 
+def _add_run(
+    tar: tarfile.TarFile, nth: int, chain_id: str, store: Store, moving: Moving, moved: Moved
+) -> None:
+    made = Cassette.of(chain_id, store.load(chain_id))
+    made.check()
+    packed, anchors = made.packed(), list[tuple[str, str]]()
+    with _left_out_where_damaged(moved, f"the names by which the run {chain_id} is resumed"):
+        anchors = moving.anchors(chain_id)
+    # Not before all of it was read: what is in a pipe cannot be taken back.
+    if anchors:
+        _add(tar, f"runs/{nth}.anchors.json", json.dumps(anchors).encode())
+    _add(tar, f"runs/{nth}.becausal", packed)
+    moved.runs += 1
+    moved.steps += len(made.steps)
+
+
+def _add_memory(
+    tar: tarfile.TarFile, nth: int, memory: str, store: Store, moving: Moving, moved: Moved
+) -> None:
+    log = moving.log(memory)
+    packed, broken = _packed_log(store, memory, log), memory_log.broken_link(log, _Whole(store).body)
+    _add(tar, f"memories/{nth}.log", packed)
+    moved.memories += 1
+    moved.events += len(log)
+    moved.broken += () if broken is None else (broken,)
+
+
+class _Whole:
+    """The bodies of a store that are what was written; the others are as good as none."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def body(self, digest: bytes) -> bytes | None:
+        """Return a body, or None where it is not kept, or damaged."""
+        try:
+            found = self._store.body(digest)
+            if found is not None:
+                body.check_digest(digest, found)
+        except (StoreFormatError, ValueError):
+            return None
+        return found
+
+
 def _pinned_in(store: Store) -> list[str]:
     upkeep = upkeep_of(store)
     return [] if upkeep is None else [age.chain_id for age in upkeep.ages() if age.is_pinned]
@@ -180,28 +229,39 @@ def _packed_log(store: Store, memory: str, log: Sequence[Entry]) -> bytes:
         if event.payload is not None
     }
     reads = [{**row.read_line(one), "chain": one.chain_id} for one in store.memory_reads(memory)]
-    bodies = body.below([(digest, store) for digest in payloads])
-    _check(bodies)
+    bodies = body.below([(digest, _Whole(store)) for digest in payloads])
     sections = {
         "log": row.lines(map(_entry_line, log)),
         "payloads": row.lines(map(row.payload_line, payloads.values())),
         "reads": row.lines(reads),
         "bodies": body.packed(bodies),
     }
-    return container.pack(container.Container("", own_name(), sections))
+    packed = container.Container("", own_name(), sections)
+    _read_log(packed)  # a damaged store gives what nobody takes
+    return container.pack(packed)
 
 
-def _take_log(found: container.Container, store: Store, moving: Moving, moved: Moved, max_bytes: int) -> None:
+def _read_log(
+    found: container.Container, max_bytes: int = sys.maxsize
+) -> tuple[list[Entry], list[Payload], list[MemoryRead], dict[bytes, bytes]]:
+    """Return a memory's log, the payloads of its events, who read it, and the bodies.
+
+    Raises:
+        ValueError: nobody wrote it so.
+    """
     bodies = body.unpacked(found.sections["bodies"])
     body.check(bodies, max_bytes)
     held = body.Held(bodies)
     log = row.records(found.sections["log"], _entry_of)
-    payloads: list[Payload] = row.records(
-        found.sections["payloads"], lambda record: row.payload_of(record, bodies=held)
-    )
-    reads: list[MemoryRead] = row.records(
+    payloads = row.records(found.sections["payloads"], lambda record: row.payload_of(record, bodies=held))
+    reads = row.records(
         found.sections["reads"], lambda record: row.read_of(record, chain_id=str(record["chain"]))
     )
+    return log, payloads, reads, bodies
+
+
+def _take_log(found: container.Container, store: Store, moving: Moving, moved: Moved, max_bytes: int) -> None:
+    log, payloads, reads, bodies = _read_log(found, max_bytes)
     moved.memories += 1
     moved.events += moving.take_log(log, payloads, bodies)
     moving.take_reads(reads)
@@ -287,21 +347,16 @@ def _unpacked(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, max_b
     return file
 
 
-def _check(bodies: Mapping[bytes, bytes]) -> None:
-    for digest, content in bodies.items():
-        body.check_digest(digest, content)
-
-
 @contextmanager
-def _told_as_damaged(store: Store, what: str) -> Iterator[None]:
-    """Tell of what a store gave and nobody could take in again."""
+def _left_out_where_damaged(moved: Moved, what: str) -> Iterator[None]:
+    """Go on with the rest where a store gives what is damaged, or what nobody could take in again."""
     try:
         yield
-    except ValueError as failure:
-        raise StoreFormatError(
-            f"{store.url} is damaged: {what} cannot be exported with the rest ({failure}). Put a backup in its place; "
-            "or export the runs that are whole one by one: becausal export RUN"
-        ) from failure
+    except StoreFormatError as failure:
+        why = str(failure).partition(" is damaged: ")[2].partition(". ")[0]
+        moved.damaged += (f"{what}: {why or failure}",)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        moved.damaged += (f"{what}: what stands there cannot have been written so",)
 
 
 @contextmanager

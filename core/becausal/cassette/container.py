@@ -208,7 +208,9 @@ def _bytes_of(path: Path, max_bytes: int) -> bytes:
     except OSError as failure:
         if isinstance(failure, CassetteError):
             raise
-        raise CassetteError(f"cannot read {path}: {failure.strerror}") from failure
+        raise CassetteError(
+            f"cannot read {path}: {failure.strerror}; name a file that this user may read"
+        ) from failure
 
 
 def _check_signature(path: Path, data: bytes) -> None:

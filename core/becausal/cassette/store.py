@@ -193,6 +193,7 @@ def _info(cassette: Cassette) -> ChainInfo:
         errors=sum(step.status == "error" for step in steps),
         handoffs=sum(step.kind == "handoff" for step in steps),
         agents=tuple(dict.fromkeys(step.agent for step in steps if step.agent is not None)),
+        root_is_lost=bool(steps) and all(step.parent_id is not None for step in steps),
     )
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from becausal.replay.edit import Edit, edit
 from becausal.run import Run
 from becausal.views import replay
 
-__all__ = ["add_to", "edits_of", "tell_unknown"]
+__all__ = ["add_to", "apps_output", "edits_of", "tell_unknown"]
 
 
 def add_to(commands: Commands) -> None:
@@ -28,6 +28,7 @@ def add_to(commands: Commands) -> None:
         "replay",
         _replay,
         "run an app again with the recorded answers, and say whether it does the same",
+        fails="it does not, or, with --edit, what it asked was not known",
     )
     again.add_argument("--app", required=True, metavar="MODULE:NAME", help="a graph, a team or a function")
     again.add_argument(
@@ -50,7 +51,7 @@ def _replay(options: argparse.Namespace) -> Answer:
     live: bool | list[str] = True if options.live == ["models"] else options.live
     run = run_of(options)
     tell_unknown(run, options.live)
-    with _recording_to(options.store):
+    with _recording_to(options.store), apps_output(options):
         found = run.replay(
             options.app,
             edits_of(options.edit) if options.edit else None,
@@ -76,6 +77,11 @@ def tell_unknown(run: Run, live: Iterable[str]) -> None:
             f"those of the run are: {', '.join(names) or 'none'}"
         )
         sys.stderr.write(f"becausal: --live: {harmless(said)}\n")  # an app gave them their names
+
+
+def apps_output(options: argparse.Namespace) -> AbstractContextManager[object]:
+    """Keep what an app prints out of what programs read: with --json it goes to stderr."""
+    return redirect_stdout(sys.stderr) if options.json else nullcontext()
 
 
 @contextmanager
@@ -113,12 +119,19 @@ def edits_of(path: str) -> list[Edit] | dict[str, Any]:
 
 
 def _edit(said: dict[str, Any], path: str) -> Edit:
+    if not isinstance(said["step"], str):
+        raise ReplayError(f"{path}: a step is said by its id or its name, in quotes, not by {said['step']!r}")
     place = edit(said["step"])
     side = said.get("side")
     if side not in (None, "received", "produced"):
         raise ReplayError(f"{path}: a side is received or produced, not {side!r}")
     place = getattr(place, side) if side else place
-    place = place.field(*said.get("path", ()))
+    within = said.get("path", [])
+    if not isinstance(within, list) or not all(isinstance(key, str | int) for key in within):
+        raise ReplayError(
+            f'{path}: a path is a list of keys and numbers, such as ["messages", 0], not {within!r}'
+        )
+    place = place.field(*within)
     if "text" in said:
         return place.text(str(said["text"]))
     if "to" not in said:

@@ -9,7 +9,7 @@ from typing import TypedDict
 from rich.text import Text
 
 from becausal.cli.command import Answer, Commands, add_command, count, run_of
-from becausal.cli.replaying import tell_unknown
+from becausal.cli.replaying import apps_output, tell_unknown
 from becausal.counterfactual import MOST_REPLAYS, Counterfactual, Piece
 from becausal.run import Run
 
@@ -84,13 +84,14 @@ def _counterfactual(options: argparse.Namespace) -> Answer:
     live: list[str] = options.live or []
     run = run_of(options)
     tell_unknown(run, live)
-    found = run.counterfactual(
-        options.app,
-        None if options.gone is None else _is_gone(options.gone),
-        repeats=options.repeats,
-        most_replays=options.most_replays,
-        live=True if "models" in live else live,
-    )
+    with apps_output(options):
+        found = run.counterfactual(
+            options.app,
+            None if options.gone is None else _is_gone(options.gone),
+            repeats=options.repeats,
+            most_replays=options.most_replays,
+            live=True if "models" in live else live,
+        )
     return Answer(lambda: Text(str(found)), lambda: _json(found))
 
 

@@ -27,7 +27,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from becausal.answers.recorded import Recorded
 from becausal.counterfactual.likely import Share
@@ -175,10 +175,19 @@ def blame_by_replay(
     )
 
 
-def _where(error: BaseException) -> str:
-    """Return the line that raised, of the app or beneath it; its text is not told, as it may quote secrets."""
+def _failure(replay: Replay[Any], error: BaseException) -> str:
+    """Return what an app failed with, and where; the error's text is not told, as it may quote secrets.
+
+    A framework may raise another error in the place of the app's: then the step says which it was.
+    """
+    kind = type(error).__qualname__
+    step = next((step for step in reversed(replay.run.steps) if step.status == "error"), None)
+    if step is not None and step.error and (said := step.error.partition(":")[0]) != kind:
+        who = f" of {step.agent}" if step.agent and step.agent != step.name else ""
+        return f"{FAILED} with {said} in {step.kind} {step.name!r}{who}"
     frames = traceback.extract_tb(error.__traceback__)
-    return f", at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    where = f", at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{FAILED} with {kind}{where}"
 
 
 def _order(cause: Sequence[Piece]) -> tuple[int, int]:
@@ -259,9 +268,10 @@ class _Trials(Generic[R]):
         """
         replay = self._play(())
         if not replay.reproduced:
-            why = replay.divergence or replay.comparison.first or "something differs"
+            why = replay.divergence or replay.parting or "something differs"
             raise ReplayError(
-                f"without a change, the replay does not reproduce the run: {why}. So nothing follows"
+                f"without a change, the replay does not reproduce the run: {why}. So nothing would follow from one "
+                "with a change: see with run.replay (`becausal replay`) what differs"
             )
         self.faithful += 1
         if self._has_changed(replay):
@@ -335,7 +345,7 @@ class _Trials(Generic[R]):
             return str(replay.divergence)
         failed = next((outcome.error for outcome in replay.outcomes if outcome.error is not None), None)
         if failed is not None and not any(step.status == "error" for step in self._recorded.graph.roots):
-            return f"{FAILED} with {type(failed).__qualname__}{_where(failed)}"
+            return _failure(replay, failed)
         first = min(piece.step.seq for piece in pieces)
         edited = {piece.step.id for piece in pieces}
         if pieces and edited <= set(replay.unapplied):

@@ -43,6 +43,7 @@ from becausal.observation import Answer
 from becausal.replay.adapter import Entry, ReplayAdapter
 from becausal.replay.divergence import Divergence, DivergenceError
 from becausal.replay.edit import Edit, edit
+from becausal.replay.network import reaches_out
 from becausal.replay.outcome import Outcome, Replay
 from becausal.replay.recalled import Asked, Recalled
 from becausal.replay.replaying import answering, replay
@@ -64,6 +65,7 @@ __all__ = [
     "answering",
     "edit",
     "in_force",
+    "reaches_out",
     "recall",
     "replay",
     "result_of",

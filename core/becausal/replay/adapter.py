@@ -6,7 +6,7 @@ langgraph.replay` is one). Nothing of it is loaded, and none of its hooks is in,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from becausal.recorder import NOTHING, Recorder
 from becausal.replay.session import Session
 from becausal.step import Step
 
-__all__ = ["Entry", "ReplayAdapter", "replay_adapters"]
+__all__ = ["Entry", "ReplayAdapter", "carriers", "replay_adapters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,10 @@ class Entry:
         return found
 
 
+Carrier = Callable[[Recorder, Hooks], None]
+"""Hooks what carries a replay to where its context does not come by itself, and nothing else."""
+
+
 class ReplayAdapter(Protocol):
     """What one framework needs for a replay."""
 
@@ -69,6 +73,13 @@ class ReplayAdapter(Protocol):
 
     def problems(self, app: Any, steps: tuple[Step, ...]) -> Iterable[str]:
         """Return, in words, why an app cannot be the one that was recorded."""
+
+
+def carriers() -> list[Carrier]:
+    """Return what carries a replay into threads, of the adapters that do not by themselves: their hooks are not in."""
+    there = (adapter for name, adapter in adapters().items() if not is_hooked(name))
+    makers = (getattr(adapter, "install_for_replays", None) for adapter in there)
+    return [maker for maker in makers if maker is not None]
 
 
 def replay_adapters() -> list[ReplayAdapter]:

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import os
 import sys
+import traceback
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from typing import Any
 
 from becausal import semconv
 from becausal.errors import ReplayError
+from becausal.redaction import shown
 from becausal.replay.adapter import Entry, ReplayAdapter
+from becausal.replay.trying import Tried
 from becausal.step import Step
 
 __all__ = ["App", "found_app", "imported", "tops"]
@@ -47,11 +50,23 @@ class App:
             yield from self.adapter.roots(self.target)
 
 
-def found_app(app: object, adapters: Sequence[ReplayAdapter]) -> App:
+def found_app(
+    app: object,
+    adapters: Sequence[ReplayAdapter],
+    steps: Sequence[Step],
+    trying: Callable[[Callable[[], Any]], Tried],
+) -> App:
     """Return the app that was given: an object or a function.
 
-    A function without parameters that returns an app of a framework's is a factory, and called once; a coroutine
-    function is one where an adapter says so, by what it is declared to return.
+    A function that can be called with nothing and returns an app of a framework's is a factory; a coroutine function
+    is one where an adapter says so, by what it is declared to return. One that begins a run when it is tried is the
+    app itself.
+
+    Args:
+        app: what was given.
+        adapters: of the frameworks that are there.
+        steps: of the recorded run.
+        trying: calls a function that may be a factory.
 
     Raises:
         ReplayError: it is nothing that can be called.
@@ -59,15 +74,18 @@ def found_app(app: object, adapters: Sequence[ReplayAdapter]) -> App:
     target: Any = app
     adapter = _driver(target, adapters)
     if adapter is not None and inspect.iscoroutinefunction(target):
-        return found_app(_made(target), adapters)
-    if adapter is None and callable(target) and _is_factory(target):
-        made = target()
-        if (driver := _driver(made, adapters)) is not None:
-            return App(made, driver)
-        raise ReplayError(
-            f"{_named(target)} takes nothing and returned {type(made).__name__}, which no adapter can run: give a "
-            "graph, a team, or a function that takes the recorded input"
-        )
+        return found_app(_made(target), adapters, steps, trying)
+    if adapter is None and callable(target) and _may_be_factory(target, steps):
+        tried = trying(target)
+        if (driver := _driver(tried.made, adapters)) is not None:
+            return App(tried.made, driver)
+        if not tried.began and not _takes_input(target):
+            if tried.error is not None:
+                raise _no_app(target, tried.error) from tried.error
+            raise ReplayError(
+                f"{_named(target)} takes nothing and returned {type(tried.made).__name__}, which no adapter can run: "
+                "give a graph, a team, or a function that takes the recorded input"
+            )
     if adapter is None and not callable(target):
         raise ReplayError(
             f"a {type(target).__name__} cannot be run: give a graph, a team, a function or 'module:name'"
@@ -90,8 +108,15 @@ def tops(steps: Sequence[Step], app: App) -> list[Step]:
 
 def _made(factory: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     """Return what a coroutine function makes, whether or not the caller stands in an event loop."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, factory()).result()
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(asyncio.run, factory()).result()
+    except (Exception, SystemExit) as failure:
+        raise _no_app(factory, failure) from failure
+
+
+def _no_app(factory: Any, failure: BaseException) -> ReplayError:
+    return ReplayError(f"{_named(factory)}, which is to make the app, {_raised(failure)}")
 
 
 def _is_frame(step: Step) -> bool:
@@ -116,7 +141,18 @@ def imported(place: str) -> Any:
     try:
         found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as missing:
-        raise ReplayError(f"there is no module {missing.name!r} to find {place!r} in") from missing
+        if missing.name is not None and f"{module_name}.".startswith(f"{missing.name}."):
+            raise ReplayError(
+                f"there is no module {missing.name!r} to find {place!r} in: ask in the directory where the app is, or "
+                "name an installed module"
+            ) from missing
+        raise ReplayError(
+            f"{module_name}, which has the app, imports {missing.name!r}, which is not there"
+        ) from missing
+    except (Exception, SystemExit) as failure:
+        raise ReplayError(
+            f"{module_name}, which has the app, {_raised(failure)} when it was imported"
+        ) from failure
     for name in path.split("."):
         if not hasattr(found, name):
             raise ReplayError(f"{module_name} has no {path!r}")
@@ -124,8 +160,17 @@ def imported(place: str) -> Any:
     return found
 
 
-def _is_factory(target: Callable[..., Any]) -> bool:
-    return not inspect.iscoroutinefunction(target) and not _takes_input(target) and not _is_main(target)
+def _may_be_factory(target: Callable[..., Any], steps: Sequence[Step]) -> bool:
+    """Whether a function may make the app: it needs nothing, and says nothing to the contrary.
+
+    One whose parameters have defaults may as well take the input, and does where there is no framework's app to make.
+    """
+    if inspect.iscoroutinefunction(target) or _needs_input(target) or _is_main(target):
+        return False
+    return not _takes_input(target) or any(
+        step.kind in ("workflow", "agent", "request") and semconv.OWN_CODE not in step.attributes
+        for step in steps
+    )
 
 
 def _is_main(target: Callable[..., Any]) -> bool:
@@ -135,15 +180,43 @@ def _is_main(target: Callable[..., Any]) -> bool:
 
 
 def _takes_input(target: Callable[..., Any]) -> bool:
+    """Whether a function can be given something."""
+    given = _parameters(target)
+    return given is None or bool(given)
+
+
+def _needs_input(target: Callable[..., Any]) -> bool:
+    """Whether a function cannot be called with nothing."""
+    given = _parameters(target)
+    return given is None or any(
+        parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
+        for parameter in given
+    )
+
+
+def _parameters(target: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """Return what a function can be given by position; None where it does not say."""
     try:
         parameters = inspect.signature(target).parameters.values()
     except (TypeError, ValueError):
-        return True
-    return any(
-        parameter.kind
-        in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL)
+        return None
+    return [
+        parameter
         for parameter in parameters
-    )
+        if parameter.kind
+        in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL)
+    ]
+
+
+def _raised(failure: BaseException) -> str:
+    """Return what was raised and where; its text without secrets."""
+    if isinstance(failure, SyntaxError):
+        said, file, line = failure.msg, failure.filename, failure.lineno
+    else:
+        *_, frame = traceback.extract_tb(failure.__traceback__)
+        said, file, line = str(failure), frame.filename, frame.lineno
+    text = f": {shown(said)}" if said else ""
+    return f"raised {type(failure).__qualname__}{text} ({file}, line {line})"
 
 
 def _named(target: Any) -> str:

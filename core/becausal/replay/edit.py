@@ -6,6 +6,8 @@
     becausal.edit(tool_step).field("price").to(3)               # a part of it
     becausal.edit(step).produced.field("findings").to("none")   # either side, said by name
 
+A step is said by itself, by its id, or by a name that is its alone (see `named`).
+
 Of a step that answers (a tool, a read of memory, a decision where to go on) what it produced is meant unless the other
 side is named, of a handoff what arrived, of every other step what it received.
 """
@@ -22,8 +24,9 @@ from typing import Any
 from becausal import semconv
 from becausal.answers.comparison.pair import Side
 from becausal.answers.recorded import Recorded
-from becausal.errors import ReplayError, StepNotFoundError
+from becausal.errors import ReplayError
 from becausal.replay.answers import ANSWERED
+from becausal.replay.named import step_named
 from becausal.replay.recalled import Recalled
 from becausal.replay.session import Session
 from becausal.step import Step
@@ -164,21 +167,16 @@ class Edits:
                     ) from missing
 
     def _add_value(self, key: object, value: Any) -> None:
-        if isinstance(key, str) and not self._is_step(key):
+        places: list[Place] = []
+        if isinstance(key, str) and len(self._recorded.graph.matches(key)) != 1:
             places = [place for step in self._recorded.steps for place in _read(step, key)]
-            if not places:
-                raise ReplayError(
-                    f"the edit of {key!r} addresses nothing: no step and no record of memory that was read"
-                )
-            for place in places:
-                self._add(
-                    place.by(functools.partial(_with_content, value)) if place.path else place.to(value)
-                )
-        else:
+        for place in places:
+            self._add(place.by(functools.partial(_with_content, value)) if place.path else place.to(value))
+        if not places:
             self._add(value if isinstance(value, Edit) else Place(key).to(value))
 
     def _add(self, edit: Edit) -> None:
-        step = self._step(edit.of)
+        step = step_named(self._recorded.graph, edit.of)
         side = edit.side or ("produced" if step.kind in _PRODUCED_FIRST else "received")
         path = edit.path
         if step.kind == "handoff":
@@ -194,20 +192,6 @@ class Edits:
         former = kept.get(step.id)
         change = functools.partial(_changed, path=path, change=edit.change)
         kept[step.id] = change if former is None else functools.partial(_one_after_another, former, change)
-
-    def _step(self, of: object) -> Step:
-        named = getattr(of, "step", of)
-        try:
-            return self._recorded.graph.step(named if isinstance(named, str) else getattr(named, "id", ""))
-        except StepNotFoundError as missing:
-            raise ReplayError(f"the edit addresses nothing: {missing}") from missing
-
-    def _is_step(self, key: str) -> bool:
-        try:
-            self._recorded.graph.step(key)
-        except StepNotFoundError:
-            return False
-        return True
 
     def _receiver(self, handoff: Step) -> tuple[Step, tuple[Key, ...]]:
         """Return the step that received a handoff, and where in what that received the handoff's content is."""

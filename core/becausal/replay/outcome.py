@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from becausal.answers.comparison import Comparison, compare
 from becausal.answers.comparison.pair import Pair
+from becausal.answers.comparison.parting import Parting
 from becausal.answers.recorded import Recorded
 from becausal.harmless import legible
 from becausal.redaction import markers_in
@@ -56,7 +57,7 @@ class Replay(Generic[R]):
         """The recorded run and this one, step by step."""
         return compare(self.of, self.run)
 
-    @property
+    @cached_property
     def pairs(self) -> tuple[Pair, ...]:
         """The steps of both runs, paired, without those that an answered call had made inside."""
         steps = {step.id: step for step in self.of.steps}
@@ -67,7 +68,19 @@ class Replay(Generic[R]):
     @property
     def reproduced(self) -> bool:
         """Whether every step received and produced what it did, in meaning: without ids and times of messages."""
-        return self.divergence is None and all(map(is_same, self.pairs))
+        return self.divergence is None and self.same == len(self.pairs)
+
+    @cached_property
+    def same(self) -> int:
+        """How many of the pairs are of steps that received and produced the same, in that meaning."""
+        return sum(map(is_same, self.pairs))
+
+    @property
+    def parting(self) -> Parting | None:
+        """The first thing that differs in meaning, and follows from nothing that differs; None where nothing does."""
+        counted = set(map(id, self.pairs))
+        found = (parting for parting in self.comparison.partings if id(parting.pair) in counted)
+        return next((parting for parting in found if not is_same(parting.pair)), None)
 
     @cached_property
     def redacted(self) -> tuple[str, ...]:

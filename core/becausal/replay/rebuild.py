@@ -51,6 +51,10 @@ class Classes:
         if _holds_data(cls):
             self._known.setdefault(name_of(cls), cls)
 
+    def know_as(self, names: Mapping[str, type]) -> None:
+        """Allow classes under names that are not their own."""
+        self._known.update((name, cls) for name, cls in names.items() if _holds_data(cls))
+
     def find(self, name: str) -> type:
         """Return the class of a name.
 

@@ -7,21 +7,24 @@ import atexit
 import contextvars
 import inspect
 import shutil
+import sys
 import tempfile
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from becausal.adapter import Hooks
 from becausal.answers.recorded import Recorded
+from becausal.canonical.renaming import known_as
 from becausal.errors import ReplayError
 from becausal.instrument import active_recorder, instrument, uninstrument
 from becausal.payload import Bodies
 from becausal.recorder import Recorder
 from becausal.replay import network as networking
-from becausal.replay.adapter import Entry, ReplayAdapter, replay_adapters
-from becausal.replay.apart import Within, apart
+from becausal.replay.adapter import Entry, ReplayAdapter, carriers, replay_adapters
+from becausal.replay.apart import Within, apart, patience_with
 from becausal.replay.app import App, found_app, imported, tops
 from becausal.replay.check import check
 from becausal.replay.divergence import DivergenceError
@@ -29,18 +32,15 @@ from becausal.replay.edit import Edits
 from becausal.replay.outcome import Outcome, Replay
 from becausal.replay.rebuild import Classes
 from becausal.replay.recalled import Standin
+from becausal.replay.script import script_classes
 from becausal.replay.seam import Seam
 from becausal.replay.session import Session
+from becausal.replay.trying import tried
 from becausal.settings import shown_url, store_named
 from becausal.step import Step
 from becausal.store import Store, open_store
 
 __all__ = ["answering", "replay", "several"]
-
-
-PATIENCE = 60.0
-"""So many seconds a replay may take in whose run something was cancelled."""
-
 
 R = TypeVar("R", bound=Recorded)
 
@@ -64,46 +64,55 @@ def replay(
         raise ReplayError("say which app is to run again: a graph, a team, a function, or 'module:name'")
     edits = Edits.of(edit, recorded)
     # Before anything is recorded: its module may say itself how that is to be done.
-    app = imported(app) if isinstance(app, str) else app
+    named, app = app, imported(app) if isinstance(app, str) else app
     with _recording(_bodies_of(recorded)) as recorder:
         adapters = replay_adapters()
-        target = found_app(app, adapters)
-        session = _session(recorded, recorder, classes_of(adapters, target.roots()), edits, live, standin)
-        entries = tops(recorded.steps, target)
-        check(session, recorded.steps, target, entries)
-        edits.check(session, {step.id for step in entries} if target.takes_input else ())
-        session.kept_for[networking.OPEN] = bool(live) if network is None else network
-        outcomes = apart(
-            lambda within: _run(session, target, entries, within),
-            lambda: _in_force(recorder, adapters),
-            session,
-            _limit(recorded) if timeout is None else timeout,
-        )
+        # From the trial on: what that has left behind in a thread is held to the end.
+        with _in_force(recorder, adapters):
+            target = found_app(app, adapters, recorded.steps, tried)
+            classes = classes_of(adapters, target.roots())
+            script = _script_of(recorded, (app, *_module_named(named), *target.roots()))
+            classes.know_as(script)
+            session = _session(recorded, recorder, classes, edits, live, standin)
+            entries = tops(recorded.steps, target)
+            check(session, recorded.steps, target, entries)
+            edits.check(session, {step.id for step in entries} if target.takes_input else ())
+            session.kept_for[networking.OPEN] = bool(live) if network is None else network
+            outcomes = apart(
+                lambda within: _run(session, target, entries, within),
+                lambda: _in_force(recorder, adapters, script),
+                session,
+                patience_with(recorded.steps, timeout, is_live=bool(live) or standin is not None),
+            )
         recorder.flush(30.0)
         store = _to_read(recorder)
         # A divergence shows what was asked, after the recorder's store is closed too.
         session.read_from(store)
-        return Replay(
-            recorded,
-            load(session.chain_id, store),
-            session.divergence,
-            tuple(outcomes),
-            tuple(session.course.ran),
-            tuple(session.course.stood_in),
-            tuple(id for id in {**edits.inputs, **edits.outputs} if id not in session.course.applied),
-            session.course.recalled,
-        )
+        return _come_of(session, recorded, load(session.chain_id, store), edits, outcomes)
+
+
+def _come_of(session: Session, recorded: R, run: R, edits: Edits, outcomes: Sequence[Outcome]) -> Replay[R]:
+    return Replay(
+        recorded,
+        run,
+        session.divergence,
+        tuple(outcomes),
+        tuple(session.course.ran),
+        tuple(session.course.stood_in),
+        tuple(id for id in {**edits.inputs, **edits.outputs} if id not in session.course.applied),
+        session.course.recalled,
+    )
 
 
 @contextmanager
 def several(recorded: Recorded) -> Iterator[None]:
     """Make many replays of a run, with one store, and look through the app once: it must not change meanwhile."""
-    token = _reached.set({})
+    token = _seen.set(_Seen())
     try:
         with _recording(_bodies_of(recorded)):
             yield
     finally:
-        _reached.reset(token)
+        _seen.reset(token)
 
 
 @contextmanager
@@ -155,27 +164,53 @@ def _session(
 def classes_of(adapters: Sequence[ReplayAdapter], roots: Iterable[object]) -> Classes:
     """Return the classes that a recorded value may be made of again: the frameworks' and the app's."""
     given = tuple(roots)
-    known, key = _reached.get(), tuple(map(id, given))
-    if known is not None and key in known:
-        return known[key][1]
+    known, key = _seen.get(), tuple(map(id, given))
+    if known is not None and key in known.classes:
+        return known.classes[key][1]
     classes = Classes(cls for adapter in adapters for cls in adapter.classes())
     classes.reach(given)
     if known is not None:
-        known[key] = given, classes
+        known.classes[key] = given, classes
     return classes
 
 
-_Reached = dict[tuple[int, ...], tuple[tuple[object, ...], Classes]]
+def _script_of(recorded: Recorded, roots: tuple[object, ...]) -> Mapping[str, type]:
+    """Return the classes that a record knows as `__main__`'s: it is gone through for them once."""
+    known, key = _seen.get(), (id(recorded), *map(id, roots))
+    if known is not None and key in known.scripts:
+        return known.scripts[key][1]
+    script = script_classes(recorded.steps, _bodies_of(recorded) or _NoBodies(), roots)
+    if known is not None:
+        known.scripts[key] = (recorded, *roots), script
+    return script
 
-_reached: contextvars.ContextVar[_Reached | None] = contextvars.ContextVar("becausal_reached", default=None)
-"""What was found in looking through apps, by the identities of what leads into them, which is kept alive with it; None:
-it is looked for each time."""
+
+_Key = tuple[int, ...]
+_Kept = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was found in looking through apps, by the identities of what leads to it, which is kept alive with it."""
+
+    classes: dict[_Key, tuple[_Kept, Classes]] = field(default_factory=dict)
+    scripts: dict[_Key, tuple[_Kept, Mapping[str, type]]] = field(default_factory=dict)
+
+
+_seen: contextvars.ContextVar[_Seen | None] = contextvars.ContextVar("becausal_seen", default=None)
+"""None: it is looked for each time."""
 
 
 def _bodies_of(recorded: Recorded) -> Bodies | None:
     """Return where a run's payloads are kept: its store."""
     payloads = (payload for step in recorded.steps for payload in (step.received, step.produced))
     return next((payload.bodies for payload in payloads if payload is not None and payload.bodies), None)
+
+
+def _module_named(app: object) -> Iterator[object]:
+    """Yield the module that `module:name` names."""
+    if isinstance(app, str) and (module := sys.modules.get(app.partition(":")[0])) is not None:
+        yield module
 
 
 class _NoBodies:
@@ -197,19 +232,17 @@ def _run(session: Session, app: App, entries: Sequence[Step], within: Within) ->
             except DivergenceError as divergence:
                 outcomes.append(Outcome(error=divergence))
                 break
-            except Exception as error:  # the app's own, as it may have raised when it was recorded
+            except (Exception, SystemExit, asyncio.CancelledError) as error:
+                # The app's own, as it may have raised when it was recorded.
                 outcomes.append(Outcome(error=error))
             if session.divergence is not None:
                 break
     return outcomes
 
 
-def _limit(recorded: Recorded) -> float | None:
-    """Return how long a replay may take of which nobody has said it: what was cancelled may never end by itself."""
-    return PATIENCE if any(step.status == "cancelled" for step in recorded.steps) else None
-
-
 # What is in force in the process
+
+_NO_SCRIPT: Mapping[str, type] = {}
 
 _lock = threading.RLock()
 _under_way: dict[int, tuple[int, Callable[[], None]]] = {}
@@ -217,15 +250,18 @@ _under_way: dict[int, tuple[int, Callable[[], None]]] = {}
 
 
 @contextmanager
-def _in_force(recorder: Recorder, adapters: Sequence[ReplayAdapter]) -> Iterator[None]:
-    """Have the hooks of replays in, once for all that are under way."""
+def _in_force(
+    recorder: Recorder, adapters: Sequence[ReplayAdapter], script: Mapping[str, type] = _NO_SCRIPT
+) -> Iterator[None]:
+    """Have the hooks of replays in, once for all that are under way, and a script's classes under their names."""
     with _lock:
         count, leave = _under_way.get(id(recorder), (0, None))
         if leave is None:
             leave = _hooked(recorder, adapters)
         _under_way[id(recorder)] = count + 1, leave
     try:
-        yield
+        with known_as(script):
+            yield
     finally:
         with _lock:
             count, leave = _under_way.pop(id(recorder))
@@ -240,6 +276,8 @@ def _hooked(recorder: Recorder, adapters: Sequence[ReplayAdapter]) -> Callable[[
     try:
         for adapter in adapters:
             adapter.install(recorder, hooks)
+        for carry in carriers():
+            carry(recorder, hooks)
         hooks.undos.append(networking.shut())
     except BaseException:
         hooks.undo()

@@ -6,17 +6,19 @@ Each stand-in asks when it runs, once its step is current, so that a stream whic
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing
 from typing import Any, cast
 
 from becausal import semconv
 from becausal.context import current
-from becausal.observation import NOTHING, Observation, Opening
-from becausal.payload import Payload
+from becausal.observation import NOTHING, Observation, Opening, Sealed
+from becausal.replay.arguments import arguments
 from becausal.replay.rebuild import UnmadeError
 from becausal.replay.recalled import Recalled
 from becausal.replay.session import Session, in_force
+from becausal.replay.trying import begins, on_trial, stopped_quietly
 from becausal.step import OpenStep, StepRef
 from becausal.store import Store
 
@@ -28,18 +30,33 @@ class Seam:
 
     def opening(self, opening: Opening, parent: StepRef | None) -> None:
         """Tell the replay, if one is under way here, that a step is about to begin."""
+        begins(opening)
         session = in_force()
         if session is not None:
             session.opening(opening, parent)
 
-    def arriving(self, opening: Opening, received: Payload) -> Any:
+    def arriving(self, opening: Opening, seal: Callable[[object], Sealed]) -> Any:
         """Return what an edit makes of what a step is about to receive; where there is none, what it would receive."""
         session, value = in_force(), opening.received
         if session is None or not session.edits_inputs:
             return value
         parent = opening.parent or current()
-        change = session.input_edit(opening.kind, opening.name, received, opening.attributes, parent)
+        change = session.input_edit(opening.kind, opening.name, seal(value), opening.attributes, parent)
         return value if change is None else change(value)
+
+    def calling(
+        self,
+        opening: Opening,
+        seal: Callable[[object], Sealed],
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what an edit makes of a call's arguments; where there is none, what they are."""
+        given = self.arriving(opening, seal)
+        return (
+            (args, kwargs) if given is opening.received else arguments(opening, given, function, args, kwargs)
+        )
 
     def begun(self, step: OpenStep) -> None:
         """Tell the replay that a step has begun."""
@@ -51,6 +68,12 @@ class Seam:
         """Return what stands for the store of the app's memories here; None outside every replay."""
         session = in_force()
         return None if session is None else cast(Store, session.memories())
+
+    def carrying(self) -> Callable[[Callable[[], Any]], Any] | None:
+        """Return what does the work of a thread that is started here; None outside every replay and every trial."""
+        if on_trial() is not None:
+            return stopped_quietly
+        return None if in_force() is None else operator.call
 
     def call(self, seen: Observation, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return what is called in a function's place."""

@@ -7,6 +7,7 @@ may serve its users meanwhile.
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -17,23 +18,20 @@ from typing import Any
 from opentelemetry import context as otel_context
 
 from becausal import canonical, clock, semconv
+from becausal.answers.comparison.meaning import means_the_same
 from becausal.context import Scope, current
-from becausal.observation import NOTHING, Opening
+from becausal.observation import NOTHING, Opening, Sealed
 from becausal.payload import Bodies, Payload
 from becausal.redaction import markers_in
-from becausal.replay.answers import NOWHERE, Answers, Place, place_below
+from becausal.replay.answers import ANSWERED, NOWHERE, Answers, Place, Placed, place_below
 from becausal.replay.divergence import Divergence, DivergenceError, Why
 from becausal.replay.memories import MemoryTwin
 from becausal.replay.order import Order
 from becausal.replay.rebuild import Classes, UnmadeError, rebuild
 from becausal.replay.recalled import Asked, Recalled, Standin
-from becausal.replay.same import means_the_same
 from becausal.step import Attribute, OpenStep, Step, StepKind, StepRef
 
-__all__ = ["REPLAYS", "Session", "in_force"]
-
-REPLAYS = "replay"
-"""How the id of the chain begins into which a replay is recorded."""
+__all__ = ["Session", "in_force"]
 
 _SESSION = otel_context.create_key("becausal-replay")
 
@@ -99,7 +97,7 @@ class Session:
             flush: makes durable what was recorded so far.
         """
         self.of = chain_id
-        self.chain_id = clock.new_chain_id(REPLAYS)
+        self.chain_id = clock.new_chain_id(clock.REPLAYS)
         self.steps = steps
         self.answers = Answers(steps)
         # Each step of the replay stands for one recorded step, in what it receives as in what it produces.
@@ -107,6 +105,10 @@ class Session:
         self._stands_for: dict[str, str] = {}
         self.classes = classes
         self.divergence: Divergence | None = None
+        self.settled = threading.Event()
+        """Set once the replay has left the record, or has ended: for whoever waits for it."""
+        self.heard = time.monotonic()
+        """When a step of it began last, or was answered."""
         self.course = Course()
         self.kept_for: dict[object, Any] = {}
         """What adapters keep for the time of this replay, by keys of their own."""
@@ -138,6 +140,7 @@ class Session:
 
     def begun(self, step: OpenStep) -> None:
         """Note where a step stands."""
+        self.heard = time.monotonic()
         with self._lock:
             self._places[step.id] = place_below(self._places.get(step.parent_id or "", NOWHERE), step)
             if len(self._places) > MOST_PLACES:
@@ -155,12 +158,13 @@ class Session:
         Raises:
             DivergenceError: the record does not know what it asks, and nothing else may answer.
         """
+        self.heard = time.monotonic()
         if self.divergence is not None:
             raise DivergenceError(self.divergence)
         if step.id in self.course.ran:
             return None  # it asks itself by another door
         place = self.place(step)
-        found = self.answers.take(step, place) or self._redacted(step, place)
+        found = self.answers.take(step, place) or self._redacted(self.answers, step, place, self)
         if found is not None and found.id in self._inputs:
             self.course.applied.add(found.id)
             self._asking[step.id], found = self._inputs[found.id], None
@@ -232,7 +236,7 @@ class Session:
         self,
         kind: StepKind,
         name: str,
-        received: Payload,
+        received: Sealed,
         attributes: Mapping[str, Attribute],
         parent: StepRef | None,
     ) -> Callable[[Any], Any] | None:
@@ -241,12 +245,15 @@ class Session:
         Args:
             kind: of the step, which is not begun.
             name: of the step.
-            received: what it would receive.
+            received: what it would receive, fixed as a step would have it.
             attributes: of the step.
             parent: what it will stand in.
         """
         place = self._places.get("" if parent is None else parent.id, NOWHERE)
-        found = self._receivers.take(_Coming(kind, name, received, attributes), place)
+        coming = _Coming(kind, name, received.payload, attributes)
+        found = self._receivers.take(coming, place) or self._redacted(
+            self._receivers, coming, place, _Unwritten(dict(received.bodies), self)
+        )
         return None if found is None else self._edit(found.id, self._inputs)
 
     def output_edit(self, step: OpenStep) -> Callable[[Any], Any] | None:
@@ -261,15 +268,22 @@ class Session:
 
     def diverged(self, step: OpenStep, why: Why, detail: str = "", allows: str = "") -> DivergenceError:
         """Return the exception that ends the replay at a step; the first one counts."""
-        if self.divergence is None:
-            place = self.place(step)
-            request = None if step.received is None else replace(step.received, bodies=self)
-            nearest = self.answers.nearest(step, place)
-            if not allows and why in ("unknown", "needs_live"):
-                allows = _allowing(step)
-            self.divergence = Divergence(
+        place = self.place(step)
+        request = None if step.received is None else replace(step.received, bodies=self)
+        nearest = self.answers.nearest(step, place)
+        if not allows and why in ("unknown", "needs_live"):
+            allows = _allowing(step)
+        return self.left(
+            Divergence(
                 why, step.kind, step.name, step.agent, str(place), request, step.id, nearest, detail, allows
             )
+        )
+
+    def left(self, divergence: Divergence) -> DivergenceError:
+        """Note where the replay left the record, and return the exception that ends it; the first place counts."""
+        if self.divergence is None:
+            self.divergence = divergence
+            self.settled.set()
         return DivergenceError(self.divergence)
 
     def body(self, digest: bytes) -> bytes | None:
@@ -290,15 +304,15 @@ class Session:
 
     # -- inside
 
-    def _redacted(self, step: OpenStep, place: Place) -> Step | None:
+    def _redacted(self, answers: Answers, step: Placed, place: Place, bodies: Bodies) -> Step | None:
         """Return the recorded step that asked the same with a secret in it; None where there is none.
 
-        A replay asks with the marker that the record has. This is of another length than the secret, and length says
-        which parts of a value are split off: the content is the same, its digests are not.
+        A replay asks with the marker that the record has: the content is the same, its digests are not. See
+        `becausal.answers.comparison.meaning`.
         """
-        if step.received is None:
+        if step.kind not in ANSWERED or step.received is None:
             return None
-        request = replace(step.received, bodies=self)
+        request = replace(step.received, bodies=bodies)
 
         def asks(found: Step) -> bool:
             received = found.received
@@ -307,7 +321,7 @@ class Session:
             self._flush()
             return means_the_same(received, request)
 
-        return self.answers.take_where(step, place, asks)
+        return answers.take_where(step, place, asks)
 
     def _recalled(self, step: OpenStep, found: Step) -> Recalled:
         edit = self._edit(found.id, self._instead)
@@ -352,6 +366,17 @@ class _Coming:
     name: str
     received: Payload | None
     attributes: Mapping[str, Attribute]
+
+
+@dataclass(frozen=True, slots=True)
+class _Unwritten:
+    """The bodies of a value that no step has told yet."""
+
+    own: Mapping[bytes, bytes]
+    others: Bodies
+
+    def body(self, digest: bytes) -> bytes | None:
+        return self.own[digest] if digest in self.own else self.others.body(digest)
 
 
 def _unknown(step: OpenStep) -> Step:

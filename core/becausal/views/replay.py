@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import TypedDict
 
@@ -12,7 +11,7 @@ from rich.text import Text
 from becausal.replay import Divergence, Replay
 from becausal.run import Run
 from becausal.views import diff
-from becausal.views.clean import head
+from becausal.views.clean import cut, head
 
 __all__ = ["ReplayJson", "json", "text"]
 
@@ -59,8 +58,7 @@ def text(shown: Replay[Run]) -> RenderableType:
 
 
 def _lines(shown: Replay[Run]) -> Iterator[RenderableType]:
-    states = Counter(pair.state for pair in shown.pairs)
-    same, all_steps = states["same"], sum(states.values())
+    same, all_steps = shown.same, len(shown.pairs)
     asked = f"{len(shown.recalled)} calls answered from the record, {len(shown.ran)} made"
     asked += f", {len(shown.stood_in)} by a stand-in" if shown.stood_in else ""
     if shown.reproduced:
@@ -79,6 +77,8 @@ def _lines(shown: Replay[Run]) -> Iterator[RenderableType]:
         )
     if shown.divergence is not None:
         yield from _divergence(shown.divergence)
+    elif not shown.reproduced and (raised := _raised(shown)):
+        yield Text(f"the app raised {cut(raised, 200)}", "red")
     yield from (Text(f"the edit of step {step[:8]} met no step", "yellow") for step in shown.unapplied)
     if not shown.reproduced:
         yield Text()
@@ -97,24 +97,32 @@ def _divergence(shown: Divergence) -> Iterator[RenderableType]:
 
 def json(shown: Replay[Run]) -> ReplayJson:
     """Return a replay as plain data."""
-    pairs = shown.pairs
-    raised = next((outcome.error for outcome in shown.outcomes if outcome.error is not None), None)
     return ReplayJson(
         of=shown.of.chain_id,
         run=shown.run.chain_id,
         reproduced=shown.reproduced,
         exact=shown.is_exact,
-        steps=len(pairs),
-        same=sum(pair.state == "same" for pair in pairs),
+        steps=len(shown.pairs),
+        same=shown.same,
         answered=len(shown.recalled),
         ran=list(shown.ran),
         stood_in=list(shown.stood_in),
         redacted=list(shown.redacted),
         unapplied=list(shown.unapplied),
         divergence=None if shown.divergence is None else _divergence_json(shown.divergence),
-        raised=None if raised is None else f"{type(raised).__qualname__}: {raised}",
+        raised=_raised(shown),
         diff=diff.json(shown.comparison),
     )
+
+
+def _raised(shown: Replay[Run]) -> str | None:
+    """Return what the app raised, in the words of the step that tells of it: these hold no secrets."""
+    raised = next((outcome.error for outcome in shown.outcomes if outcome.error is not None), None)
+    if raised is None:
+        return None
+    kind = type(raised).__qualname__
+    told = (step.error for step in shown.run.graph.roots if step.status == "error" and step.error)
+    return next((error for error in told if error.startswith(kind)), kind)
 
 
 def _divergence_json(shown: Divergence) -> DivergenceJson:

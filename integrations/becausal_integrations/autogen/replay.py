@@ -29,6 +29,7 @@ from becausal_integrations.autogen import describe, replay_hooks
 from becausal_integrations.autogen.chat import ASKED
 from becausal_integrations.autogen.ledger import Ledger
 from becausal_integrations.autogen.replay_parts import (
+    GRPC,
     PACKAGES,
     RUNTIME,
     driven,
@@ -76,7 +77,7 @@ class AutoGenReplay:
             with contextlib.suppress(NameError, TypeError):  # names that are known to type checkers alone
                 made = typing.get_type_hints(app).get("return")
             return isinstance(made, type) and any(issubclass(made, base) for base in driven())
-        return isinstance(app, tuple(driven()))
+        return isinstance(app, tuple(driven())) or is_a(app, GRPC)
 
     async def run(self, app: Any, entry: Entry) -> Any:
         """Run a team or an agent, or send a message, as it was done."""
@@ -103,6 +104,12 @@ class AutoGenReplay:
 
     def problems(self, app: Any, steps: tuple[Step, ...]) -> Iterable[str]:
         """Say what the recorded run had that the app has not: agents, tools, a state that is known."""
+        if is_a(app, GRPC):
+            yield (
+                "a runtime over gRPC cannot be run again, as its agents may be in other processes: give a function "
+                "that makes all of them on a SingleThreadedAgentRuntime"
+            )
+            return
         if is_a(app, RUNTIME):
             yield from unlike_runtime(app, steps)
             return

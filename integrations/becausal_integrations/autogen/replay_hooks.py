@@ -19,12 +19,21 @@ run_json`, `.run_json_stream`; `Workbench.call_tool`; `BaseAgent.on_message`
 
 `McpWorkbench.list_tools`, `.start`, `.stop`
     No server is started. Which tools it had is told by the record.
+
+`GrpcWorkerAgentRuntime.start`, `.send_message`, `.publish_message`
+    What is sent over gRPC is done by agents in other processes, which are none of the replay's: the network is shut to
+    it as to everything else.
+
+The logger `autogen_core`
+    The runtime logs the traceback of every exception of an agent's. In a replay that is how each end that was meant
+    shows, many times in a search for causes, and would bury what the replay itself has to say.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
@@ -33,13 +42,14 @@ from becausal import semconv
 from becausal.adapter import Hooks
 from becausal.context import current
 from becausal.recorder import Recorder
-from becausal.replay import DivergenceError, Recalled, Session, in_force, recall, result_of
+from becausal.replay import DivergenceError, Recalled, Session, in_force, reaches_out, recall, result_of
 from becausal.step import OpenStep, StepKind, StepRef
 from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.carrier import arriving
 from becausal_integrations.autogen.chat import stage
 from becausal_integrations.autogen.ledger import owns
 from becausal_integrations.autogen.protobuf import plain
+from becausal_integrations.autogen.replay_parts import GRPC
 from becausal_integrations.autogen.runtime import stands_apart
 from becausal_integrations.autogen.tools import MCP
 from becausal_integrations.patch import family, replace
@@ -50,6 +60,10 @@ Original = Callable[..., Any]
 Where = Callable[[Any, Any], tuple[StepKind, str, StepRef | None]]
 """Takes the agent, client or tool, and what it is called with first; returns the kind and name of the step that is
 about to begin, and what it will stand in."""
+
+
+LOGGER = "autogen_core"
+"""Of AutoGen's runtimes. Source: autogen-core 0.7.5, `_single_threaded_agent_runtime.py`."""
 
 
 class StoppedError(Exception):
@@ -86,6 +100,9 @@ def install(recorder: Recorder, hooks: Hooks) -> None:
     family(hooks, "autogen_agentchat.agents._user_proxy_agent:UserProxyAgent", {"_get_input": _person})
     for name, instead in (("list_tools", _tools_of), ("start", _nothing), ("stop", _nothing)):
         replace(hooks, f"{MCP}.{name}", functools.partial(_without_server, instead))
+    for name in ("start", "send_message", "publish_message"):
+        replace(hooks, f"{':'.join(GRPC)}.{name}", _over_the_wire)
+    _quiet(hooks)
 
 
 # Edits of what is received
@@ -128,7 +145,7 @@ def _editing(recorder: Recorder, where: Where, index: int, name: str) -> Callabl
         if index:  # a workbench is told which of its tools is called
             named = args[0] if args else kwargs.get("name", "")
         received = list(value) if isinstance(value, list) else plain(value)
-        edit = session.input_edit(kind, named, recorder.seal(received).payload, {}, parent)
+        edit = session.input_edit(kind, named, recorder.seal(received), {}, parent)
         if edit is None:
             return args, kwargs
         if len(args) > index:
@@ -158,6 +175,20 @@ def _editing(recorder: Recorder, where: Where, index: int, name: str) -> Callabl
 
 
 # Where a replay leaves the record
+
+
+def _quiet(hooks: Hooks) -> None:
+    """Keep from the handlers of AutoGen's logger what a replay ends in: its result says it, once and in words.
+
+    The steps of the replay have these lines all the same, and what is logged outside of it is left alone.
+    """
+    logger = logging.getLogger(LOGGER)
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        return not record.exc_info or in_force() is None
+
+    logger.addFilter(is_wanted)
+    hooks.undos.append(functools.partial(logger.removeFilter, is_wanted))
 
 
 def _ending(original: Original) -> Original:
@@ -205,6 +236,18 @@ async def _tell(agent: Any, error: Exception) -> None:
     else:
         topic = DefaultTopicId(type=agent._parent_topic_type)
         await agent.publish_message(GroupChatError(error=told), topic_id=topic)
+
+
+def _over_the_wire(original: Original) -> Original:
+    @functools.wraps(original)
+    async def sent(runtime: Any, *args: Any, **kwargs: Any) -> Any:
+        reaches_out(
+            f"{original.__name__} of a runtime over gRPC: other processes' agents would answer; a replay needs all of "
+            "them on a SingleThreadedAgentRuntime"
+        )
+        return await original(runtime, *args, **kwargs)
+
+    return sent
 
 
 # People, and servers

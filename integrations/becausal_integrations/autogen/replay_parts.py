@@ -13,6 +13,7 @@ from becausal_integrations.autogen.runtime import RECIPIENT, TOPIC
 
 __all__ = [
     "AGENT",
+    "GRPC",
     "PACKAGES",
     "RUNTIME",
     "TEAM",
@@ -29,6 +30,7 @@ __all__ = [
 TEAM = ("autogen_agentchat.base._team", "Team")
 AGENT = ("autogen_agentchat.agents._base_chat_agent", "BaseChatAgent")
 RUNTIME = ("autogen_core._single_threaded_agent_runtime", "SingleThreadedAgentRuntime")
+GRPC = ("autogen_ext.runtimes.grpc._worker_runtime", "GrpcWorkerAgentRuntime")
 BENCH = ("autogen_core.tools._static_workbench", "StaticWorkbench")
 
 PACKAGES = ("autogen_core", "autogen_agentchat", "autogen_ext", "mcp.types")
