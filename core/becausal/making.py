@@ -101,8 +101,9 @@ class Making(Keeping):
         parent = opening.parent if opening.parent is not None else here
         if parent is None and opening.chain_id is None and opening.kind in MEMORY_KINDS:
             opening.chain_id = self._outside
-        if self.replaying is not None:
-            self.replaying.opening(opening, parent)
+        replaying = self.replaying  # read once: another thread's replay may end meanwhile
+        if replaying is not None:
+            replaying.opening(opening, parent)
         step = new_step(opening, parent, arrivals)
         if parent is None:
             if self.level != "full":
@@ -120,8 +121,8 @@ class Making(Keeping):
             sealed = received if type(received) is Sealed else self.seal(received)
             step.received, bodies = sealed
             step.bodies += bodies
-        if self.replaying is not None:
-            self.replaying.begun(step)
+        if replaying is not None:
+            replaying.begun(step)
         return step
 
     def _taken(self, opening: Opening, here: StepRef | None) -> Sequence[OpenStep]:

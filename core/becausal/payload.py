@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, final
 
 import becausal.canonical as canonical
+from becausal.errors import DamagedContentError
 from becausal.frozen import become, twin
 
-__all__ = ["CUT_DOWN", "ERASED", "Bodies", "Payload", "is_call", "is_message", "text_of"]
+__all__ = ["CUT_DOWN", "ERASED", "Bodies", "Payload", "decoded", "is_call", "is_message", "text_of"]
 
 
 CUT_DOWN = "cut down"
@@ -94,6 +95,7 @@ class Payload:
 
         Raises:
             LookupError: the body was not kept.
+            DamagedContentError: it is not what was written.
         """
         body = self._body()
         if body is None or self.bodies is None:
@@ -101,7 +103,7 @@ class Payload:
                 f"the body of {self.digest} is not in the store: it was recorded with capture='digest', "
                 "was dropped under load (see `becausal doctor`), or has been erased"
             )
-        return canonical.decode(body, self.bodies.body)
+        return decoded(body, self.bodies.body, self.digest)
 
     def text(self) -> str:
         """Return the content for people, uncut: messages as `role: content`, data as indented lines.
@@ -115,6 +117,25 @@ class Payload:
 
 
 _Payload = twin(Payload)
+
+
+def decoded(body: bytes, part: Callable[[bytes], Any], name: str) -> object:
+    """Return the value of a body that a store gave; see `becausal.canonical.decode`.
+
+    Args:
+        body: its bytes.
+        part: finds its parts.
+        name: what it is called where it is damaged.
+
+    Raises:
+        DamagedContentError: no encoder wrote it; what is wrong in it is not quoted.
+    """
+    try:
+        return canonical.decode(body, part)
+    except ValueError:
+        raise DamagedContentError(
+            f"a content is damaged: {name} cannot be read as what was written. `becausal doctor` says more"
+        ) from None
 
 
 # From decoded values to text. A message is recognised by its fields, whatever framework made it.

@@ -12,6 +12,7 @@ from ormsgpack import packb
 from becausal.bounds import MAX_PAYLOAD_BYTES
 from becausal.canonical import PREFIX, Encoded, Encoder, Redacting, digest_text, parse_digest
 from becausal.canonical.ordered import in_order
+from becausal.canonical.terms import SplitError
 from becausal.canonical.wire import OPTIONS, REFERENCE, digest_of, joined
 from becausal.observation import Sealed
 from becausal.payload import CUT_DOWN, Payload
@@ -21,6 +22,9 @@ __all__ = ["Sealer"]
 
 MOST_COMPARED = 8 << 10
 """Bytes of what is packed once more to be compared. Of what is larger `seal` knows most by its parts, in less time."""
+
+WORTH_REFERRING = 4 << 10
+"""Bytes of a value from which on it takes less time to look for its parts than to write them once more."""
 
 _BODY = itemgetter(1)
 
@@ -125,25 +129,43 @@ class Sealer:
             and (self._redact is None or not self._redact.version or self._redact.keeps(bodies))
         )
 
-    def kept(self, value: object, *, unless_sorted: bool = False) -> Sealed | None:
+    def kept(
+        self, value: object, *, unless_sorted: bool = False, sealed: Sealed | None = None
+    ) -> Sealed | None:
         """Fix a value as it is now, its dicts in their order; None where there is no store to keep it.
 
         Args:
             value: anything.
             unless_sorted: None, too, where the canonical form says the same.
+            sealed: what `seal` made of it just now: of a large one only that is written which stood in another order.
         """
         if not self._keeps_bodies:
             return None
-        written = in_order(value, always=not unless_sorted)
+        is_large = sealed is not None and sealed.payload.size >= WORTH_REFERRING
+        refer = self._referred if is_large else None
+        written = in_order(value, always=not unless_sorted, refer=refer)
         if written is None:
             return None if unless_sorted else self.seal(value)
         digest, body = written
-        if self._redact is not None and (clean := self._redact.body(body, digest)) is not body:
-            digest, body = digest_of(clean), clean
+        redact = self._redact
+        if redact is not None:
+            try:
+                clean = redact.body(body, digest)
+            except SplitError:  # what it refers to was kept under another name
+                if (written := in_order(value, always=True)) is None:
+                    return None
+                digest, body = written
+                clean = redact.body(body, digest)
+            if clean is not body:
+                digest, body = digest_of(clean), clean
         if len(body) > self._max_bytes:  # cut down it would be no answer
             return None
         text = digest_text(digest)
         return Sealed(Payload(text, text, len(body), ""), ((digest, body),))
+
+    def _referred(self, body: bytes) -> bytes | None:
+        # What is larger is cut down where it is kept.
+        return self._handing.encoder.reference(body) if len(body) <= self._max_bytes else None
 
     def _bounded(
         self, payload: Payload, bodies: tuple[tuple[bytes, bytes], ...]

@@ -169,3 +169,43 @@ def test_every_kind_has_an_example_and_a_source() -> None:
 
     assert {kind.name for kind in KINDS} <= shown
     assert all(kind.source for kind in KINDS)
+
+
+OPAQUE = "".join(f"{number:x}qZ" for number in range(7, 4000, 13))
+"""Made by chance, and of no vendor's form."""
+
+
+@pytest.mark.parametrize("length", [200, 257, 300, 513, 900])
+@pytest.mark.parametrize("form", ["", "sk-ant-api03-"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"city": "Bonn", "api_key": "%s"}',
+        "api_key=%s, and more",
+        "your password is %s for now",
+        "password: %s",
+    ],
+)
+def test_a_long_secret_behind_its_name_is_one_secret_to_its_end(text: str, form: str, length: int) -> None:
+    secret = (form + OPAQUE)[:length]
+    redactor = Redactor()
+
+    kept = redactor.text(text % secret)
+
+    assert MARKER.sub("%s", kept) == text
+    assert not any(secret[at : at + 12] in kept for at in range(length - 12))
+    # One secret has one marker, wherever it stands.
+    assert redactor.text(f"bare {secret}") == f"bare {MARKER.search(kept)[0]}"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("words", [0, 3, 20, 90, 400])
+@pytest.mark.parametrize("behind", ['"token": "%s"', "{'secrets': '%s'}"])
+def test_a_secret_within_words_that_stand_behind_a_secret_s_name_is_redacted(behind: str, words: int) -> None:
+    (key, *_), prose = SECRETS["anthropic_key"], "so it goes " * words
+    text = behind % f"{prose}my key is {key}, and the password: hunter2-it-is {prose}"
+
+    kept = Redactor().text(text)
+
+    assert key not in kept
+    assert "hunter2" not in kept
+    assert kept.count("so it goes") == 2 * words

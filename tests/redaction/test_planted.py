@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import json
 import os
@@ -12,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 import zstandard
+from tests.core.sinks import opened, text_of_all
 from tests.integrations.spans import Spans
 from tests.redaction.planting import KINDS, Plants, on_autogen, on_becausal, on_langgraph
 
@@ -79,8 +81,20 @@ def shown(store: str, folder: Path) -> Iterator[tuple[str, bytes]]:
                     yield "pieces", "".join(map(str, pieces)).encode()
             sides = [side.text() for side in (step.received, step.produced) if side is not None]
             yield "steps", "\n".join([repr(step), str(step.attributes), str(step.choices), *sides]).encode()
+    yield from in_the_sink(store, folder)
     yield "becausal runs", said_by("runs", "--json", "--store", store)
     yield "becausal doctor", said_by("doctor", "--store", store)
+
+
+def in_the_sink(store: str, folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield all that comes to ClickHouse, contents included, where its engine is installed."""
+    if importlib.util.find_spec("chdb") is None:
+        return
+    url = f"chdb://{folder / 'sink'}"
+    yield "export --to", said_by("export", "all", "--to", url, "--contents", "--store", store)
+    with opened(url) as sink:
+        assert sink.rows("SELECT count() FROM contents") > [(0,)]
+        yield "sink", text_of_all(sink).encode()
 
 
 def forms(secret: str) -> set[bytes]:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import Recording
 from tests.redaction.secrets import SECRETS
 
 import becausal
 from becausal.instrument import active_recorder
-from becausal.redaction import MARKER
+from becausal.redaction import MARKER, beginning
 from becausal.redaction.redactor import Redactor
 from becausal.settings import is_strict
 
@@ -159,3 +160,28 @@ def test_what_is_redacted_with_a_given_key_is_the_same_everywhere(monkeypatch: p
 
     assert first == second
     assert Redactor().text(KEY) != first
+
+
+SECRET = "".join(f"{number:x}Qz" for number in range(7, 300, 13))
+"""Made by chance: a copy of it is known by the place where it was met alone."""
+
+
+@pytest.mark.parametrize("words", range(0, 220, 7))
+@pytest.mark.parametrize("ends", [" and so it ended", "", "/" * 300])
+def test_no_half_of_a_secret_stands_where_a_text_is_cut(recording: Recording, words: int, ends: str) -> None:
+    text = ("so it went on and on " * 20)[:words] + SECRET + ends + " and on" * 60
+
+    with becausal.chain("go"):
+        with becausal.agent("clerk", received={"password": SECRET}):
+            pass
+        becausal.decide("go on", because=[text])
+
+    (choice,) = (choice.choice for choice in becausal.last_run().decisions)
+    assert not any(SECRET[at : at + 6] in "".join(choice.premises) for at in range(len(SECRET) - 6))
+
+
+def test_a_text_is_cut_between_words_and_one_that_has_none_where_it_is_long_enough() -> None:
+    assert beginning("a few words") == "a few words"
+    assert beginning("so it went " * 40) == ("so it went " * 40)[:197].rstrip() + "…"
+    assert beginning("那" * 300) == "那" * 199 + "…"
+    assert beginning('{"a":"b"},' * 40, 80) == ('{"a":"b"},' * 40)[:79] + "…"

@@ -42,7 +42,7 @@ from becausal.canonical.decoded import Cycle, Missing, Opaque, Record, decode, p
 from becausal.canonical.leaves import name_of
 from becausal.canonical.readers import READERS, reader_of
 from becausal.canonical.swift import Swift
-from becausal.canonical.terms import Known, Redacting, Run
+from becausal.canonical.terms import Known, Pair, Redacting, Run, SplitError
 from becausal.canonical.top import TopWalk
 from becausal.canonical.wire import INLINE_BELOW, PART, Code, array, digest_of, entry
 
@@ -171,6 +171,13 @@ class Encoder:
         if len(body) >= INLINE_BELOW and not message.lossy and MARKED not in body:
             self._known[digest] = belief, size, digest, version
 
+    def reference(self, body: bytes) -> bytes | None:
+        """Return what refers to the part that has these bytes, if it was handed out as it is and is clean by now."""
+        digest = digest_of(body)
+        info = self._known.get(digest)
+        version = 0 if self._redact is None else self._redact.version
+        return None if info is None or info[2] != digest or info[3] != version else PART + digest
+
     def listed(self, digests: Sequence[bytes]) -> Encoded | None:
         """Return the canonical form of a list of known parts without reading one of them; None where one is not known.
 
@@ -267,17 +274,17 @@ def _walked(
     walk = TopWalk(known, runs, leans)
     walk.redact, walk.reads_late, walk.version = redact, True, version
     body, lean = walk.root(value)
+    if redact is not None and not redact.keeps([*walk.parts, (digest_of(body), body)]):
+        try:
+            if any(redact.body(part, name) is not part for name, part in walk.parts):
+                # Once more, and each part read before what refers to it: that is another with another part.
+                walk = TopWalk(known, runs, leans)
+                walk.redact, walk.version = redact, version
+                body, lean = walk.root(value)
+            body, lean = _clean(body, lean, redact)
+        except SplitError:
+            walk, body, lean = _in_its_place(value, known, redact, version)
     digest = digest_of(body)
-    if redact is not None and not redact.keeps([*walk.parts, (digest, body)]):
-        if any(redact.body(part, name) is not part for name, part in walk.parts):
-            # Once more, and each part read before what refers to it: that is another with another part.
-            walk = TopWalk(known, runs, leans)
-            walk.redact, walk.version = redact, version
-            body, lean = walk.root(value)
-            digest = digest_of(body)
-        if (kept := redact.body(body, digest)) is not body:
-            body, lean = kept, kept if lean is body else redact.body(lean)
-            digest = digest_of(body)
     lossy = tuple(walk.lossy)
     if lossy and redact is not None:
         lossy = tuple((redact.text(path), why) for path, why in lossy)
@@ -290,6 +297,30 @@ def _walked(
         reader_of(type(value)).name,
         lossy,
     )
+
+
+def _clean(body: bytes, lean: bytes, redact: Redacting) -> Pair:
+    if (kept := redact.body(body, digest_of(body))) is body:
+        return body, lean
+    return kept, kept if lean is body else redact.body(lean)
+
+
+def _in_its_place(
+    value: object, known: Known, redact: Redacting, version: int
+) -> tuple[TopWalk, bytes, bytes]:
+    """Write a value once more, what stands under a secret's name where it stands, however deep that is.
+
+    First with a look at each key of each dict, which takes its time. Where that does not do, since the name is no key
+    (`{"name": "password", "value": …}`) or no text, nothing at all is split off.
+    """
+    walk = TopWalk(known, None, fast=False)
+    walk.redact, walk.version = redact, version
+    try:
+        return walk, *_clean(*walk.root(value), redact)
+    except SplitError:
+        walk = TopWalk(known, None)
+        walk.redact, walk.version, walk.is_under_secret = redact, version, True
+        return walk, *_clean(*walk.root(value), redact)
 
 
 def _on_a_fresh_stack(value: object, known: Known, redact: Redacting | None) -> tuple[TopWalk, Encoded]:

@@ -19,6 +19,7 @@ __all__ = [
     "Redacting",
     "Run",
     "Seen",
+    "SplitError",
     "UnfitError",
     "is_other",
     "starts_with",
@@ -50,7 +51,11 @@ class Redacting(Protocol):
     """Grows when something was met that must be taken out elsewhere as well."""
 
     def body(self, body: bytes, digest: bytes | None = None) -> bytes:
-        """Return canonical bytes as they may be kept; the same object where that is all of them."""
+        """Return canonical bytes as they may be kept; the same object where that is all of them.
+
+        Raises:
+            SplitError: whether they may be kept cannot be told of what was split off.
+        """
 
     def holds_newer(self, content: bytes, since: int) -> bool:
         """Return whether something stands in bytes that has had to be taken out only since a version."""
@@ -67,6 +72,10 @@ class Redacting(Protocol):
 
 class UnfitError(Exception):
     """The fast path cannot write this; raised and caught within the encoder."""
+
+
+class SplitError(Exception):
+    """What stands under a secret's name was split off, and has no name there: it is to be written where it stands."""
 
 
 class Run(NamedTuple):

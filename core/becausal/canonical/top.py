@@ -241,12 +241,13 @@ class TopWalk(Walk):
 
     def secret(self, value: Any, path: Path, *, top: bool) -> Pair:
         """Write a value that stands under a secret's name, whole."""
-        before, self.is_under_secret = (self.is_under_secret, self.seen), True
-        self.seen = {}
+        if self.is_under_secret:
+            return self.piece(value, path, top=False)
+        self.turn()
         try:
             return self.piece(value, path, top=False)
         finally:
-            self.is_under_secret, self.seen = before
+            self.turn()
 
     def piece(self, value: Any, path: Path, *, top: bool) -> Pair:
         """Write a value that stands in a map, looking for message lists."""

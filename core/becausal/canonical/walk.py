@@ -32,11 +32,7 @@ from becausal.canonical.wire import (
     odd_nan,
 )
 
-__all__ = [
-    "MOST_LEVELS",
-    "MOST_PLAIN_LEVELS",
-    "Walk",
-]
+__all__ = ["MOST_LEVELS", "MOST_PLAIN_LEVELS", "Walk"]
 
 MOST_PLAIN_LEVELS = 255
 """So many plain dicts and lists in one another the C packer follows; the slow path goes as deep."""
@@ -80,6 +76,18 @@ class Walk(ABC):
         self.lossy: dict[tuple[str, str], None] = {}
         self.active: dict[int, int] = {}  # id of a container being written: its place from the root
         self.seen: dict[int, Seen] = {}
+        self.seen_other: dict[int, Seen] = {}
+        """The same of what stands under a secret's name, where nothing is a part; there, of what does not."""
+
+    def turn(self) -> None:
+        """Go from what stands under no secret's name to what does, or back."""
+        self.is_under_secret = not self.is_under_secret
+        self.seen, self.seen_other = self.seen_other, self.seen
+
+    def turns_at(self, key: str) -> bool:
+        """Return whether what stands under a key is no part from here on; on the fast path no key is looked at."""
+        is_open = not self.fast and not self.is_under_secret
+        return is_open and self.redact is not None and self.redact.is_secret_key(key)
 
     def pack(self, value: object, path: Path, *, held: bool = False) -> Pair:
         """Write a value whole: only typed objects and the like are split off.
@@ -316,6 +324,7 @@ class Walk(ABC):
         exact: list[bytes] = []
         lean: list[bytes] = []
         # bytes: write them. int: the container of this id is done. tuple: a value, its path, its depth.
+        # None: from here on it stands under a secret's name, or does so no more.
         todo: list[Any] = [*self.inside(value, path, 2)][::-1] if held else [(value, path, 1)]
         while todo:
             task = todo.pop()
@@ -324,6 +333,8 @@ class Walk(ABC):
                 lean.append(task)
             elif type(task) is int:
                 del self.active[task]
+            elif task is None:
+                self.turn()
             else:
                 self.slow_step(task, todo, exact, lean)
         body = b"".join(exact)
@@ -371,7 +382,8 @@ class Walk(ABC):
             yield mapping(len(fields))
             for key in sorted(fields):
                 yield packb(key)
-                yield fields[key], step(path, key), depth
+                inner = fields[key], step(path, key), depth
+                yield from (None, inner, None) if self.turns_at(key) else (inner,)
         else:
             yield value, path, depth
 

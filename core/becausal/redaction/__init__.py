@@ -25,10 +25,12 @@ from becausal.redaction.redactor import Redactor
 from becausal.settings import DEFAULT_STORE, OFF, ON
 
 __all__ = [
+    "HEAD",
     "MARKER",
     "Redact",
     "Redaction",
     "Redactor",
+    "beginning",
     "folder_of",
     "in_force",
     "markers_in",
@@ -187,6 +189,28 @@ def shown(text: str) -> str:
     """Return a text as it may be logged or shown."""
     redactor = in_force()
     return text if redactor is None else redactor.text(text)
+
+
+HEAD = 200
+"""Characters of a text that stand for it in a decision; the whole stands in a payload."""
+
+NEAR = 64
+"""Characters in which a text that is cut has a blank, unless it is no prose."""
+
+AHEAD = 4_096
+"""Characters that are read beyond a cut for a secret that it would fall into."""
+
+
+def beginning(text: str, most: int = HEAD) -> str:
+    """Return the beginning of a text; a cut is marked, and falls between words.
+
+    Of half a secret nothing would tell that it is one: it would be recorded as it stands.
+    """
+    if len(text) <= most:
+        return text
+    near = most - min(NEAR, most // 2)
+    blank = max(text.rfind(" ", near, most), text.rfind("\n", near, most))
+    return (text[:blank] if blank > 0 else shown(text[: most + AHEAD])[: most - 1]) + "…"
 
 
 class _LogFilter(logging.Filter):

@@ -39,6 +39,10 @@ SHORT = 16
 TAIL = 12
 """Bytes at the end of what turned out to be no secret that are read again: they may begin one."""
 
+DEEPEST = 2
+"""So often a value that stands behind a name is looked through for further names; then for forms alone. It is read once
+more each time, and a hostile text has nothing but names."""
+
 CARD = "card"
 """The kind that is told by counting."""
 
@@ -133,6 +137,12 @@ class Finder:
         kinds = self._kinds
         return compiled("|".join(kind.pattern for kind in kinds), by_re2=self._by_re2) if kinds else None
 
+    @functools.cached_property
+    def _by_form(self) -> tuple[tuple[Kind, ...], Pattern | None]:
+        """Return the kinds that a secret is of by its own form, and what finds them."""
+        kinds = tuple(kind for kind in self._kinds if not kind.is_named)
+        return kinds, compiled("|".join(kind.pattern for kind in kinds) or NEVER, by_re2=self._by_re2)
+
     def has_form(self, content: bytes) -> bool:
         """Return whether bytes may hold a secret by its form, digits only where they may be a card's."""
         found = self.sieve.matches(content)
@@ -163,12 +173,13 @@ class Finder:
             return f"{scheme} {rest if MARKER.fullmatch(rest) else self.replace(kind, rest)}"
         return self.replace(kind, text)
 
-    def _by_kinds(self, data: bytes) -> bytes:
-        assert self._all is not None
+    def _by_kinds(self, data: bytes, depth: int = 0) -> bytes:
+        kinds, pattern = (self._kinds, self._all) if depth < DEEPEST else self._by_form
+        assert pattern is not None
         pieces: list[bytes] = []
         at = copied = 0
-        while (found := self._all.search(data, at)) is not None:
-            kind = self._kinds[found.lastindex - 1]
+        while (found := pattern.search(data, at)) is not None:
+            kind = kinds[found.lastindex - 1]
             start, end = found.span(found.lastindex)
             before = data[max(copied, start - BEFORE) : start]
             if (ours := _marker_over(data, start, end)) is not None:
@@ -176,6 +187,12 @@ class Finder:
                 continue
             inside = kind.check(before, data[start:end])
             if not inside:
+                value = data[start:end]
+                if kind.is_named and (kept := self._by_kinds(value, depth + 1)) is not value:
+                    # What stands behind the name is no secret as a whole, and holds one.
+                    pieces += [data[copied:start], kept]
+                    at = copied = end
+                    continue
                 # A short word after a name may itself be what tells a secret: `Authorization: Bearer …`.
                 at = start if start > found.span()[0] and end - start <= SHORT else max(end - TAIL, at + 1)
                 continue

@@ -15,7 +15,7 @@ from becausal.redaction.marker import MARKER
 
 __all__ = ["HEADS", "STRONG", "TRAIL", "WEAK", "WORDS", "kind_of_key", "looks_secret", "worth_remembering"]
 
-STRONG: Final = {
+_ONE: Final = {
     "password": "password",
     "passwd": "password",
     "passphrase": "password",
@@ -47,6 +47,11 @@ STRONG: Final = {
     "cvc": "card_code",
     "card_number": "card",
 }
+
+OFTEN_HARMLESS: Final = ("secret", "cookie")
+"""Of several of them a text speaks often: `Secrets: how to bake cookies`."""
+
+STRONG: Final = _ONE | {f"{name}s": kind for name, kind in _ONE.items() if name not in OFTEN_HARMLESS}
 """By the last words of a name: what stands under it, whatever it looks like."""
 
 WEAK: Final = {
@@ -59,13 +64,14 @@ WEAK: Final = {
     "session_id": "token",
     "connection_string": "secret",
     "sas": "token",
+    **{f"{name}s": _ONE[name] for name in OFTEN_HARMLESS},
 }
 """By the last words of a name: what may stand under it."""
 
 TRAIL: Final = r"[ -/:-@\[-`{-~]{0,3}"
 """What may stand behind the last word of a name: `password:`, `(password)`, `api key *`."""
 
-HEADS: Final = r"[\x81-\x8f\xa1-\xbf\x91-\x9f\xc4-\xc9\xcc-\xd3\xd8-\xdf]"
+HEADS: Final = r"[\x81-\x8f\xa1-\xbf\x91-\x9f\xc4-\xc9\xcc-\xdf]"
 """How a value may begin that stands under a name in a packed body."""
 
 PAGING: Final = (

@@ -153,9 +153,9 @@ KINDS: Final = (
     Kind("bearer", r"(?i:\bbearer)[ \t]{1,4}(?P<bearer>[A-Za-z0-9._~+/-]{8,}=*)", "RFC 6750 section 2.1", _mixed, remembered=True, signs=(r"<bearer>[ \t]{1,4}[a-z0._~+/-]{8}",), folded=True),
     Kind("basic_auth", r"(?i:\bbasic)[ \t]{1,4}(?P<basic_auth>[A-Za-z0-9+/]{8,}=*)", "RFC 7617", _basic, remembered=True, signs=(r"<basic>[ \t]{1,4}[a-z0+/]{8}",), folded=True),
     Kind("url_password", r"(?:://|(?i:(?::|%3a)%2f%2f))[^\t\n\f\r /:@\"'<>]{0,100}?(?::|%3[aA])(?P<url_password>[^\t\n\f\r /@\"'<>]{1,200}?)(?:@|%40)", "RFC 3986 section 3.2.1", _password, lambda _: "password", remembered=True, telling=r"(?:://|%2[fF]%2[fF])[^\t\n\f\r /:@\"'<>]*(?::|%3[aA])[^\t\n\f\r /@\"'<>]+(?:@|%40)", signs=(r"<:>//[^\t\n\f\r /:@\"'<>]{0,100}(?::|%3[aA])[^\t\n\f\r /@\"'<>]{1,200}(?:@|%40)", r"<%>2[fF]%2[fF][^\t\n\f\r /:@\"'<>]{0,100}(?::|%3[aA])[^\t\n\f\r /@\"'<>]{1,200}(?:@|%40)")),
-    Kind("quoted", rf"(?i:{WORDS})\\{{0,4}}[\"'][ \t]{{0,3}}[:=]>?[ \t]{{0,3}}[bur]?\\{{0,4}}[\"'](?P<quoted>[^\"'\\\n]{{1,256}})", "names of `becausal.redaction.keys`, quoted", _given, kind_given, remembered=True, signs=(), is_named=True),
-    Kind("assigned", rf"(?i:{WORDS})[ \t]{{0,2}}[:=][ \t]{{0,2}}(?:[bur]?[\"'])?(?P<assigned>[^\t\n\f\r \"'\\,;&<>(){{}}\[\]|]{{4,512}})", "names of `becausal.redaction.keys`", _given, kind_given, remembered=True, signs=(), is_named=True),
-    Kind("told", r"(?i:\b(?:password|passphrase|passcode|api[ -]key|secret key|access token)[ ]{1,3}(?:is|was|are|will be)[ :]{1,3})[\"'`]?(?P<told>[^\t\n\f\r \"'`]{4,200})", "sentences", _told, lambda _: "password", remembered=True, signs=(), is_named=True),
+    Kind("quoted", rf"(?i:{WORDS})\\{{0,4}}[\"'][ \t]{{0,3}}[:=]>?[ \t]{{0,3}}[bur]?\\{{0,4}}[\"'](?P<quoted>[^\"'\\\n]{{1,}})", "names of `becausal.redaction.keys`, quoted", _given, kind_given, remembered=True, signs=(), is_named=True),
+    Kind("assigned", rf"(?i:{WORDS})[ \t]{{0,2}}[:=][ \t]{{0,2}}(?:[bur]?[\"'])?(?P<assigned>[^\t\n\f\r \"'\\,;&<>(){{}}\[\]|]{{4,}})", "names of `becausal.redaction.keys`", _given, kind_given, remembered=True, signs=(), is_named=True),
+    Kind("told", r"(?i:\b(?:password|passphrase|passcode|api[ -]key|secret key|access token)[ ]{1,3}(?:is|was|are|will be)[ :]{1,3})[\"'`]?(?P<told>[^\t\n\f\r \"'`]{4,})", "sentences", _told, lambda _: "password", remembered=True, signs=(), is_named=True),
     Kind("card", rf"\b(?P<card>{RUN})\b", "`becausal.redaction.cards`", _card, telling=TELLING, signs=()),
 )  # fmt: skip
 """In the order in which they are tried at one place of a text."""

@@ -18,7 +18,8 @@ from typing import Any, Final, Generic, TypeVar
 import ormsgpack
 
 from becausal import settings
-from becausal.canonical.wire import EXTENSION, digest_of, only_refers
+from becausal.canonical.terms import SplitError
+from becausal.canonical.wire import EXTENSION, PART, digest_of, only_refers
 from becausal.redaction.blocks import FROM, Blocks
 from becausal.redaction.cards import RUN, may_hold_card, numbers_in
 from becausal.redaction.chunks import whole
@@ -159,6 +160,10 @@ class Redactor:
 
         Args:
             digest: its digest, if the caller has it.
+
+        Raises:
+            SplitError: it refers to a part under a secret's name, and can be judged only with that in its place; or
+                cannot be looked through, and so not tell under which names its parts stand.
         """
         # Before it is judged: what another thread meets meanwhile is looked for the next time.
         version = self.version
@@ -344,7 +349,11 @@ class Redactor:
             kept = rewritten(body, self._finder)
             if self.version != before:  # its later texts told of secrets in its earlier ones
                 kept = rewritten(kept, self._finder)
+        except SplitError:
+            raise
         except Exception as failure:
+            if PART in body and (isinstance(failure, RecursionError) or not self._finder.own):
+                raise SplitError from failure  # withheld without its parts, it would leave them as they are
             kept = ormsgpack.packb(self._withheld(failure))
         return body if kept == body else kept
 

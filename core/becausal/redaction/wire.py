@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import ormsgpack
 
 from becausal.canonical.calling import packed, unpacked
+from becausal.canonical.terms import SplitError
 from becausal.canonical.wire import NESTED, UNSORTED, Code
 
 __all__ = ["Rewriting", "ends_text", "rewritten"]
@@ -47,6 +48,7 @@ def rewritten(body: bytes, by: Rewriting) -> bytes:
     """Return a body with its texts rewritten.
 
     Raises:
+        SplitError: what stands under a secret's name is a part, which nobody has judged by that name.
         ValueError: it is none.
     """
     return _written(_Walk(by).value(_read(body)))
@@ -161,6 +163,8 @@ class _Walk:
             return with_keys_apart(
                 (self.name(name), self.below(key, name, one)) for name, one in item.items()
             )
+        if kind is _Entry and item.code == Code.PART:
+            raise SplitError
         if kind is not _Entry or item.code not in NESTED:
             return self.value(item)
         if item.code in (Code.SUBCLASS, Code.ENUM):
@@ -171,6 +175,10 @@ class _Walk:
             return _Entry(item.code, _written(rows))
         if item.code in (Code.TUPLE, Code.SET, Code.FROZENSET):
             return _Entry(item.code, _written(self.secret(key, _read(item.data))))
+        if item.code == Code.ARRAY:
+            *form, content = _read(item.data)
+            kept = content if type(content) is bytes else self.secret(key, content)  # numbers, or objects
+            return _Entry(item.code, _written([*form, kept]))
         return self.value(item)
 
     def below(self, key: str, name: Any, item: Any) -> Any:
@@ -186,6 +194,10 @@ class _Walk:
 
     def items(self, items: list[Any]) -> list[Any]:
         # ("password", …): headers, as ASGI and HTTP clients hold them, and forms.
+        if len(items) == 2 and type(items[1]) is _Entry and items[1].code == Code.PART:
+            name = self._secret_name(items[0])
+            if name is not None and name.lower() in HEADERS:
+                raise SplitError
         if len(items) == 2 and type(items[1]) in (str, bytes):
             name = self._secret_name(items[0])
             # Not names of fields: ["password", "user"].
