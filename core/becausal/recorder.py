@@ -88,8 +88,8 @@ class Recorder(Making):
                 return function(*args, **kwargs)
             with Scope(context):
                 return function(*args, **kwargs)
-        if self.replaying is not None:
-            function = self.replaying.call(seen, function)
+        if (replaying := self.replaying) is not None:
+            function = replaying.call(seen, function)
         try:
             with StepScope(step):
                 result = function(*args, **kwargs)
@@ -110,8 +110,8 @@ class Recorder(Making):
                 return await function(*args, **kwargs)
             with Scope(context):
                 return await function(*args, **kwargs)
-        if self.replaying is not None:
-            function = self.replaying.acall(seen, function)
+        if (replaying := self.replaying) is not None:
+            function = replaying.acall(seen, function)
         try:
             with StepScope(step):
                 result = await function(*args, **kwargs)
@@ -134,8 +134,8 @@ class Recorder(Making):
             return function(*args, **kwargs)
         from becausal.streams import SyncStream  # here: `import becausal` need not wait for wrapt
 
-        if self.replaying is not None:
-            function = self.replaying.stream(seen, function)
+        if (replaying := self.replaying) is not None:
+            function = replaying.stream(seen, function)
         generator = function(*args, **kwargs)
         stands_in = self._stood_for(SyncStream, generator, seen, args, kwargs)
         return generator if stands_in is None else stands_in
@@ -153,8 +153,8 @@ class Recorder(Making):
             return function(*args, **kwargs)
         from becausal.streams import AsyncStream
 
-        if self.replaying is not None:
-            function = self.replaying.astream(seen, function)
+        if (replaying := self.replaying) is not None:
+            function = replaying.astream(seen, function)
         generator = function(*args, **kwargs)
         stands_in = self._stood_for(AsyncStream, generator, seen, args, kwargs)
         return generator if stands_in is None else stands_in

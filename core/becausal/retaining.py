@@ -19,7 +19,7 @@ from becausal.context import Scope
 from becausal.errors import StoreError
 from becausal.guard import guarded
 from becausal.store import open_store
-from becausal.store.retention import prune
+from becausal.store.retention import Pruned, prune
 from becausal.store.upkeep import upkeep_of
 
 __all__ = ["Retaining"]
@@ -36,6 +36,13 @@ SPARED_S: Final = 3_600.0
 """What was touched so recently is left alone: a step of it may be on its way."""
 
 
+LOOKS_S: Final = 5.0
+"""For so long at most a store is looked over for damage: some 2 GB. An app has something else to do."""
+
+WHOLE_FOR_S: Final = 86_400.0
+"""For so long a store that was found whole is taken for it."""
+
+
 class _Stopped(Exception):
     """Nothing is to go any more."""
 
@@ -47,7 +54,7 @@ class Retaining:
         self._url, self._retention = url, retention
         self._asks_again = 0.0
         self._thread: threading.Thread | None = None
-        self._is_stopped = False
+        self._is_stopped = self._has_warned = False
 
     def occasion(self) -> None:
         """Take the turn if it is ours; returns at once."""
@@ -79,13 +86,34 @@ class Retaining:
         if self._is_stopped:
             raise _Stopped
 
+    def _warn_of(self, done: Pruned) -> None:
+        """Say once that a bound cannot be kept: nothing would tell of a store that only grows."""
+        if done.least and not self._has_warned:
+            self._has_warned = True
+            with contextlib.suppress(Exception):  # a filter of the app's may fail
+                log.warning(
+                    "becausal cannot keep its store within %s: it takes %s bytes without any run, what memories hold "
+                    "among them; runs go by age and number alone. Name a larger size",
+                    self._retention,
+                    f"{done.least:,}",
+                )
+
     def _prune(self) -> None:
         # A connection of its own: what the app asks of the store in the middle of a run must not wait for this.
         try:
             with contextlib.closing(open_store(self._url, create=False)) as store:
                 upkeep = upkeep_of(store)
                 if upkeep is not None and upkeep.take_turn(int(EVERY_S * 1e9)):
-                    prune(store, self._retention, spare_ns=int(SPARED_S * 1e9), told=self._go_on)
+                    done = prune(
+                        store,
+                        self._retention,
+                        spare_ns=int(SPARED_S * 1e9),
+                        told=self._go_on,
+                        looks_s=LOOKS_S,
+                        whole_for_ns=int(WHOLE_FOR_S * 1e9),
+                        sweeps_idle=False,
+                    )
+                    self._warn_of(done)
         except _Stopped:
             pass  # the next one goes on with it
         except StoreError as failure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from becausal.bounds import Retention, age_ns, byte_count
 from becausal.errors import SettingsError, StoreError
@@ -88,12 +88,16 @@ def erase_from(
     """Erase data for good, in every place where it stands; see `becausal.store.upkeep.Erasure`.
 
     Raises:
-        SettingsError: nothing was named.
+        SettingsError: nothing was named, or not as it has to be.
         StoreError: it cannot be erased from this store.
     """
     wanted = (texts,) if isinstance(texts, str) else tuple(texts)
     if not wanted and memory is None and chain_id is None:
         raise SettingsError("say what is to be erased: a text, a memory's key, or a run")
+    if other := [text for text in wanted if not isinstance(text, str)]:
+        raise SettingsError(f"only texts can be looked for and erased, not a {type(other[0]).__name__}")
+    if memory is not None and not _is_pair(memory):
+        raise SettingsError("a memory's name and a key say what is to be erased: memory=('notes', 'tier')")
     with _writable(store) as opened:
         return _upkeep(opened).erase(
             Erasure(wanted, whole, memory, chain_id, reason), dry_run=dry_run, told=told
@@ -101,6 +105,12 @@ def erase_from(
 
 
 # Inside
+
+
+def _is_pair(memory: object) -> bool:
+    if isinstance(memory, str) or not isinstance(memory, Sequence):
+        return False  # of a text, two letters would be looked for, and nothing found
+    return len(memory) == 2 and all(isinstance(one, str) for one in memory)
 
 
 def _size(said: str | int) -> int:

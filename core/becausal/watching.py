@@ -29,11 +29,11 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from opentelemetry.trace import Link, TracerProvider
 
 from becausal import semconv
+from becausal.clock import REPLAYS
 from becausal.context import Scope, stand_in
 from becausal.finding import SEVERITIES, Finding, anomaly
 from becausal.guard import guarded
 from becausal.recorder import Recorder
-from becausal.replay.session import REPLAYS
 from becausal.run import Run
 from becausal.step import OpenStep, Step
 from becausal.store.upkeep import upkeep_of

@@ -373,7 +373,11 @@ class Writer:
                         return False  # once, until steps get through again: the counts tell how many are lost
                     self._was_told = self._is_down
                     with contextlib.suppress(Exception):  # a filter of the app's may fail too
-                        log.error("becausal cannot write %s to %s", what, self.store.url, exc_info=failure)
+                        where, seen = f"{what} to {self.store.url}", None if self._is_down else failure
+                        if self._is_down:  # it says what to do; its traceback is for who looks for more
+                            where += f": {' '.join(str(failure).split())}"
+                            log.debug("becausal cannot write %s", what, exc_info=failure)
+                        log.error("becausal cannot write %s", where, exc_info=seen)
                     return False
             time.sleep(PAUSE_S * attempt)
         return False

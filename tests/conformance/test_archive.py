@@ -21,7 +21,7 @@ from becausal.cassette.archive import read_archive, write_archive
 from becausal.cli import main
 from becausal.errors import CassetteError, StoreError
 from becausal.runs import Runs
-from becausal.store import Store
+from becausal.store import Store, open_store
 from becausal.store.moving import moving_of
 from becausal.store.upkeep import upkeep_of
 
@@ -235,18 +235,77 @@ def changed(recorded: str, *statements: str) -> None:
     ],
 )
 @pytest.mark.parametrize("output", ["all.tar", "-"])
-def test_a_damaged_content_is_told_and_no_archive_of_it_is_left(
+def test_runs_with_a_damaged_content_are_named_and_left_out_of_what_is_carried(
     recorded: str, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], damage: str, output: str
 ) -> None:
     changed(recorded, damage)
     where = str(tmp_path / output) if output != "-" else output
 
-    assert main(["export", "all", "-o", where, "--store", recorded]) == 2
+    assert main(["export", "all", "-o", where, "--store", recorded]) == 1
 
-    told = capsysbinary.readouterr().err
-    assert b" is damaged: " in told
-    assert b"Put a backup in its place" in told or b"move it away" in told
-    assert not (tmp_path / output).exists()
+    told = capsysbinary.readouterr()
+    lines = told.err.splitlines()
+    assert len([line for line in lines if line.startswith(b"becausal: the run ")]) == 2
+    assert all(b"left out" in line for line in lines[:2])
+    archive = io.BytesIO(told.out if output == "-" else Path(where).read_bytes())
+    with closing(open_store(str(tmp_path / "new.db"))) as store:
+        assert read_archive(archive, store).runs == 1  # the one that has no contents
+
+
+OF_THE_FIRST = "WHERE chain_no = 1"
+SPOILED = "CAST(CAST({0} AS BLOB) || x'4a616e65ff' AS TEXT)"
+
+
+@pytest.mark.parametrize(
+    ("damage", "left_out"),
+    [
+        (f"UPDATE steps SET attributes = {SPOILED.format('attributes')} {OF_THE_FIRST}", "the run "),
+        (f"UPDATE steps SET attributes = '{{' {OF_THE_FIRST}", "the run "),
+        (f"UPDATE chains SET chain_id = {SPOILED.format('chain_id')} {OF_THE_FIRST}", "the run (damaged "),
+        (f"DELETE FROM steps {OF_THE_FIRST}", "the run "),
+        ("UPDATE memory_events SET agent = CAST(x'4a616e65ff' AS TEXT)", "the memory prices: "),
+        ("DROP TABLE marks", "which runs are pinned: "),
+        ("UPDATE gaps SET reason = CAST(x'4a616e65ff' AS TEXT)", "the counts of gaps: "),
+    ],
+    ids=["attributes", "no JSON", "an id", "no steps", "a memory", "marks", "gaps"],
+)
+@pytest.mark.parametrize("output", ["all.tar", "-"])
+def test_what_is_whole_goes_out_and_what_is_damaged_is_named_beside_it(
+    recorded: str,
+    tmp_path: Path,
+    capsysbinary: pytest.CaptureFixture[bytes],
+    damage: str,
+    left_out: str,
+    output: str,
+) -> None:
+    with closing(open_store(recorded, read_only=True)) as store:
+        whole = sorted(info.chain_id for info in store.chains())
+        events = store.memory_events()
+        with closing(sqlite3.connect(recorded.removeprefix("sqlite:///"))) as connection:
+            (first,) = connection.execute("SELECT chain_id FROM chains WHERE chain_no = 1").fetchone()
+    (dropped if damage.startswith("DROP") else changed)(recorded, damage)
+    where = str(tmp_path / output) if output != "-" else output
+
+    assert main(["export", "all", "-o", where, "--store", recorded]) == 1
+
+    told = capsysbinary.readouterr()
+    (line,) = told.err.decode().splitlines()
+    assert line.startswith(f"becausal: {left_out}")
+    assert "left out" in line
+    assert "Jane" not in line
+    archive = tmp_path / "archive.tar"
+    archive.write_bytes(told.out if output == "-" else Path(where).read_bytes())
+    new = str(tmp_path / "new.db")
+    assert main(["import", str(archive), "--store", new]) == 0
+    with closing(open_store(new, read_only=True)) as store:
+        expected = [one for one in whole if one != first] if "the run" in left_out else whole
+        assert sorted(info.chain_id for info in store.chains()) == expected
+        assert len(store.memory_events()) == (0 if "memory" in left_out else len(events))
+
+
+def dropped(recorded: str, statement: str) -> None:
+    with closing(sqlite3.connect(recorded.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute(statement)
 
 
 def test_a_memory_that_is_not_what_was_written_is_told_and_carried_as_it_stands(

@@ -8,7 +8,7 @@ import pytest
 from tests.conformance.test_store import payload
 from tests.core.builders import open_step
 
-from becausal import canonical, semconv
+from becausal import Memory, canonical, semconv
 from becausal.memory_event import MemoryEvent, NewEvent, value_at
 from becausal.step import OpenStep
 from becausal.store import Store
@@ -44,15 +44,8 @@ def test_a_value_is_found_as_the_history_has_it_at_every_moment(store: Store, se
     assert value_of(store, "nobody", "a") is None
 
 
-def test_events_whose_order_in_the_log_is_not_their_causal_one_are_told_apart(store: Store) -> None:
-    # Steps of adapters come in batches: the later one in the log may be the earlier one.
-    order = [
-        ("write", 5, None),
-        ("write", 3, None),
-        ("retract", 9, 1),
-        ("write", 7, None),
-        ("delete", 8, None),
-    ]
+def logged(store: Store, order: list[tuple[str, int, int | None]]) -> list[MemoryEvent]:
+    """Have a log with events of so many operations and seqs, as adapters' steps bring them; return them."""
     log, former = [], b""
     for version, (operation, seq, of) in enumerate(order, 1):
         event = NewEvent("notes", "a", operation, seq, 1, of=of)  # type: ignore[arg-type]
@@ -60,13 +53,39 @@ def test_events_whose_order_in_the_log_is_not_their_causal_one_are_told_apart(st
         former = bytes([version]) * 32
         log.append(Entry(says, None, None, former))
     moving_of(store, store.url).take_log(log, [], {})
-    events = store.memory_events("notes", "a")
+    return store.memory_events("notes", "a")
+
+
+def test_seq_says_which_events_count_and_the_log_which_of_them_came_last(store: Store) -> None:
+    order = [
+        ("write", 5, None),
+        ("write", 3, None),
+        ("retract", 9, 1),
+        ("write", 7, None),
+        ("delete", 8, None),
+    ]
+    events = logged(store, order)
     assert [event.seq for event in events] == [5, 3, 9, 7, 8]
 
     found = [value_of(store, "notes", "a", seq) for seq in range(12)]
 
     assert found == [value_at(events, seq) for seq in range(12)]
-    assert [event and event.version for event in found[3:9]] == [2, 2, 1, 1, 4, None]
+    assert [event and event.version for event in found[3:9]] == [2, 2, 2, 2, 4, None]
+
+
+def test_what_a_key_holds_was_written_by_the_last_process_though_its_numbers_began_again(
+    store: Store,
+) -> None:
+    """And whoever is asked says the same: the store, a memory, the history, and the last moment of all."""
+    first = [("write", 6, None), ("write", 28, None)]
+    events = logged(store, [*first, ("write", 3, None)])
+
+    assert value_of(store, "notes", "a") == value_at(events) == events[-1]
+    assert value_of(store, "notes", "a", 28) == value_at(events, 28) == events[-1]
+    assert value_of(store, "notes", "a", 2) is None
+    memory = Memory("notes", store=store.url)
+    assert memory.blame("a") == memory.history("a")[-1] == events[-1]
+    memory.close()
 
 
 def test_what_appending_gives_back_is_what_is_read(store: Store) -> None:

@@ -133,6 +133,22 @@ def test_writing_a_batch_twice_changes_nothing(store: Store) -> None:
     assert (store.load("c1"), store.chains()) == once
 
 
+def test_a_chain_whose_root_is_lost_is_listed_as_such(store: Store) -> None:
+    store.write([step(2, parent=1), step(3, parent=1)])
+    store.write([step(12, chain="c2", parent=11), step(13, chain="c2")])  # taken up again: a second root
+    store.write([step(22, chain="c3", parent=21), step(21, chain="c3")])
+
+    assert {one.chain_id: one.root_is_lost for one in store.chains()} == {
+        "c1": True,
+        "c2": False,
+        "c3": False,
+    }
+
+    store.write([step(1)])
+
+    assert [info.root_is_lost for info in store.chains(prefix="c1")] == [False]
+
+
 def test_a_step_written_open_is_completed_when_it_has_ended(store: Store) -> None:
     running = step(1, status="open")
     store.write([running])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 
 import pytest
@@ -15,6 +16,7 @@ import becausal
 from becausal import canonical, semconv
 from becausal.bounds import Retention
 from becausal.cli import main
+from becausal.errors import StoreError
 from becausal.memory_event import NewEvent
 from becausal.payload import Payload
 from becausal.runs import Runs
@@ -175,7 +177,7 @@ def test_a_sweep_that_was_killed_is_forgotten_by_the_next_one_and_one_that_goes_
 ) -> None:
     now, hours = time.time_ns, [0.0]
     monkeypatch.setattr(time, "time_ns", lambda: now() + int(hours[0] * 3600 * 10**9))
-    for module in ("sqlite.sweep", "postgres.upkeep"):
+    for module in ("sqlite.sweep", "postgres.sweep"):
         monkeypatch.setattr(f"becausal.store.{module}.BODIES_AT_ONCE", 1)
     store.write([aged(number, 1) for number in range(1, 9)])
     tended = upkeep(store)
@@ -288,6 +290,35 @@ def test_a_sweep_that_contents_were_rewritten_under_begins_anew(store: Store) ->
     assert upkeep(store).sweep(told) == 1
     assert heard == [0, 0, 1]
     assert store.body(bytes([1]) * 16) is None
+
+
+def test_a_size_that_what_memories_hold_alone_goes_beyond_is_refused_and_nothing_goes(store: Store) -> None:
+    store.write([aged(number, number) for number in range(1, 6)])
+    large = canonical.encode([os.urandom(200_000).hex(), "held by a memory"])
+    text = canonical.digest_text(large.digest)
+    content = Payload(text, text, large.size, large.type_name)
+    store.append(
+        NewEvent("notes", "k", "write", 1, 2, content), {large.digest: large.body, **dict(large.parts)}
+    )
+
+    for dry_run in (True, False):
+        with pytest.raises(StoreError, match=r"nothing was let go.*what memories hold"):
+            prune(store, Retention(max_bytes=150_000), dry_run=dry_run)
+
+    assert len(store.chains()) == 5
+
+
+def test_for_the_sake_of_a_size_the_newest_run_stays_and_it_is_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A size cannot be foreseen to the byte."""
+    store.write([aged(number, number) for number in range(1, 6)])
+    monkeypatch.setattr(type(upkeep(store)), "least", lambda _: 0)
+
+    done = prune(store, Retention(max_bytes=1))
+
+    assert [info.chain_id for info in store.chains()] == ["run 1"]
+    assert (done.kept, done.is_within, done.more_may_go) == (1, False, False)
 
 
 def test_a_damaged_content_stops_no_sweep(store: Store, url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,6 @@ def test_an_empty_file_is_advice_to_let_an_app_run(tmp_path: Path) -> None:
 
 def test_a_look_that_takes_too_long_is_left_off(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("becausal.doctor.keeping.PATIENCE_S", -1.0)
-    monkeypatch.setattr("becausal.store.sqlite.looking.STEPS_BETWEEN", 1)
     changed(path, "UPDATE steps SET attributes = '{' WHERE step_id = 2")
 
     assert not any("cannot be loaded" in line.says for line in troubles(path))

@@ -34,6 +34,17 @@ def test_chains_are_found_by_when_they_began(kept: Store) -> None:
     assert found.begun(0, 10**12, limit=1) == [Begun("1" * 32, "workflow", 10**9 + 10**6)]
 
 
+def test_a_time_that_no_store_can_hold_is_earlier_or_later_than_all_that_it_has(kept: Store) -> None:
+    still_open = run(1)
+    still_open.made[0].ended_ns = None
+    found = links(kept, still_open)
+    far = 1 << 63  # a step that ended at the last moment there is, and a little more
+
+    assert [one.chain_id for one in found.begun(-far - 1, far, limit=9)] == ["1" * 32]
+    assert [one.chain_id for one in found.under_way(far, limit=9)] == ["1" * 32]
+    assert found.under_way(-far - 1, limit=9) == []
+
+
 def test_chains_are_found_by_what_was_under_way_latest_first(kept: Store) -> None:
     still_open = run(4)
     still_open.made[0].ended_ns = None

@@ -685,7 +685,12 @@ def test_the_command_erases_only_what_it_was_told_to_twice(
     assert "Add --yes" in capsys.readouterr().out
     assert "Jane" in becausal.open(store).last().steps[1].produced.text()  # type: ignore[union-attr]
     assert main(["erase", "--store", store, "--text", "jane doe", "--yes", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"erased": True, "places": {"contents": 1}, "runs": ["run"]}
+    assert json.loads(capsys.readouterr().out) == {
+        "erased": True,
+        "places": {"contents": 1},
+        "runs": ["run"],
+        "unread": [],
+    }
     assert "Jane" not in becausal.open(store).last().steps[1].produced.text()  # type: ignore[union-attr]
     assert main(["erase", "--store", store, "--text", "jane doe", "--yes"]) == 0
     assert "nothing of it" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import subprocess
@@ -15,13 +16,15 @@ import pytest
 from tests.core.builders import open_step
 
 from becausal import semconv
+from becausal.bounds import Retention
 from becausal.canonical import parse_digest
 from becausal.cli import main
-from becausal.errors import StoreFormatError
+from becausal.errors import DamagedContentError, StoreFormatError
 from becausal.payload import Payload
 from becausal.sealing import Sealer
 from becausal.step import OpenStep
 from becausal.store import Store, open_store
+from becausal.store.retention import prune
 from becausal.store.upkeep import Erasure, Upkeep, upkeep_of
 
 DAMAGES = {
@@ -143,9 +146,9 @@ NO_TEXT = "CAST(CAST({0} AS BLOB) || x'{1}ff' AS TEXT)".replace("{1}", SECRET.en
 """What a flipped byte leaves: a column that is text to SQLite and no UTF-8."""
 
 TEXTS = {
-    "attributes": ("steps", "attributes", "chain c0"),
-    "a name": ("names", "name", "chain c0"),
-    "a chain's id": ("chains", "chain_id", "age of its runs"),
+    "attributes": ("steps", "attributes", "chain c"),
+    "a name": ("names", "name", "chain c"),
+    "a chain's id": ("chains", "chain_id", "loading the chain"),
 }
 
 
@@ -157,7 +160,7 @@ def test_a_text_that_is_none_is_damage_told_without_what_stands_in_it(
     damaged(path, f"UPDATE {table} SET {column} = {NO_TEXT.format(column)}")
     store = open_store(f"sqlite:///{path}", read_only=True)
     refusals = []
-    for asked in (store.chains, lambda: store.load("c0"), kept(store).ages):
+    for asked in (store.chains, lambda: store.load(store.chains()[0].chain_id), kept(store).ages):
         try:
             asked()
         except StoreFormatError as refusal:
@@ -181,7 +184,7 @@ def test_a_schema_that_is_damaged_is_told_as_damage_whatever_became_of_it(path: 
         kept(open_store(f"sqlite:///{path}")).erase(Erasure(texts=("2 and 5",)))
 
 
-@pytest.mark.parametrize("lost", ["the id", "the name", "the steps"])
+@pytest.mark.parametrize("lost", ["the id", "the name", "the steps", "the attributes"])
 def test_a_run_that_cannot_be_read_is_listed_as_damaged_and_the_others_as_ever(
     path: Path, lost: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -198,6 +201,7 @@ def test_a_run_that_cannot_be_read_is_listed_as_damaged_and_the_others_as_ever(
             "the id": f"UPDATE chains SET chain_id = {NO_TEXT.format('chain_id')} WHERE chain_id = 'c9'",
             "the name": f"UPDATE names SET name = {NO_TEXT.format('name')} WHERE name LIKE 'Jane%'",
             "the steps": "DELETE FROM steps WHERE step_id = 10",
+            "the attributes": "UPDATE steps SET attributes = '{' WHERE step_id = 10",
         }[lost],
     )
     store = open_store(f"sqlite:///{path}", read_only=True)
@@ -208,13 +212,20 @@ def test_a_run_that_cannot_be_read_is_listed_as_damaged_and_the_others_as_ever(
                 store.load(info.chain_id)
     store.close()
 
-    assert [info for info in listed if not info.is_damaged] == [one for one in whole if one.chain_id != "c9"]
-    assert sum(info.is_damaged for info in listed) == 1
+    if lost != "the attributes":  # a list of the library's does not look into steps
+        assert [info for info in listed if not info.is_damaged] == [
+            one for one in whole if one.chain_id != "c9"
+        ]
+        assert sum(info.is_damaged for info in listed) == 1
+    assert main(["runs", "--store", str(path), "--json"]) == 1
+    (told_as_damaged,) = [one for one in json.loads(capsys.readouterr().out) if one["damaged"]]
+    assert told_as_damaged["chain_id"] not in ("c0", "c1", "c2", "c3")
     assert main(["runs", "--store", str(path)]) == 1
     told = capsys.readouterr().out
     assert "1 run cannot be read whole: becausal doctor says more" in told
     assert "c0" in told
-    if lost != "the steps":
+    assert told_as_damaged["chain_id"] in told
+    if lost not in ("the steps", "the attributes"):
         assert "(damaged " in told
         assert "million" not in told
 
@@ -242,3 +253,133 @@ def test_a_limit_of_the_files_size_is_named_where_it_may_be_in_the_way(path: Pat
 
     assert "ulimit -f" in told.stdout, told.stderr
     assert "runs.db: writing 1 steps failed" in told.stdout
+
+
+@pytest.mark.parametrize("lost", ["the id", "the steps", "the attributes"])
+def test_a_damaged_run_can_be_pruned_and_the_others_stay(path: Path, lost: str) -> None:
+    filled(path)
+    damaged(
+        path,
+        {
+            "the id": f"UPDATE chains SET chain_id = {NO_TEXT.format('chain_id')} WHERE chain_no = 1",
+            "the steps": "DELETE FROM steps WHERE chain_no = 1",
+            "the attributes": f"UPDATE steps SET attributes = {NO_TEXT.format('attributes')} WHERE chain_no = 1",
+        }[lost],
+    )
+    store = open_store(f"sqlite:///{path}")
+    (first, *others) = [age.chain_id for age in kept(store).ages()]
+
+    done = prune(store, Retention(keep_last=3))
+
+    assert done.chain_ids == (first,)
+    assert sorted(info.chain_id for info in store.chains()) == sorted(others) == ["c1", "c2", "c3"]
+    for other in others:
+        assert store.load(other)
+    assert not [info for info in store.chains() if info.is_damaged]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "index", ["sqlite_autoindex_blobs_1", "steps_received", "steps_produced", "memory_log"]
+)
+def test_a_sweep_takes_nothing_from_a_run_for_an_index_that_has_lost_what_is_in_use(
+    path: Path, index: str
+) -> None:
+    filled(path)
+    store = open_store(f"sqlite:///{path}")
+    before = [payload.value() for payload in of_the_first_two(store)]
+    store.close()
+    with sqlite3.connect(path) as connection:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        (root,) = connection.execute(query, (index,)).fetchone()
+        everything = connection.execute("SELECT count(*) FROM blobs").fetchone()
+    connection.close()
+    whole = bytearray(path.read_bytes())
+    whole[(root - 1) * 4096 : root * 4096] = b"\x0a\0\0\0\0\x10\0\0".ljust(
+        4096, b"\0"
+    )  # an index without an entry
+    path.write_bytes(whole)
+    store = open_store(f"sqlite:///{path}")
+
+    with suppress(StoreFormatError):
+        kept(store).sweep()
+    store.close()
+
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM blobs NOT INDEXED").fetchone() == everything
+        connection.execute("REINDEX")
+    connection.close()
+    store = open_store(f"sqlite:///{path}")
+    assert [payload.value() for payload in of_the_first_two(store)] == before
+    store.close()
+
+
+@pytest.mark.parametrize("index", ["chains_started", "sqlite_autoindex_chains_1"])
+def test_runs_are_listed_though_an_index_has_lost_them(path: Path, index: str) -> None:
+    filled(path)
+    with sqlite3.connect(path) as connection:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        (root,) = connection.execute(query, (index,)).fetchone()
+    connection.close()
+    whole = bytearray(path.read_bytes())
+    whole[(root - 1) * 4096 : root * 4096] = b"\x0a\0\0\0\0\x10\0\0".ljust(4096, b"\0")
+    path.write_bytes(whole)
+    store = open_store(f"sqlite:///{path}", read_only=True)
+
+    assert sorted(info.chain_id for info in store.chains()) == ["c0", "c1", "c2", "c3"]
+    assert [info.chain_id for info in store.chains(prefix="c2")] == ["c2"]
+    assert store.chains(prefix="d") == []
+    store.close()
+
+
+def test_a_run_that_is_whole_is_shown_and_judged_beside_one_that_is_damaged(
+    path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    filled(path)
+    damaged(path, "UPDATE steps SET attributes = '{' WHERE step_id = 2")
+
+    for command in ("show", "why", "findings"):
+        assert main([command, "c0", "--store", str(path)]) in (0, 1)
+        assert capsys.readouterr().err == ""
+
+    assert any(
+        "the run c1, or one beside it, cannot be read and is left out" in one for one in caplog.messages
+    )
+
+
+def test_a_content_that_cannot_be_decoded_is_an_error_of_the_store_s_that_quotes_nothing(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    payloads = filled(path)
+    damaged(path, "UPDATE blobs SET codec = 0, size = 5, data = x'c14a616e65' WHERE codec < 16")
+    store = open_store(f"sqlite:///{path}", read_only=True)
+    payload = store.load("c0")[0].received
+    assert payload is not None
+    assert payload.digest == payloads[0].digest
+    with pytest.raises(DamagedContentError, match="a content is damaged: bc1-xxh3:"):
+        payload.value()
+    store.close()
+
+    for command in ("show", "why", "blame", "report"):
+        main([command, "c0", "--store", str(path)])  # ends with words, or without them, and with no traceback
+        assert "Jane" not in capsys.readouterr().err
+
+
+def test_nothing_is_pruned_where_two_tables_share_a_page_for_that_would_destroy_the_other(path: Path) -> None:
+    filled(path)
+    with sqlite3.connect(path) as connection:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        (of_causes,) = connection.execute(query, ("causes",)).fetchone()
+        (of_steps,) = connection.execute(query, ("steps",)).fetchone()
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET rootpage = ? WHERE name = 'causes'", (of_steps,))
+    connection.close()
+    assert of_causes != of_steps
+    before = path.read_bytes()
+    store = open_store(f"sqlite:///{path}")
+
+    with pytest.raises(StoreFormatError, match=r"nothing was let go.*becausal export all"):
+        prune(store, Retention(keep_last=1))
+    store.close()
+
+    assert path.read_bytes() == before

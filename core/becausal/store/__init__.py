@@ -31,7 +31,7 @@ class ChainInfo:
     """The name of its root: the earliest step whose parent is not in the store."""
     started_ns: int
     ended_ns: int | None
-    """When its last step ended; None while any of its steps is open."""
+    """When its last step ended; None while any of its steps is open. No end of the chain where its root is lost."""
     steps: int
     errors: int
     """How many of its steps have the status `error`."""
@@ -41,6 +41,9 @@ class ChainInfo:
     is_damaged: bool = False
     """Whether something of this cannot be read; in the place of a text stands `(damaged …)`, always the same for the
     same one."""
+    root_is_lost: bool = False
+    """Whether each of its steps was called by another: the one that holds them all was never written, as its process
+    died or is still at work, or it was written elsewhere. So nothing here says that the chain came to its end."""
 
 
 @dataclass(frozen=True, slots=True)

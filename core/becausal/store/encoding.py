@@ -41,6 +41,9 @@ __all__ = [
     "unpack",
 ]
 
+DIGEST_SIZE = 16
+"""Bytes of a content's digest."""
+
 PLAIN = 0
 """Codec: the bytes as they are."""
 ZSTD = 1
@@ -176,9 +179,20 @@ def cause_of(source: int, kind: str, grade: str, evidence: str) -> Cause:
 
 
 def payload_of(
-    digest: bytes, belief: bytes | None, size: int, type_name: str, lossy: str | None, bodies: Bodies
+    digest: bytes,
+    belief: bytes | None,
+    size: int | None,
+    type_name: str | None,
+    lossy: str | None,
+    bodies: Bodies,
 ) -> Payload:
-    """Return the payload of a row of the table `blobs`."""
+    """Return the payload of a row of the table `blobs`.
+
+    Raises:
+        ValueError: it is not what was written.
+    """
+    if len(digest) != DIGEST_SIZE or size is None or type_name is None:
+        raise ValueError("nothing is said of a content")
     text = canonical.digest_text(digest)
     return Payload(
         digest=text,

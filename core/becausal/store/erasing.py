@@ -17,7 +17,7 @@ from becausal.store.encoding import json_text
 from becausal.store.upkeep import Erased
 from becausal.store.wording import Rewriting, Wording, named_in
 
-__all__ = ["Cleaning", "DryRun", "inside_out", "lost", "named"]
+__all__ = ["Cleaning", "DryRun", "above", "inside_out", "lost", "named"]
 
 Key = TypeVar("Key")
 
@@ -115,12 +115,32 @@ def inside_out(
             yield at, content
 
 
+def above(found: Iterable[Key], wholes: Callable[[Key], Iterable[Key]]) -> Iterator[Key]:
+    """Yield contents and all that they are part of, however far; each of them once.
+
+    Args:
+        found: the contents.
+        wholes: returns which contents one is part of.
+    """
+    waiting = list(dict.fromkeys(found))
+    seen = set(waiting)
+    while waiting:
+        at = waiting.pop()
+        yield at
+        further = [whole for whole in wholes(at) if whole not in seen]
+        seen.update(further)
+        waiting += further
+
+
 def named(content: bytes) -> set[bytes]:
     """Return the digests that a content names, as its parts or in its texts."""
     return {*canonical.part_digests(content), *named_in(content)}
 
 
 def lost(lossy: str, why: str) -> str:
-    """Return what a payload has lost, with one loss more."""
-    losses = [one for one in json.loads(lossy) if one != ["$", why]]
+    """Return what a payload has lost, with one loss more; of what cannot be read, this one alone."""
+    try:
+        losses = [one for one in json.loads(lossy) if one != ["$", why]]
+    except (ValueError, TypeError):
+        losses = []
     return json_text([*losses, ["$", why]])

@@ -6,13 +6,18 @@ Not every store does (a cassette holds one chain). One that does has a method `l
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
+from becausal.errors import StoreFormatError
 from becausal.step import EdgeKind, StepKind
 
-__all__ = ["Begun", "Holding", "Linked", "Links", "Taken", "links_of"]
+__all__ = ["Begun", "Holding", "Linked", "Links", "Taken", "links_of", "passing_damage"]
+
+log: logging.Logger = logging.getLogger("becausal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,22 @@ class Linked(Protocol):
 
     def links(self) -> Links:
         """Return what answers about its chains."""
+
+
+@contextmanager
+def passing_damage(what: str) -> Iterator[None]:
+    """Do without what is damaged where a run is asked about that is not, and say so.
+
+    Args:
+        what: is left out then.
+    """
+    try:
+        yield
+    except StoreFormatError as failure:
+        with suppress(Exception):  # a filter of the app's may fail
+            log.warning(
+                "becausal: %s cannot be read and is left out: %s", what, str(failure).partition(". ")[0]
+            )
 
 
 def links_of(store: object) -> Links | None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from becausal import canonical, semconv
+from becausal.errors import StoreFormatError
 from becausal.memory_event import MemoryEvent, NewEvent, value_at
 from becausal.payload import Payload
 from becausal.step import OpenStep
@@ -158,6 +159,13 @@ def up_to(seq: int | None) -> int:
 
 def broken_link(log: Iterable[Entry], body: Find) -> str | None:
     """Return which event of one memory's log is not what was appended, in words; None: all of them are."""
+
+    def find(digest: bytes) -> bytes | None:
+        try:
+            return body(digest)
+        except StoreFormatError:  # damaged: not what was written
+            return None
+
     former = b""
     versions: dict[str, int] = {}
     for entry in log:
@@ -168,7 +176,7 @@ def broken_link(log: Iterable[Entry], body: Find) -> str | None:
         versions[key] = version
         if not _holds(former, entry):
             return f"{name}: the event, or the one before it, is not what was written"
-        if entry.salt and commitment(entry.salt, entry.said[10], body) != entry.commitment:
+        if entry.salt and commitment(entry.salt, entry.said[10], find) != entry.commitment:
             return f"{name}: the content is not what was written"
         former = entry.hash
     return None

@@ -12,12 +12,13 @@ nothing happened in it for a day was left by a process that is gone.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from becausal.bounds import Retention
-from becausal.errors import StoreError
+from becausal.errors import StoreError, StoreFormatError
 from becausal.store.upkeep import ChainAge, Progress, Upkeep, silent, upkeep_of
 
 __all__ = ["LONGER", "Pruned", "prune"]
@@ -30,6 +31,9 @@ UNDER_WAY_NS: Final = 86_400 * 10**9
 
 ROUNDS: Final = 12
 """How often at most runs are let go and the size is taken again; what runs share is only known by sweeping."""
+
+LOOKS_S: Final = 600.0
+"""So long at most a store is looked over for damage before anything goes, where somebody waits for it."""
 
 AT_ONCE: Final = 200
 """Runs between two words on how far it is."""
@@ -57,6 +61,11 @@ class Pruned:
     `more_may_go`."""
     more_may_go: bool = False
     """Whether it is not, though there are runs left that may go: the size was not foreseen well enough."""
+    damaged: tuple[str, ...] = ()
+    """What could not be done for the store is damaged, in words."""
+    least: int = 0
+    """Where the bound of the size is less than the bytes that the store takes without any run: these. Then runs go by
+    age and number alone."""
 
 
 def prune(
@@ -67,6 +76,9 @@ def prune(
     dry_run: bool = False,
     now_ns: int | None = None,
     told: Progress | None = None,
+    looks_s: float = LOOKS_S,
+    whole_for_ns: int = 0,
+    sweeps_idle: bool = True,
 ) -> Pruned:
     """Let go what is beyond a store's bounds, in small steps: whoever writes to it meanwhile hardly waits.
 
@@ -77,23 +89,50 @@ def prune(
         dry_run: only say what would go.
         now_ns: nanoseconds since the epoch, now by default.
         told: told how far it is.
+        looks_s: for so long at most it is looked over for damage first.
+        whole_for_ns: what was found whole so many nanoseconds ago, or less, is not looked over again.
+        sweeps_idle: look for what nothing refers to though no run goes: a look at every content of the store.
 
     Raises:
-        StoreError: it is no store from which anything can be let go, or it fails; or the bound is less than the store
-            takes without any run.
+        StoreFormatError: its pages are damaged.
+        StoreError: it is no store from which anything can be let go, or it fails; or the only bound is a size that is
+            less than the store takes without any run.
     """
     upkeep = upkeep_of(store)
     if upkeep is None:
         raise StoreError("nothing can be let go from this store: a cassette never changes")
-    least, most = upkeep.least(), retention.max_bytes
-    if most is not None and most < least:
-        raise StoreError(
-            f"nothing was let go: the store takes {least:,} bytes without any run, so that none could stay within "
-            f"{most:,}; name a larger size"
+    least = _beyond_size(upkeep, retention)
+    try:
+        flaws = upkeep.damages(looks_s, pages_alone=True, whole_for_ns=whole_for_ns, told=told)
+    except StoreFormatError as failure:  # so damaged that it cannot be looked over
+        flaws = [_flaw_of(failure)]
+    # Where two tables share a page, what is deleted of one destroys the other.
+    if flaws:
+        raise StoreFormatError(
+            f"nothing was let go: the store is damaged ({'; '.join(flaws)}), and to delete from it may destroy what is "
+            "whole. Carry that to a new store (becausal export all -o FILE, becausal import FILE --store NEW), and "
+            "prune there"
         )
     now = time.time_ns() if now_ns is None else now_ns
-    pruning = _Pruning(upkeep, retention, upkeep.ages(), now, spare_ns, told or silent)
-    return pruning.foreseen() if dry_run else pruning.carried_out()
+    pruning = _Pruning(upkeep, retention, upkeep.ages(), now, spare_ns, told or silent, least)
+    return pruning.foreseen() if dry_run else pruning.carried_out(sweeps_idle=sweeps_idle)
+
+
+def _beyond_size(upkeep: Upkeep, retention: Retention) -> int:
+    """Return how many bytes a store takes without any run where that is more than it may; else 0.
+
+    Raises:
+        StoreError: no other bound was named.
+    """
+    most = retention.max_bytes
+    if most is None or most >= (least := upkeep.least()):
+        return 0
+    if retention.max_age_ns is None and retention.keep_last is None:
+        raise StoreError(
+            f"nothing was let go: the store takes {least:,} bytes without any run, what memories hold among them, so "
+            f"that none could stay within {most:,}; name a larger size"
+        )
+    return least
 
 
 class _Pruning:
@@ -105,7 +144,10 @@ class _Pruning:
         now: int,
         spare_ns: int,
         told: Progress,
+        least: int,
     ) -> None:
+        self._least = least
+        self._limit = None if least else retention.max_bytes  # no run that goes brings it down to that
         self._upkeep, self._retention, self._ages, self._told = upkeep, retention, ages, told
         self._before = upkeep.size()
         pinned = _with_sources(ages, (age.chain_id for age in ages if age.is_pinned))
@@ -124,23 +166,25 @@ class _Pruning:
         ]
         self._may_go = sorted(may_go, key=lambda age: -self._effective[age.chain_id])
         self._gone: list[ChainAge] = []
-        self._steps = self._bodies = 0
+        self._stuck: set[str] = set()  # cannot be deleted
+        self._damaged: list[str] = []
+        self._bodies = 0
         self._now = now
 
     def foreseen(self) -> Pruned:
         going = self._beyond()
-        limit = self._retention.max_bytes
-        if limit is not None and self._before > limit:
-            going += self._share(going, 1 - limit / self._before)
+        if self._limit is not None and self._before > self._limit:
+            going += self._share(going, 1 - self._limit / self._before)
         self._gone = going
-        self._steps = sum(age.steps for age in going)
         return self._told_as(self._before, is_within=True)
 
-    def carried_out(self) -> Pruned:
-        self._let_go(self._beyond())
-        self._bodies += self._upkeep.sweep(self._told)
-        limit = self._retention.max_bytes
-        size = self._upkeep.size()
+    def carried_out(self, *, sweeps_idle: bool) -> Pruned:
+        going = self._beyond()
+        limit, size = self._limit, self._upkeep.size()
+        # What an earlier turn left unswept is no reason to let runs go for the sake of the size.
+        if going or sweeps_idle or (limit is not None and size > limit):
+            self._let_go(going)
+            size = self._upkeep.size()
         for _ in range(ROUNDS):
             if limit is None or size <= limit:
                 break
@@ -148,9 +192,9 @@ class _Pruning:
             if not going:
                 break
             self._let_go(going)
-            self._bodies += self._upkeep.sweep(self._told)
             size = self._upkeep.size()
-        self._upkeep.release()
+        with self._noting("space was not given back"):
+            self._upkeep.release()
         return self._told_as(size, is_within=limit is None or size <= limit)
 
     def _beyond(self) -> list[ChainAge]:
@@ -163,8 +207,8 @@ class _Pruning:
         return going
 
     def _share(self, gone: Sequence[ChainAge], share: float) -> list[ChainAge]:
-        """Return the next runs to go that have such a share of the steps that are left; one at least."""
-        done = {age.chain_id for age in gone}
+        """Return the next runs to go that have such a share of the steps that are left; one at least, but the last."""
+        done = {age.chain_id for age in gone} | self._stuck
         left = sum(age.steps for age in self._ages if age.chain_id not in done)
         wanted, going = share * left, []
         for age in self._may_go:
@@ -174,14 +218,41 @@ class _Pruning:
                 break
             going.append(age)
             wanted -= age.steps
-        return going
+        # One stays for the sake of a size: what takes more than that is not the runs', or one of them alone.
+        return going if len(done) + len(going) < len(self._ages) else going[:-1]
 
     def _let_go(self, going: Sequence[ChainAge]) -> None:
+        """Delete runs, and what only they had; what cannot be deleted for the store is damaged is noted."""
         for start in range(0, len(going), AT_ONCE):
             chunk = going[start : start + AT_ONCE]
-            self._steps += self._upkeep.forget([age.chain_id for age in chunk])
+            gone = self._forget(chunk)
             self._told("letting runs go", start + len(chunk), len(going))
-        self._gone += going
+            self._gone += gone
+        with self._noting("contents that only they had are still there"):
+            self._bodies += self._upkeep.sweep(self._told)
+
+    def _forget(self, chunk: Sequence[ChainAge]) -> Sequence[ChainAge]:
+        """Return those of some runs that were deleted: all, unless pages of one of them are damaged."""
+        try:
+            self._upkeep.forget([age.chain_id for age in chunk])
+        except StoreFormatError:
+            if len(chunk) > 1:
+                return [age for one in chunk for age in self._forget([one])]
+            self._stuck.add(chunk[0].chain_id)
+            with self._noting(f"the run {chunk[0].chain_id} stays"):
+                raise
+            return []
+        return chunk
+
+    @contextmanager
+    def _noting(self, what: str) -> Iterator[None]:
+        """Go on where the store is damaged, and note what is left undone."""
+        try:
+            yield
+        except StoreFormatError as failure:
+            said = f"{what}: {_flaw_of(failure)}"
+            if said not in self._damaged:
+                self._damaged.append(said)
 
     def _told_as(self, size: int, *, is_within: bool) -> Pruned:
         gone = {age.chain_id for age in self._gone}
@@ -192,19 +263,27 @@ class _Pruning:
         longer = sum(age.chain_id not in gone and age.touched_ns < newest for age in self._ages)
         return Pruned(
             chain_ids=tuple(age.chain_id for age in self._gone),
-            steps=self._steps,
+            # And not what `forget` counts: of several transactions, one that fails leaves the others' work unsaid.
+            steps=sum(age.steps for age in self._gone),
             bodies=self._bodies,
             bytes_before=self._before,
             bytes_after=size,
-            more_may_go=not is_within and any(age.chain_id not in gone for age in self._may_go),
+            more_may_go=not is_within and bool(self._share(self._gone, 0.001)),
             kept=len(self._ages) - len(gone),
             kept_longer=longer,
-            is_within=is_within and self._is_few_enough(gone),
+            is_within=is_within and not self._least and self._is_few_enough(gone),
+            damaged=tuple(self._damaged),
+            least=self._least,
         )
 
     def _is_few_enough(self, gone: set[str]) -> bool:
         most = self._retention.keep_last
         return most is None or len(self._ages) - len(gone) <= most
+
+
+def _flaw_of(failure: StoreFormatError) -> str:
+    """Return what is damaged, without what to do about it."""
+    return str(failure).partition(" is damaged: ")[2].partition(". ")[0] or str(failure)
 
 
 def _with_sources(ages: Iterable[ChainAge], chosen: Iterable[str]) -> set[str]:

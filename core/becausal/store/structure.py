@@ -9,7 +9,7 @@ from becausal import semconv
 from becausal.logline import COUNT
 from becausal.store.encoding import json_text
 
-__all__ = ["structure_of"]
+__all__ = ["is_structure", "structure_of"]
 
 STRUCTURE = (
     *("gen_ai.operation.name", "gen_ai.agent.name", "gen_ai.workflow.name", "gen_ai.provider.name"),
@@ -21,14 +21,15 @@ STRUCTURE = (
 NOT_STRUCTURE = (semconv.CHECKS, semconv.CONTRACT_BREACHES, semconv.MEMORY_SEEN, semconv.CONTEXT_SEEN)
 
 
+def is_structure(name: str) -> bool:
+    """Return whether an attribute says no more than what happened."""
+    return name.startswith(STRUCTURE) and name not in NOT_STRUCTURE and not name.startswith(semconv.KEPT)
+
+
 def structure_of(attributes: str | None) -> str | None:
     """Return attributes, as JSON, without what says more than what happened; None where nothing is left."""
     if attributes is None:
         return None
     said: dict[str, Any] = json.loads(attributes)
-    kept = {
-        name: value
-        for name, value in said.items()
-        if name.startswith(STRUCTURE) and name not in NOT_STRUCTURE and not name.startswith(semconv.KEPT)
-    }
+    kept = {name: value for name, value in said.items() if is_structure(name)}
     return json_text(kept) if kept else None

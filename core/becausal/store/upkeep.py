@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from becausal import semconv
+from becausal.errors import StoreError
 
 __all__ = [
     "MARKS",
@@ -20,8 +21,10 @@ __all__ = [
     "Erased",
     "Erasure",
     "Mark",
+    "NotReleasedError",
     "Progress",
     "Tended",
+    "Unread",
     "Upkeep",
     "silent",
     "upkeep_of",
@@ -37,6 +40,9 @@ SAYS_WRONG = (semconv.CHECKS, semconv.CONTRACT_BREACHES, semconv.MUTATED)
 
 SWEPT = "part swept while in use"
 """The gap of a part that a process had handed out before it was swept, and then referred to once more."""
+
+MOST_STEPS = 5
+"""Steps that are named of one run."""
 
 Progress = Callable[[str, int, int], object]
 """Told what is being done, how much of it is done, and how much there is in all."""
@@ -80,6 +86,24 @@ class Erasure:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """Something of a run, or of a memory's key, that cannot be read."""
+
+    what: str
+    """In words: a content, attributes, a name."""
+    chain_id: str | None = None
+    step_ids: tuple[str, ...] = ()
+    memory: tuple[str, str] | None = None
+    """Its name and the key."""
+
+    def __str__(self) -> str:
+        if self.memory is not None:
+            return f"memory {self.memory[0]}, key {self.memory[1]}: {self.what}"
+        steps = ", ".join(self.step_ids[:MOST_STEPS]) + (", …" if len(self.step_ids) > MOST_STEPS else "")
+        return f"run {self.chain_id}{f', step {steps}' if steps else ''}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
 class Erased:
     """What was erased, or would be."""
 
@@ -89,11 +113,25 @@ class Erased:
     """The runs that hold it, as they are called afterwards."""
     at_ns: int = 0
     reason: str = ""
+    unread: tuple[Unread, ...] = ()
+    """What is damaged, so that nobody knows whether it holds it; it is still there."""
 
     @property
     def total(self) -> int:
         """How many places."""
         return sum(self.places.values())
+
+
+class NotReleasedError(StoreError):
+    """What was to be erased is, but the space that held it could not be given back."""
+
+    def __init__(self, erased: Erased, why: StoreError) -> None:
+        super().__init__(
+            "it is erased, but what was deleted may still stand in what the store has of free space; erase it again, "
+            f"or run `becausal prune --compact`, once this is mended: {why}"
+        )
+        self.erased = erased
+        """What is."""
 
 
 class Upkeep(Protocol):
@@ -108,10 +146,25 @@ class Upkeep(Protocol):
         """Return how many bytes the store takes, without what it holds free for later."""
 
     def least(self) -> int:
-        """Return how many bytes the store takes without any run; 0 where nobody knows."""
+        """Return about how many bytes the store takes without any run; what memories hold is in it."""
 
-    def damages(self, seconds: float) -> list[str]:
-        """Return what is damaged in the store as a whole, in words; after so many seconds the rest is left out."""
+    def damages(
+        self,
+        seconds: float,
+        *,
+        pages_alone: bool = False,
+        whole_for_ns: int = 0,
+        told: Progress | None = None,
+    ) -> list[str]:
+        """Return what is damaged in the store as a whole, in words; after so many seconds the rest is left out.
+
+        Args:
+            seconds: so long at most.
+            pages_alone: look at what the store itself is made of, and read none of the texts in it.
+            whole_for_ns: return nothing where it was found whole so many nanoseconds ago, or less, by somebody who
+                named this too; and remember it where it is found whole now.
+            told: told how long it takes; what it raises puts an end to it.
+        """
 
     def ages(self) -> list[ChainAge]:
         """Return all chains, those that were touched longest ago first."""
@@ -149,11 +202,17 @@ class Upkeep(Protocol):
 
         Each content that held it becomes another one, with a digest of its own: the former digest, from which a
         content can be guessed, is nowhere left. Steps that shared a content share what becomes of it. The logs of
-        memories verify as before.
+        memories verify as before. A content or a text that is damaged keeps nothing else from being erased, and is told
+        (`Erased.unread`); a run, or a key, that is erased as a whole loses it, too. A file whose pages are damaged is
+        refused, and not changed: not all of it would be found, and what is whole could be destroyed.
 
         Args:
             dry_run: only count.
             told: told how far it is.
+
+        Raises:
+            NotReleasedError: it is erased, but what was deleted may still stand in what the disk has of it.
+            StoreError: nothing was erased.
         """
 
     def erasures(self) -> list[Erased]:

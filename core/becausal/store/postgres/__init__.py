@@ -104,7 +104,15 @@ class PostgresStore:
             {"WHERE chain_id BETWEEN %(prefix)s AND %(prefix)s || chr(1114111)" if prefix else ""}
             ORDER BY started_ns DESC, chain_id DESC LIMIT %(limit)s"""
         asked = {"prefix": encodable(prefix), "limit": limit}
-        return [Rollup.of(found).info() for found in self._rows("listing the chains", query, asked)]
+        doing = "listing the chains"
+        chains = [Rollup.of(found) for found in self._rows(doing, query, asked)]
+        # The earliest step whose caller is not there need not be the only one: a run that was taken up again has its
+        # root further on. Few are asked about, since few lack what holds their first step.
+        unsure = [chain.chain_id for chain in chains if chain.root_parent is not None]
+        rooted = {chain_id for (chain_id,) in (self._rows(doing, ROOTED, (unsure,)) if unsure else [])}
+        return [
+            chain.info(is_rooted=chain.root_parent is None or chain.chain_id in rooted) for chain in chains
+        ]
 
     def load(self, chain_id: str, ids: Collection[str] | None = None) -> list[Step]:
         """Return a chain's steps in `seq` order, or those with some ids; empty if there are none."""
@@ -328,5 +336,8 @@ class PostgresStore:
             f"{self.url} holds what becausal did not write: {doing} failed ({failure}); restore it from a backup"
         )
 
+
+ROOTED = """SELECT chain_id FROM chains WHERE chain_id = ANY(%s) AND EXISTS (SELECT 1 FROM steps
+    WHERE steps.day = chains.day AND steps.chain_id = chains.chain_id AND parent_id IS NULL)"""
 
 IN_ORDER = "ORDER BY seq, started_ns, step_id"

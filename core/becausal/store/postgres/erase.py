@@ -15,17 +15,20 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+import zstandard
+
+from becausal.canonical import digest_text
 from becausal.canonical.wire import digest_of
 from becausal.payload import ERASED
 from becausal.store import memory_log
-from becausal.store.encoding import Packer, encodable, unpack
-from becausal.store.erasing import Cleaning, inside_out, lost, named
+from becausal.store.encoding import Packer, encodable, step_id_of, unpack
+from becausal.store.erasing import Cleaning, above, inside_out, lost, named
 from becausal.store.memory_log import Entry, parts_below
 from becausal.store.postgres import memory
 from becausal.store.postgres.connecting import Connection
 from becausal.store.postgres.write import finding
 from becausal.store.structure import structure_of
-from becausal.store.upkeep import Erasure, Progress
+from becausal.store.upkeep import Erasure, Progress, Unread
 from becausal.store.wording import ASKS, new_mark
 
 __all__ = ["Erasing"]
@@ -69,10 +72,12 @@ class Erasing:
         self._connection, self._what, self._told = connection, what, told
         self._packer = Packer()
         self._chains: set[str] = set()
+        self._unread: dict[str, dict[int, None]] = {}  # steps with damaged contents, by their runs
+        self._unread_keys: dict[tuple[str, str], None] = {}
         self._marked: set[tuple[str, int]] = set()  # events of which something goes though all they say stays
 
-    def carry_out(self) -> list[str]:
-        """Erase; returns the ids of the chains that held it."""
+    def carry_out(self) -> tuple[list[str], tuple[Unread, ...]]:
+        """Erase; returns the ids of the chains that held it, and what could not be read."""
         if self._what.chain_id is not None:
             self._empty(encodable(self._what.chain_id))
         self._rewrite_contents()
@@ -81,7 +86,8 @@ class Erasing:
             self._rewrite_table(table, columns)
         self._rewrite_logs()
         query = "SELECT chain_id FROM chains WHERE chain_id = ANY(%s) ORDER BY started_ns, chain_id"
-        return [chain_id for (chain_id,) in self._connection.execute(query, (sorted(self._chains),))]
+        chain_ids = [chain_id for (chain_id,) in self._connection.execute(query, (sorted(self._chains),))]
+        return chain_ids, self._all_unread()
 
     # -- contents
 
@@ -107,12 +113,19 @@ class Erasing:
         """Yield the digests of all that a memory's key ever held, parts included."""
         if self._what.memory is not None:
             for root in memory.content_digests(self._connection, *self._what.memory):
-                yield from parts_below(root, finding(self._connection, {}))
+                yield from parts_below(root, self._found)
+
+    def _found(self, digest: bytes) -> bytes | None:
+        try:
+            return finding(self._connection, {})(digest)
+        except zstandard.ZstdError:
+            return None
 
     def _look_through(self, gone: set[bytes]) -> tuple[list[bytes], dict[bytes, list[bytes]]]:
         """Return which contents hold a text, and which refer to which; adds to what goes as a whole."""
         hits: list[bytes] = []
         wholes: dict[bytes, list[bytes]] = {}
+        unread: list[bytes] = []
         with self._connection.cursor(
             "contents", binary=True
         ) as found:  # by and by: they may be more than memory
@@ -120,7 +133,11 @@ class Erasing:
             for nth, (digest, codec, data) in enumerate(found):
                 if nth % 1_000 == 0:
                     self._told("looking through contents", nth, 0)
-                content = unpack(codec, data)
+                try:
+                    content = unpack(codec, data)
+                except zstandard.ZstdError:
+                    unread.append(digest)
+                    continue
                 for part in named(content):
                     wholes.setdefault(part, []).append(digest)
                 if self._what.texts and self._clean.wording.is_in(content):
@@ -131,7 +148,30 @@ class Erasing:
                         hits.append(digest)
         if self._what.memory is not None:
             self.places["contents"] += len(gone)
+        self._note_unread([digest for digest in unread if digest not in gone], wholes)
         return hits, wholes
+
+    def _note_unread(self, unread: list[bytes], wholes: dict[bytes, list[bytes]]) -> None:
+        """Note what has damaged contents; what nothing has is nobody's, and goes with the next sweep."""
+        for digest in above(unread, lambda part: wholes.get(part, ())):
+            query = """SELECT chain_id, step_id FROM steps WHERE received = %s OR produced = %s
+                OR position(%s IN attributes) > 0 ORDER BY chain_id, step_id"""
+            values = (digest, digest, digest_text(digest))
+            for chain_id, step_id in self._connection.execute(query, values).fetchall():
+                self._unread.setdefault(chain_id, {})[step_id] = None
+            query = "SELECT memory, key FROM memory_events WHERE digest = %s"
+            self._unread_keys.update(dict.fromkeys(self._connection.execute(query, (digest,)).fetchall()))
+
+    def _all_unread(self) -> tuple[Unread, ...]:
+        runs = [
+            Unread("a content", self._clean.name("runs", chain_id), tuple(map(step_id_of, steps)))
+            for chain_id, steps in sorted(self._unread.items())
+        ]
+        keys = [
+            (self._clean.name("memories", memory), self._clean.name("keys", key))
+            for memory, key in self._unread_keys
+        ]
+        return (*runs, *(Unread("a content", memory=key) for key in keys))
 
     def _rewrite(self, digest: bytes, touched: dict[bytes, None], done: set[bytes]) -> None:
         """Rewrite a content, after all of its parts that become others."""

@@ -43,7 +43,7 @@ ENTRIES = f"""SELECT {SAID}, salt, commitment, hash FROM memory_events LEFT JOIN
 _VALUE_AT = f"""SELECT {SAID}, hash FROM (
         SELECT {SAID}, hash FROM memory_events
         WHERE memory = %(memory)s AND key = %(key)s AND seq <= %(seq)s AND operation != 'retract'
-        ORDER BY seq DESC, version DESC LIMIT 1) AS last
+        ORDER BY version DESC LIMIT 1) AS last
     WHERE operation IN ('write', 'supersede') AND NOT EXISTS (
         SELECT 1 FROM memory_events AS r WHERE r.memory = %(memory)s AND r.key = %(key)s AND r.seq <= %(seq)s
             AND r.operation = 'retract' AND r.of = last.version)"""

@@ -65,8 +65,12 @@ class Rollup:
             json.dumps(self.agents),
         )
 
-    def info(self) -> ChainInfo:
-        """Return it as a list shows it."""
+    def info(self, *, is_rooted: bool) -> ChainInfo:
+        """Return it as a list shows it.
+
+        Args:
+            is_rooted: whether one of its steps was called by none.
+        """
         return ChainInfo(
             chain_id=self.chain_id,
             name=self.root_name or "",
@@ -76,6 +80,7 @@ class Rollup:
             errors=self.errors,
             handoffs=self.handoffs,
             agents=tuple(sorted(self.agents, key=self.agents.__getitem__)),
+            root_is_lost=not is_rooted,
         )
 
     def count(self, old: StepRow | None, new: StepRow) -> None:

@@ -1,4 +1,4 @@
-"""Forgetting chains, sweeping out bodies, giving space back: what keeps a store within bounds.
+"""Forgetting chains, erasing, giving space back: what keeps a store within bounds.
 
 Whoever deletes contents does so alone: writers share a lock of the store's while they write a batch, and who deletes
 has it for himself, for no longer than a few hundred contents take. Each deletion counts `meta.generation` up, which
@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import calendar
 import json
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from psycopg import errors, sql
 
-from becausal import semconv
 from becausal.errors import StoreError
 from becausal.store.depending import sources_of
 from becausal.store.encoding import encodable
@@ -27,9 +25,9 @@ from becausal.store.postgres.connecting import Connection, Place
 from becausal.store.postgres.erase import Erasing
 from becausal.store.postgres.moving import Changing, Rows
 from becausal.store.postgres.schema import DAY_NS, lock_number
-from becausal.store.postgres.write import ADD_GAPS
-from becausal.store.sweeping import LONGEST_NS, Begun, kept_by, parts_of, swept
-from becausal.store.upkeep import SWEPT, ChainAge, Erased, Erasure, Mark, Progress, silent
+from becausal.store.postgres.sweep import Sweep, bytes_of_memories, chunks, count_up
+from becausal.store.sweeping import swept
+from becausal.store.upkeep import ChainAge, Erased, Erasure, Mark, NotReleasedError, Progress, silent
 
 __all__ = ["PostgresUpkeep"]
 
@@ -37,8 +35,6 @@ T = TypeVar("T")
 
 CHAINS_AT_ONCE: Final = 64
 """How many chains one transaction deletes."""
-
-BODIES_AT_ONCE: Final = 500
 
 _AGES = """SELECT chain_id, touched_ns, steps, open > 0,
         wrong OR errors > 0 OR EXISTS (SELECT 1 FROM marks WHERE marks.chain_id = chains.chain_id AND mark = 'found'),
@@ -55,12 +51,6 @@ _OWNERS = "SELECT step_id, chain_id FROM steps WHERE step_id = ANY(%s)"
 _READ = """SELECT DISTINCT r.chain_id, e.chain_id FROM memory_reads AS r JOIN memory_events AS e
         ON e.memory = r.memory AND e.key = r.key AND (e.version = r.version OR e.step_id = r.source_id)
     WHERE r.chain_id = ANY(%s) AND e.chain_id IS NOT NULL AND e.chain_id != r.chain_id"""
-
-_ROOTS = (
-    "SELECT DISTINCT received FROM steps WHERE received IS NOT NULL",
-    "SELECT DISTINCT produced FROM steps WHERE produced IS NOT NULL",
-    "SELECT DISTINCT digest FROM memory_events WHERE digest IS NOT NULL",
-)
 
 
 class PostgresUpkeep:
@@ -93,10 +83,17 @@ class PostgresUpkeep:
         return int(size)
 
     def least(self) -> int:
-        """Return 0: what empty tables and indexes take is the server's matter."""
-        return 0
+        """Return what memories hold: what empty tables and indexes take is the server's matter."""
+        return bytes_of_memories(self._rows)
 
-    def damages(self, seconds: float) -> list[str]:
+    def damages(
+        self,
+        seconds: float,
+        *,
+        pages_alone: bool = False,
+        whole_for_ns: int = 0,
+        told: Progress | None = None,
+    ) -> list[str]:
         """Return nothing: the server looks after its files."""
         return []
 
@@ -132,7 +129,7 @@ class PostgresUpkeep:
     def forget(self, chain_ids: Sequence[str]) -> int:
         """Delete chains in small transactions; returns how many steps."""
         steps = 0
-        for chunk in _chunks([encodable(one) for one in chain_ids], CHAINS_AT_ONCE):
+        for chunk in chunks([encodable(one) for one in chain_ids], CHAINS_AT_ONCE):
 
             def work(connection: Connection, chunk: Sequence[str] = chunk) -> int:
                 query = """SELECT DISTINCT day FROM (SELECT day FROM chains WHERE chain_id = ANY(%s)
@@ -143,7 +140,7 @@ class PostgresUpkeep:
                 connection.execute(f"DELETE FROM causes {which}", (days, chunk))
                 for table in ("anchors", "memory_reads", "marks", "chains"):
                     connection.execute(f"DELETE FROM {table} WHERE chain_id = ANY(%s)", (chunk,))
-                _count_up(connection)
+                count_up(connection)
                 return gone
 
             steps += self._changing(f"forgetting {len(chunk)} runs", work)
@@ -181,19 +178,19 @@ class PostgresUpkeep:
             # Nobody changes the log of memories, but for this.
             connection.execute("GRANT UPDATE, DELETE ON memory_events TO CURRENT_USER")
             erasing = Erasing(connection, what, told or silent)
-            chain_ids = erasing.carry_out()
+            chain_ids, unread = erasing.carry_out()
             connection.execute("DELETE FROM sweeps")  # what they found out about contents holds no more
             connection.execute("DELETE FROM touched")
             connection.execute("REVOKE UPDATE, DELETE ON memory_events FROM CURRENT_USER")
             places = {sort: count for sort, count in sorted(erasing.places.items()) if count}
-            erased = Erased(places, tuple(chain_ids), at_ns, what.reason)
+            erased = Erased(places, tuple(chain_ids), at_ns, what.reason, unread)
             if dry_run or not places:
                 raise DryRun(erased)  # nothing of it stays
             connection.execute(
                 "INSERT INTO erasures VALUES (%s, %s, %s, %s)",
                 (at_ns, encodable(what.reason), json.dumps(places), json.dumps(chain_ids)),
             )
-            _count_up(connection)
+            count_up(connection)
             return erased
 
         try:
@@ -201,9 +198,12 @@ class PostgresUpkeep:
         except DryRun as only:
             return only.erased
         self._forget_bodies()
-        if what.chain_id is not None:
-            self.sweep(told)  # what only this run had
-        self.release(whole=True)
+        try:
+            if what.chain_id is not None or what.memory is not None or erased.unread:
+                self.sweep(told)  # what only this run had, or is part of what nobody can read
+            self.release(whole=True)
+        except StoreError as failure:
+            raise NotReleasedError(erased, failure) from failure
         return erased
 
     def take_turn(self, every_ns: int) -> bool:
@@ -242,70 +242,8 @@ class PostgresUpkeep:
         return self._changing(doing, alone)
 
     def _sweep(self, told: Progress) -> Iterator[int]:
-        """Sweep once; yields how many bodies were deleted. See `becausal.store.sweeping`."""
-        sweep, now = os.urandom(8).hex(), time.time_ns()
-
-        def announce(connection: Connection) -> None:
-            connection.execute("DELETE FROM sweeps WHERE abs(%s - began_ns) > %s", (now, LONGEST_NS))
-            connection.execute("DELETE FROM touched WHERE sweep NOT IN (SELECT sweep FROM sweeps)")
-            connection.execute("INSERT INTO sweeps VALUES (%s, %s) ON CONFLICT DO NOTHING", (sweep, now))
-            _count_up(connection)
-
-        def end(connection: Connection) -> None:
-            connection.execute("DELETE FROM sweeps WHERE sweep = %s", (sweep,))
-            connection.execute("DELETE FROM touched WHERE sweep = %s", (sweep,))
-
-        # First of all: whoever writes from now on hands out again what this may delete, and says what must stay.
-        self._alone("announcing a sweep", announce)
-        try:
-            yield from self._sweep_bodies(sweep, told)
-        finally:
-            self._alone("ending a sweep", end)
-
-    def _sweep_bodies(self, sweep: str, told: Progress) -> Iterator[int]:
-        query = "SELECT digest FROM bodies UNION SELECT digest FROM payloads"
-        there = {digest for (digest,) in self._rows("listing contents", query)}
-        dead = sorted(there - self._alive(told))
-        left = set(dead)
-        for nth, chunk in enumerate(_chunks(dead, BODIES_AT_ONCE)):
-            told("sweeping", nth * BODIES_AT_ONCE, len(dead))
-
-            def work(connection: Connection, chunk: Sequence[bytes] = chunk) -> int:
-                lost = _revive(connection, left, _touched(connection, sweep))
-                going = [digest for digest in chunk if digest in left]
-                connection.execute("DELETE FROM payloads WHERE digest = ANY(%s)", (going,))
-                gone = connection.execute("DELETE FROM bodies WHERE digest = ANY(%s)", (going,)).rowcount
-                if lost:
-                    connection.execute(ADD_GAPS, ([SWEPT], [lost]))
-                _count_up(connection)
-                return gone
-
-            yield self._alone("sweeping bodies", work)
-        told("sweeping", len(dead), len(dead))
-
-    def _alive(self, told: Progress) -> set[bytes]:
-        """Return the digests of all that something refers to."""
-        doing = "marking what is in use"
-        alive = {digest for query in _ROOTS for (digest,) in self._rows(doing, query)}
-        alive.update(self._kept(doing))
-        waiting = list(alive)
-        done = 0
-        while waiting:
-            chunk, waiting = waiting[:BODIES_AT_ONCE], waiting[BODIES_AT_ONCE:]
-            query = "SELECT codec, data FROM bodies WHERE digest = ANY(%s)"
-            for codec, data in self._rows(doing, query, (chunk,)):
-                new = set(parts_of(codec, data)) - alive
-                alive |= new
-                waiting.extend(new)
-            done += len(chunk)
-            told("marking", done, done + len(waiting))
-        return alive
-
-    def _kept(self, doing: str) -> Iterator[bytes]:
-        # What a replay needs of a step is named in its attributes alone.
-        query = "SELECT attributes FROM steps WHERE attributes LIKE %s"
-        for (text,) in self._rows(doing, query, (f'%"{semconv.KEPT}%',)):
-            yield from kept_by(json.loads(text))
+        """Sweep once; yields how many bodies were deleted."""
+        return Sweep(self._rows, self._alone, told).once()
 
     def _drop(self, name: str, day: int) -> None:
         def work(connection: Connection) -> None:
@@ -332,41 +270,6 @@ class PostgresUpkeep:
             self._changing(f"rewriting {name}", work)
 
 
-def _touched(connection: Connection, sweep: str) -> list[bytes]:
-    """Take what was named since a sweep has looked, within a transaction while nobody writes.
-
-    Raises:
-        Begun: the sweep is no more.
-    """
-    goes_on = "UPDATE sweeps SET began_ns = %s WHERE sweep = %s"
-    if connection.execute(goes_on, (time.time_ns(), sweep)).rowcount == 0:
-        raise Begun
-    query = "DELETE FROM touched WHERE sweep = %s RETURNING digest"
-    return [digest for (digest,) in connection.execute(query, (sweep,))]
-
-
-def _revive(connection: Connection, left: set[bytes], named: Iterable[bytes]) -> int:
-    """Take out of what is left to go what was named, and all its parts; returns how many of these are gone already."""
-    waiting = left.intersection(named)
-    parts: set[bytes] = set()
-    while waiting:
-        left -= waiting
-        query = "SELECT codec, data FROM bodies WHERE digest = ANY(%s)"
-        found = {part for row in connection.execute(query, (list(waiting),)) for part in parts_of(*row)}
-        parts |= found
-        waiting = left & found
-    query = "SELECT count(*) FROM bodies WHERE digest = ANY(%s)"
-    (there,) = connection.execute(query, (list(parts),)).fetchone() or (0,)
-    return len(parts) - int(there)
-
-
-def _count_up(connection: Connection) -> None:
-    connection.execute(
-        """INSERT INTO meta VALUES ('generation', '1')
-        ON CONFLICT (key) DO UPDATE SET value = (meta.value::bigint + 1)::text"""
-    )
-
-
 def _day_of(name: str) -> int | None:
     """Return the day whose table has this name."""
     try:
@@ -378,11 +281,6 @@ def _day_of(name: str) -> int | None:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _chunks(items: Sequence[T], size: int) -> Iterator[list[T]]:
-    for start in range(0, len(items), size):
-        yield list(items[start : start + size])
 
 
 class _Asking:

@@ -13,16 +13,14 @@ Source: sqlite.org/wal.html; sqlite.org/howtocorrupt.html, section 2.6 (fork).
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from operator import index
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import zstandard
+from typing import TYPE_CHECKING
 
 from becausal.errors import StoreError
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
@@ -43,6 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["SQLiteStore"]
 
 MEMORY = ":memory:"
+
+MOST_ROWS = 2**63 - 1
+"""What SQLite's numbers go up to."""
 
 DELETED = "store deleted while in use"
 """The gap of a file that was deleted under us: of what was recorded in it, nobody knows how much."""
@@ -83,28 +84,31 @@ class SQLiteStore:
 
     def gaps(self) -> dict[str, int]:
         """Return how much could not be recorded, by reason."""
-        with self._reading() as reader, file.told(self._path, "reading the counts of gaps"):
-            return dict(reader.execute("SELECT reason, count FROM gaps ORDER BY reason"))
+        with self._reading() as reader, file.read(self._path, "reading the counts of gaps"):
+            found = reader.execute("SELECT reason, count FROM gaps ORDER BY reason")
+            return {str(reason): int(count) for reason, count in found}
 
     def chains(self, *, prefix: str = "", limit: int | None = None) -> list[ChainInfo]:
         """Return the chains whose ids start with a prefix, newest first."""
-        with self._reading() as reader, file.told(self._path, "listing the chains"):
-            return _chain_infos(reader, prefix, -1 if limit is None else limit)
+        # Here, and so below: an app that only records never asks.
+        from becausal.store.sqlite.listing import infos
+
+        begins, most = row.encodable(prefix), -1 if limit is None else min(index(limit), MOST_ROWS)
+        with self._reading() as reader, file.read(self._path, "listing the chains"):
+            return infos(reader, begins, most)
 
     def load(self, chain_id: str, ids: Collection[str] | None = None) -> list[Step]:
         """Return a chain's steps in `seq` order, or those with some ids; empty if there are none."""
-        doing = f"loading the chain {chain_id}"
-        only = None if ids is None else _list(map(row.number_of, ids))
-        with self._reading() as reader, file.told(self._path, doing):
-            try:
-                return self._load(reader, row.encodable(chain_id), only)
-            except file.UNREADABLE as failure:
-                raise file.damaged(self._path, doing, failure) from failure
+        doing, wanted = f"loading the chain {chain_id}", row.encodable(chain_id)
+        only = None if ids is None else file.list_of(map(row.number_of, ids))
+        with self._reading() as reader, file.read(self._path, doing):
+            return self._load(reader, wanted, only)
 
     def outline(self, chain_id: str) -> Outline:
         """Return which steps a chain has and who called whom, in the order of `load`; empty if there are none."""
-        with self._reading() as reader, file.told(self._path, f"reading the outline of the chain {chain_id}"):
-            return Outline(reader.execute(OUTLINE, (row.encodable(chain_id),)))
+        wanted = row.encodable(chain_id)
+        with self._reading() as reader, file.read(self._path, f"reading the outline of the chain {chain_id}"):
+            return Outline(reader.execute(OUTLINE, (wanted,)))
 
     def body(self, digest: bytes) -> bytes | None:
         """Return the canonical body with this digest, or None if it is not kept."""
@@ -112,11 +116,8 @@ class SQLiteStore:
         body = session.bodies.get(digest)
         if body is None:
             doing = f"reading the body {digest.hex()}"
-            with session.read_lock, file.told(self._path, doing):
-                try:
-                    body = session.unpacker().body(digest)
-                except zstandard.ZstdError as failure:
-                    raise file.damaged(self._path, doing, failure) from failure
+            with session.read_lock, file.read(self._path, doing):
+                body = session.unpacker().body(digest)
             if body is None:
                 return None
             session.bodies.put(digest, body)
@@ -124,44 +125,40 @@ class SQLiteStore:
 
     def anchored(self, name: str) -> RemoteStep | None:
         """Return the step that has this name among its anchors, the one written last; None if there is none."""
-        with self._reading() as reader, file.told(self._path, f"looking up the anchor {name}"):
-            found = reader.execute(FIND_ANCHOR, (row.encodable(name),)).fetchone()
-        return None if found is None else RemoteStep(row.step_id_of(found[0]), *found[1:])
+        wanted = row.encodable(name)
+        with self._reading() as reader, file.read(self._path, f"looking up the anchor {name}"):
+            found = reader.execute(FIND_ANCHOR, (wanted,)).fetchone()
+            return None if found is None else RemoteStep(row.step_id_of(found[0]), *found[1:])
 
     def append(
         self, event: NewEvent, bodies: Mapping[bytes, bytes], *, expected: int | None = None
     ) -> MemoryEvent | None:
         """Append an event to a memory's log at once; None where the key does not stand at `expected`."""
         with self._writing() as writer, file.told(self._path, f"writing to the memory {event.memory}"):
-            entry = writer.append(event, bodies, expected)
-            if entry is None:
-                return None
-            # By the connection that wrote it: it has the pages at hand, and the other would have to read them anew.
-            digest = entry.said[10]
-            payload = None if digest is None else memory.kept(writer.connection, digest, self)
-        return memory_log.event_from(entry.said, entry.hash, payload)
+            return writer.append(event, bodies, expected, self)
 
     def memory_events(self, memory_name: str | None = None, key: str | None = None) -> list[MemoryEvent]:
         """Return the events of memories, in the order of their log."""
         doing = "reading the log of the memories"
-        with self._reading() as reader, file.told(self._path, doing):
+        with self._reading() as reader, file.read(self._path, doing):
             return memory.events_of(reader, memory_name, key, self)
 
     def memory_value(self, memory_name: str, key: str, seq: int | None = None) -> MemoryEvent | None:
         """Return the event that gives a key its value at a causal sequence number; None where it has none."""
-        doing = f"reading the memory {memory_name}"
-        with self._reading() as reader, file.told(self._path, doing):
-            return memory.value_at(reader, memory_name, key, seq, self)
+        asked = row.encodable(memory_name), row.encodable(key), memory_log.up_to(seq)
+        with self._reading() as reader, file.read(self._path, f"reading the memory {memory_name}"):
+            return memory.value_at(reader, *asked, self)
 
     def memory_reads(self, memory_name: str | None = None, key: str | None = None) -> list[MemoryRead]:
         """Return who read what from memories, in causal order."""
-        with self._reading() as reader, file.told(self._path, "reading who read the memories"):
+        with self._reading() as reader, file.read(self._path, "reading who read the memories"):
             return memory.reads_of(reader, memory_name, key)
 
     def broken_link(self, memory_name: str) -> str | None:
         """Return which event of a memory is not what was appended, in words; None: all of them are."""
-        with self._reading() as reader, file.told(self._path, f"verifying the memory {memory_name}"):
-            return memory.broken_link(reader, memory_name, self.body)
+        wanted = row.encodable(memory_name)
+        with self._reading() as reader, file.read(self._path, f"verifying the memory {memory_name}"):
+            return memory.broken_link(reader, wanted, self.body)
 
     def erase(self, memory_name: str, key: str) -> None:
         """Forget every content that a key ever had, wherever else it was kept; its events stay."""
@@ -171,17 +168,16 @@ class SQLiteStore:
         """Return what the store is and how much is in it."""
         query = f"""SELECT (SELECT value FROM meta WHERE key = 'format'), (SELECT count(*) FROM chains),
             (SELECT count(*) FROM steps), (SELECT count(*) FROM blobs WHERE {bodies.BODIES})"""
-        with self._reading() as reader, file.told(self._path, "counting what is in it"):
+        with self._reading() as reader, file.read(self._path, "counting what is in it"):
             format, chains, steps, contents = reader.execute(query).fetchone()
             (in_memory,) = reader.execute(
                 "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
             ).fetchone()
-        size = in_memory if self._path is None else _bytes_on_disk(self._path)
-        return StoreInfo(self.url, self._path, int(format), size, chains, steps, contents)
+            size = in_memory if self._path is None else _bytes_on_disk(self._path)
+            return StoreInfo(self.url, self._path, int(format), size, chains, steps, contents)
 
     def links(self) -> Links:
         """Return what answers about more than one chain."""
-        # Imported here, as below: an app that only records never asks.
         from becausal.store.sqlite.links import SQLiteLinks
 
         return SQLiteLinks(self._reading, self._path)
@@ -261,7 +257,7 @@ class SQLiteStore:
         return session
 
     def _load(self, reader: sqlite3.Connection, chain_id: str, only: str | None) -> list[Step]:
-        with _snapshot(reader):
+        with file.snapshot(reader):
             found = reader.execute("SELECT chain_no FROM chains WHERE chain_id = ?", (chain_id,)).fetchone()
             if found is None:
                 if chain_id.startswith(file.STANDS_FOR):  # as `chains` called it
@@ -277,85 +273,12 @@ class SQLiteStore:
 # Queries.
 
 
-@contextmanager
-def _snapshot(reader: sqlite3.Connection) -> Iterator[None]:
-    # Several queries that must see one state. In memory nobody writes meanwhile: the lock is the same.
-    reader.execute("BEGIN")
-    try:
-        yield
-    finally:
-        with suppress(sqlite3.Error):  # what went wrong first is what is told
-            reader.execute("ROLLBACK")
-
-
-def _chain_infos(reader: sqlite3.Connection, prefix: str, limit: int) -> list[ChainInfo]:
-    prefix = row.encodable(prefix)
-    with _snapshot(reader), file.legibly(reader) as damaged:
-        ids = dict(reader.execute(FIND_CHAINS if prefix else NEWEST_CHAINS, (prefix, limit)))
-        chosen = (_list(ids),)
-        counts = {number: rest for number, *rest in reader.execute(COUNT_STEPS, chosen)}
-        roots = {number: name for number, name, _ in reader.execute(FIND_ROOTS, chosen)}
-        agents: dict[int, list[str]] = {}
-        for number, name, _ in reader.execute(FIND_AGENTS, chosen):
-            agents.setdefault(number, []).append(name)
-    infos = []
-    for number, chain_id in ids.items():
-        # A chain that has no steps lost them: it is written, and forgotten, together with them.
-        started_ns, ended_ns, is_open, steps, errors, handoffs = counts.get(number, (0, None, True, 0, 0, 0))
-        texts = (chain_id, roots.get(number, ""), *agents.get(number, ()))
-        infos.append(
-            ChainInfo(
-                chain_id=chain_id,
-                name=texts[1],
-                started_ns=started_ns,
-                ended_ns=None if is_open else ended_ns,
-                steps=steps,
-                errors=errors,
-                handoffs=handoffs,
-                agents=texts[2:],
-                is_damaged=number not in counts or not damaged.isdisjoint(texts),
-            )
-        )
-    return infos
-
-
-# All that starts with a text lies between it and it followed by the last character of all.
-FIND_CHAINS = """SELECT chain_no, chain_id FROM chains
-    WHERE chain_id >= ?1 AND chain_id <= ?1 || char(0x10FFFF)
-    ORDER BY started_ns DESC, chain_no DESC LIMIT ?2"""
-
-# By the index of the time: asked for a range of ids, SQLite would take theirs and sort every chain there is.
-NEWEST_CHAINS = """SELECT chain_no, chain_id FROM chains
-    WHERE ?1 = '' ORDER BY started_ns DESC, chain_no DESC LIMIT ?2"""
-
 OUTLINE = """SELECT step_id, parent_id, seq, steps.started_ns, ended_ns FROM steps JOIN chains USING (chain_no)
     WHERE chain_id = ? ORDER BY seq, steps.started_ns, step_id"""
-
-CHOSEN = "chain_no IN (SELECT value FROM json_each(?))"
-
-COUNT_STEPS = f"""SELECT chain_no, min(started_ns), max(ended_ns), max(ended_ns IS NULL), count(*),
-        sum(status IS (SELECT name_no FROM names WHERE name = 'error')),
-        sum(kind IS (SELECT name_no FROM names WHERE name = 'handoff'))
-    FROM steps WHERE {CHOSEN} GROUP BY chain_no"""
-
-# Beside min(), SQLite gives the other columns of the row that has it (sqlite.org/lang_select.html, 2.5).
-FIND_ROOTS = f"""SELECT chain_no, names.name, min(seq) FROM steps JOIN names ON name_no = steps.name
-    WHERE {CHOSEN} AND NOT EXISTS (
-        SELECT 1 FROM steps AS parent
-        WHERE parent.chain_no = steps.chain_no AND parent.step_id = steps.parent_id)
-    GROUP BY chain_no"""
-
-FIND_AGENTS = f"""SELECT chain_no, names.name, min(seq) FROM steps JOIN names ON name_no = agent
-    WHERE {CHOSEN} GROUP BY chain_no, agent ORDER BY min(seq)"""
-
 
 FIND_ANCHOR = """SELECT step_id, chain_id, seq, hop, agents.name
     FROM anchors JOIN steps USING (chain_no, step_id) JOIN chains USING (chain_no)
     LEFT JOIN names AS agents ON agents.name_no = steps.agent WHERE anchors.name = ?"""
-
-
-def _list(numbers: Iterable[Any]) -> str:
-    return json.dumps([number for number in numbers if number is not None])
 
 
 def _bytes_on_disk(path: Path) -> int:

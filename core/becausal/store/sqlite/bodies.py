@@ -61,7 +61,7 @@ class Unpacker:
             raise _no_data()
         if codec == PACKED:
             return self._out_of_pack(number, number - place_in(data)[0], digest)
-        return self._joined(data) if codec == BLOCKS else unpack(codec, data)
+        return _whole(self._joined(data) if codec == BLOCKS else unpack(codec, data), size)
 
     def made_of(self, number: int) -> list[bytes]:
         """Return the digests of all that the body of a row needs: of its blocks, and of its parts."""
@@ -107,7 +107,7 @@ class Unpacker:
             return None
         size, place, codec, data = found
         _, at = place_in(place)
-        return self._whole(pack, codec, data)[at : at + size]
+        return _whole(self._whole(pack, codec, data)[at : at + size], size)
 
     def _whole(self, pack: int, codec: int, data: bytes) -> bytes:
         kept = self._unpacked.get(pack)
@@ -123,6 +123,17 @@ class Unpacker:
 
 def _no_data() -> zstandard.ZstdError:
     return zstandard.ZstdError("its data is missing")
+
+
+def _whole(body: bytes | None, size: int) -> bytes | None:
+    """Return a body that has its size.
+
+    Raises:
+        zstandard.ZstdError: it has another one.
+    """
+    if body is not None and len(body) != size:
+        raise zstandard.ZstdError("it is not as long as it was")
+    return body
 
 
 def blocks_of(codec: int, data: bytes | None) -> list[bytes]:

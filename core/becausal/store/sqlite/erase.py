@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from becausal.canonical.wire import digest_of
 from becausal.payload import ERASED
@@ -18,17 +19,29 @@ from becausal.store.erasing import Cleaning, inside_out, lost, named
 from becausal.store.sqlite import file, memory, row
 from becausal.store.sqlite.attributes import rewritten
 from becausal.store.sqlite.bodies import BODIES, Unpacker, drop_remains
-from becausal.store.structure import structure_of
-from becausal.store.upkeep import Erasure, Progress
-from becausal.store.wording import ASKS, new_mark
+from becausal.store.sqlite.damage import UNREADABLE, legibly, replace_unreadable
+from becausal.store.sqlite.emptying import Emptying
+from becausal.store.sqlite.unread import Unreadable
+from becausal.store.upkeep import Erasure, Progress, Unread
 
 __all__ = ["Erasing"]
 
 
-# The keys that a run alone has written or read: what other runs have as well is not its own to take away.
-OWN_KEYS = """SELECT memory, key FROM (
-        SELECT memory, key, chain_id FROM memory_events UNION SELECT memory, key, chain_id FROM memory_reads)
-    GROUP BY memory, key HAVING min(coalesce(chain_id, '') = ?)"""
+WORDS = {"error": "its error", "attributes": "its attributes", "choices": "its decisions"}
+"""What the columns of a step are."""
+
+OF_NO_RUN = (
+    ("gaps", "reason", None),
+    ("marks", "chain_id", None),
+    ("erasures", "reason", None),
+    ("erasures", "chain_ids", "[]"),
+    ("anchors", "name", None),
+    *(("memory_reads", column, None) for column in ("memory", "key", "chain_id", "agent")),
+    *(("memory_events", column, None) for column in ("memory", "key", "chain_id", "agent", "reason")),
+)
+"""The columns whose texts go where they cannot be read, since no run is erased with them: table, column, by what."""
+
+Clean = Callable[[str | None], str | None]
 
 
 class Erasing:
@@ -41,21 +54,35 @@ class Erasing:
         self._connection, self._what, self._told = connection, what, told
         self._packer, self._unpacker = Packer(), Unpacker(connection)
         self._chains: set[int] = set()
+        self._unread, self._damaged = Unreadable(connection), set[str]()
+        self._events: list[int] = []  # of memories, that say less than they did
 
-    def carry_out(self) -> list[str]:
-        """Erase; returns the ids of the chains that held it."""
-        if self._what.chain_id is not None:
-            self._empty(self._what.chain_id)
-        self._rewrite_contents()
-        self._rewrite_names()
-        self._rewrite_steps()
-        self._rewrite_memories()
-        self._rewrite_rest()
-        found = self._connection.execute(
-            "SELECT chain_id FROM chains WHERE chain_no IN (SELECT value FROM json_each(?)) ORDER BY started_ns",
-            (file.list_of(self._chains),),
-        )
-        return [chain_id for (chain_id,) in found]
+    def carry_out(self) -> tuple[list[str], tuple[Unread, ...]]:
+        """Erase; returns the ids of the chains that held it, and what could not be read."""
+        with legibly(self._connection) as self._damaged:
+            self._drop_unreadable()
+            if self._what.chain_id is not None:
+                chain = Emptying(self._connection, self.places).run(self._what.chain_id)
+                self._chains.update(() if chain is None else [chain])
+            self._rewrite_contents()
+            self._rewrite_names()
+            self._rewrite_steps()
+            self._rewrite_memories()
+            self._rewrite_rest()
+            found = self._connection.execute(
+                "SELECT chain_id FROM chains WHERE chain_no IN (SELECT value FROM json_each(?)) ORDER BY started_ns",
+                (file.list_of(self._chains),),
+            )
+            return [chain_id for (chain_id,) in found], self._unread.all()
+
+    def _drop_unreadable(self) -> None:
+        """Take out texts that cannot be read and are no run's: nobody could erase them otherwise."""
+        query = "SELECT event_no, memory, key, chain_id, agent, reason FROM memory_events"
+        found = self._connection.execute(query).fetchall()
+        self._events = [event for event, *texts in found if not self._damaged.isdisjoint(texts)]
+        for table, column, by in OF_NO_RUN:
+            gone = replace_unreadable(self._connection, table, column, by=by)
+            self.places["texts that could not be read"] += gone
 
     # -- contents
 
@@ -83,10 +110,16 @@ class Erasing:
         drop_remains(self._connection, self._packer)
 
     def _of_the_key(self) -> Iterator[bytes]:
-        """Yield the digests of all that a memory's key ever held, parts included."""
+        """Yield the digests of all that a memory's key ever held, parts included as far as they can be known."""
         if self._what.memory is not None:
             for root in memory.content_digests(self._connection, *self._what.memory):
-                yield from memory_log.parts_below(root, self._unpacker.body)
+                yield from memory_log.parts_below(root, self._found)
+
+    def _found(self, digest: bytes) -> bytes | None:
+        try:
+            return self._unpacker.body(digest)
+        except UNREADABLE:
+            return None
 
     def _look_through(
         self, gone: set[bytes]
@@ -94,15 +127,21 @@ class Erasing:
         """Return which contents hold a text, by digest, and which refer to which; adds to what goes as a whole."""
         hits: dict[bytes, int] = {}
         wholes: dict[bytes, list[tuple[int, bytes]]] = {}
+        unread: dict[bytes, int] = {}
         (total,) = self._connection.execute("SELECT count(*) FROM blobs").fetchone()
         query = f"SELECT digest, blob_no, size, codec, data FROM blobs WHERE {BODIES}"
         for nth, (digest, number, *rest) in enumerate(self._connection.execute(query)):
             if nth % 1_000 == 0:
                 self._told("looking through contents", nth, total)
-            body = self._unpacker.body_of(number, *rest)
+            try:
+                body = self._unpacker.body_of(number, *rest)
+                parts = () if body is None else named(body)
+            except UNREADABLE:
+                unread[digest] = number
+                continue
             if body is None:
                 continue
-            for part in named(body):
+            for part in parts:
                 wholes.setdefault(part, []).append((number, digest))
             if self._what.texts and self._clean.wording.is_in(body):
                 self.places["contents"] += 1
@@ -112,6 +151,7 @@ class Erasing:
                     hits[digest] = number
         if self._what.memory is not None:
             self.places["contents"] += len(gone)
+        self._unread.contents({digest: unread[digest] for digest in unread.keys() - gone}, wholes)
         return hits, wholes
 
     def _rewrite(
@@ -180,81 +220,14 @@ class Erasing:
         query = "SELECT chain_no FROM steps WHERE received = ?1 UNION SELECT chain_no FROM steps WHERE produced = ?1"
         self._chains.update(chain for (chain,) in self._connection.execute(query, (number,)))
 
-    # -- a run
-
-    def _empty(self, chain_id: str) -> None:
-        """Take everything out of a run that says more than what happened."""
-        found = self._connection.execute(
-            "SELECT chain_no FROM chains WHERE chain_id = ?", (row.encodable(chain_id),)
-        ).fetchone()
-        if found is None:
-            return
-        self._chains.add(found[0])
-        rows = self._connection.execute(
-            "SELECT step_id, received, produced, error, attributes FROM steps WHERE chain_no = ?", found
-        ).fetchall()
-        emptied: dict[int, int] = {}
-        for step_id, received, produced, error, attributes in rows:
-            sides = [None if side is None else self._emptied(side, emptied) for side in (received, produced)]
-            self._connection.execute(
-                """UPDATE steps SET received = ?, produced = ?, error = ?, attributes = ?, choices = NULL
-                WHERE chain_no = ? AND step_id = ?""",
-                (
-                    *sides,
-                    None if error is None else ERASED,
-                    rewritten(attributes, structure_of),
-                    *(found[0], step_id),
-                ),
-            )
-        self._connection.execute("UPDATE causes SET evidence = '' WHERE chain_no = ?", found)
-        query = "UPDATE steps SET name = kind WHERE chain_no = ? AND kind = (SELECT name_no FROM names WHERE name = ?)"
-        self._connection.execute(query, (*found, ASKS))
-        self._empty_events(row.encodable(chain_id), emptied)
-        self.places["contents"] += len(emptied)
-        self.places["steps"] += len(rows)
-
-    def _emptied(self, number: int, emptied: dict[int, int]) -> int:
-        """Return the number of what stands for a content in a run whose contents are gone."""
-        if number not in emptied:
-            digest = os.urandom(16)
-            self._connection.execute(
-                """INSERT INTO blobs SELECT (SELECT max(blob_no) + 1 FROM blobs), ?, NULL, total_size, type, ?,
-                    NULL, NULL, NULL FROM blobs WHERE blob_no = ?""",
-                (digest, _lost("[]", ERASED), number),
-            )
-            (emptied[number],) = self._connection.execute("SELECT max(blob_no) FROM blobs").fetchone()
-        return emptied[number]
-
-    def _empty_events(self, chain_id: str, emptied: dict[int, int]) -> None:
-        self._connection.execute(
-            "UPDATE memory_events SET reason = ? WHERE chain_id = ? AND reason IS NOT NULL",
-            (ERASED, chain_id),
-        )
-        keys = self._connection.execute(OWN_KEYS, (chain_id,)).fetchall()
-        self.places["keys"] += len(keys)
-        for store, key in keys:
-            new = new_mark()
-            for table in ("memory_events", "memory_reads"):
-                query = f"UPDATE {table} SET key = ? WHERE memory = ? AND key = ?"
-                self._connection.execute(query, (new, store, key))
-        events = self._connection.execute(
-            """SELECT event_no, blob_no FROM memory_events LEFT JOIN blobs USING (digest) WHERE chain_id = ?""",
-            (chain_id,),
-        ).fetchall()
-        for event, number in events:
-            if number is not None:
-                self._connection.execute(
-                    """UPDATE memory_events SET digest = (SELECT digest FROM blobs WHERE blob_no = ?)
-                    WHERE event_no = ?""",
-                    (self._emptied(number, emptied), event),
-                )
-        self._mark_erased([event for event, _ in events])
-
     # -- texts beside the contents
 
     def _rewrite_names(self) -> None:
         changed = []
         for number, name in self._connection.execute("SELECT name_no, name FROM names").fetchall():
+            if name in self._damaged:
+                self._unread.name(number)
+                continue
             new = self._clean.name("names", name)
             if new != name:
                 changed.append(number)
@@ -265,6 +238,9 @@ class Erasing:
             found = self._connection.execute(query, (file.list_of(changed),))
             self._chains.update(chain for (chain,) in found)
         for number, chain_id in self._connection.execute("SELECT chain_no, chain_id FROM chains").fetchall():
+            if chain_id in self._damaged:
+                self._unread.run(number, "its id")
+                continue
             new = self._clean.name("runs", chain_id)
             if new != chain_id:
                 self._chains.add(number)
@@ -277,24 +253,40 @@ class Erasing:
     def _rewrite_steps(self) -> None:
         (total,) = self._connection.execute("SELECT count(*) FROM steps").fetchone()
         query = "SELECT chain_no, step_id, error, attributes, choices FROM steps"
-        changed = []
-        for nth, (chain, step, error, attributes, choices) in enumerate(self._connection.execute(query)):
+        json = partial(self._clean.json, "attributes")
+        columns: tuple[tuple[str, Clean], ...] = (
+            ("error", partial(self._clean.text, "errors")),
+            ("attributes", lambda text: rewritten(text, json)),
+            ("choices", partial(self._clean.json, "decisions")),
+        )
+        changed: dict[str, list[tuple[str | None, int, int]]] = {column: [] for column, _ in columns}
+        for nth, (chain, step, *texts) in enumerate(self._connection.execute(query)):
             if nth % 10_000 == 0:
                 self._told("looking through steps", nth, total)
-            said = (error, attributes, choices)
-            new = (
-                self._clean.text("errors", error),
-                rewritten(attributes, partial(self._clean.json, "attributes")),
-                self._clean.json("decisions", choices),
+            for text, (column, clean) in zip(texts, columns, strict=True):
+                new, is_read = self._cleaned(text, clean)
+                if not is_read:
+                    self._unread.step(chain, step, WORDS[column])
+                if new != text:
+                    changed[column].append((new, chain, step))
+        for column, rows in changed.items():
+            self._chains.update(chain for _, chain, _ in rows)
+            self._connection.executemany(
+                f"UPDATE steps SET {column} = ? WHERE chain_no = ? AND step_id = ?", rows
             )
-            if new != said:
-                changed.append((*new, chain, step))
-        self._chains.update(chain for *_, chain, _ in changed)
-        self._connection.executemany(
-            "UPDATE steps SET error = ?, attributes = ?, choices = ? WHERE chain_no = ? AND step_id = ?",
-            changed,
-        )
-        self._rewrite_texts("causes", "evidence", ("chain_no", "step_id", "nth"), "evidence")
+        for chain, step in self._rewrite_texts(
+            "causes", "evidence", ("chain_no", "step_id", "nth"), "evidence"
+        ):
+            self._unread.step(chain, step, "the evidence of a cause")
+
+    def _cleaned(self, text: str | None, clean: Clean) -> tuple[str | None, bool]:
+        """Return what cleaning makes of a text, and whether it could be read; else what is in plain sight is gone."""
+        if text in self._damaged:
+            return text, False
+        try:
+            return clean(text), True
+        except UNREADABLE:
+            return self._clean.text("damaged texts", text), False
 
     def _rewrite_memories(self) -> None:
         query = "SELECT event_no, memory, key, chain_id, agent, digest, reason FROM memory_events ORDER BY event_no"
@@ -319,7 +311,7 @@ class Erasing:
                     (*new, number),
                 )
         self.places["memory"] += len(changed)
-        self._mark_erased(changed)
+        self._mark_erased(dict.fromkeys((*changed, *self._events)))
         if self._what.memory is not None:
             query = "SELECT event_no FROM memory_events WHERE memory = ? AND key = ?"
             found = self._connection.execute(query, tuple(map(row.encodable, self._what.memory)))
@@ -351,22 +343,25 @@ class Erasing:
         self._rewrite_texts("marks", "chain_id", ("chain_id", "mark"), "runs")
         self._rewrite_texts("erasures", "reason", ("erasure_no",), "erasures")
         self._rewrite_texts("erasures", "chain_ids", ("erasure_no",), "erasures")
-        for number, lossy in self._connection.execute(
-            "SELECT blob_no, lossy FROM blobs WHERE lossy IS NOT NULL"
-        ).fetchall():
-            new = self._clean.json("losses", lossy)
+        query = "SELECT blob_no, digest, lossy FROM blobs WHERE lossy IS NOT NULL"
+        for number, digest, lossy in self._connection.execute(query).fetchall():
+            new, is_read = self._cleaned(lossy, partial(self._clean.json, "losses"))
+            if not is_read:
+                self._unread.contents({digest: number}, {})
             if new != lossy:
                 self._connection.execute("UPDATE blobs SET lossy = ? WHERE blob_no = ?", (new, number))
 
-    def _rewrite_texts(self, table: str, column: str, key: Sequence[str], sort: str) -> None:
+    def _rewrite_texts(self, table: str, column: str, key: Sequence[str], sort: str) -> list[list[Any]]:
+        """Rewrite a column; returns the keys of the rows in which it cannot be read."""
         found = self._connection.execute(f"SELECT {column}, {', '.join(key)} FROM {table}").fetchall()
         where = " AND ".join(f"{name} = ?" for name in key)
         for text, *at in found:
-            new = self._clean.text(sort, text)
+            new = text if text in self._damaged else self._clean.text(sort, text)
             if new != text:
                 self._connection.execute(
                     f"UPDATE OR REPLACE {table} SET {column} = ? WHERE {where}", (new, *at)
                 )
+        return [at for text, *at in found if text in self._damaged]
 
     # -- bodies
 

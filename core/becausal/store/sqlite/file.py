@@ -24,11 +24,22 @@ from pathlib import Path
 from becausal.errors import StoreError, StoreFormatError
 from becausal.installed import own_version
 from becausal.settings import DEFAULT_STORE
-from becausal.store.sqlite.damage import STANDS_FOR, UNREADABLE, damaged, kind_of, legibly, told
+from becausal.store.sqlite.damage import (
+    CHAIN_ID,
+    STANDS_FOR,
+    UNREADABLE,
+    damaged,
+    is_corrupt,
+    kind_of,
+    legibly,
+    read,
+    told,
+)
 from becausal.store.sqlite.schema import APPLICATION_ID, FORMAT, FUNCTIONS, SCHEMA, UPGRADES
 
 __all__ = [
     "BESIDE",
+    "CHAIN_ID",
     "FORMAT",
     "STANDS_FOR",
     "UNREADABLE",
@@ -42,12 +53,15 @@ __all__ = [
     "hurried",
     "identity",
     "in_memory",
+    "is_corrupt",
     "kind_of",
     "legibly",
     "list_of",
     "open_reader",
     "open_writer",
     "prepare",
+    "read",
+    "snapshot",
     "tell_if_held",
     "told",
 ]
@@ -150,7 +164,9 @@ def check(path: Path) -> None:
             "becausal.open('path/to/becausal.db'))"
         ) from failure
     except OSError as failure:
-        raise StoreError(f"cannot read {path}: {failure.strerror}") from failure
+        raise StoreError(
+            f"cannot read {path}: {failure.strerror}. Name a file that this user may read (--store, BECAUSAL_STORE)"
+        ) from failure
     if header and not header.startswith(b"SQLite format 3\x00"):
         raise StoreFormatError(f"{path} is no SQLite database; it was left as it is. Choose another path")
     if header and int.from_bytes(header[68:72], "big") != APPLICATION_ID:
@@ -166,7 +182,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
         connection = _connect(f"{path.as_uri()}?mode=rw")
         try:
             _make_schema(connection)
-            _check_format(connection, path)
+            with read(path, "opening it"):
+                _check_format(connection, path)
             _upgrade(connection)
             _switch_to_wal(connection, path)
             # FULL: what was acknowledged survives a power cut; at 512 steps a batch it costs 2 %.
@@ -184,7 +201,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
 
 def open_reader(path: Path) -> sqlite3.Connection:
     """Return a connection that cannot change the file."""
-    with told(path, "opening it"):
+    with read(path, "opening it"):
         try:
             return _open_reader(path, "mode=ro")
         except sqlite3.OperationalError:
@@ -206,6 +223,17 @@ def in_memory() -> sqlite3.Connection:
     connection = _connect("file::memory:")
     _make_schema(connection)
     return connection
+
+
+@contextmanager
+def snapshot(reader: sqlite3.Connection) -> Iterator[None]:
+    """Have several queries see one state. In memory nobody writes meanwhile: the lock is the same."""
+    reader.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with suppress(sqlite3.Error):  # what went wrong first is what is told
+            reader.execute("ROLLBACK")
 
 
 def begin(connection: sqlite3.Connection) -> None:
@@ -321,6 +349,8 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
             "before the app runs, and a store is made in it"
         )
     found = format_of(connection)
+    if found < 1:
+        raise ValueError(f"a format {found}")
     if found > FORMAT:
         raise StoreFormatError(
             f"{path} was written by a newer becausal (format {found}); this one reads up to {FORMAT}: "

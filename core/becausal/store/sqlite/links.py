@@ -7,13 +7,16 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypeVar
 
 from becausal import canonical
+from becausal.step import EdgeKind
 from becausal.store.links import Begun, Holding, Taken
 from becausal.store.sqlite import file, row
 
 __all__ = ["SQLiteLinks"]
+
+T = TypeVar("T")
 
 # A chain's steps lie together, in the order of their ids; its first root is the one that began first.
 _FIRST_ROOT = """SELECT root.kind FROM steps AS root
@@ -56,33 +59,41 @@ class SQLiteLinks:
 
     def begun(self, since_ns: int, until_ns: int, *, limit: int) -> list[Begun]:
         """Return the chains that began in a stretch of time, earliest first."""
-        return [Begun(*found) for found in self._all(_BEGUN, (since_ns, until_ns, limit)) if found[1]]
+        return self._all(_BEGUN, (_storable(since_ns), _storable(until_ns), limit), Begun)
 
     def under_way(self, at_ns: int, *, limit: int) -> list[Begun]:
         """Return the chains that had begun at a moment and whose first step had not ended, latest first."""
-        return [Begun(*found) for found in self._all(_UNDER_WAY, (at_ns, limit)) if found[1]]
+        return self._all(_UNDER_WAY, (_storable(at_ns), limit), Begun)
 
     def holding(self, digests: Iterable[str], *, limit: int) -> list[Holding]:
         """Return the steps that received or produced payloads with these digests, in the order of their chains."""
+
+        def holding(
+            chain_id: str, step: int, side: Literal["received", "produced"], digest: bytes
+        ) -> Holding:
+            return Holding(chain_id, row.step_id_of(step), side, canonical.digest_text(digest))
+
         wanted = [canonical.parse_digest(digest) for digest in dict.fromkeys(digests)]
         found: list[Holding] = []
         for start in range(0, len(wanted), CHUNK):
             chunk = wanted[start : start + CHUNK]
             query = _HOLDING.format(marks=",".join("?" * len(chunk)))
-            found += [
-                Holding(chain_id, row.step_id_of(step), side, canonical.digest_text(digest))
-                for chain_id, step, side, digest in self._all(query, (*chunk, *chunk, limit - len(found)))
-            ]
+            found += self._all(query, (*chunk, *chunk, limit - len(found)), holding)
         return found
 
     def taken_from(self, step_ids: Iterable[str]) -> list[Taken]:
         """Return the steps that name one of these as their cause and stand in another chain."""
-        found = self._all(_TAKEN, (json.dumps([row.number_of(step_id) for step_id in step_ids]),))
-        return [
-            Taken(chain_id, row.step_id_of(step), row.step_id_of(source), kind)
-            for chain_id, step, source, kind in found
-        ]
 
-    def _all(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
-        with self._reading() as reader, file.told(self._path, "looking for what chains have in common"):
-            return reader.execute(query, values).fetchall()
+        def taken(chain_id: str, step: int, source: int, kind: EdgeKind) -> Taken:
+            return Taken(chain_id, row.step_id_of(step), row.step_id_of(source), kind)
+
+        return self._all(_TAKEN, (json.dumps([row.number_of(step_id) for step_id in step_ids]),), taken)
+
+    def _all(self, query: str, values: tuple[object, ...], make: Callable[..., T]) -> list[T]:
+        with self._reading() as reader, file.read(self._path, "looking for what chains have in common"):
+            return [make(*found) for found in reader.execute(query, values)]
+
+
+def _storable(time_ns: int) -> int:
+    """Return a time within what a file can hold: nothing of it is earlier, or later."""
+    return max(-(1 << 63), min(time_ns, (1 << 63) - 1))

@@ -26,7 +26,6 @@ __all__ = [
     "content_digests",
     "events_of",
     "head_of",
-    "kept",
     "mark_erased",
     "note_steps",
     "reads_of",
@@ -62,7 +61,7 @@ _VALUE_AT = f"""{_EVENTS} WHERE event_no = (
     SELECT event_no FROM (
         SELECT event_no, version, operation FROM memory_events
         WHERE memory = ?1 AND key = ?2 AND +seq <= ?3 AND operation != 'retract'
-        ORDER BY +seq DESC, version DESC LIMIT 1) AS last
+        ORDER BY version DESC LIMIT 1) AS last
     WHERE operation IN ('write', 'supersede') AND NOT EXISTS (
         SELECT 1 FROM memory_events AS r WHERE r.memory = ?1 AND r.key = ?2 AND r.version > last.version
             AND +r.seq <= ?3 AND r.operation = 'retract' AND r.of = last.version))"""
@@ -101,7 +100,14 @@ def append(connection: sqlite3.Connection, event: NewEvent, body: Find, head: He
     return entry
 
 
-def kept(connection: sqlite3.Connection, digest: bytes, bodies: Bodies) -> Payload | None:
+def event_at(connection: sqlite3.Connection, entry: Entry, bodies: Bodies) -> MemoryEvent:
+    """Return the event of an entry, with its content as it is kept."""
+    digest = entry.said[10]
+    payload = None if digest is None else _kept(connection, digest, bodies)
+    return memory_log.event_from(entry.said, entry.hash, payload)
+
+
+def _kept(connection: sqlite3.Connection, digest: bytes, bodies: Bodies) -> Payload | None:
     """Return a content that an event has, as it is kept; None where it is erased."""
     query = "SELECT belief, total_size, name, lossy FROM blobs JOIN names ON name_no = type WHERE digest = ?"
     found = connection.execute(query, (digest,)).fetchone()
@@ -112,11 +118,10 @@ def kept(connection: sqlite3.Connection, digest: bytes, bodies: Bodies) -> Paylo
 
 
 def value_at(
-    connection: sqlite3.Connection, memory: str, key: str, seq: int | None, bodies: Bodies
+    connection: sqlite3.Connection, memory: str, key: str, up_to: int, bodies: Bodies
 ) -> MemoryEvent | None:
     """Return the event that gives a key its value at a causal sequence number; None where it has none."""
-    asked = (row.encodable(memory), row.encodable(key), memory_log.up_to(seq))
-    found = connection.execute(_VALUE_AT, asked).fetchone()
+    found = connection.execute(_VALUE_AT, (memory, key, up_to)).fetchone()
     return None if found is None else _event(found, bodies)
 
 
@@ -163,7 +168,7 @@ def broken_link(connection: sqlite3.Connection, memory: str, body: Find) -> str 
     """Return which event of a memory is not what was appended, in words; None: all of them are."""
     query = """SELECT memory, key, version, operation, of, seq, at_ns, chain_id, step_id, agent, digest, reason,
         salt, commitment, hash FROM memory_events WHERE memory = ? ORDER BY event_no"""
-    found = connection.execute(query, (row.encodable(memory),))
+    found = connection.execute(query, (memory,))
     return memory_log.broken_link((memory_log.Entry(r[:12], *r[12:]) for r in found), body)
 
 

@@ -34,20 +34,22 @@ class SQLiteMoving:
         """Return the anchors that lead to a chain's steps: name and step id."""
         query = """SELECT name, step_id FROM anchors JOIN chains USING (chain_no)
             WHERE chain_id = ? ORDER BY name"""
-        with self._reading() as reader, file.told(self._path, f"reading the anchors of {chain_id}"):
-            found = reader.execute(query, (row.encodable(chain_id),)).fetchall()
-        return [(name, row.step_id_of(number)) for name, number in found]
+        wanted = row.encodable(chain_id)
+        with self._reading() as reader, file.read(self._path, f"reading the anchors of {chain_id}"):
+            found = reader.execute(query, (wanted,))
+            return [(name, row.step_id_of(number)) for name, number in found]
 
     def memories(self) -> list[str]:
         """Return the names of the memories that have a log."""
         query = "SELECT DISTINCT memory FROM memory_events ORDER BY memory"
-        with self._reading() as reader, file.told(self._path, "listing the memories"):
+        with self._reading() as reader, file.read(self._path, "listing the memories"):
             return [memory for (memory,) in reader.execute(query)]
 
     def log(self, memory: str) -> list[Entry]:
         """Return a memory's log as it stands."""
-        with self._reading() as reader, file.told(self._path, f"reading the log of {memory}"):
-            return _log(reader, row.encodable(memory))
+        wanted = row.encodable(memory)
+        with self._reading() as reader, file.read(self._path, f"reading the log of {memory}"):
+            return _log(reader, wanted)
 
     def take_log(
         self, log: Sequence[Entry], payloads: Iterable[Payload], bodies: Mapping[bytes, bytes]

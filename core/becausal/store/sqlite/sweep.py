@@ -18,29 +18,32 @@ from becausal.store.sqlite.bodies import BODIES, Unpacker, pack_number
 from becausal.store.sqlite.packs import tidy
 from becausal.store.sqlite.write import ADD_GAP
 from becausal.store.sweeping import LONGEST_NS, Begun, kept_by
-from becausal.store.upkeep import SWEPT, Progress
+from becausal.store.upkeep import SWEPT, Progress, silent
 
-__all__ = ["Reading", "Sweep", "drop_unused_names"]
+__all__ = ["Reading", "Sweep", "bytes_of_memories", "drop_unused_names"]
 
 Reading = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
 BODIES_AT_ONCE = 1_000
 
-_UNUSED_NAMES = """SELECT name_no, name FROM names WHERE name_no NOT IN (
-    SELECT kind FROM steps UNION SELECT name FROM steps UNION SELECT status FROM steps
-    UNION SELECT agent FROM steps WHERE agent IS NOT NULL UNION SELECT kind FROM causes UNION SELECT grade FROM causes
-    UNION SELECT type FROM blobs WHERE type IS NOT NULL)"""
+_UNUSED_NAMES = """SELECT name_no, CAST(name AS BLOB) FROM names WHERE name_no NOT IN (
+    SELECT kind FROM steps NOT INDEXED UNION SELECT name FROM steps NOT INDEXED
+    UNION SELECT status FROM steps NOT INDEXED UNION SELECT agent FROM steps NOT INDEXED WHERE agent IS NOT NULL
+    UNION SELECT kind FROM causes UNION SELECT grade FROM causes
+    UNION SELECT type FROM blobs NOT INDEXED WHERE type IS NOT NULL)"""
 
 _DROP_NAME = "DELETE FROM names WHERE name_no = ?"
 
-_ROOTS = (
-    "SELECT received FROM steps WHERE received IS NOT NULL",
-    "SELECT produced FROM steps WHERE produced IS NOT NULL",
-    "SELECT blob_no FROM memory_events JOIN blobs USING (digest)",
-)
+# What is in use is asked of the tables themselves: what a damaged index lacks would be taken for dead, and deleted.
+_OF_MEMORIES = "SELECT DISTINCT digest FROM memory_events NOT INDEXED WHERE digest IS NOT NULL"
 
 # What a replay needs of a step is named in its attributes alone.
-_KEPT = f"""SELECT attributes FROM steps WHERE instr(attributes, '"{semconv.KEPT}') > 0"""
+_OF_STEPS = f"""SELECT received, produced, iif(instr(attributes, '"{semconv.KEPT}') > 0, attributes, NULL)
+    FROM steps NOT INDEXED"""
+
+# By the index, and seen in the table that it is no other's.
+_FIND = """SELECT found.blob_no FROM blobs AS named JOIN blobs AS found USING (blob_no)
+    WHERE named.digest = ?1 AND +found.digest = ?1"""
 
 
 class Changing(Protocol):
@@ -96,7 +99,7 @@ class Sweep:
 
         They are looked for before, without the lock that others wait for: that takes a look at every step.
         """
-        with self._reading() as reader, file.told(self._path, "looking for names that nothing has"):
+        with self._reading() as reader, file.read(self._path, "looking for names that nothing has"):
             unused = reader.execute(_UNUSED_NAMES).fetchall()
         touched: set[bytes] = set()
         for start in range(0, len(unused), BODIES_AT_ONCE):
@@ -104,47 +107,95 @@ class Sweep:
                 touched.update(_touched(connection, sweep))
                 chunk = unused[start : start + BODIES_AT_ONCE]
                 connection.executemany(
-                    _DROP_NAME, [(number,) for number, name in chunk if name.encode() not in touched]
+                    _DROP_NAME, [(number,) for number, name in chunk if name not in touched]
                 )
 
     def _unmarked(self, last: int) -> list[int]:
         """Return the numbers up to `last` of the bodies that nothing live refers to."""
-        alive = bytearray(last + 1)
-        waiting: list[int] = []
-        with self._reading() as reader, file.told(self._path, "marking what is in use"):
-            total = reader.execute("SELECT count(*) FROM blobs").fetchone()[0]
-            for number in _roots(reader):
-                if number <= last and not alive[number]:
-                    alive[number] = 1
-                    waiting.append(number)
-            unpacker, done = Unpacker(reader), 0
-            while waiting:
-                # In the order of the file: of a pack each body is there once it is unpacked.
-                wave, waiting = sorted(waiting), []
-                for number in wave:
-                    done += 1
-                    if done % 1_000 == 0:
-                        self._told("marking what is in use", done, total)
-                    for part in _numbers(reader, unpacker.made_of(number)):
-                        if part is not None and part <= last and not alive[part]:
-                            alive[part] = 1
-                            waiting.append(part)
-            there = reader.execute("SELECT blob_no FROM blobs WHERE blob_no <= ?", (last,))
-            return [number for (number,) in there if not alive[number]]
+        with self._reading() as reader, file.read(self._path, "marking what is in use"):
+            marking = _Marking(reader, last, self._told)
+            for received, produced, attributes in reader.execute(_OF_STEPS):
+                marking.mark(number for number in (received, produced) if number is not None)
+                if attributes is not None:
+                    marking.find(_kept_in(attributes))
+            marking.find(digest for (digest,) in reader.execute(_OF_MEMORIES))
+            marking.go_on()
+            return marking.unmarked()
+
+
+class _Marking:
+    """Marks bodies up to a number, and all that they are made of."""
+
+    def __init__(self, reader: sqlite3.Connection, last: int, told: Progress) -> None:
+        self._reader, self._last, self._told = reader, last, told
+        self.alive = bytearray(last + 1)
+        self._waiting: list[int] = []
+        self._missing: set[bytes] = set()
+
+    def mark(self, numbers: Iterable[int]) -> None:
+        """Mark bodies by their numbers."""
+        for number in numbers:
+            if number <= self._last and not self.alive[number]:
+                self.alive[number] = 1
+                self._waiting.append(number)
+
+    def find(self, digests: Iterable[bytes]) -> None:
+        """Mark bodies by their digests; what is not there is remembered."""
+        for digest in digests:
+            found = self._reader.execute(_FIND, (digest,)).fetchone()
+            if found is None:
+                self._missing.add(digest)
+            else:
+                self.mark(found)
+
+    def go_on(self) -> None:
+        """Mark all that the marked ones are made of."""
+        total = self._reader.execute("SELECT count(*) FROM blobs").fetchone()[0]
+        unpacker, done = Unpacker(self._reader), 0
+        while self._waiting:
+            # In the order of the file: of a pack each body is there once it is unpacked.
+            wave, self._waiting = sorted(self._waiting), []
+            for number in wave:
+                done += 1
+                if done % 1_000 == 0:
+                    self._told("marking what is in use", done, total)
+                self.find(unpacker.made_of(number))
+
+    def unmarked(self) -> list[int]:
+        """Return the numbers of the others.
+
+        Raises:
+            ValueError: one of them was not found by its digest, so that it may be in use: an index is damaged.
+        """
+        there = self._reader.execute(
+            "SELECT blob_no, digest FROM blobs NOT INDEXED WHERE blob_no <= ?", (self._last,)
+        )
+        dead = [(number, digest) for number, digest in there.fetchall() if not self.alive[number]]
+        for _, digest in dead:
+            # Written only now, it is found by now, and whoever sweeps is told of it.
+            if digest in self._missing and self._reader.execute(_FIND, (digest,)).fetchone() is None:
+                raise ValueError("an index does not lead to what is there")
+        return [number for number, _ in dead]
+
+
+def bytes_of_memories(reader: sqlite3.Connection) -> int:
+    """Return about how many bytes the contents take that memories hold, which stay whatever runs go."""
+    (last,) = reader.execute("SELECT coalesce(max(blob_no), 0) FROM blobs").fetchone()
+    marking = _Marking(reader, last, silent)
+    marking.find(digest for (digest,) in reader.execute(_OF_MEMORIES))
+    marking.go_on()
+    query = f"""SELECT sum(iif(codec = {PACKED}, size * packed, length(data)))
+        FROM blobs, (SELECT sum(length(data)) * 1.0 / max(sum(size), 1) AS packed FROM packs)
+        WHERE blob_no IN (SELECT value FROM json_each(?))"""
+    held = file.list_of(number for number, is_alive in enumerate(marking.alive) if is_alive)
+    (found,) = reader.execute(query, (held,)).fetchone()
+    return int(found or 0)
 
 
 def drop_unused_names(connection: sqlite3.Connection) -> None:
     """Delete the names that nothing has, within a transaction."""
     unused = connection.execute(_UNUSED_NAMES).fetchall()
     connection.executemany(_DROP_NAME, [(number,) for number, _ in unused])
-
-
-def _roots(reader: sqlite3.Connection) -> Iterator[int]:
-    for query in _ROOTS:
-        for (number,) in reader.execute(query):
-            yield number
-    for (attributes,) in reader.execute(_KEPT):
-        yield from (number for number in _numbers(reader, _kept_in(attributes)) if number)
 
 
 def _kept_in(attributes: str) -> list[bytes]:

@@ -15,13 +15,23 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from becausal.errors import StoreError
+from becausal.errors import StoreError, StoreFormatError
 from becausal.store.encoding import Packer
 from becausal.store.sqlite import file, row
 from becausal.store.sqlite.bodies import drop_remains
+from becausal.store.sqlite.damage import chain_numbers
 from becausal.store.sqlite.write import Writer
 from becausal.store.sweeping import swept
-from becausal.store.upkeep import SAYS_WRONG, ChainAge, Erased, Erasure, Mark, Progress, silent
+from becausal.store.upkeep import (
+    SAYS_WRONG,
+    ChainAge,
+    Erased,
+    Erasure,
+    Mark,
+    NotReleasedError,
+    Progress,
+    silent,
+)
 
 if TYPE_CHECKING:
     from becausal.store.sqlite.sweep import Reading
@@ -29,6 +39,12 @@ if TYPE_CHECKING:
 __all__ = ["SQLiteUpkeep"]
 
 Writing = Callable[[], AbstractContextManager[Writer]]
+
+NOT_ERASED = (
+    "nothing was erased, for not all of it would be found, and what is whole could be destroyed. Carry the runs to a "
+    "new store and erase there, then delete this file (with its -wal and -shm) and the one that carried them: both "
+    "still hold it"
+)
 
 CHAINS_AT_ONCE = 32
 """How many chains one transaction deletes."""
@@ -39,14 +55,17 @@ PAGES_AT_ONCE = 2_000
 PATIENCE_S = 10.0
 """How long readers are waited for who still look at a former state."""
 
-_AGES = f"""SELECT chain_id, max(max(steps.started_ns), coalesce(max(ended_ns), 0)) AS touched, count(*),
-        max(ended_ns IS NULL OR (parent_id IS NOT NULL AND NOT EXISTS (
+# A run that lost its steps is over; it goes as the others do.
+_AGES = f"""SELECT {file.CHAIN_ID},
+        max(coalesce(max(steps.started_ns), chains.started_ns, 0), coalesce(max(ended_ns), 0)) AS touched,
+        count(step_id),
+        max(step_id IS NOT NULL AND ended_ns IS NULL OR (parent_id IS NOT NULL AND NOT EXISTS (
             SELECT 1 FROM steps AS p WHERE p.chain_no = steps.chain_no AND p.step_id = steps.parent_id))),
-        max(status IS (SELECT name_no FROM names WHERE name = 'error')
+        max(step_id IS NOT NULL AND status IS (SELECT name_no FROM names WHERE name = 'error')
             {"".join(f" OR instr(attributes, '{chr(34)}{name}{chr(34)}:') > 0" for name in SAYS_WRONG)})
             OR EXISTS (SELECT 1 FROM marks WHERE marks.chain_id = chains.chain_id AND mark = 'found'),
         EXISTS (SELECT 1 FROM marks WHERE marks.chain_id = chains.chain_id AND mark = 'pinned')
-    FROM chains JOIN steps USING (chain_no) GROUP BY chain_no ORDER BY touched, chain_no"""
+    FROM chains LEFT JOIN steps USING (chain_no) GROUP BY chain_no ORDER BY touched, chain_no"""
 
 # Causes outside their own chain, of the chains that are asked about; few, and then one look through all steps.
 _FAR = """SELECT source_id, chain_id FROM causes JOIN chains USING (chain_no)
@@ -62,6 +81,8 @@ _READ = """SELECT DISTINCT r.chain_id, e.chain_id FROM memory_reads AS r JOIN me
 
 _COUNT_GENERATION = """INSERT INTO meta VALUES ('generation', '1')
     ON CONFLICT(key) DO UPDATE SET value = CAST(value AS INTEGER) + 1"""
+
+_NOTE_TIME = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 
 _FORGET = (
     "DELETE FROM causes WHERE chain_no IN (SELECT value FROM json_each(?1))",
@@ -99,44 +120,60 @@ class SQLiteUpkeep:
         """Return how many bytes the file takes, without its free pages."""
         query = """SELECT (page_count - freelist_count) * page_size
             FROM pragma_page_count, pragma_freelist_count, pragma_page_size"""
-        with self._reading() as reader, file.told(self._path, "measuring it"):
+        with self._reading() as reader, file.read(self._path, "measuring it"):
             found: int = reader.execute(query).fetchone()[0]
         return found
 
     def least(self) -> int:
-        """Return how many bytes the file takes without any run: a page for each table and index, beside the first."""
+        """Return how many bytes the file takes without any run: pages of tables and indexes, and what memories hold."""
+        from becausal.store.sqlite.sweep import bytes_of_memories
+
         query = """SELECT (1 + (auto_vacuum > 0) + (SELECT count(*) FROM sqlite_master WHERE rootpage > 0)) * page_size
             FROM pragma_auto_vacuum, pragma_page_size"""
-        with self._reading() as reader, file.told(self._path, "measuring it"):
+        with self._reading() as reader, file.read(self._path, "measuring it"):
             found: int = reader.execute(query).fetchone()[0]
-        return found
+            return found + bytes_of_memories(reader)
 
-    def damages(self, seconds: float) -> list[str]:
+    def damages(
+        self,
+        seconds: float,
+        *,
+        pages_alone: bool = False,
+        whole_for_ns: int = 0,
+        told: Progress | None = None,
+    ) -> list[str]:
         """Return what is damaged in the file's pages and texts, in words."""
         from becausal.store.sqlite.looking import damages
 
-        return [] if self._path is None else [*damages(self._path, seconds)]
+        if self._path is None or self._is_recent("found_whole_at", whole_for_ns):
+            return []
+        found = damages(self._path, seconds, pages_alone=pages_alone, told=told)
+        if whole_for_ns and not found:
+            with self._changing("noting that it is whole") as connection:
+                connection.execute(_NOTE_TIME, ("found_whole_at", str(time.time_ns())))
+        return found
 
     def ages(self) -> list[ChainAge]:
         """Return all chains, those that were touched longest ago first."""
         # Here, and so below: who only records asks for none of it.
         from becausal.store.depending import sources_of
 
-        with self._reading() as reader, file.told(self._path, "looking at the age of its runs"):
+        doing = "looking at the age of its runs"
+        with self._reading() as reader, file.read(self._path, doing), file.legibly(reader):
             found = reader.execute(_AGES).fetchall()
             sources = sources_of([one[0] for one in found if one[4] or one[5]], _Asking(reader))
-        return [
-            ChainAge(
-                chain_id,
-                touched,
-                steps,
-                bool(is_open),
-                bool(troubled),
-                bool(pinned),
-                tuple(sorted(sources.get(chain_id, ()))),
-            )
-            for chain_id, touched, steps, is_open, troubled, pinned in found
-        ]
+            return [
+                ChainAge(
+                    chain_id,
+                    touched,
+                    steps,
+                    bool(is_open),
+                    bool(troubled),
+                    bool(pinned),
+                    tuple(sorted(sources.get(chain_id, ()))),
+                )
+                for chain_id, touched, steps, is_open, troubled, pinned in found
+            ]
 
     def mark(self, chain_id: str, mark: Mark, *, remove: bool = False) -> None:
         """Give a chain a mark, or take it away."""
@@ -154,11 +191,7 @@ class SQLiteUpkeep:
         for start in range(0, len(chain_ids), CHAINS_AT_ONCE):
             chunk = [row.encodable(chain_id) for chain_id in chain_ids[start : start + CHAINS_AT_ONCE]]
             with self._changing(f"forgetting {len(chunk)} runs", counts=True) as connection:
-                found = connection.execute(
-                    "SELECT chain_no FROM chains WHERE chain_id IN (SELECT value FROM json_each(?))",
-                    (file.list_of(chunk),),
-                ).fetchall()
-                numbers = (file.list_of(number for (number,) in found),)
+                numbers = (file.list_of(chain_numbers(connection, chunk)),)
                 steps += connection.execute(
                     "DELETE FROM steps WHERE chain_no IN (SELECT value FROM json_each(?))", numbers
                 ).rowcount
@@ -195,56 +228,75 @@ class SQLiteUpkeep:
         """Return whether it is this caller's turn to prune."""
         with self._changing("taking a turn to prune") as connection:
             now = time.time_ns()  # not before: of two who wait here the later one would see a time to come
-            found = connection.execute("SELECT value FROM meta WHERE key = 'pruned_at'").fetchone()
-            # A clock that was set back must not put it off for ever.
-            if found is not None and 0 <= now - int(found[0]) < every_ns:
+            if _is_recent(connection, "pruned_at", every_ns, now):
                 return False
-            connection.execute("INSERT OR REPLACE INTO meta VALUES ('pruned_at', ?)", (str(now),))
+            connection.execute(_NOTE_TIME, ("pruned_at", str(now)))
         return True
 
     def erase(self, what: Erasure, *, dry_run: bool = False, told: Progress | None = None) -> Erased:
         """Erase contents for good, in every place where they stand."""
+        try:
+            erased = self._erase(what, dry_run, told or silent)
+        except StoreFormatError as failure:
+            raise StoreFormatError(f"{NOT_ERASED}: {failure}") from failure
+        if not dry_run:
+            self._forget_bodies()
+            try:
+                if what.chain_id is not None or what.memory is not None or erased.unread:
+                    self.sweep(told)  # what only this run had, or is part of what nobody can read
+                # Also where nothing was found: so may what was deleted before.
+                self.release(whole=True)
+            except StoreError as failure:
+                raise NotReleasedError(erased, failure) from failure
+        return erased
+
+    def _erase(self, what: Erasure, dry_run: bool, told: Progress) -> Erased:
+        """Erase in one transaction, of which a dry run leaves nothing."""
         # Here: who records pays nothing for it.
         from becausal.store.erasing import DryRun
         from becausal.store.sqlite.erase import Erasing
 
         at_ns, erased = time.time_ns(), Erased()
         with suppress(DryRun), self._changing("erasing", counts=True) as connection:
+            # Where pages are not what they were, a row that was read may not be found again by its key.
+            ((flaw,), *_) = connection.execute("PRAGMA integrity_check(1)").fetchall()
+            if flaw != "ok":
+                why = sqlite3.DatabaseError(flaw.split("\n")[-1])
+                raise file.damaged(self._path, "looking over its pages", why)
             # What is taken out must not stay in free pages until they are used again.
             connection.execute("PRAGMA secure_delete = ON")
-            erasing = Erasing(connection, what, told or silent)
+            erasing = Erasing(connection, what, told)
             try:
-                chain_ids = erasing.carry_out()
+                chain_ids, unread = erasing.carry_out()
             except file.UNREADABLE as failure:
                 raise file.damaged(self._path, "erasing", failure) from failure
             connection.execute("DELETE FROM sweeps")  # what they found out about contents holds no more
             connection.execute("DELETE FROM touched")
             places = {sort: count for sort, count in sorted(erasing.places.items()) if count}
-            erased = Erased(places, tuple(chain_ids), at_ns, what.reason)
+            erased = Erased(places, tuple(chain_ids), at_ns, what.reason, unread)
             if dry_run or not places:
                 raise DryRun(erased)  # nothing of it stays
             connection.execute(
                 "INSERT INTO erasures VALUES (NULL, ?, ?, ?, ?)",
                 (at_ns, row.encodable(what.reason), json.dumps(places), json.dumps(chain_ids)),
             )
-        if not dry_run:
-            self._forget_bodies()
-            if what.chain_id is not None:
-                self.sweep(told)  # what only this run had
-            # Also where nothing was found: what was deleted before may still stand in the file's free space.
-            self.release(whole=True)
         return erased
 
     def erasures(self) -> list[Erased]:
         """Return what was ever erased, oldest first."""
         query = "SELECT places, chain_ids, at_ns, reason FROM erasures ORDER BY erasure_no"
-        with self._reading() as reader, file.told(self._path, "looking for erasures"):
+        with self._reading() as reader, file.read(self._path, "looking for erasures"):
             return [
                 Erased(json.loads(places), tuple(json.loads(chain_ids)), at_ns, reason)
                 for places, chain_ids, at_ns, reason in reader.execute(query)
             ]
 
     # Inside
+
+    def _is_recent(self, what: str, for_ns: int) -> bool:
+        """Return whether a time that was noted is no longer ago than that."""
+        with self._reading() as reader, file.read(self._path, "looking when it was looked over"):
+            return _is_recent(reader, what, for_ns, time.time_ns())
 
     @contextmanager
     def _changing(self, doing: str, *, counts: bool = False) -> Iterator[sqlite3.Connection]:
@@ -265,7 +317,7 @@ class SQLiteUpkeep:
 
     def _free_pages(self) -> int:
         query = """SELECT freelist_count * (auto_vacuum = 2) FROM pragma_freelist_count, pragma_auto_vacuum"""
-        with self._reading() as reader, file.told(self._path, "measuring it"):
+        with self._reading() as reader, file.read(self._path, "measuring it"):
             found: int = reader.execute(query).fetchone()[0]
         return found
 
@@ -284,6 +336,12 @@ class SQLiteUpkeep:
                     "close who reads it (a notebook, another command), and do this again"
                 )
             time.sleep(0.05)
+
+
+def _is_recent(connection: sqlite3.Connection, what: str, for_ns: int, now: int) -> bool:
+    found = connection.execute("SELECT value FROM meta WHERE key = ?", (what,)).fetchone()
+    # A clock that was set back must not put it off for ever.
+    return found is not None and 0 <= now - int(found[0]) < for_ns
 
 
 class _Asking:

@@ -18,10 +18,10 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from becausal import canonical
-from becausal.memory_event import NewEvent
-from becausal.payload import Payload
+from becausal.memory_event import MemoryEvent, NewEvent
+from becausal.payload import Bodies, Payload
 from becausal.step import OpenStep
-from becausal.store.memory_log import Entry, Find
+from becausal.store.memory_log import Find
 from becausal.store.sqlite import file, memory, row
 from becausal.store.sqlite.bodies import BODIES, Unpacker
 from becausal.store.sqlite.contents import Contents, Prepared, Roots
@@ -110,10 +110,13 @@ class Writer:
             if notes_memory and any(step.kind in ("memory_write", "memory_read") for step in came):
                 memory.note_steps(self.connection, came, self._finding(_fresh(came)))
 
-    def append(self, event: NewEvent, bodies: Mapping[bytes, bytes], expected: int | None) -> Entry | None:
+    def append(
+        self, event: NewEvent, bodies: Mapping[bytes, bytes], expected: int | None, kept: Bodies
+    ) -> MemoryEvent | None:
         """Append an event of a memory; None where the key is not at `expected`.
 
-        Its seq is beyond every one that the memory has: its writer saw them all.
+        Its seq is beyond every one that the memory has: its writer saw them all. What is returned reads its content
+        out of `kept`.
         """
         with self.transaction():
             head = memory.head_of(self.connection, event.memory, event.key)
@@ -121,7 +124,9 @@ class Writer:
                 return None
             self.keep([] if event.payload is None else [event.payload], bodies)
             seq = max(event.seq, head.seq + 1)
-            return memory.append(self.connection, event, self._finding(bodies), head, seq)
+            entry = memory.append(self.connection, event, self._finding(bodies), head, seq)
+            # Within the transaction: after it, looking for a row would open one more.
+            return memory.event_at(self.connection, entry, kept)
 
     def keep(self, payloads: Iterable[Payload], bodies: Mapping[bytes, bytes]) -> None:
         """Keep contents that no step has, within a transaction."""

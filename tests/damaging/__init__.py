@@ -1,0 +1,1 @@
+"""Stores that are damaged in every way there is, and every command upon them."""
