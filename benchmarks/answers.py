@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.quick import parsed
 from benchmarks.timing import exponent, in_own_process, peak_mib
 
 import becausal
@@ -262,7 +263,7 @@ def main() -> None:
     parser.add_argument("--findings", action="store_true", help="the findings, too")
     parser.add_argument("--last", type=int, metavar="N", help="load the last N steps, in place of all")
     parser.add_argument("--answer", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = parsed(parser, None, steps=[100, 1_000])
     if given.answer:
         print(json.dumps(answered(given.answer, findings=given.findings, last=given.last)))
         return

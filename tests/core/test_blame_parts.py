@@ -204,6 +204,29 @@ def test_what_an_agent_s_code_reckoned_is_the_agent_s_with_its_operands_in_the_t
     assert {operand.origin and operand.origin.name for operand in segment.derived.operands} == {"db"}
 
 
+def test_a_word_that_begins_what_is_told_behind_a_colon_is_not_led_back_to_whoever_worded_it_so_too() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="Count the turns") as team:
+        messages: list[dict[str, object]] = []
+        for turn in (9, 10, 11):
+            with record.step("agent", "counter", received={"messages": list(messages)}) as draft:
+                messages.append(message("ai", f"Turn {turn}: Noted."))
+                draft.produces({"messages": messages[-1:]})
+        team.produces({"messages": messages})
+
+    assert "Noted" not in [segment.text for segment in blame(record.graph()).segments]
+
+
+def test_a_name_behind_a_colon_is_led_back_to_who_gave_it() -> None:
+    graph = team(
+        ("db", {"town": "Oslo"}),
+        heard="town: Oslo",
+        said="It goes where you said, that is to: Oslo today.",
+    )
+
+    assert came_from(part(blame(graph), "Oslo")) == ("db", "tool")
+
+
 def test_data_in_the_middle_of_a_prompt_is_read_as_data() -> None:
     heard = f"Use this:\n{json.dumps({'found': 'on Friday at noon'}, indent=2)}\nand be brief."
     graph = team(("db", {"found": "on Friday at noon"}), heard=heard, said="We meet on Friday at noon.")

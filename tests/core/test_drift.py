@@ -15,7 +15,7 @@ from tests.core.builders import Draft, Record, message
 
 from becausal.cli import main
 from becausal.drift import Drift
-from becausal.drift.meaning import by_words, terms
+from becausal.drift.meaning import Wanted, terms
 from becausal.drift.pairing import is_slip, may_slip
 from becausal.errors import BecausalError
 from becausal.facts import changed, facts
@@ -238,7 +238,7 @@ def test_a_run_without_agents_or_steps_has_an_empty_drift() -> None:
 
 
 def far(request: str, *texts: str) -> float:
-    return by_words((facts(request), request), [(facts(text), text) for text in texts])
+    return Wanted((facts(request), request)).distance([(facts(text), text) for text in texts])
 
 
 def test_the_distance_is_none_for_the_same_words_and_formats_and_one_for_none_of_them() -> None:
@@ -300,6 +300,26 @@ def test_a_model_by_name_is_loaded_by_model2vec_or_refused_with_what_to_install(
     monkeypatch.setitem(sys.modules, "model2vec", fake)
 
     assert [hop.embedded for hop in drift_of(row(KEPT), model="some/model").hops] == pytest.approx([0, 0])
+
+
+def test_which_of_several_messages_a_figure_stands_in_does_not_make_it_another_one_s_place() -> None:
+    asked = {"messages": [message("human", "Go to gate 111 now and pay 250 EUR")]}
+    record = Record()
+    with record.step("workflow", "team", received=asked) as team:
+        for number in (9, 10, 11):
+            with record.step("agent", f"agent {number}", received=asked) as draft:
+                draft.produces({"messages": [message("ai", f"Step {number}")]})
+        team.produces({"messages": [message("ai", "Step 11")]})
+    run = Run(record.chain_id, record.steps())
+
+    assert run.drift().changed == ()
+    assert [finding.kind for finding in run.findings if finding.kind == "drift.changed_fact"] == []
+
+
+def test_a_field_of_one_name_is_one_place_whatever_words_stand_there() -> None:
+    (old, new), *rest = changed(facts({"gate": "go to 111"}), facts({"gate": "now 110"}))
+
+    assert (old.text, new.text, rest) == ("111", "110", [])
 
 
 # What it costs

@@ -28,12 +28,18 @@ from becausal.harmless import legible
 from becausal.payload import Payload
 from becausal.step import Step
 
-__all__ = ["VERDICTS", "Health", "Verdict", "health"]
+__all__ = ["ROOT_IS_LOST", "VERDICTS", "Health", "Verdict", "health", "unended"]
 
 Verdict = Literal["coherent", "contained", "unknown", "suspect", "incomplete", "contaminated"]
 
 VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 """The best first; `Health.level` is the place in it."""
+
+ROOT_IS_LOST: Final = (
+    "this run has no end here: the step that holds all others was never written, since its process died or is still "
+    "at work, or it was written to another store."
+)
+"""What is said of a run whose root is lost (`Graph.root_is_lost`), wherever it is shown."""
 
 WIDEST: Final = 150
 """Characters of a reason in a repr: pytest shows some 240 of a value."""
@@ -101,10 +107,10 @@ def health(run: Recorded) -> Health:
     unjudged = [step for step in passed if step.id not in wrong and not _is_judged(step, is_part=is_part)]
     reached = [one for one in suspects if any(finding.severity == "error" for finding in one.findings)]
     others = [one for one in suspects if one not in reached]
-    unended, unknown = list(_unended(run)), list(_unknown(run))
+    not_ended, unknown = list(unended(run)), list(_unknown(run))
     by_verdict: tuple[tuple[Verdict, list[str]], ...] = (
         ("contaminated", [_told(one) for one in reached if not _is_failure(one)]),
-        ("incomplete", [_told(one) for one in reached if _is_failure(one)] + unended),
+        ("incomplete", [_told(one) for one in reached if _is_failure(one)] + not_ended),
         ("suspect", [_told(one) for one in others]),
         ("unknown", unknown),
         ("contained", [f"{_told(one)} It did not come into the output." for one in put_right]),
@@ -136,14 +142,17 @@ def _ends_the_run(finding: Finding) -> bool:
     return finding.kind == "run.anomaly" and finding.severity == "error"
 
 
-def _unended(run: Recorded) -> Iterator[str]:
+def unended(run: Recorded) -> Iterator[str]:
+    """Yield why a run has not come to its end, or why nothing says so; nothing of one that has."""
     for root in run.graph.roots:
         if root.status in BROKEN and not any(map(_ends_the_run, run.findings)):
             yield f"{root.kind} {root.name} ended as {root.status}."
         elif root.status == "open":
-            yield f"{root.kind} {root.name} is still at work."
+            yield f"{root.kind} {root.name} has not ended: it is still at work, or its process died."
         elif root.status == "interrupted":
             yield f"{root.kind} {root.name} waits for somebody's word."
+    if run.graph.root_is_lost:
+        yield ROOT_IS_LOST
     if not run.steps:
         yield "nothing was recorded."
 

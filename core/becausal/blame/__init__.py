@@ -18,6 +18,7 @@ from becausal.blame.changes import Rewording
 from becausal.blame.origins import Source
 from becausal.blame.pieces import Piece, cut
 from becausal.blame.segment import Blame, Derived, Segment, unknown
+from becausal.facts import remembering
 from becausal.graph import Graph
 from becausal.handoff import Handoff
 from becausal.step import Step
@@ -44,5 +45,6 @@ def blame(graph: Graph, text: str | None = None, *, of: Step | Handoff | str | N
     payload = step.produced or step.received
     if payload is None or not payload.is_kept:
         return Blame(step, [])
-    found = [segment for piece in cut(payload.value()) for segment in asking.about(piece)]
+    with remembering():
+        found = [segment for piece in cut(payload.value()) for segment in asking.about(piece)]
     return Blame(step, list({(segment.text, segment.at): segment for segment in found}.values()))

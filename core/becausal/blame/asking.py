@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from becausal.blame.changes import Rewording, on_the_way, source_piece
+from becausal.blame.doors import Doors
 from becausal.blame.flow import Flow
 from becausal.blame.given import GivenTo
 from becausal.blame.origins import Side
@@ -24,7 +25,7 @@ from becausal.decision import Decision
 from becausal.facts import Fact, facts
 from becausal.graph import Graph
 from becausal.graph.index import Found
-from becausal.graph.wording import Wording, normal, telling_words
+from becausal.graph.wording import normal, telling_words
 from becausal.payload import Payload
 from becausal.step import Step
 
@@ -54,7 +55,7 @@ class Asking:
     def __init__(self, graph: Graph, step: Step) -> None:
         self._graph, self._step = graph, step
         self._flows: dict[Found, Flow] = {}
-        self._given = GivenTo(graph)
+        self._given, self._doors = GivenTo(graph), Doors(graph)
 
     def about(self, piece: Piece) -> Iterator[Segment]:
         """Yield the segment of a piece, and those of what came in elsewhere in it."""
@@ -98,7 +99,10 @@ class Asking:
             if fact.kind not in ASKED or any(begin <= start and end <= last for begin, last in covered):
                 continue
             hints = frozenset(telling_words(piece.text) | fact.near | telling_words(piece.key or ""))
-            yield from self._part(fact, whole, hints, piece)
+            for part in self._part(fact, whole, hints, piece):
+                # Any word has a capital there: that another worded it so too is no sign that it is from him.
+                if part.source not in WORDED or not _opens(piece.text, fact):
+                    yield part
 
     def _part(self, fact: Fact, whole: Segment, hints: frozenset[str], piece: Piece) -> Iterator[Segment]:
         part = self._of_fact(fact, whole, hints)
@@ -185,11 +189,11 @@ class Asking:
         graph, payload = self._graph, step.produced if side == "produced" else step.received
         if payload is None or graph.contents.of(payload) is None:
             return None
-        wording = Wording(text, graph.contents.texts(payload))
+        wording = graph.index.wording(text, payload)
         found = graph.index.find(wording) if fact is None else graph.index.find_fact(fact, wording)
         flow = self._flows.get(found)
         if flow is None:
-            flow = self._flows[found] = Flow(graph, found)
+            flow = self._flows[found] = Flow(graph, found, self._doors)
         if flow.grade(payload) is None:
             return None
         arrival = flow.arrival(step, side, hints)
@@ -223,6 +227,12 @@ def _only_fact(text: str, key: str | None) -> Fact | None:
     if len(found) != 1 or found[0].kind not in ASKED - {"name", "quote"}:
         return None
     return found[0] if found[0].text.strip() == bare else None
+
+
+def _opens(text: str, fact: Fact) -> bool:
+    """Return whether a name is one word that begins what is told behind a colon: `Turn 7: Noted.`"""
+    is_one_word = fact.kind == "name" and " " not in fact.text
+    return is_one_word and text[: fact.span[0]].rstrip(" \t\"'(*_").endswith(":")
 
 
 def _is_converted(stated: Segment) -> bool:

@@ -9,6 +9,7 @@ anything, so the search goes through it, and says so.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -16,10 +17,11 @@ from itertools import chain, islice
 from typing import Final
 
 from becausal import semconv
+from becausal.blame.doors import Doors, Way
 from becausal.blame.origins import CARRY_OVER, Origins, Side, Source
 from becausal.blame.ways import Arrival, Place, Ways
 from becausal.graph import Graph
-from becausal.graph.edge import Edge, worst
+from becausal.graph.edge import worst
 from becausal.graph.index import Found
 from becausal.payload import Payload
 from becausal.step import Grade, Step
@@ -36,10 +38,12 @@ UNKNOWN: Final[Source] = "unknown"
 class Flow:
     """The way of one text through one graph. Texts that are found in the same places go the same way."""
 
-    def __init__(self, graph: Graph, found: Found) -> None:
-        self._graph, self._found = graph, found
+    def __init__(self, graph: Graph, found: Found, doors: Doors) -> None:
+        self._graph, self._found, self._doors = graph, found, doors
         self._origins = Origins(graph)
         self._grades = graph.index.grades(found)
+        self._errors = graph.index.in_errors(found)
+        self._at_hand: dict[str, list[Step]] = {}
         self._hints: frozenset[str] = frozenset()
         self._beside: dict[str, frozenset[str]] = {}
         self._ways: dict[tuple[Place, frozenset[str] | None], Ways] = {}
@@ -50,6 +54,11 @@ class Flow:
     def _makers(self) -> list[Step]:
         """The steps that produced the text, latest first."""
         return self._graph.index.makers(self._found, self._grades)
+
+    @cached_property
+    def _turns(self) -> list[int]:
+        """At which step each of them stands, as a negative number: so they are in order."""
+        return [-maker.seq for maker in self._makers]
 
     @cached_property
     def _makers_within(self) -> dict[str, list[Step]]:
@@ -148,9 +157,13 @@ class Flow:
         return step.produced if place.side == "produced" else step.received
 
     def _likest(self, makers: Iterator[Step]) -> Step | None:
-        if not self._hints:
-            return next(makers, None)
-        return max(makers, key=lambda maker: self._likeness(maker.produced), default=None)
+        first = next(makers, None)
+        if first is None or not self._hints:
+            return first
+        second = next(makers, None)
+        if second is None:
+            return first  # there was nothing to choose
+        return max(chain((first, second), makers), key=lambda maker: self._likeness(maker.produced))
 
     def _likeness(self, payload: Payload | None) -> int:
         """Return how many of the words beside the text, where it was asked about, stand beside it in a payload."""
@@ -169,7 +182,7 @@ class Flow:
     def _held(self, step: Step, side: Side) -> Grade | None:
         if side == "received":
             return self.grade(step.received)
-        if self._graph.index.is_in_error(self._found, step):
+        if step.id in self._errors:
             return "observed"  # a failed tool's error is often its answer to the model
         return self.grade(step.produced)
 
@@ -200,9 +213,11 @@ class Flow:
 
     def _beforehand(self, step: Step) -> Iterator[Step]:
         """Yield the tools and memories whose answers the caller of a step had in its hands, latest first."""
-        for maker in islice(self._makers_within.get(step.parent_id or "", ()), MOST_MAKERS):
-            if maker.kind in ("tool", "memory_read") and _had_ended(maker, step):
-                yield maker
+        caller = step.parent_id or ""
+        if caller not in self._at_hand:
+            makers = islice(self._makers_within.get(caller, ()), MOST_MAKERS)
+            self._at_hand[caller] = [maker for maker in makers if maker.kind in ("tool", "memory_read")]
+        return (maker for maker in self._at_hand[caller] if _had_ended(maker, step))
 
     def _carried_over(self, step: Step) -> Iterator[tuple[Place, Grade]]:
         """Yield the work that a step goes on from: what nobody said since then was there before."""
@@ -263,28 +278,26 @@ class Flow:
     def _of_received(self, step: Step) -> Iterator[tuple[Place, Grade]]:
         # What the caller had ready first, then what it received, then what came past it: so that a way into an
         # agent leads through the agent's door wherever the door saw the text.
-        parent = self._graph.parent(step)
-        edges = [edge for edge in reversed(self._graph.in_edges(step)) if edge.kind != "call"]
-        inside = [edge for edge in edges if parent is not None and self._encloses(parent, edge.source)]
-        from_inside = list(self._of_edges(step, inside))
+        door = self._doors.of(step)
+        from_inside = list(self._of_ways(door.inside))
         yield from from_inside
         sent = step.kind == "handoff" and from_inside  # by its sender, whoever else had the same text
-        if parent is not None and not sent and self._holds(parent, "received"):
-            yield Place(parent.id, "received"), "observed"
-        yield from self._of_edges(step, [edge for edge in edges if edge not in inside])
+        if door.parent is not None and not sent and self._holds(door.parent, "received"):
+            yield Place(door.parent.id, "received"), "observed"
+        yield from self._of_ways(door.past)
 
-    def _of_edges(self, step: Step, edges: Sequence[Edge]) -> Iterator[tuple[Place, Grade]]:
-        sources = [edge.source for edge in edges if edge.source.kind == "handoff"]
+    def _of_ways(self, ways: Sequence[Way]) -> Iterator[tuple[Place, Grade]]:
+        sources = [way.source for way in ways if way.source.kind == "handoff"]
         # Where branches join, each handoff delivers the whole state: only who sent the text brought it.
         sent = {source.id for source in sources if self._holds(source, "received")}
-        for edge in edges:
-            source = edge.source
-            if self._encloses(source, step) or (sent and source.kind == "handoff" and source.id not in sent):
+        for way in ways:
+            source = way.source
+            if way.is_around or (sent and source.kind == "handoff" and source.id not in sent):
                 continue
             if self._holds(source, "produced"):
-                yield Place(source.id, "produced"), edge.grade
+                yield Place(source.id, "produced"), way.grade
             elif source.kind in ("memory_write", "route", "plan") and self._holds(source, "received"):
-                yield Place(source.id, "received"), edge.grade
+                yield Place(source.id, "received"), way.grade
 
     def _encloses(self, outer: Step, inner: Step) -> bool:
         return self._graph.order.encloses(outer.id, inner.id)
@@ -295,11 +308,11 @@ class Flow:
 
     def _elsewhere(self, step: Step) -> Iterator[tuple[Place, Grade]]:
         """Yield an earlier step that produced the text, and the nearest caller that received it."""
-        makers = [other for other in self._makers if other.seq < step.seq]
-        surely = next((other for other in makers if self._was_at_hand(other, step)), None)
+        earlier = bisect_right(self._turns, -step.seq)
+        surely = next((one for one in self._makers_from(earlier) if self._was_at_hand(one, step)), None)
         if surely is not None and self._hints:
             surely = self._likest(chain((surely,), self._beforehand(step)))
-        maker = surely or next((other for other in makers if _had_ended(other, step)), None)
+        maker = surely or next((one for one in self._makers_from(earlier) if _had_ended(one, step)), None)
         if maker is not None:
             grade: Grade = "inferred" if surely is None else "matched"
             if self._answered(maker, step):
@@ -311,6 +324,9 @@ class Flow:
                 yield Place(caller.id, "received"), "matched"
                 return
             caller = self._graph.parent(caller)
+
+    def _makers_from(self, place: int) -> Iterator[Step]:
+        return map(self._makers.__getitem__, range(place, len(self._makers)))
 
     def _was_at_hand(self, maker: Step, step: Step) -> bool:
         """Return whether what a step made could be used for another, for certain."""

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import Any
 
 from becausal.blame.origins import Side
 from becausal.blame.shared import Words
 from becausal.facts import Fact, read
-from becausal.facts.derived import Given
+from becausal.facts.derived import Given, figure_of
 from becausal.graph import Graph
 from becausal.graph.content import data_in, said_in
 from becausal.payload import Payload
@@ -26,6 +29,7 @@ LARGEST = 200_000
 """Bytes of a payload whose facts are read; beside more figures nearly everything follows from some."""
 MOST_SCOPES = 40
 MOST_REMEMBERED = 512
+MOST_DATES = 12
 MOST_TOGETHER = 12
 """So many figures of several messages are looked at together."""
 
@@ -33,7 +37,7 @@ MOST_TOGETHER = 12
 Groups = list[tuple[tuple[Fact, ...], Given]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scope:
     """Facts that were given together."""
 
@@ -42,6 +46,28 @@ class Scope:
     """Where they stand."""
     facts: tuple[Fact, ...]
     given: Given
+
+    @cached_property
+    def dates(self) -> tuple[Fact, ...]:
+        """The first dates among them, and limits that are one."""
+        return tuple(
+            islice((one for one in self.facts if one.kind == "date" or _is_date_limit(one)), MOST_DATES)
+        )
+
+    @cached_property
+    def lists(self) -> Mapping[tuple[object, ...], Mapping[int, Fact]]:
+        """The lists that they stand in, each with the first fact of each item."""
+        found: dict[tuple[object, ...], dict[int, Fact]] = {}
+        for fact in self.facts:
+            for place, number in enumerate(fact.path):
+                if isinstance(number, int):
+                    found.setdefault(fact.path[:place], {}).setdefault(number, fact)
+        return found
+
+    @cached_property
+    def figures(self) -> int:
+        """How many figures there are among them."""
+        return len({figure for fact in self.facts if (figure := figure_of(fact)) is not None})
 
 
 class GivenTo:
@@ -104,6 +130,11 @@ class GivenTo:
             if len(self._facts) > MOST_REMEMBERED:
                 self._facts.popitem(last=False)
         return self._facts[value]
+
+
+def _is_date_limit(fact: Fact) -> bool:
+    value: Any = fact.value
+    return fact.kind == "limit" and value[1] == "date"
 
 
 def _grouped(facts: tuple[Fact, ...]) -> Groups:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Final
@@ -25,7 +25,6 @@ WAYS: Final = 12
 """In so many ways two figures are combined."""
 MOST_BY_CHANCE: Final = 0.3
 FEW_BY_CHANCE: Final = 0.05
-MOST_DATES: Final = 12
 DAY: Final = 86_400
 FIGURES: Final = frozenset(("money", "percent", "quantity", "number", "duration"))
 
@@ -82,7 +81,7 @@ def _is_told(fact: Fact, how: str, of: Sequence[Fact]) -> bool:
 
 def _by_chance(fact: Fact, how: str, of: Sequence[Fact], scope: Scope) -> float:
     """Return how many figures with as many digits would be met so by chance."""
-    figures = len({figure for other in scope.facts if (figure := figure_of(other)) is not None})
+    figures = scope.figures
     if len(of) > 2 or (how in _PLAIN and len(of) != 2):
         ways = 4.0 * figures if how == "share" else 12.0
     elif how in ("rounded", "scaled"):
@@ -107,9 +106,9 @@ def _likeness(fact: Fact, way: Reckoning) -> int:
 
 def _days_between(fact: Fact, scope: Scope) -> Reckoning | None:
     days = _days(fact)
-    dates = [one for one in scope.facts if one.kind == "date" or _is_date_limit(one)][:MOST_DATES]
     if days is None or days < 2:
         return None
+    dates = scope.dates
     found = [
         pair
         for pair in combinations(dates, 2)
@@ -131,11 +130,6 @@ def _days(fact: Fact) -> int | None:
     return None
 
 
-def _is_date_limit(fact: Fact) -> bool:
-    value: Any = fact.value
-    return fact.kind == "limit" and value[1] == "date"
-
-
 def _day(fact: Fact) -> int | None:
     value: Any = fact.value
     day = value[2] if fact.kind == "limit" else value
@@ -151,25 +145,8 @@ def _count(fact: Fact, scope: Scope) -> Reckoning | None:
     if fact.kind != "number" or value != int(value) or not 1 < value < 10_000:
         return None
     named = {word.removesuffix("s") for word in fact.near} | telling_words(fact.subject or "")
-    for head, items in _lists(scope.facts).items():
+    for head, items in scope.lists.items():
         name = next((str(key) for key in reversed(head) if isinstance(key, str)), "")
         if len(items) == value and telling_words(name) & named:
             return Reckoning("count", tuple(items.values()), scope, True)
     return None
-
-
-def _lists(facts: Sequence[Fact]) -> dict[tuple[object, ...], dict[int, Fact]]:
-    """Return the lists that facts stand in, each with the first fact of each item."""
-    found: dict[tuple[object, ...], dict[int, Fact]] = {}
-    for fact, place in _numbered(facts):
-        number = fact.path[place]
-        assert isinstance(number, int)
-        found.setdefault(fact.path[:place], {}).setdefault(number, fact)
-    return found
-
-
-def _numbered(facts: Sequence[Fact]) -> Iterator[tuple[Fact, int]]:
-    for fact in facts:
-        for place, key in enumerate(fact.path):
-            if isinstance(key, int):
-                yield fact, place

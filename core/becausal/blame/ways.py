@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from becausal.blame.origins import Side, Source
 from becausal.step import Grade, Step
@@ -10,8 +11,7 @@ from becausal.step import Grade, Step
 __all__ = ["Arrival", "Place", "Ways"]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """One side of a step."""
 
     step_id: str

@@ -18,11 +18,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from becausal.drift.meaning import Embed, by_embedding, by_words, embedder
+from becausal.drift.meaning import Embed, Wanted, by_embedding, embedder
 from becausal.drift.pairing import exchanged
 from becausal.drift.request import Asked, Request, request_of, wording
 from becausal.drift.turns import Read, Stated, Turn, Turns
-from becausal.facts import Fact, facts, missing
+from becausal.facts import Fact, facts, remembering
+from becausal.facts.compare import lacks
 from becausal.facts.fact import Key
 from becausal.graph import Graph
 from becausal.handoff import Handoff
@@ -185,13 +186,14 @@ def drift(
     if root is not None and root.received is not None and not root.received.is_kept:
         return Drift(root, (), (), NOT_KEPT)
     turns = Turns(graph, handoffs, read)
-    request = request_of(graph, turns.shown_first)
-    following = _Following(turns, request.asked, answer)
-    return Drift(
-        request.step,
-        tuple(following.followed(one) for one in request.asked),
-        tuple(_hops(turns, request, following, embed)),
-    )
+    with remembering():
+        request = request_of(graph, turns.shown_first)
+        following = _Following(turns, request.asked, answer)
+        return Drift(
+            request.step,
+            tuple(following.followed(one) for one in request.asked),
+            tuple(_hops(turns, request, following, embed)),
+        )
 
 
 class _Following:
@@ -278,6 +280,7 @@ def _hops(turns: Turns, request: Request, following: _Following, embed: Embed | 
     embedded = (
         by_embedding(embed, request.text, texts) if embed is not None and texts else [None] * len(texts)
     )
+    wanted = Wanted((facts(request.text), request.text))
     first = () if request.step is None else (request.step,)
     yield Hop(0, first, 1.0, 0.0, None if embed is None else 0.0)
     for number, here in enumerate(turns.hops, 1):
@@ -286,10 +289,10 @@ def _hops(turns: Turns, request: Request, following: _Following, embed: Embed | 
             number,
             tuple(turn.step for turn in here),
             sum(known) / len(known) if known else 1.0,
-            by_words((facts(request.text), request.text), told[number - 1]),
+            wanted.distance(told[number - 1]),
             embedded[number - 1],
         )
 
 
 def _lacks(fact: Fact, stated: Stated) -> bool:
-    return bool(missing([fact], stated[0], text=stated[1]))
+    return lacks(fact, *stated)

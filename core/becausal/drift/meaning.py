@@ -21,10 +21,11 @@ from typing import Final
 from becausal.drift.turns import Stated
 from becausal.errors import BecausalError
 from becausal.facts import Fact, missing
+from becausal.facts.kept import OVERHEAD, kept
 from becausal.facts.language import language
 from becausal.facts.names import stem
 
-__all__ = ["Embed", "by_embedding", "by_words", "embedder", "terms"]
+__all__ = ["Embed", "Wanted", "by_embedding", "embedder", "terms"]
 
 Embed = Callable[[list[str]], list[list[float]]]
 """Gives each text a vector; all of one length."""
@@ -37,27 +38,45 @@ _WORD: Final = re.compile(r"[^\W\d_]{2,}")
 
 def terms(text: str) -> frozenset[str]:
     """Return the stems of a text's content words: no stop words, nothing with a digit."""
-    of = language("en")
-    found = set()
-    for number, match in enumerate(_WORD.finditer(text.casefold())):
-        if number == MOST_WORDS:
+    of, known = language("en"), kept()
+    left, found = MOST_WORDS, set[str]()
+    for line in text.splitlines():
+        # A conversation's messages are shown again at each hop.
+        said = None if known is None else known.words.get(line)
+        if said is None:
+            said = _words(line)
+            if known is not None:
+                known.words.put(line, said, len(line) + OVERHEAD)
+        found.update(said[0] if said[1] <= left else _WORD.findall(line.casefold())[:left])
+        left -= said[1]
+        if left <= 0:
             break
-        if match[0] not in of.words.stop:
-            found.add(stem(match[0], of))
-    return frozenset(found)
+    return frozenset(stem(word, of) for word in found if word not in of.words.stop)
 
 
-def by_words(asked: Stated, told: Sequence[Stated]) -> float:
-    """Return how far texts moved from a request: 0 where they have all of its terms, 1 where they have none."""
-    facts = {fact.key: fact for fact in asked[0] if _is_term(fact)}
-    wanted = terms(_without(asked[1], facts.values()))
-    if not facts and not wanted:
-        return 0.0
-    there = frozenset().union(*(terms(text) for _, text in told)) if told else frozenset()
-    lost = set(facts)
-    for stated, text in told:
-        lost &= {fact.key for fact in missing(facts.values(), stated, text=text)}
-    return (len(wanted - there) + len(lost)) / (len(wanted) + len(facts))
+def _words(line: str) -> tuple[frozenset[str], int]:
+    """Return the words of a line, and how many there are."""
+    words = _WORD.findall(line.casefold())
+    return frozenset(words), len(words)
+
+
+class Wanted:
+    """The terms of a request, to be looked for hop by hop."""
+
+    def __init__(self, asked: Stated) -> None:
+        self._facts = {fact.key: fact for fact in asked[0] if _is_term(fact)}
+        self._words = terms(_without(asked[1], self._facts.values()))
+
+    def distance(self, told: Sequence[Stated]) -> float:
+        """Return how far texts moved from the request: 0 where they have all of its terms, 1 where they have none."""
+        facts, wanted = self._facts, self._words
+        if not facts and not wanted:
+            return 0.0
+        there = frozenset().union(*(terms(text) for _, text in told)) if told else frozenset()
+        lost = set(facts)
+        for stated, text in told:
+            lost &= {fact.key for fact in missing(facts.values(), stated, text=text)}
+        return (len(wanted - there) + len(lost)) / (len(wanted) + len(facts))
 
 
 def by_embedding(embed: Embed, asked: str, told: Sequence[str]) -> list[float]:

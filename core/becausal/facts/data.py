@@ -15,6 +15,7 @@ from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 from becausal.canonical.belief import BOOKKEEPING, is_message, speaks
@@ -23,7 +24,7 @@ from becausal.facts import kinds
 from becausal.facts.amounts import in_base, unit_kind
 from becausal.facts.dates import date_value, time_value
 from becausal.facts.fact import Fact, FactKind
-from becausal.facts.kept import SHORTEST_KEPT, kept
+from becausal.facts.kept import OVERHEAD, kept
 from becausal.facts.language import Language, language
 from becausal.facts.names import stem
 from becausal.facts.units import UNITS, Unit
@@ -38,6 +39,8 @@ BLOCK: Final = 32_768
 LONGEST_JSON: Final = 1_000_000
 LONGEST_TERM: Final = 60
 LONGEST_ID: Final = 100
+MOST_NAMED: Final = 1_000
+"""Names of fields of which it is remembered what they say of a value."""
 
 Path = tuple[object, ...]
 
@@ -160,6 +163,7 @@ def _unit_of(name: str, language: Language) -> Unit | None:
     return None if found is None else found[1]
 
 
+@lru_cache(maxsize=MOST_NAMED)
 def _beside(key: str, code: str | None, unit: Unit | None, language: Language) -> _Beside:
     words = [word.lower() for word in _KEY_WORDS.findall(key)]
     if not words:
@@ -189,7 +193,7 @@ def _text(text: str, at: Path, beside: _Beside, walk: _Walk) -> None:
     if not text or text.isspace():
         return
     known = kept()
-    if known is None or len(text) < SHORTEST_KEPT:
+    if known is None:
         _read_text(text, at, beside, walk)
         return
     # A message stands in the same place of every list that a conversation was, turn by turn.
@@ -199,9 +203,7 @@ def _text(text: str, at: Path, beside: _Beside, walk: _Walk) -> None:
         before = len(walk.facts)
         _read_text(text, at, beside, walk)
         found = walk.facts[before:]
-        known.room_placed -= len(found) + 1
-        if known.room_placed > 0:
-            known.placed[key] = found
+        known.placed.put(key, found, 1 + len(found) + len(text) // OVERHEAD)
     else:
         walk.facts.extend(found)
 
@@ -235,15 +237,13 @@ def _read_text(text: str, at: Path, beside: _Beside, walk: _Walk) -> None:
 
 def _facts_in(block: str, offset: int, at: Path, walk: _Walk) -> list[Fact]:
     known = kept()
-    if known is None or len(block) < SHORTEST_KEPT:
+    if known is None:
         return _facts_at(block, offset, at, walk)
     key = (walk.locale, walk.depth, block)
     found = known.texts.get(key)
     if found is None:
         found = _facts_at(block, 0, (), walk)
-        known.room -= len(block)
-        if known.room > 0:
-            known.texts[key] = found
+        known.texts.put(key, found, len(block) + OVERHEAD)
     return found if not at and not offset else [_moved(fact, offset, at) for fact in found]
 
 

@@ -28,7 +28,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, islice
 from math import isfinite
 from typing import Any, Final
 
@@ -218,18 +218,25 @@ class Given:
 
     # Dates
 
+    @cached_property
+    def _made_days(self) -> dict[dt.date, tuple[Fact, Fact]]:
+        """The days that are so long after or before others, each with what makes it first."""
+        dated = ((one, day) for one in self.facts if (day := _day(_limited(one))) is not None)
+        lasting = ((one, span) for one in self.facts if (span := _span(one)) is not None)
+        spans = list(islice(lasting, MOST_DATES))
+        made: dict[dt.date, tuple[Fact, Fact]] = {}
+        for one, start in islice(dated, MOST_DATES):
+            for other, (sort, count) in spans:
+                for day in (*_shifted(start, sort, count), *_shifted(start, sort, -count)):
+                    made.setdefault(day, (one, other))
+        return made
+
     def _date(self, fact: Fact) -> Derivation | None:
         day = _day(fact.value)
         if day is None:
             return None
-        days = [(one, start) for one in self.facts if (start := _day(_limited(one))) is not None]
-        spans = [(one, span) for one in self.facts if (span := _span(one)) is not None]
-        for one, start in days[:MOST_DATES]:
-            for other, (sort, count) in spans[:MOST_DATES]:
-                for sign in (1, -1):
-                    if day in _shifted(start, sort, sign * count):
-                        return Derivation("date", (one, other))
-        return None
+        made = self._made_days.get(day)
+        return None if made is None else Derivation("date", made)
 
 
 class _Sizes:

@@ -5,38 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from becausal.facts.fact import Fact
+from becausal.facts.remembered import Remembered
+from becausal.facts.sharing import Sides
 
-__all__ = ["MOST_SIDES", "SHORTEST_KEPT", "Kept", "kept", "remembering"]
+__all__ = ["OVERHEAD", "Kept", "kept", "remembering"]
 
-SHORTEST_KEPT: Final = 64
 MOST_KEPT: Final = 4_000_000
-"""Characters from which on, and up to which in all, a text that was read is kept in mind."""
+"""Characters up to which in all texts that were read are kept in mind."""
+
+MOST_OF_WORDS: Final = 1_000_000
+"""Characters up to which in all lines are kept in mind as their words, each of which takes many times its letters."""
 
 MOST_PLACED: Final = 500_000
 """Facts that are kept in mind with the place that they were found in."""
 
-MOST_SIDES: Final = 200
-"""Sides of a comparison that are kept ready to be looked up in."""
+OVERHEAD: Final = 64
+"""As so many characters a text counts beside its own."""
 
 
-@dataclass(slots=True)
 class Kept:
     """Texts that were read, and what they state."""
 
-    texts: dict[tuple[str, int, str], list[Fact]] = field(default_factory=dict)
-    room: int = MOST_KEPT
-    placed: dict[tuple[object, ...], list[Fact]] = field(default_factory=dict)
-    """By text, its place in the data and what stands beside it."""
-    room_placed: int = MOST_PLACED
-    normal: dict[str, str] = field(default_factory=dict)
-    """By text, its normal form, where somebody compares texts in one."""
-    room_normal: int = MOST_KEPT
-    sides: dict[tuple[int, str], tuple[tuple[Fact, ...], Any]] = field(default_factory=dict)
-    """By the identity of facts and the text that they come from: those, and what looks them up."""
+    def __init__(self) -> None:
+        self.texts: Remembered[tuple[str, int, str], list[Fact]] = Remembered(MOST_KEPT)
+        self.placed: Remembered[tuple[object, ...], list[Fact]] = Remembered(MOST_PLACED)
+        """By text, its place in the data and what stands beside it."""
+        self.normal: Remembered[str, str] = Remembered(MOST_KEPT)
+        """By text, its normal form, where somebody compares texts in one."""
+        self.words: Remembered[str, tuple[frozenset[str], int]] = Remembered(MOST_OF_WORDS)
+        """By line, its words, where somebody asks for them, and how many there are."""
+        self.sides = Sides()
+        """Sides of comparisons, ready to be looked up in."""
 
 
 _kept: ContextVar[Kept | None] = ContextVar("becausal-facts", default=None)

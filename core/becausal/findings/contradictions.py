@@ -130,8 +130,9 @@ def exchanges(scene: Scene, turn: Turn) -> Iterator[Odd]:
     told = _bound(scene, turn.heard, said)
     moved = {word: (told[word], said[word]) for word in told if _size(told[word]) != _size(said[word])}
     done: set[str] = set()
-    for word, (old, new) in sorted(moved.items(), key=lambda row: row[1][1].span):
-        for other, (its_old, its_new) in moved.items():
+    rows = sorted(moved.items(), key=lambda row: (row[1][1].span, row[0]))
+    for word, (old, new) in rows:
+        for other, (its_old, its_new) in rows:
             is_swap = _size(old) == _size(its_new) and _size(new) == _size(its_old)
             if not is_swap or {word[1], other[1]} <= done or word[1] == other[1]:
                 continue

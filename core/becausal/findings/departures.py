@@ -21,6 +21,7 @@ from becausal.finding import Finding, FindingKind, Severity
 from becausal.graph import Graph
 from becausal.step import Step
 from becausal.store import ChainInfo, Store
+from becausal.store.links import passing_damage
 
 __all__ = ["departures"]
 
@@ -82,8 +83,9 @@ def _earlier(store: Store, graph: Graph, root: Step, mine: _Path) -> Iterator[_P
         )
         if not is_candidate:
             continue
-        yield _path(store.load(info.chain_id))
-        count += 1
+        with passing_damage(f"the run {info.chain_id}"):
+            yield _path(store.load(info.chain_id))
+            count += 1
         if count == MOST:
             return
 

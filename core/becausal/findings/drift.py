@@ -18,6 +18,7 @@ from becausal.drift.pairing import exchanged, is_slip, may_slip
 from becausal.drift.request import is_pinned, wording
 from becausal.drift.turns import Stated, Turn, Turns
 from becausal.facts import Fact, changed, missing
+from becausal.facts.compare import lacks
 from becausal.facts.derived import figure_of, follows_from
 from becausal.facts.fact import Key
 from becausal.finding import Finding, FindingKind
@@ -71,13 +72,11 @@ class _Judge:
         if turn.step.id in self.waited:
             return
         changed_here: set[Key] = set()
-        known = [fact for fact in self.asked if not _lacking([fact], turn.heard)]
-        drifted = [
-            fact for facts in self.became.values() for fact in facts if not _lacking([fact], turn.heard)
-        ]
+        known = [fact for fact in self.asked if not lacks(fact, *turn.heard)]
+        drifted = [fact for facts in self.became.values() for fact in facts if not lacks(fact, *turn.heard)]
         lost = _lacking(known, turn.said)
         passes_on = bool(known) and len(lost) * 2 <= len(known)
-        named = [fact for fact in self.named if not _lacking([fact], turn.heard)] if passes_on else []
+        named = [fact for fact in self.named if not lacks(fact, *turn.heard)] if passes_on else []
         for before, after in exchanged((*known, *drifted, *named), turn.heard, turn.said, is_relay=passes_on):
             if not self.is_change(turn, before, after, passes_on=passes_on):
                 continue
@@ -118,8 +117,7 @@ class _Judge:
             # Who waits for this turn's answer, and passes it on, has not said it before.
             is_over = other.step.ended_ns is not None and other.step.ended_ns <= turn.step.started_ns
             if any(
-                not _lacking([fact], told)
-                for told in ((other.heard, other.said) if is_over else (other.heard,))
+                not lacks(fact, *told) for told in ((other.heard, other.said) if is_over else (other.heard,))
             ):
                 return True
         inner = [
@@ -127,16 +125,16 @@ class _Judge:
             for step in self.scene.graph.children(turn.step)
             if step.kind not in ("model", "handoff", "route")
         ]
-        return any(not _lacking([fact], self.scene.stated(step.produced)) for step in inner)
+        return any(not lacks(fact, *self.scene.stated(step.produced)) for step in inner)
 
     def is_gone(self, fact: Fact, turn: Turn) -> bool:
         """Return whether nobody who came later was told of a fact, by whomever."""
         later = self.later(turn)
-        return bool(later) and all(_lacking([fact], other.heard) for other in later)
+        return bool(later) and all(lacks(fact, *other.heard) for other in later)
 
     def went_on(self, fact: Fact, turn: Turn) -> bool:
         """Return whether anybody who came later was told of a fact."""
-        return any(not _lacking([fact], other.heard) for other in self.later(turn))
+        return any(not lacks(fact, *other.heard) for other in self.later(turn))
 
     def later(self, turn: Turn) -> Sequence[Turn]:
         """Return the turns that began after one."""

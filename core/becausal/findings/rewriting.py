@@ -155,15 +155,15 @@ def _left_out(at: At, former: Mapping[Any, Any], record: Mapping[Any, Any]) -> I
         if str(key).lower() in PASSING or str(key).startswith("_") or _says_nothing(value):
             continue
         now = record.get(key)
-        facts = stating.facts({key: value})
         if key not in record or now is None:
+            facts = stating.facts({key: value})
             # Beside a new field it may have become that one.
             if not new or any(_is_hard(fact) for fact in facts):
                 yield Loss("dropped", (*at, key), value, None, 0.7, facts)
         elif isinstance(value, str) and isinstance(now, str):
             if _is_cut(value, now):
                 cut = normal(value)[len(normal(now)) :]
-                gone = stating.missing(facts, stating.facts({key: now}), text=now)
+                gone = _no_longer({key: value}, {key: now}, now)
                 yield Loss("truncated", (*at, key), value, now, 0.8, gone, why=f"gone: {cut}")
         elif isinstance(value, list) and isinstance(now, list):
             if 0 < len(now) < len(value) <= MOST_RECORDS and all(item in value for item in now):
@@ -171,10 +171,14 @@ def _left_out(at: At, former: Mapping[Any, Any], record: Mapping[Any, Any]) -> I
                 why = f"{len(value) - len(now)} of {len(value)} items are gone"
                 yield Loss("truncated", (*at, key), value, now, UNSURE, rest, why=why)
         elif isinstance(value, Mapping | list | tuple) and isinstance(now, str):
-            gone = stating.missing(facts, stating.facts(now), text=now)
+            gone = _no_longer({key: value}, now, now)
             if gone and _decoded(now) is None:
                 why = f"{type(value).__name__} became text"
                 yield Loss("flattened", (*at, key), value, now, 0.7, gone, why=why)
+
+
+def _no_longer(before: object, after: object, text: str) -> tuple[Fact, ...]:
+    return stating.missing(stating.facts(before), stating.facts(after), text=text)
 
 
 def _is_cut(before: str, after: str) -> bool:

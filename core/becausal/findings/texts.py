@@ -13,8 +13,9 @@ from typing import Final
 from becausal import facts as stating
 from becausal.facts import Fact
 from becausal.facts.compare import WEAK, comparable
-from becausal.facts.kept import kept
+from becausal.facts.kept import OVERHEAD, kept
 from becausal.facts.language import language
+from becausal.facts.running import alike
 from becausal.findings.loss import Loss, LossKind
 
 __all__ = ["lost_words", "normal", "text_losses"]
@@ -48,9 +49,8 @@ def normal(text: str) -> str:
     if found is None:
         found = _BLANKS.sub(" ", _MARKS.sub("", text)).strip()
         # A message of a conversation is sent with each turn after it.
-        if known is not None and known.room_normal > 0:
-            known.room_normal -= len(text)
-            known.normal[text] = found
+        if known is not None:
+            known.normal.put(text, found, len(text) + OVERHEAD)
     return found
 
 
@@ -184,8 +184,8 @@ def _exchanged(before: str, after: str, locale: str) -> tuple[tuple[Fact, ...], 
 
     What was stated may be stated elsewhere too: of many lines with one price one has another price now.
     """
-    head = _alike(before, after)
-    tail = _alike(before[head:][::-1], after[head:][::-1])
+    head = alike(before, after)
+    tail = alike(before[head:][::-1], after[head:][::-1])
     # A piece begins and ends where a word does.
     while head and not before[head - 1].isspace():
         head -= 1
@@ -200,18 +200,6 @@ def _exchanged(before: str, after: str, locale: str) -> tuple[tuple[Fact, ...], 
     if not gone or sorted(map(comparable, gone)) != sorted(map(comparable, come)):
         return None
     return gone, come
-
-
-def _alike(one: str, other: str) -> int:
-    """Return how many characters two texts have in common at their head."""
-    least, most = 0, min(len(one), len(other))
-    while least < most:
-        middle = (least + most + 1) // 2
-        if one[least:middle] == other[least:middle]:
-            least = middle
-        else:
-            most = middle - 1
-    return least
 
 
 def _reworded(

@@ -7,7 +7,7 @@ own (`becausal.graph.order`), since a step is two events there and one node here
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -80,6 +80,12 @@ class Graph:
         return tuple(step for step in self.nodes if step.parent_id not in self._steps)
 
     @cached_property
+    def root_is_lost(self) -> bool:
+        """Whether every step was called by another: the one that holds them all was never written, or elsewhere."""
+        callers = [root.parent_id for root in self.roots]
+        return bool(callers) and all(one is not None and self.is_foreign(one) for one in callers)
+
+    @cached_property
     def output_step(self) -> Step | None:
         """The step whose produced payload is the chain's output; None if nothing was produced.
 
@@ -115,16 +121,13 @@ class Graph:
         name = of if isinstance(of, str) else of.id
         if name in self._steps:
             return self._steps[name]
-        named = self._named.get(name, ())
-        if len(named) == 1:
-            return named[0]
-        matches = named or [step for step in self.nodes if name and step.id.startswith(name)]
+        matches = self.matches(name)
         if len(matches) == 1:
             return matches[0]
         few = ", ".join(_called(step) for step in (matches or self.nodes)[:8])
         more = ", …" if len(matches or self.nodes) > 8 else ""
-        if named:
-            raise StepNotFoundError(f"{name!r} names {len(named)} steps: {few}{more}; give the id of one")
+        if name in self._named:
+            raise StepNotFoundError(f"{name!r} names {len(matches)} steps: {few}{more}; give the id of one")
         if matches:
             raise StepNotFoundError(
                 f"{name!r} is the beginning of {len(matches)} steps: {few}{more}; write more of it"
@@ -135,6 +138,17 @@ class Graph:
                 f"around it (runs.get(…, around={name!r}), or --around {name})"
             )
         raise StepNotFoundError(f"this run has no step {name!r}; it has {len(self._steps)}: {few}{more}")
+
+    def matches(self, name: str) -> Sequence[Step]:
+        """Return the steps that an id, a name, or the beginning of an id may mean, in `seq` order.
+
+        The first of these that any step has decides: a name is not looked for where it is an id.
+        """
+        if name in self._steps:
+            return (self._steps[name],)
+        if name in self._named:
+            return self._named[name]
+        return [step for step in self.nodes if name and step.id.startswith(name)]
 
     def children(self, of: Step | Handoff | str) -> tuple[Step, ...]:
         """Return the steps that a step called, in `seq` order."""

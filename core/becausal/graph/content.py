@@ -18,7 +18,7 @@ from fractions import Fraction
 
 import becausal.canonical as canonical
 from becausal.graph.lists import Lists
-from becausal.payload import Bodies, Payload, text_of
+from becausal.payload import Bodies, Payload, decoded, text_of
 
 __all__ = ["LONGEST_KEYED", "Content", "Contents", "data_in", "said_in", "text_of_scalar"]
 
@@ -29,6 +29,8 @@ _LONGEST_JSON = 1_000_000
 _MOST_JSON = 200
 _JSON_START = re.compile(r"^[ \t]*[{\[]", re.MULTILINE)
 _DECODER = json.JSONDecoder()
+MOST_OPEN = 4
+"""So many payloads are kept laid out, those that were asked about last."""
 LONGEST_KEYED = 200
 """Characters. A longer text says by itself what it is about."""
 
@@ -74,6 +76,7 @@ class Contents:
         self._known: dict[bytes, Content | None] = {}
         self._marks: dict[str, bytes] = {}
         self._lists = Lists()
+        self._within: dict[tuple[str, bool], dict[bytes, Content]] = {}
 
     def of(self, payload: Payload | None) -> Content | None:
         """Return a payload's content; None where there is no payload or its body was not kept."""
@@ -83,7 +86,7 @@ class Contents:
 
     def within(
         self, payload: Payload | None, *, said: bool = False, but: Container[bytes] = ()
-    ) -> dict[bytes, Content]:
+    ) -> Mapping[bytes, Content]:
         """Return the contents of a payload and of the parts that it is made of, by digest, each once.
 
         Args:
@@ -94,6 +97,8 @@ class Contents:
         found: dict[bytes, Content] = {}
         if payload is None or self.of(payload) is None:
             return found
+        if not but and (known := self._within.get((payload.digest, said))) is not None:
+            return known
         left = [canonical.parse_digest(payload.digest)]
         while left:
             digest = left.pop()
@@ -101,6 +106,10 @@ class Contents:
             if content is not None and digest not in found and digest not in but:
                 found[digest] = content
                 left.extend(reversed(content.said_parts if said else content.parts))
+        if not but:
+            self._within[payload.digest, said] = found
+            if len(self._within) > MOST_OPEN:
+                del self._within[next(iter(self._within))]
         return found
 
     def at(self, digest: bytes) -> Content | None:
@@ -148,7 +157,7 @@ class Contents:
                 self._marks[name] = canonical.encode(name).body
             return self._marks[name]
 
-        value = canonical.decode(body, mark)
+        value = decoded(body, mark, "one of its bodies")
         reading = _Reading(frozenset(parts))
         _walk(value, reading, whole=True)
         heard = [digest for digest, name in zip(digests, parts, strict=True) if name in reading.heard]

@@ -63,9 +63,28 @@ class Index:
         self._failed: list[int] = []
         self._statements: dict[int, Statements] = {}  # by text
         self._room = MOST_READ
+        self._inside: dict[str, frozenset[int]] = {}  # of a payload: its texts
         seen: set[bytes] = set()
         for i, step in enumerate(steps):
             self._add_step(i, step, seen)
+
+    def wording(self, text: str, payload: Payload) -> Wording:
+        """Return how a text stands in a payload of the chain: as whole words wherever it does in any of its texts."""
+        if payload.digest not in self._inside:
+            said = self._contents.texts(payload)
+            self._inside[payload.digest] = frozenset(
+                i for t in said if (i := self._numbers.get(t)) is not None
+            )
+            if len(self._inside) > FEW:
+                del self._inside[next(iter(self._inside))]
+        bare, inside = text.strip(), self._inside[payload.digest]
+        for number in self._exact.candidates(whole_words(bare, bordered=True)):
+            holder = self._exact.texts[number]
+            if number in inside and bare in holder:
+                found = Wording(text, (holder,))
+                if found.whole_words:
+                    return found
+        return Wording(text, self._contents.texts(payload))
 
     def find(self, wording: Wording) -> Found:
         """Return the texts that a wording stands in, exactly and in its normal form."""
@@ -122,12 +141,16 @@ class Index:
     def makers(self, found: Found, grades: Mapping[str, Grade]) -> list[Step]:
         """Return the steps that produced what was found, latest first; handoffs make nothing."""
         made = {i for digest in grades for i in self._producers.get(digest, ())}
-        made.update(i for i in self._failed if self.is_in_error(found, self._steps[i]))
+        made.update(i for i in self._failed if self._is_in_error(found, self._steps[i]))
         return [self._steps[i] for i in sorted(made, reverse=True)]
 
-    def is_in_error(self, found: Found, step: Step) -> bool:
-        """Return whether what was found stands in the error of a tool that produced nothing."""
-        return _is_failed_tool(step) and self._numbers.get(step.error or "") in found.exactly
+    def in_errors(self, found: Found) -> frozenset[str]:
+        """Return the ids of the tools that produced nothing but an error in which stands what was found."""
+        failed = (self._steps[i] for i in self._failed)
+        return frozenset(step.id for step in failed if self._is_in_error(found, step))
+
+    def _is_in_error(self, found: Found, step: Step) -> bool:
+        return self._numbers.get(step.error or "") in found.exactly
 
     def is_in_leaf(self, found: Found, leaf: str) -> bool:
         """Return whether what was found stands in a text or number that some payload says."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 
+from becausal.answers.comparison.meaning import means_alike
 from becausal.answers.comparison.pair import Pair, Side, State, difference
 from becausal.answers.comparison.pairing import paired
 from becausal.answers.comparison.parting import Parting, partings
@@ -86,8 +87,7 @@ class Comparison:
     @property
     def is_output_same(self) -> bool:
         """Whether the outputs mean the same."""
-        first, second = self.before.output, self.after.output
-        return first is second if first is None or second is None else first.belief == second.belief
+        return means_alike(self.before.output, self.after.output)
 
     @cached_property
     def findings_came(self) -> tuple[Finding, ...]:

@@ -9,7 +9,9 @@ from functools import cached_property
 from typing import Final, Literal
 
 from becausal import semconv
+from becausal.answers.comparison.meaning import LARGEST, means_alike
 from becausal.canonical.belief import BOOKKEEPING
+from becausal.clock import REPLAYS
 from becausal.delta import Delta, delta
 from becausal.harmless import legible
 from becausal.payload import Payload
@@ -19,9 +21,6 @@ __all__ = ["LARGEST", "Pair", "Side", "State", "belief_of", "difference", "place
 
 State = Literal["same", "changed", "appeared", "vanished"]
 Side = Literal["received", "produced"]
-
-LARGEST: Final = 20_000_000
-"""Bytes of a payload beyond which it is compared by its digest alone."""
 
 _NAMED_BY_CHANCE: Final = re.compile(
     r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-f]{16,}", re.IGNORECASE
@@ -76,10 +75,13 @@ class Pair:
 
     def differs(self, side: Side) -> bool:
         """Say whether the two received, or produced, what does not mean the same; also where only one did."""
-        first, second = self.payloads(side)
-        if first is None or second is None:
-            return first is not second
-        return first.belief != second.belief
+        return side in self._differing
+
+    @cached_property
+    def _differing(self) -> frozenset[Side]:
+        sides: tuple[Side, ...] = ("received", "produced")
+        alike = means_alike if self.step.chain_id.startswith(REPLAYS) else _is_believed
+        return frozenset(side for side in sides if not alike(*self.payloads(side)))
 
     @cached_property
     def received(self) -> Delta:
@@ -116,6 +118,10 @@ def steady(name: str) -> str:
 def belief_of(payload: Payload | None) -> str | None:
     """Return the digest of what a payload means."""
     return None if payload is None else payload.belief
+
+
+def _is_believed(before: Payload | None, after: Payload | None) -> bool:
+    return belief_of(before) == belief_of(after)
 
 
 def difference(before: Payload | None, after: Payload | None) -> Delta:

@@ -10,6 +10,7 @@ from typing import Final
 from becausal import semconv
 from becausal.answers.comparison.pair import LARGEST, Pair, Side, steady
 from becausal.answers.recorded import Recorded
+from becausal.harmless import legible
 from becausal.step import Attribute, Step
 
 __all__ = ["Parting", "partings"]
@@ -24,6 +25,10 @@ class Parting:
     """On which side of the step; None where the step itself is in one of the runs alone."""
     why: str
     """A sentence for people."""
+
+    @legible
+    def __str__(self) -> str:
+        return f"{self.why} (step {self.pair.step.id[:8]})"
 
 
 def partings(

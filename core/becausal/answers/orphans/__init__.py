@@ -27,7 +27,7 @@ from becausal.graph import Graph
 from becausal.payload import Payload
 from becausal.step import Cause, Step
 from becausal.store import Store
-from becausal.store.links import links_of
+from becausal.store.links import Links, links_of, passing_damage
 
 __all__ = ["How", "Orphan", "findings_of", "joined", "orphans_in", "orphans_of"]
 
@@ -37,13 +37,21 @@ def orphans_of(chain_id: str, graph: Graph, store: Store | None) -> tuple[Orphan
     found = [*dangling(graph), *outlived(graph), *unread(graph)]
     links = None if store is None else links_of(store)
     if store is not None and links is not None and graph.nodes:
-        host = Host(chain_id, graph)
-        hosts = Hosts(store, links, {chain_id: host})
-        for begun in links.begun(host.began, host.ended + LATE_NS, limit=MOST_CHAINS):
-            orphan = hosts.orphan(begun) if begun.chain_id != chain_id else None
-            if orphan is not None and chain_id in (orphan.run, *orphan.others):
-                found.append(orphan if orphan.run == chain_id else hosts.seen_from(orphan, chain_id))
+        with passing_damage("what else was under way"):
+            found += _begun_meanwhile(Host(chain_id, graph), store, links)
     return tuple(sorted(found, key=lambda orphan: (orphan.step.started_ns, orphan.step.seq)))
+
+
+def _begun_meanwhile(host: Host, store: Store, links: Links) -> Iterator[Orphan]:
+    """Yield the chains that were begun while a run was under way and are joined to it by what they say."""
+    hosts = Hosts(store, links, {host.chain_id: host})
+    for begun in links.begun(host.began, host.ended + LATE_NS, limit=MOST_CHAINS):
+        orphan = None
+        if begun.chain_id != host.chain_id:
+            with passing_damage(f"the run {begun.chain_id}, or one beside it,"):
+                orphan = hosts.orphan(begun)
+        if orphan is not None and host.chain_id in (orphan.run, *orphan.others):
+            yield orphan if orphan.run == host.chain_id else hosts.seen_from(orphan, host.chain_id)
 
 
 def orphans_in(store: Store, *, limit: int) -> Iterator[Orphan]:
@@ -64,12 +72,13 @@ def orphans_in(store: Store, *, limit: int) -> Iterator[Orphan]:
         )
         if begun is None:
             continue
-        orphan = hosts.orphan(begun)
-        if orphan is not None:
-            yield orphan
-        elif begun.kind not in ON_ITS_OWN:
-            steps = tuple(store.load(info.chain_id))
-            yield Orphan("unlinked", top_of(steps), steps, None, (), is_read=False, has_outlived=False)
+        with passing_damage(f"the run {begun.chain_id}, or one beside it,"):
+            orphan = hosts.orphan(begun)
+            if orphan is not None:
+                yield orphan
+            elif begun.kind not in ON_ITS_OWN:
+                steps = tuple(store.load(info.chain_id))
+                yield Orphan("unlinked", top_of(steps), steps, None, (), is_read=False, has_outlived=False)
 
 
 def joined(graph: Graph, orphans: Sequence[Orphan]) -> list[Step]:

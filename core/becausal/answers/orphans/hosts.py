@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Final
 
 from becausal.answers.orphans.orphan import Orphan, top_of
+from becausal.clock import REPLAYS
 from becausal.graph import Graph
 from becausal.graph.content import Content
 from becausal.graph.edge import Edge
@@ -18,12 +19,9 @@ from becausal.step import Grade, Step
 from becausal.store import Store
 from becausal.store.links import Begun, Links
 
-__all__ = ["ASIDE", "LATE_NS", "MOST_CHAINS", "ON_ITS_OWN", "REPLAYED", "Host", "Hosts"]
+__all__ = ["ASIDE", "LATE_NS", "MOST_CHAINS", "ON_ITS_OWN", "Host", "Hosts"]
 
-REPLAYED: Final = "replay"
-"""With this begins the chain of what a replay, or a counterfactual, did again."""
-
-ASIDE: Final = (OUTSIDE, REPLAYED)
+ASIDE: Final = (OUTSIDE, REPLAYS)
 """How the ids of chains begin that are nobody's: memory outside every request, and replays of runs."""
 
 ON_ITS_OWN: Final = frozenset(("request", "workflow", "agent"))

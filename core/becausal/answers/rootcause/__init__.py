@@ -110,6 +110,7 @@ class _Faults:
     def __init__(self, run: Recorded, scene: Scene, of: Step | None) -> None:
         self.graph, self.scene, self.of = run.graph, scene, of
         self._carriers: dict[str, tuple[Step, ...]] = {}
+        self._giving: dict[str, bool] = {}
         self._reached: dict[str, frozenset[str]] = {}
         self._kept = next_turns(run.graph)
         self.roots: list[_Fault] = []
@@ -278,15 +279,22 @@ class _Faults:
         wrong = [fact for said in fault.all for fact in said.wrong_facts]
         if not wrong or any(not missing([fact], stated, text=text) for fact in wrong):
             return False
-        told = [
-            fact
-            for payload in (
-                step.received,
-                *(c.received for c in self.graph.children(step) if c.kind == "model"),
-            )
-            for fact in self.scene.stated(payload)[0]
-        ]
-        return bool(told) and len(missing(told, stated, text=text)) * 2 <= len(told)
+        return self._gave_on(step)
+
+    def _gave_on(self, step: Step) -> bool:
+        """Say whether a turn gave most of what it was told on; asked of each fault, and the same for all."""
+        if step.id not in self._giving:
+            stated, text = self._given(step)
+            told = [
+                fact
+                for payload in (
+                    step.received,
+                    *(c.received for c in self.graph.children(step) if c.kind == "model"),
+                )
+                for fact in self.scene.stated(payload)[0]
+            ]
+            self._giving[step.id] = bool(told) and len(missing(told, stated, text=text)) * 2 <= len(told)
+        return self._giving[step.id]
 
     def _gave_nothing(self, step: Step) -> bool:
         """Say whether a turn gave nothing on, or a handoff brought nothing."""
