@@ -215,6 +215,35 @@ async def test_a_span_that_nobody_makes_is_not_prepared_either(store: str, prepa
     assert prepared.count("message") == 6
 
 
+class Refuses:
+    """A tracer that only makes spans, and refuses to be looked into."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+    def start_as_current_span(self, *_: Any, **__: Any) -> Any:
+        return contextlib.nullcontext(trace.INVALID_SPAN)
+
+
+async def test_a_tracer_that_cannot_be_asked_makes_its_spans_as_ever(
+    store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BECAUSAL_STRICT")
+    runtime = SingleThreadedAgentRuntime()
+    for name in ("first", "second"):
+        await Passes.register(runtime, name, lambda: Passes("Passes."))
+    monkeypatch.setattr(runtime._tracer_helper, "tracer", Refuses())
+    runtime.start()
+    becausal.instrument("autogen", store=store, tracer_provider=Spans().provider)
+    to = AgentId("second", "default")
+
+    answered = await runtime.send_message(Note("go"), to, sender=AgentId("first", "default"))
+    await runtime.stop_when_idle()
+    becausal.uninstrument()
+
+    assert answered == Note("go")
+
+
 @pytest.mark.parametrize("is_watched", [False, True])
 async def test_a_sender_that_is_not_made_yet_is_made_by_its_message_as_ever(
     store: str, prepared: list[str], is_watched: bool

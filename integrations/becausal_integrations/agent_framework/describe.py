@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from becausal import semconv
+from becausal.redaction import beginning
 from becausal.step import Attribute, Choice
-from becausal_integrations.agent_framework.messages import cut, is_own_data, is_update, plain, told
+from becausal_integrations.agent_framework.messages import is_own_data, is_update, plain, told
 
 __all__ = [
     "NAME",
@@ -147,10 +148,10 @@ def choices(response: Any, premises: tuple[str, ...]) -> list[Choice]:
     thought = "".join(item.text or "" for item in contents if item.type == "text_reasoning")
     calls = [item for item in contents if item.type == "function_call"]
     reason = thought or (text if calls else "")
-    concluded = [f"call {call.name}({cut(str(call.arguments or ''))})" for call in calls]
+    concluded = [f"call {call.name}({beginning(str(call.arguments or ''))})" for call in calls]
     return [
-        Choice(conclusion, premises, cut(reason) or None)
-        for conclusion in concluded or [f"answer: {cut(text)}"]
+        Choice(conclusion, premises, beginning(reason) or None)
+        for conclusion in concluded or [f"answer: {beginning(text)}"]
     ]
 
 

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from operator import is_
 from typing import Any
 
+from becausal.redaction import beginning
 from becausal_integrations.identity import ByIdentity
 
 __all__ = [
     "call_ids",
-    "cut",
     "head",
     "is_own_data",
     "is_response",
@@ -31,9 +31,6 @@ __all__ = [
 
 OWN = ("agent_framework", "agent_framework_orchestrations")
 """The packages whose dataclasses are told by their fields."""
-
-HEAD = 200
-"""Characters of a text that stand for it in a decision."""
 
 MOST_ENTRIES = 64
 """A dict of more entries is not searched for messages."""
@@ -105,7 +102,7 @@ def result_ids(messages: Iterable[Any]) -> Iterable[str]:
 def head(message: Any) -> str:
     """Return the beginning of what a message says; empty for calls and pictures."""
     content = _message(message)["content"]
-    return cut(content) if isinstance(content, str) else ""
+    return beginning(content) if isinstance(content, str) else ""
 
 
 def is_update(value: object) -> bool:
@@ -121,11 +118,6 @@ def is_own_data(value: object, name: str) -> bool:
 def plain(role: Any) -> str:
     """Return a role, a reason or a state as text; some versions make enums of them."""
     return str(getattr(role, "value", role))
-
-
-def cut(text: str) -> str:
-    """Return the beginning of a text; a cut is marked."""
-    return text if len(text) <= HEAD else text[: HEAD - 1] + "…"
 
 
 def _form(kind: type) -> int | None:

@@ -12,10 +12,11 @@ import json
 import math
 import sys
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from becausal import semconv
+from becausal.redaction import HEAD, beginning
 from becausal.step import Attribute, Choice
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ __all__ = [
     "chat_messages",
     "choices",
     "conversion",
-    "cut",
     "field",
     "gives_a_turn",
     "has_tool",
@@ -70,9 +70,6 @@ _MANAGERS = {
     "GraphFlowManager": "graph",
     "RoundRobinGroupChatManager": "order",
 }
-
-HEAD = 200
-"""Characters of a text that stand for it in a decision."""
 
 
 def is_response(item: object) -> bool:
@@ -308,19 +305,26 @@ def choices(result: CreateResult, premises: tuple[str, ...]) -> list[Choice]:
     ]
 
 
-def heads(messages: Iterable[Any]) -> list[str]:
-    """Return the beginnings of what messages say, without those that say nothing in words."""
-    return [*filter(None, map(head, messages))]
+def heads(messages: Iterable[Any], shown: Callable[[str], str] | None = None) -> list[str]:
+    """Return the beginnings of what messages say, without those that say nothing in words.
+
+    Args:
+        messages: a team's or a model's.
+        shown: takes secrets out of a text that is cut, so that where it is cut does not depend on them.
+    """
+    return [*filter(None, (head(message, shown) for message in messages))]
 
 
-def head(message: Any) -> str:
+def head(message: Any, shown: Callable[[str], str] | None = None) -> str:
     """Return the beginning of what a message says, a team's or a model's; empty for calls and pictures."""
     content = getattr(message, "content", None)  # a message of the app's own may have none
     if isinstance(content, list):
         content = " ".join(
             [part.content for part in content if isinstance(getattr(part, "content", None), str)]
         )
-    return cut(content) if isinstance(content, str) else ""
+    if not isinstance(content, str):
+        return ""
+    return beginning(content if shown is None or len(content) <= HEAD else shown(content))
 
 
 # Of AutoGen's modules each is imported once: their classes are asked for with each message and each item of a stream.
@@ -372,15 +376,10 @@ def _is_json(text: str) -> bool:
 
 def _conclusions(content: Any) -> list[str]:
     if isinstance(content, str):
-        return [f"answer: {cut(content)}"]
-    return [f"call {call.name}({cut(call.arguments)})" for call in content]
+        return [f"answer: {beginning(content)}"]
+    return [f"call {call.name}({beginning(call.arguments)})" for call in content]
 
 
 def _score(logprobs: Sequence[Any] | None) -> float | None:
     """Return the geometric mean of the tokens' probabilities."""
     return min(1.0, math.exp(sum(token.logprob for token in logprobs) / len(logprobs))) if logprobs else None
-
-
-def cut(text: str) -> str:
-    """Return so much of a text as stands for it in a decision."""
-    return text if len(text) <= HEAD else text[: HEAD - 1] + "…"

@@ -58,8 +58,11 @@ def install(recorder: Recorder, hooks: Hooks) -> None:
     replace(hooks, f"autogen_core._single_threaded_agent_runtime:{described}", _undescribed(recorder))
 
 
+@guarded
 def makes_spans(helper: Any) -> bool:
     """Return whether a runtime makes spans of its own; it does not while there is no provider to make them.
+
+    None where it cannot be asked, and so may make them.
 
     Args:
         helper: its `TraceHelper`; see `_telemetry/_tracing.py`.
@@ -81,8 +84,7 @@ def _unless_nobodys(recorder: Recorder) -> Make:
     def make(original: Callable[..., AbstractContextManager[Span]]) -> Any:
         @functools.wraps(original)
         def block(helper: Any, *args: Any, **kwargs: Any) -> AbstractContextManager[Span]:
-            # Not guarded: what asks for the tracer here is what the original would ask for it.
-            if recorder.active and not makes_spans(helper):
+            if recorder.active and makes_spans(helper) is False:
                 return _NO_SPAN
             return original(helper, *args, **kwargs)
 
@@ -103,7 +105,7 @@ def _undescribed(recorder: Recorder) -> Make:
             *others: Any,
             **named: Any,
         ) -> Mapping[str, str]:
-            if not recorder.active or makes_spans(getattr(runtime, "_tracer_helper", None)):
+            if not recorder.active or makes_spans(getattr(runtime, "_tracer_helper", None)) is not False:
                 return await original(runtime, sender_agent_id, recipient_agent_id, *others, **named)
             for agent_id in (sender_agent_id, recipient_agent_id):
                 if agent_id:

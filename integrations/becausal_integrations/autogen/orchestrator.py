@@ -102,7 +102,7 @@ class Orchestrator:
             "route",
             manager._name,
             agent=manager._name,
-            received=describe.heads(new),
+            received=describe.heads(new, self._recorder.shown),
             parent=stage,
             causes=self._selection.said(new),
             attributes=Notes(manager, stage, {semconv.ROUTE_CANDIDATES: tuple(manager._participant_names)}),

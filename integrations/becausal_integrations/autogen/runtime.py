@@ -160,7 +160,7 @@ class Runtime:
             self._states.worked(runtime, step)
         context, former = standing_clear(here)
         carrier = Carrier(context, step, (former.stage if former is not None else None) or step)
-        carrier.has_readers = native.makes_spans(getattr(runtime, "_tracer_helper", None))
+        carrier.has_readers = native.makes_spans(getattr(runtime, "_tracer_helper", None)) is not False
         brought = describe.chat_messages(message)
         if brought is not None:
             for chat_message in brought:

@@ -14,6 +14,7 @@ from becausal import semconv
 from becausal.adapter import Hooks
 from becausal.context import current
 from becausal.recorder import Observation, Opening, Recorder
+from becausal.redaction import beginning
 from becausal.step import Cause, Choice, OpenStep, StepRef
 from becausal_integrations.autogen import describe
 from becausal_integrations.autogen.hooking import noticed, observed
@@ -58,7 +59,7 @@ class Selection:
             "route",
             manager._name,
             agent=manager._name,
-            received=describe.heads(new),
+            received=describe.heads(new, self._recorder.shown),
             causes=[*self._teams.taken_up(here), *self.said(new)],
             attributes=notes,
         )
@@ -142,7 +143,7 @@ def _of_selector(manager: Any, notes: Notes, before: Before, names: Sequence[str
     if len(named) != 1 or is_repeated:
         # Source: `_select_speaker`, after its last attempt.
         notes[semconv.ROUTE_FALLBACK] = "first candidate" if before.previous is None else "previous speaker"
-    return describe.cut(said[-1]) if said else None
+    return beginning(said[-1]) if said else None
 
 
 def stage_of(manager: object, here: StepRef | None) -> StepRef | None:

@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
+from becausal.redaction import beginning
 from becausal.step import Choice
-from becausal_integrations.langchain.describe import head, mapping, text_of_content
+from becausal_integrations.langchain.describe import mapping, text_of_content
 
 __all__ = ["choice_of"]
 
@@ -54,7 +55,7 @@ def choice_of(
     return Choice(
         _conclusion(calls, getattr(answer, "invalid_tool_calls", ()), text),
         premises,
-        (head(text, REASON) if calls and text else None) or _reasoning(answer, whole),
+        (beginning(text, REASON) if calls and text else None) or _reasoning(answer, whole),
         score,
         method,
     )
@@ -73,7 +74,7 @@ def _conclusion(
         return "call " + ", ".join(map(_shown_call, calls))
     if unreadable:
         return "call " + ", ".join(f"{call.get('name')}(unreadable arguments)" for call in unreadable)
-    return f"answer: {head(text)}"
+    return f"answer: {beginning(text)}"
 
 
 def _transfer_target(calls: Sequence[Mapping[str, Any]]) -> str | None:
@@ -97,7 +98,7 @@ def _shown(value: object) -> str:
     """Return an argument as Python writes it, without running code of the app's classes."""
     match value:
         case str():
-            return repr(head(value, 80))
+            return repr(beginning(value, 80))
         case None | bool() | int() | float():
             return repr(value)
         case list() | tuple():
@@ -120,7 +121,7 @@ def _reasoning(answer: Any, text: str) -> str | None:
     told = [thought for block in blocks if (thought := _thought(block))]
     told += [beside[key] for key in REASONING if isinstance(beside.get(key), str)]
     told += [thought.strip() for thought in re.findall(THOUGHT, text)]
-    return next((head(thought, REASON) for thought in told if thought), None)
+    return next((beginning(thought, REASON) for thought in told if thought), None)
 
 
 def _thought(block: Any) -> str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from becausal import semconv
 from becausal.recorder import NOTHING
+from becausal.redaction import beginning
 from becausal.step import Attribute, Status
 
 __all__ = [
@@ -14,7 +15,6 @@ __all__ = [
     "answer_attributes",
     "answer_of",
     "generations_of",
-    "head",
     "mapping",
     "model_name",
     "outcome",
@@ -24,9 +24,6 @@ __all__ = [
     "text_of_content",
     "tool_call_ids",
 ]
-
-HEAD = 200
-"""Characters of a premise or a conclusion; the whole stands in the payload."""
 
 
 def outcome(error: BaseException) -> Status | None:
@@ -60,12 +57,12 @@ def request_attributes(name: str, metadata: Mapping[str, Any]) -> dict[str, Attr
 def premises_of(messages: object) -> tuple[str, ...]:
     """Return the heads of what was new to the model: the messages since its last answer, or the prompt."""
     if isinstance(messages, str):
-        return (head(messages),)
+        return (beginning(messages),)
     new: list[str] = []
     for message in reversed(messages if isinstance(messages, Sequence) else ()):
         if getattr(message, "type", None) == "ai":
             break
-        if text := head(text_of_content(getattr(message, "content", ""))):
+        if text := beginning(text_of_content(getattr(message, "content", ""))):
             new.append(text)
     return tuple(reversed(new))
 
@@ -139,11 +136,6 @@ def text_of_content(content: object) -> str:
     blocks = content if isinstance(content, list) else ()
     texts = (block.get("text") if isinstance(block, dict) else block for block in blocks)
     return "\n".join(text for text in texts if isinstance(text, str))
-
-
-def head(text: str, most: int = HEAD) -> str:
-    """Return the beginning of a text; a cut is marked."""
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def mapping(message: Any, name: str) -> Mapping[str, Any]:

@@ -11,9 +11,10 @@ from typing import Any
 
 from becausal import semconv
 from becausal.recorder import NOTHING, Opening, Recorder, Sealed
+from becausal.redaction import beginning
 from becausal.step import Cause, Choice, OpenStep, StepRef
 from becausal_integrations.langchain.calls import Call, Calls
-from becausal_integrations.langchain.describe import head, outcome, text_of_content
+from becausal_integrations.langchain.describe import outcome, text_of_content
 from becausal_integrations.langchain.heard import Root, Run, Runs
 from becausal_integrations.langchain.models import Models
 from becausal_integrations.langchain.runnables import SMALL, Runnables
@@ -181,7 +182,7 @@ class Listening:
                 self._recorder.cause(step, cause)
         content, artifact = getattr(output, "content", output), getattr(output, "artifact", None)
         if status == "error":
-            self._recorder.fail(step, head(text_of_content(content)), "ToolMessage")
+            self._recorder.fail(step, beginning(text_of_content(content)), "ToolMessage")
         self._calls.made(step, "error" if status == "error" else "ok")
         produced = content if artifact is None else (content, artifact)
         self._recorder.end(step, produced, status="error" if status == "error" else None)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from becausal import semconv
 from becausal.context import current
 from becausal.recorder import NOTHING, Opening, Recorder
+from becausal.redaction import beginning
 from becausal.step import Cause, OpenStep, Status, StepRef
 from becausal_integrations.langchain.arguments import own_arguments
 from becausal_integrations.langchain.attempts import attempt_after
 from becausal_integrations.langchain.calls import Calls
-from becausal_integrations.langchain.describe import head, outcome, text_of_content
+from becausal_integrations.langchain.describe import outcome, text_of_content
 from becausal_integrations.langchain.runnables import Runnables
 
 if TYPE_CHECKING:
@@ -65,9 +66,11 @@ class Tools:
         if artifact is not None:
             step.attributes[semconv.TOOL_ARTIFACT] = True
         if status == "error":  # a ToolException that the tool was told to answer with
-            self._recorder.fail(step, head(text_of_content(content)), "ToolException")
+            self._recorder.fail(step, beginning(text_of_content(content)), "ToolException")
         elif getattr(content, "status", None) == "error":  # a message of the tool's own making says so
-            self._recorder.fail(step, head(text_of_content(getattr(content, "content", ""))), "ToolMessage")
+            self._recorder.fail(
+                step, beginning(text_of_content(getattr(content, "content", ""))), "ToolMessage"
+            )
 
     def handling(self, error: BaseException, *_: Any, **__: Any) -> None:
         """Keep the exception that a tool was told to answer for: the answer is made of it."""
@@ -134,7 +137,9 @@ class Tools:
             return
         is_error = error is None and getattr(answer, "status", None) == "error"
         if is_error:
-            self._recorder.fail(step, head(text_of_content(getattr(answer, "content", ""))), "ToolMessage")
+            self._recorder.fail(
+                step, beginning(text_of_content(getattr(answer, "content", ""))), "ToolMessage"
+            )
         produced = NOTHING if error is not None else _said(answer)
         self._recorder.end(step, produced, error=error, status="error" if is_error else None)
         self._calls.made(step, step.status, here)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from becausal.redaction import beginning
 from becausal.step import Choice
-from becausal_integrations.langchain.describe import head, text_of_content
+from becausal_integrations.langchain.describe import text_of_content
 from becausal_integrations.langgraph.describe import PARENT, is_of, langgraph_names
 
 __all__ = ["GOTO", "decision", "destinations", "is_told_before", "premises", "route"]
@@ -74,7 +75,7 @@ def premises(state: Any) -> tuple[str, ...]:
         content = last if isinstance(last, str) else getattr(last, "content", None)
         text = content if type(content) is str else text_of_content(content)
         if text:
-            texts.append(head(text))
+            texts.append(beginning(text))
     return tuple(texts[:8])
 
 

@@ -29,7 +29,7 @@ def edit_input(recorder: Recorder, task: PregelExecutableTask, parent: StepRef) 
     session = in_force()
     if session is None or not session.edits_inputs:
         return
-    received = recorder.seal(task.input).payload
+    received = recorder.seal(task.input)
     edit = session.input_edit("agent", task.name, received, task_attributes(task), parent)
     if edit is not None:
         object.__setattr__(task, "input", edit(task.input))  # it is frozen for everybody else

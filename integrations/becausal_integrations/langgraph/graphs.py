@@ -18,6 +18,7 @@ from becausal_integrations.langgraph.describe import (
     how_left,
     is_hidden,
 )
+from becausal_integrations.langgraph.kept import Kept
 from becausal_integrations.langgraph.ledger import Arrival, Ledger
 from becausal_integrations.langgraph.register import GraphRecord, Register, TaskRecord
 from becausal_integrations.langgraph.resume import Origin, Resumptions
@@ -37,24 +38,28 @@ class Graphs:
     """Says what the methods of a `PregelLoop` mean."""
 
     def __init__(
-        self, recorder: Recorder, register: Register, states: States, resumptions: Resumptions
+        self, recorder: Recorder, register: Register, states: States, resumptions: Resumptions, kept: Kept
     ) -> None:
         self._recorder, self._register = recorder, register
-        self._states, self._resumptions = states, resumptions
+        self._states, self._resumptions, self._kept = states, resumptions, kept
 
     # -- a run
 
-    def entering(self, loop: PregelLoop, *_: Any) -> tuple[PregelLoop, Any, Sealed]:
+    def entering(self, loop: PregelLoop, *_: Any) -> tuple[PregelLoop, Any, Sealed, Sealed | None]:
         """Seal the input as it was given: entering a loop puts ids into messages."""
-        return loop, loop.input, self._recorder.seal(loop.input)
+        received = self._recorder.seal(loop.input)
+        return loop, loop.input, received, self._kept.given(loop, received)
 
     def entered(
-        self, token: tuple[PregelLoop, Any, Sealed] | None, _: Any, error: BaseException | None
+        self,
+        token: tuple[PregelLoop, Any, Sealed, Sealed | None] | None,
+        _: Any,
+        error: BaseException | None,
     ) -> None:
         """Begin the workflow step, now that it is known which checkpoint the run goes on from."""
         if token is None:
             return
-        loop, given, received = token
+        loop, given, received, in_order = token
         origin = Origin() if error is not None else self._resumptions.origin(loop, given)
         agent, here = agent_name(_graph(loop), loop.nodes, current()), current()
         opening = self._opening(loop, received, origin, agent, here)
@@ -76,6 +81,7 @@ class Graphs:
         if not origin.is_resumption:
             self._resumptions.saved(graph, loop)
         self._register.graphs[loop] = graph
+        self._kept.entered(loop, workflow, in_order)
 
     def leaving(self, loop: PregelLoop, *raised: Any) -> tuple[PregelLoop, BaseException | None]:
         """Note the exception that a loop is left with."""

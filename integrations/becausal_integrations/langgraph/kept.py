@@ -2,12 +2,12 @@
 
 Hooked places, and why these
 ----------------------------
-`SyncPregelLoop.__enter__`, `AsyncPregelLoop.__aenter__`
-    The input as it was given, before ids are put into its messages; and what the run was configured with.
-
 `PregelLoop._first`
     Called once the thread's checkpoint is loaded and before the input is applied to it: the state that the run goes on
     from. Not for a run that resumes: what it goes on from is in the same chain.
+
+`Graphs` hooks where a loop is entered, and asks `given` then: for the input, before ids are put into its messages, and
+once it is sealed, since most of it need not be written again. And `entered`, for what the run was configured with.
 
 Of a nested graph the state alone, if it has one that lasts. Of `configurable` no key that may name a secret is kept.
 
@@ -21,7 +21,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from becausal.adapter import Hooks
+from becausal.guard import guarded
 from becausal.recorder import NOTHING, Recorder, Sealed
+from becausal.step import OpenStep
 from becausal_integrations.langgraph.describe import is_of
 from becausal_integrations.langgraph.register import Register
 from becausal_integrations.patch import Notice, notice
@@ -45,14 +47,10 @@ DEFAULT_LIMITS = (25, 10_000, 10_007)
 """The limits of steps that LangGraph itself sets, by version."""
 
 
-def install(recorder: Recorder, hooks: Hooks, register: Register) -> None:
+def install(recorder: Recorder, hooks: Hooks, kept: Kept) -> None:
     """Hook the beginning of a run; at `level="boundaries"` nothing is replayed."""
-    if recorder.level == "boundaries":
-        return
-    kept = Kept(recorder, register)
-    for place in ("SyncPregelLoop.__enter__", "AsyncPregelLoop.__aenter__"):
-        notice(recorder, hooks, f"{LOOP}:{place}", Notice(kept.entering, kept.entered))
-    notice(recorder, hooks, f"{LOOP}:PregelLoop._first", Notice(kept.beginning))
+    if recorder.level != "boundaries":
+        notice(recorder, hooks, f"{LOOP}:PregelLoop._first", Notice(kept.beginning))
 
 
 class Kept:
@@ -62,9 +60,12 @@ class Kept:
         self._recorder, self._register = recorder, register
         self._states: weakref.WeakKeyDictionary[PregelLoop, Sealed] = weakref.WeakKeyDictionary()
 
-    def entering(self, loop: PregelLoop, *_: Any) -> tuple[PregelLoop, Sealed | None]:
-        """Keep the input as it is now."""
-        return loop, None if loop.is_nested else self._recorder.kept(loop.input, unless_sorted=True)
+    @guarded
+    def given(self, loop: PregelLoop, received: Sealed) -> Sealed | None:
+        """Fix the input as it is now, having just been sealed."""
+        if loop.is_nested or self._recorder.level == "boundaries":
+            return None
+        return self._recorder.kept(loop.input, unless_sorted=True, sealed=received)
 
     def beginning(self, loop: PregelLoop, *_: Any, **__: Any) -> None:
         """Keep the state that a run goes on from."""
@@ -88,22 +89,19 @@ class Kept:
         # Sealed as any payload, part by part: a conversation is not to be kept once for each of its turns.
         self._states[loop] = self._recorder.seal(state)
 
-    def entered(
-        self, token: tuple[PregelLoop, Sealed | None] | None, _: Any, error: BaseException | None
-    ) -> None:
+    @guarded
+    def entered(self, loop: PregelLoop, workflow: OpenStep, given: Sealed | None) -> None:
         """Note on the run's step what was kept."""
-        graph = None if token is None else self._register.graphs.get(token[0])
-        if token is None or graph is None:
+        if self._recorder.level == "boundaries":
             return
-        loop, given = token
         config = None if loop.is_nested else _config_of(loop)
         if given is not None:
-            self._recorder.keep(graph.workflow, "given", given)
+            self._recorder.keep(workflow, "given", given)
         if config:
-            self._recorder.keep(graph.workflow, CONFIG, config)
+            self._recorder.keep(workflow, CONFIG, config)
         state = self._states.pop(loop, None)
         if state is not None:
-            self._recorder.keep(graph.workflow, STATE, state)
+            self._recorder.keep(workflow, STATE, state)
 
 
 def _is_elsewhere(register: Register, loop: PregelLoop) -> bool:

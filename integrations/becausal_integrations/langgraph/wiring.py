@@ -29,7 +29,8 @@ def hook_all(recorder: Recorder, hooks: Hooks) -> None:
     """Hook the loop, its tasks, and what they write."""
     register, states = Register(), States(recorder)
     routes, resumptions = Routes(recorder, register), Resumptions(recorder, register)
-    graphs = Graphs(recorder, register, states, resumptions)
+    keeper = kept.Kept(recorder, register)
+    graphs = Graphs(recorder, register, states, resumptions, keeper)
     nodes, attempts = Nodes(recorder, register, states, routes), Attempts(recorder, register, routes)
     put = functools.partial(notice, recorder, hooks)
 
@@ -64,7 +65,7 @@ def hook_all(recorder: Recorder, hooks: Hooks) -> None:
         put(f"langgraph.pregel.main:Pregel.{door}", Notice(resumptions.editing, resumptions.edited))
     checkpoints.install(recorder, hooks, register)
     injected.install(recorder, hooks, register)
-    kept.install(recorder, hooks, register)
+    kept.install(recorder, hooks, keeper)
     remote.install(recorder, hooks)
     stores.install(recorder, hooks)
 
