@@ -145,7 +145,9 @@ def test_a_newer_store_is_refused_by_its_number(
     assert "format 999" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["show"], ["show", "last", "--fail-on", "x"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["no-such-command"], ["diff", "last"], ["show", "last", "--fail-on", "x"]]
+)
 def test_arguments_that_make_no_sense_exit_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main(arguments)

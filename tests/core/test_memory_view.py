@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from tests.core.builders import Record
+from tests.core.builders import Record, research_team
 
 import becausal
 from becausal import Memory, MemoryKeyError, semconv
@@ -140,6 +140,33 @@ def test_the_command_shows_what_a_key_held_at_a_moment_and_who_is_to_blame(
     assert [(line["agent"], line["value"]) for line in asked(capsys, "size", "--blame")] == [("checker", 2)]
     assert [line["name"] for line in asked(capsys)] == ["research/size"]
     assert main(["memory", "size", "--run", "last"]) == 2  # this one only read it
+
+
+def test_a_time_before_all_writing_is_not_told_as_a_memory_that_nobody_ever_wrote(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    becausal.instrument("threads", store=str(tmp_path / "runs.db"))
+    try:
+        Memory("research").write("size", 20)
+        becausal.flush()
+    finally:
+        becausal.uninstrument()
+
+    assert main(["memory", "--at", "0", "--store", str(tmp_path / "runs.db")]) == 0
+
+    assert capsys.readouterr().out.strip() == "No memory held anything at 0."
+
+
+def test_where_no_memory_was_written_it_is_said_how_to_ask_for_a_run_s_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BECAUSAL_STORE", str(tmp_path / "runs.db"))
+    research_team().write(f"sqlite:///{tmp_path / 'runs.db'}")
+
+    assert main(["memory"]) == 0
+    assert "becausal memory --run last" in capsys.readouterr().out
+    assert main(["memory", "--run", "last"]) == 0
+    assert "--run last" not in capsys.readouterr().out
 
 
 def test_what_a_replay_wrote_and_read_is_shown_when_asked_for(

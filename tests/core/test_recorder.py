@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -660,6 +661,15 @@ def whole_however_it_ends(store: str) -> Iterator[set[threading.Thread]]:
         assert len(runs.list()) == 1
 
 
+def ended(former: set[threading.Thread]) -> None:
+    """Wait until no thread is left but those that were there before."""
+    until = time.monotonic() + 10
+    while (left := set(threading.enumerate()) - former) and time.monotonic() < until:
+        for thread in left:
+            if thread.ident is not None:  # one that another thread is just starting cannot be joined yet
+                thread.join(10)
+
+
 def broken(*_: object) -> bool:
     raise RuntimeError("ours")
 
@@ -682,8 +692,7 @@ def test_a_writer_whose_stopping_fails_writes_what_waits_and_ends(
     with whole_however_it_ends(store) as former:
         monkeypatch.setattr(Writer, "stop", broken)
         becausal.uninstrument()
-        for thread in set(threading.enumerate()) - former:
-            thread.join(10)
+        ended(former)
 
 
 def test_an_interrupt_before_anything_is_closed_keeps_nothing_open(

@@ -1,7 +1,9 @@
 """The command `becausal`: reads its arguments, asks a run, prints.
 
-Exit status: 0 fine, 1 findings at or above `--fail-on`, or only a part was judged, or what was exported is not what
-was once written, 2 wrong use.
+Exit status: 0 fine, 1 what was asked for is not well (findings at or above --fail-on, or damaged; the help of each
+command that judges says when), 2 wrong use: nothing was done. It is 2 as well where what was done cannot be written to
+the output, or reaches the store and not its sink: a line on the error output says so. RUN is a chain id, the beginning
+of one, `last` or a cassette's path; where a command takes one and none is given, it is the newest.
 """
 
 from __future__ import annotations
@@ -9,17 +11,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.metadata
-import io
-import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Literal, NoReturn, TextIO
-
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.segment import Segment
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NoReturn
 
 from becausal.cli.command import FINE, PART, WRONG_USE, Answer
+from becausal.cli.printing import OutputError, look_away, put
 from becausal.errors import BecausalError
 from becausal.harmless import harmless
 
@@ -39,8 +37,8 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The modules that add commands, and which: in the order in which `becausal --help` lists them."""
 
-WIDTH_OF_A_PIPE = 160
-"""Columns, where the output is no terminal."""
+INTERRUPTED: Final = 130
+"""What shells know a command by that was ended from the keyboard."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,23 +47,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: as typed after `becausal`; None for those of this process.
     """
+    _have_outputs()
     typed = sys.argv[1:] if arguments is None else arguments
     options, unknown = _parser(_groups_for(typed)).parse_known_args(typed)
     if unknown:
         _refuse(unknown, options)
+    try:
+        return _answered(options)
+    except BecausalError as refusal:
+        return _told(str(refusal))
+    except OSError as failure:
+        what = "this cannot be done" if failure.filename is None else f"cannot use {failure.filename}"
+        return _told(f"{what}: {failure.strerror or failure}")
+    except KeyboardInterrupt:
+        _told("interrupted")
+        return INTERRUPTED
+
+
+def _have_outputs() -> None:
+    """Have what is written to an output that was closed before we began (`>&-`, some daemons) go nowhere."""
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+
+
+def _answered(options: argparse.Namespace) -> int:
+    """Carry a command out, print its answer, and return its exit status."""
     answer: Callable[[argparse.Namespace], Answer] = options.answer
+    answered = None
     try:
         answered = answer(options)
-        _print(answered, options)
-        return answered.status()
-    except BecausalError as refusal:
-        said = harmless(str(refusal), keeping="\n\t")  # it may quote what was recorded
-        sys.stderr.write(f"becausal: {said}\n")
-        return WRONG_USE
-    except BrokenPipeError:
-        # Whoever read us has seen enough (`becausal runs | head`); Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return FINE
+        put(answered, options)
+    except OutputError as refusal:
+        look_away()
+        if not refusal.is_unread:
+            return _told(
+                f"{refusal}{'' if answered is None else '; the command was carried out all the same'}"
+            )
+    return FINE if answered is None else answered.status()
+
+
+def _told(what: str) -> int:
+    """Say what is wrong, and return `WRONG_USE`."""
+    said = harmless(what, keeping="\n\t")  # it may quote what was recorded
+    sys.stderr.write(f"becausal: {said}\n")
+    return WRONG_USE
 
 
 def _refuse(unknown: Sequence[str], options: argparse.Namespace) -> NoReturn:
@@ -94,31 +121,3 @@ def _parser(groups: Iterable[str] = GROUPS) -> argparse.ArgumentParser:
     for group in groups:
         importlib.import_module(f"becausal.cli.{group}").add_to(commands)
     return parser
-
-
-def _print(answer: Answer, options: argparse.Namespace) -> None:
-    if options.json:
-        sys.stdout.write(json.dumps(answer.data(), indent=2, ensure_ascii=True, allow_nan=False) + "\n")
-    elif isinstance(shown := answer.shown(), str):
-        # A document, whole: whatever the terminal's width.
-        sys.stdout.write(harmless(shown, keeping="\n\t"))
-    else:
-        _console(sys.stdout, plain=options.no_color).print(shown)
-    sys.stdout.flush()
-
-
-class _Console(Console):
-    """A console on which only its own escape sequences reach the terminal, whatever a view was made of."""
-
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        for text, style, control in super().render(renderable, options):
-            yield Segment(text if control else harmless(text, keeping="\n\t"), style, control)
-
-
-def _console(out: TextIO, *, plain: bool) -> Console:
-    if isinstance(out, io.TextIOWrapper):
-        out.reconfigure(errors="replace")  # a terminal that has no ⇒ shows a ?, and not a traceback
-    width = None if out.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_PIPE
-    # rich's own reading of NO_COLOR keeps bold; ours prints no escape sequence at all.
-    colors: Literal["auto"] | None = None if plain or os.environ.get("NO_COLOR") else "auto"
-    return _Console(file=out, color_system=colors, highlight=False, markup=False, emoji=False, width=width)

@@ -21,11 +21,14 @@ __all__ = ["add_to"]
 def add_to(commands: Commands) -> None:
     """Add these commands."""
     judged = add_command(
-        commands, "health", _health, "give a verdict on a run as a whole; exits with 1 unless it is well"
+        commands, "health", _health, "give a verdict on a run as a whole", fails="the run is not well"
     )
     add_part(judged)
-    parted = add_command(commands, "diff", _diff, "show where two runs part, and what differs after that")
-    parted.add_argument("other", metavar="RUN", help=f"the run to compare it with: {RUN}")
+    parted = add_command(
+        commands, "diff", _diff, "show where two runs part, and what differs after that", takes_run=False
+    )
+    parted.add_argument("run", metavar="RUN", help=RUN)
+    parted.add_argument("other", metavar="RUN", help="the run to compare it with")
     written = add_command(commands, "report", _report, "write an incident report of a run")
     written.add_argument("--format", choices=FORMATS, default="markdown", help="default: markdown")
     add_part(written)

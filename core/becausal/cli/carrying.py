@@ -6,6 +6,7 @@ import argparse
 import io
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,8 @@ from becausal.cassette.archive import Moved, begins_as_archive, is_archive, read
 from becausal.cassette.store import take_in
 from becausal.cli.command import FINE, FOUND, Answer, Commands, add_command, count, run_of, runs_of, store_of
 from becausal.cli.importing import import_others
+from becausal.cli.printing import writing
+from becausal.cli.sinking import add_sink, export_there
 from becausal.counted import counted
 from becausal.errors import BecausalError, CassetteError
 from becausal.harmless import file_name, harmless
@@ -39,6 +42,7 @@ def add_to(commands: Commands) -> None:
         "export",
         _export,
         "write a run to a cassette: one file, payloads included; or, with `all`, the whole store to an archive",
+        fails="what was exported is not what was once written",
     )
     export.add_argument(
         "-o",
@@ -46,12 +50,14 @@ def add_to(commands: Commands) -> None:
         metavar="FILE",
         help=f"the file to write (default: the run's id and {SUFFIX}, {ARCHIVE} for `all`); of `all`, - is the output",
     )
+    add_sink(export)
     take = add_command(
         commands,
         "import",
         _import,
         "take the runs of a file into a store, under their own ids: a cassette's, or what others recorded",
         takes_run=False,
+        fails="what was imported is not what was once written",
     )
     take.add_argument(
         "file",
@@ -77,6 +83,8 @@ def add_to(commands: Commands) -> None:
 
 
 def _export(options: argparse.Namespace) -> Answer:
+    if options.to is not None:
+        return export_there(options)
     if options.run == "all":
         return _export_all(options)
     if options.output == "-":
@@ -100,9 +108,9 @@ def _export_all(options: argparse.Namespace) -> Answer:
         )
     with closing(runs_of(options)) as runs:
         if output == "-":
-            moved = write_archive(runs.store, sys.stdout.buffer)
-            if moved.broken:
-                sys.stderr.write(harmless(f"becausal:{_broken(moved, AS_IT_STANDS)}\n", keeping="\n"))
+            with writing():
+                moved = write_archive(runs.store, sys.stdout.buffer)
+            _tell(*_left_out(moved), *(f"{one}; {AS_IT_STANDS}" for one in moved.broken))
             # The archive is all that the output has.
             return Answer(lambda: "", lambda: None, lambda: _status(moved))
         path = Path(output).expanduser()
@@ -118,6 +126,7 @@ def _export_all(options: argparse.Namespace) -> Answer:
             if isinstance(failure, BecausalError):
                 raise
             raise CassetteError(f"cannot write {path}: {failure.strerror}; name another file") from failure
+    _tell(*_left_out(moved))
     return Answer(
         lambda: Text(f"{path}: {_counted(moved)}{_broken(moved, AS_IT_STANDS)}"),
         lambda: {"path": str(path), **asdict(moved)},
@@ -192,8 +201,20 @@ def _broken(moved: Moved, what: str) -> str:
     return "".join(f"\n{one}; {what}" for one in moved.broken)
 
 
+def _left_out(moved: Moved) -> Iterator[str]:
+    """Yield what is damaged and was left out, each thing in a line of its own."""
+    for one in moved.damaged:
+        yield f"{one}; it is left out, and `becausal doctor` says more"
+
+
+def _tell(*damage: str) -> None:
+    """Say on the error output what of a store is damaged."""
+    for one in damage:
+        sys.stderr.write(f"becausal: {harmless(one)}\n")
+
+
 def _status(moved: Moved) -> int:
-    return FOUND if moved.broken else FINE
+    return FOUND if moved.broken or moved.damaged else FINE
 
 
 def _exported(path: Path, made: Cassette) -> str:

@@ -15,8 +15,8 @@ from rich.console import RenderableType
 from becausal import runs as loading
 from becausal.bounds import age_ns
 from becausal.cassette import is_cassette
-from becausal.errors import SettingsError
-from becausal.finding import SEVERITIES
+from becausal.errors import RunNotFoundError, SettingsError
+from becausal.finding import SEVERITIES, Severity
 from becausal.graph.part import USUAL
 from becausal.run import Run
 from becausal.runs import Runs
@@ -33,10 +33,13 @@ __all__ = [
     "Commands",
     "add_command",
     "add_fail_on",
+    "add_full",
     "add_part",
     "by_findings",
     "count",
+    "found_in",
     "info_of",
+    "is_run",
     "run_of",
     "runs_of",
     "seconds",
@@ -44,6 +47,9 @@ __all__ = [
 ]
 
 FINE, FOUND, WRONG_USE = 0, 1, 2
+"""What a command exits with: it did what it was asked; it was asked for a verdict or for all of something, and that
+is not well; it did nothing, or what it did did not reach the output or the sink, which the error output says. Each
+command's help says when it is 1 (`add_command`)."""
 
 MOST_WHOLE = 20_000
 """Steps of a run that is loaded whole where nobody says what to load of it."""
@@ -56,6 +62,7 @@ PART = (*(f"--{name}" for name in WINDOW), "--whole")
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 RUN = "a chain id, the beginning of one, `last`, or a cassette's path"
+"""What every command takes for a run, as an argument or as `--run`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +82,23 @@ def add_command(
     help: str,
     *,
     takes_run: bool = True,
+    fails: str | None = None,
 ) -> argparse.ArgumentParser:
-    """Add a command that `answer` carries out; with a run as its first argument unless it takes none."""
-    command = commands.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
+    """Add a command that `answer` carries out.
+
+    Args:
+        takes_run: whether its first argument is a run; left out, that is the newest.
+        fails: when it exits with `FOUND`, as its help says it; None: never.
+    """
+    command = commands.add_parser(
+        name,
+        help=help,
+        description=f"{help[0].upper()}{help[1:]}.",
+        epilog=f"Exit status: 0 fine, {'' if fails is None else f'1 {fails}, '}2 wrong use.",
+    )
     command.set_defaults(answer=answer, refuse=command.error)
     if takes_run:
-        command.add_argument("run", metavar="RUN", help=RUN)
+        command.add_argument("run", nargs="?", default="last", metavar="RUN", help=f"{RUN} (default: last)")
     command.add_argument(
         "--store",
         metavar="URL",
@@ -108,14 +126,23 @@ def add_part(command: argparse.ArgumentParser, *, usual: int = USUAL) -> None:
     command.set_defaults(usual=usual)
 
 
-def count(text: str) -> int:
-    """Return how many an argument says: one or more."""
+def add_full(command: argparse.ArgumentParser) -> None:
+    """Let a command's user ask for long ways whole."""
+    command.add_argument(
+        "--full",
+        action="store_true",
+        help="each way whole (default: the beginning and the end of a long one; JSON has it whole)",
+    )
+
+
+def count(text: str, least: int = 1) -> int:
+    """Return how many an argument says: one or more, or as many as asked for at least."""
     try:
         said = int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number: write it as 200") from None
-    if said < 1:
-        raise argparse.ArgumentTypeError(f"{text} is too few: write 1 or more")
+    if said < least:
+        raise argparse.ArgumentTypeError(f"{text} is too few: write {least} or more")
     return said
 
 
@@ -143,28 +170,35 @@ def _moment(text: str) -> dt.datetime:
         ) from None
 
 
-def add_fail_on(command: argparse.ArgumentParser) -> None:
-    """Let a command's user say which findings make it fail (see `by_findings`)."""
+def add_fail_on(command: argparse.ArgumentParser, default: Severity | None) -> None:
+    """Let a command's user say which findings make it fail (see `by_findings`).
+
+    Args:
+        default: from which severity on findings make it fail where nobody says; None: they do not.
+    """
     command.add_argument(
         "--fail-on",
         choices=SEVERITIES,
-        help="exit with 1 if the run has findings of this severity or a worse one (default: error), or if only "
+        default=default,
+        help="exit with 1 if the run has findings of this severity or a worse one "
+        f"(default: {default or 'exit with 0 whatever it has'}), or if only "
         "a part of it was judged, which is not known to be well: a gate takes --whole",
     )
 
 
-def by_findings(run: Run, options: argparse.Namespace, *, judges: bool = False) -> Callable[[], int]:
+def by_findings(run: Run, options: argparse.Namespace) -> Callable[[], int]:
     """Return the exit status of a command whose run may have findings as bad as `--fail-on` says.
 
-    A part passes no gate: it is not known to be well. Where nobody said `--fail-on`, that holds of a command that
-    `judges`; one that shows a part has done what it was asked.
+    A part passes no gate: it is not known to be well. Where no gate was asked for, what was asked is done.
     """
 
     def status() -> int:
-        least = SEVERITIES.index(options.fail_on or "error")
+        if options.fail_on is None:
+            return FINE
+        least = SEVERITIES.index(options.fail_on)
         if any(SEVERITIES.index(finding.severity) >= least for finding in run.findings):
             return FOUND
-        if run.part is None or not (judges or options.fail_on):
+        if run.part is None:
             return FINE
         sys.stderr.write(
             "becausal: exits with 1: only a part of the run was judged, so it is not known to be well. "
@@ -189,10 +223,8 @@ def run_of(options: argparse.Namespace) -> Run:
         StoreError: the store, or the cassette, cannot be read.
     """
     # Not closed: the views read payloads while they are printed, and the process ends after that.
-    if is_cassette(options.run):
-        return loading.open(options.run).last()
-    runs = runs_of(options)
-    info = info_of(runs, options.run)
+    runs, name = found_in(options, options.run)
+    info = info_of(runs, name)
     asked = {name: getattr(options, name, None) for name in WINDOW}
     is_long = hasattr(options, "usual") and info.steps > MOST_WHOLE
     if getattr(options, "whole", False) or not (is_long or any(asked.values())):
@@ -206,6 +238,24 @@ def run_of(options: argparse.Namespace) -> Run:
             "--last, --around, --since and --until load others, --whole loads all\n"
         )
     return run
+
+
+def found_in(options: argparse.Namespace, run: str) -> tuple[Runs, str]:
+    """Return where a run is looked for that was named as every command takes it, and by which name there.
+
+    Raises:
+        StoreError: the store, or the cassette, cannot be read.
+    """
+    return (loading.open(run), "last") if is_cassette(run) else (runs_of(options), run)
+
+
+def is_run(runs: Runs, name: str) -> bool:
+    """Return whether a name that was given for something else is that of a run."""
+    try:
+        info_of(runs, name)
+    except RunNotFoundError:
+        return False
+    return True
 
 
 def info_of(runs: Runs, name: str) -> ChainInfo:

@@ -10,11 +10,11 @@ from rich.text import Text
 from becausal.cli.command import (
     FINE,
     FOUND,
-    RUN,
     Answer,
     Commands,
     add_command,
     add_fail_on,
+    add_full,
     add_part,
     by_findings,
     count,
@@ -32,10 +32,14 @@ __all__ = ["add_to"]
 def add_to(commands: Commands) -> None:
     """Add these commands."""
     found = add_command(
-        commands, "findings", _findings, "list what is wrong in a run, with the evidence", takes_run=False
+        commands,
+        "findings",
+        _findings,
+        "list what is wrong in a run, with the evidence",
+        fails="findings at or above --fail-on, or only a part was judged",
     )
-    found.add_argument("run", nargs="?", default="last", metavar="RUN", help=f"{RUN} (default)")
-    add_fail_on(found)
+    add_fail_on(found, "error")
+    add_full(found)
     add_part(found)
     contracts = add_command(
         commands,
@@ -56,15 +60,16 @@ def add_to(commands: Commands) -> None:
         commands,
         "doctor",
         _doctor,
-        "check adapters, versions, settings, the store and what was lost; exit with 1 if there is trouble",
+        "check adapters, versions, settings, the store and what was lost",
         takes_run=False,
+        fails="there is trouble: something is lost, or about to be",
     )
 
 
 def _findings(options: argparse.Namespace) -> Answer:
     run = run_of(options)
     return Answer(
-        lambda: findings.text(run), lambda: findings.json(run), by_findings(run, options, judges=True)
+        lambda: findings.text(run, full=options.full), lambda: findings.json(run), by_findings(run, options)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from rich.console import Group
 from rich.text import Text
@@ -15,6 +16,7 @@ from becausal.cli.command import (
     Commands,
     add_command,
     add_fail_on,
+    add_full,
     add_part,
     by_findings,
     count,
@@ -22,13 +24,20 @@ from becausal.cli.command import (
     runs_of,
 )
 from becausal.counted import counted
-from becausal.errors import StepNotFoundError
+from becausal.errors import RunNotFoundError, StepNotFoundError, StoreFormatError
 from becausal.run import Run
+from becausal.store import ChainInfo, Store
 from becausal.views import blame as blames
 from becausal.views import json as jsons
 from becausal.views import logs, rootcause, text
 
 __all__ = ["add_to"]
+
+MOST_LOADED = 5_000
+"""Steps of the runs that are listed, the newest first, that are loaded to see whether they can be."""
+
+MOST_NAMED = 5
+"""Damaged runs that are named."""
 
 SHOWN = 200
 """Steps of a long run that are shown where nobody says how many."""
@@ -36,13 +45,26 @@ SHOWN = 200
 
 def add_to(commands: Commands) -> None:
     """Add these commands."""
-    runs = add_command(commands, "runs", _runs, "list the recorded runs, newest first", takes_run=False)
+    runs = add_command(
+        commands,
+        "runs",
+        _runs,
+        "list the recorded runs, newest first",
+        takes_run=False,
+        fails="one of them cannot be read whole",
+    )
     runs.add_argument("--limit", type=count, default=20, metavar="N", help="at most so many (default: 20)")
     runs.add_argument(
         "--all", action="store_true", help="replays, and what memories did outside of every run, too"
     )
-    show = add_command(commands, "show", _show, "show a run as a tree, with its handoffs and decisions")
-    add_fail_on(show)
+    show = add_command(
+        commands,
+        "show",
+        _show,
+        "show a run as a tree, with its handoffs and decisions",
+        fails="findings at or above --fail-on, where that is given",
+    )
+    add_fail_on(show, None)
     add_part(show, usual=SHOWN)
     why = add_command(commands, "why", _why, "show everything that led to the output, or to a step")
     why.add_argument(
@@ -63,24 +85,37 @@ def add_to(commands: Commands) -> None:
     called.add_argument("--failed", action="store_true", help="those that failed, or that a finding names")
     written = add_command(commands, "logs", _logs, "list what the app logged inside a run's steps")
     written.add_argument("--agent", metavar="NAME", help="only what one agent's steps logged")
+    for command in (why, blame):
+        add_full(command)
     for command in (why, blame, passed, called, written):
         add_part(command)
 
 
 def _runs(options: argparse.Namespace) -> Answer:
     with runs_of(options) as runs:
-        infos = runs.list(limit=options.limit, replays=options.all)
-    damaged = sum(info.is_damaged for info in infos)
-    told = (
-        [Text(f"{counted(damaged, 'run')} cannot be read whole: becausal doctor says more")]
-        if damaged
-        else []
-    )
+        infos = _looked_into(runs.store, runs.list(limit=options.limit, replays=options.all))
+    damaged = [info.chain_id for info in infos if info.is_damaged]
+    named = ", ".join(damaged[:MOST_NAMED]) + (", …" if len(damaged) > MOST_NAMED else "")
+    told = Text(f"{counted(len(damaged), 'run')} cannot be read whole: becausal doctor says more\n  {named}")
     return Answer(
-        lambda: Group(text.runs(infos), *told) if told else text.runs(infos),
+        lambda: Group(text.runs(infos), *([told] if damaged else ())),
         lambda: jsons.runs(infos),
         lambda: FOUND if damaged else FINE,
     )
+
+
+def _looked_into(store: Store, infos: list[ChainInfo]) -> list[ChainInfo]:
+    """Return runs of which those are told as damaged that cannot be loaded: a list alone does not look into steps."""
+    left, found = MOST_LOADED, []
+    for info in infos:
+        left -= info.steps
+        if left >= 0 and not info.is_damaged:
+            try:
+                store.load(info.chain_id)
+            except StoreFormatError:
+                info = replace(info, is_damaged=True)
+        found.append(info)
+    return found
 
 
 def _show(options: argparse.Namespace) -> Answer:
@@ -89,9 +124,9 @@ def _show(options: argparse.Namespace) -> Answer:
 
 
 def _why(options: argparse.Namespace) -> Answer:
-    run = run_of(options)
+    run = _run_before(options, None if options.step else "why last STEP")
     if options.impact:
-        return _impact(run, options.step)
+        return _impact(run, options.step, full=options.full)
     lineage, blamed, suspects = (
         run.why(options.step),
         run.blame(of=options.step),
@@ -100,9 +135,12 @@ def _why(options: argparse.Namespace) -> Answer:
     return Answer(
         lambda: Group(
             blames.why(lineage, blamed),
-            rootcause.dominators(lineage),
+            rootcause.dominators(lineage, full=options.full),
             *(
-                [Text("\nwho may have caused what is wrong", "italic"), rootcause.text(suspects)]
+                [
+                    Text("\nwho may have caused what is wrong", "italic"),
+                    rootcause.text(suspects, full=options.full),
+                ]
                 if suspects
                 else []
             ),
@@ -115,12 +153,26 @@ def _why(options: argparse.Namespace) -> Answer:
     )
 
 
-def _impact(run: Run, step: str | None) -> Answer:
+def _run_before(options: argparse.Namespace, instead: str | None) -> Run:
+    """Return the run of a command that takes more after the run.
+
+    Args:
+        instead: what to write where the one thing that was given was not meant to be the run; None: there were two.
+    """
+    try:
+        return run_of(options)
+    except RunNotFoundError as unknown:
+        if instead is None:
+            raise
+        raise RunNotFoundError(f"{unknown}; the run comes first: becausal {instead}") from None
+
+
+def _impact(run: Run, step: str | None, *, full: bool) -> Answer:
     if step is None:
         raise StepNotFoundError("name the step whose impact is asked about: becausal why RUN STEP --impact")
     lineage = run.impact(step)
     return Answer(
-        lambda: Group(rootcause.impact(lineage), rootcause.dominators(lineage)),
+        lambda: Group(rootcause.impact(lineage), rootcause.dominators(lineage, full=full)),
         lambda: {
             **blames.why_json(lineage, Blame(None, [])),
             "dominators": [one.id for one in lineage.dominators],
@@ -130,8 +182,8 @@ def _impact(run: Run, step: str | None) -> Answer:
 
 def _blame(options: argparse.Namespace) -> Answer:
     asked = " ".join(options.text) or None  # without quotes the shell makes several words of a phrase
-    blamed = run_of(options).blame(asked, of=options.of)
-    return Answer(lambda: blames.text(blamed, asked=asked), lambda: blames.json(blamed))
+    blamed = _run_before(options, None if asked else 'blame last "TEXT"').blame(asked, of=options.of)
+    return Answer(lambda: blames.text(blamed, asked=asked, full=options.full), lambda: blames.json(blamed))
 
 
 def _handoffs(options: argparse.Namespace) -> Answer:
@@ -150,7 +202,13 @@ def _tools(options: argparse.Namespace) -> Answer:
 
 
 def _logs(options: argparse.Namespace) -> Answer:
-    lines = run_of(options).logs
-    if options.agent:
+    run = run_of(options)
+    lines = run.logs
+    if options.agent is not None:
+        if options.agent not in run.agents:
+            there = ", ".join(run.agents) or "none"
+            raise StepNotFoundError(
+                f"no agent of this run is called {options.agent!r}; its agents are: {there}"
+            )
         lines = tuple(line for line in lines if line.step.agent == options.agent)
-    return Answer(lambda: logs.text(lines), lambda: logs.json(lines))
+    return Answer(lambda: logs.text(lines, agent=options.agent), lambda: logs.json(lines))

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-from becausal.cli.command import FINE, FOUND, RUN, Answer, Commands, add_command, run_of, runs_of
+from becausal.cli.command import (
+    FINE,
+    FOUND,
+    RUN,
+    Answer,
+    Commands,
+    add_command,
+    found_in,
+    info_of,
+    is_run,
+    run_of,
+    runs_of,
+)
+from becausal.errors import MemoryKeyError, StepNotFoundError
 from becausal.views import contamination, drift, orphans
 
 __all__ = ["add_to"]
@@ -36,11 +49,12 @@ def add_to(commands: Commands) -> None:
         _contaminated,
         "show every run, reader and answer that something wrong came to",
         takes_run=False,
+        fails="it came to an answer",
     )
     spread.add_argument(
         "of", metavar="KEY|STEP", help="memory/key@3 (without a number: the last version), or a step's id"
     )
-    spread.add_argument("--run", metavar="RUN", help="the step's run (default: last)")
+    spread.add_argument("--run", metavar="RUN", help=f"the step's run: {RUN} (default: last)")
     spread.add_argument(
         "--possible",
         action="store_true",
@@ -59,9 +73,17 @@ def _orphans(options: argparse.Namespace) -> Answer:
 
 
 def _contaminated(options: argparse.Namespace) -> Answer:
-    runs = runs_of(options)
-    chain_id = runs.last().chain_id if options.run == "last" else options.run
-    found = runs.contaminated_by(options.of, run=chain_id, possible=options.possible)
+    runs, run = (runs_of(options), None) if options.run is None else found_in(options, options.run)
+    chain_id = None if run is None else info_of(runs, run).chain_id
+    try:
+        found = runs.contaminated_by(options.of, run=chain_id, possible=options.possible)
+    except (MemoryKeyError, StepNotFoundError) as unknown:
+        if not is_run(runs, options.of):
+            raise
+        raise StepNotFoundError(
+            f"{options.of!r} is a run: name what is wrong in it, a step or a version of a key: "
+            f"becausal contaminated STEP --run {options.of}; {unknown}"
+        ) from None
     return Answer(
         lambda: contamination.text(found),
         lambda: contamination.json(found),

@@ -5,20 +5,19 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from becausal.bounds import Retention
-from becausal.cli.command import Answer, Commands, add_command, info_of, runs_of
+from becausal.cli.command import FINE, FOUND, Answer, Commands, add_command, info_of, runs_of
+from becausal.cli.progressing import progress
+from becausal.cli.sinking import erase_there, left_there
 from becausal.counted import counted
-from becausal.errors import SettingsError
+from becausal.errors import SettingsError, StoreError, StoreFormatError
+from becausal.store import Store
 from becausal.store.retention import Pruned
-from becausal.store.upkeep import Erased
+from becausal.store.upkeep import Erased, Erasure, NotReleasedError, Unread
 from becausal.tending import bounds_of, erase_from, pin_in, prune_from, release_of
 
 __all__ = ["add_to"]
@@ -92,31 +91,47 @@ def _prune(options: argparse.Namespace) -> Answer:
             release_of(runs.store)
         said = "compacted" if options.compact else f"{len(options.pin)} pinned, {len(options.unpin)} unpinned"
         return Answer(lambda: Text(said), lambda: {"pinned": options.pin, "unpinned": options.unpin})
-    with _told(quiet=options.json) as told:
+    with progress(quiet=options.json) as told:
         done = prune_from(runs.store, bounds, dry_run=options.dry_run, whole=options.compact, told=told)
     return Answer(
         lambda: Text(_pruned(done, bounds, dry_run=options.dry_run)),
         lambda: {"dry_run": options.dry_run, "bounds": str(bounds), **dataclasses.asdict(done)},
+        lambda: FOUND if done.damaged else FINE,
     )
 
 
 def _erase(options: argparse.Namespace) -> Answer:
     runs = runs_of(options)
     chain_id = None if options.run is None else info_of(runs, options.run).chain_id
-    with _told(quiet=options.json) as told:
-        done = erase_from(
-            runs.store,
-            options.text,
-            memory=None if options.memory is None else (options.memory[0], options.memory[1]),
-            chain_id=chain_id,
-            whole=options.whole,
-            reason=options.reason,
-            dry_run=not options.yes,
-            told=told,
-        )
+    memory = None if options.memory is None else (options.memory[0], options.memory[1])
+    what = Erasure(tuple(options.text), options.whole, memory, chain_id)
+    try:
+        with progress(quiet=options.json) as told:
+            done = erase_from(
+                runs.store,
+                options.text,
+                memory=memory,
+                chain_id=chain_id,
+                whole=options.whole,
+                reason=options.reason,
+                dry_run=not options.yes,
+                told=told,
+            )
+    except (StoreFormatError, NotReleasedError) as refusal:
+        if not options.yes:
+            raise
+        raise StoreError(_erased_there_though(refusal, runs.store, what)) from refusal
+    there = erase_there(runs.store, what, done) if options.yes else ""
     return Answer(
-        lambda: Text(_erased(done, is_done=options.yes)),
-        lambda: {"erased": options.yes, "places": dict(done.places), "runs": list(done.chain_ids)},
+        lambda: Text("\n".join(filter(None, [_erased(done, is_done=options.yes), there]))),
+        lambda: {
+            "erased": options.yes,
+            "places": dict(done.places),
+            "runs": list(done.chain_ids),
+            "unread": [dataclasses.asdict(one) for one in done.unread],
+            **({"sink": there} if there else {}),
+        },
+        lambda: FOUND if done.unread else FINE,
     )
 
 
@@ -150,6 +165,7 @@ def _pruned(done: Pruned, bounds: Retention, *, dry_run: bool) -> str:
         lines.append(f"  and {len(done.chain_ids) - MOST_NAMED} more")
     if not dry_run:
         lines.append(f"{done.bytes_before / 1e6:.1f} MB before, {done.bytes_after / 1e6:.1f} MB now")
+        lines += filter(None, [left_there()])
     if done.kept_longer:
         lines.append(
             f"{done.kept_longer} {'is' if done.kept_longer == 1 else 'are'} kept longer: "
@@ -157,13 +173,47 @@ def _pruned(done: Pruned, bounds: Retention, *, dry_run: bool) -> str:
         )
     if not done.is_within:
         why = "prune again, more may go" if done.more_may_go else "what is left may not go"
+        if done.least:
+            why = f"it takes {done.least:,} bytes without any run, what memories hold among them; name a larger size"
         lines.append(f"the store is still beyond its bounds ({bounds}): {why}")
+    if done.damaged:
+        lines += ["The store is damaged, and this could not be done (becausal doctor says more):"]
+        lines += [f"  {one}" for one in done.damaged[:MOST_NAMED]]
     return "\n".join(lines)
 
 
+def _erased_there_though(refusal: StoreFormatError | NotReleasedError, store: Store, what: Erasure) -> str:
+    """Erase from the sink what its store did not erase, or not from its free space; returns what became of both."""
+    erased = refusal.erased if isinstance(refusal, NotReleasedError) else None
+    try:
+        there = erase_there(store, what, erased)
+    except StoreError as of_the_sink:
+        there = str(of_the_sink)
+    return ". As for the sink: ".join(filter(None, [str(refusal), there]))
+
+
 def _erased(done: Erased, *, is_done: bool) -> str:
+    return "\n".join((*_erased_places(done, is_done=is_done), *_unread(done.unread)))
+
+
+def _unread(unread: Sequence[Unread]) -> Iterator[str]:
+    """Yield what is damaged, and what to do about it: nobody knows whether it holds what was to be erased."""
+    if not unread:
+        return
+    yield "This is damaged and cannot be looked through; it is in the store still:"
+    yield from (f"  {one}" for one in unread[:MOST_NAMED])
+    if len(unread) > MOST_NAMED:
+        yield f"  and {len(unread) - MOST_NAMED} more; --json names them all"
+    runs = any(one.chain_id is not None for one in unread)
+    keys = any(one.memory is not None for one in unread)
+    ways = ["of a run: becausal erase --run RUN --yes"] * runs
+    ways += ["of a memory: becausal erase --memory NAME KEY --yes"] * keys
+    yield f"To take all of it out, damaged or not, {'; '.join(ways)}"
+
+
+def _erased_places(done: Erased, *, is_done: bool) -> list[str]:
     if not done.total:
-        return "nothing of it is in the store"
+        return ["nothing of it is in the store" + (" as far as it can be read" if done.unread else "")]
     where = f"in {counted(len(done.chain_ids), 'run')}" if done.chain_ids else "outside of every run"
     lines = [f"{'erased' if is_done else 'would be erased'} {where}; places of each sort:"]
     lines += [f"  {count:>7,}  {sort}" for sort, count in done.places.items()]
@@ -172,30 +222,9 @@ def _erased(done: Erased, *, is_done: bool) -> str:
         lines.append(f"  and {counted(len(done.chain_ids) - MOST_NAMED, 'more run')}")
     if is_done:
         lines.append(
-            "Cassettes, reports, backups and spans that were sent elsewhere are not reached from here."
+            "Cassettes, reports, backups, spans that were sent elsewhere and a sink that BECAUSAL_SINK does not name "
+            "are not reached from here."
         )
     else:
         lines.append("Add --yes to erase it; nothing brings it back.")
-    return "\n".join(lines)
-
-
-@contextmanager
-def _told(*, quiet: bool) -> Iterator[Callable[[str, int, int], object]]:
-    """Give what shows how far it is, on a terminal."""
-    shown = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f}"),
-        console=Console(file=sys.stderr),
-        transient=True,
-        disable=quiet or not sys.stderr.isatty(),
-    )
-    tasks: dict[str, TaskID] = {}
-
-    def told(doing: str, done: int, total: int) -> None:
-        if doing not in tasks:
-            tasks[doing] = shown.add_task(doing, total=total)
-        shown.update(tasks[doing], completed=done, total=total)
-
-    with shown:
-        yield told
+    return lines

@@ -27,6 +27,7 @@ from becausal.doctor.packages import look_at_extras, look_at_versions
 from becausal.doctor.patient import Patient, presented
 from becausal.doctor.redacting import look_at_redaction
 from becausal.doctor.serving import look_at_answers, look_at_rights, look_at_server
+from becausal.doctor.sinking import look_at_sink
 from becausal.doctor.telling import look_at_settings, look_at_spans
 from becausal.doctor.timing import look_at_clock
 from becausal.instrument import store_url_in_use
@@ -66,6 +67,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check("store", look_at_growth),
     Check("store", look_at_disk),
     Check("store", look_at_bounds),
+    Check("sink", look_at_sink),
     Check("cost", look_at_cost),
     Check("clock", look_at_clock),
     Check("losses", look_at_gaps),

@@ -99,7 +99,7 @@ def _measured(patient: Patient) -> list[Cost]:
             Telemetry(NoOpTracerProvider(), patient.settings.dialects),
             writer,
             level="full",
-            capture=patient.settings.capture,
+            capture=patient.capture,
             redact=None if asked is None else asked.redactor(None),
         )
         try:

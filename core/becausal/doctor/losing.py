@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from becausal import guard
 from becausal.doctor.check import Line, trouble, well
+from becausal.inspecting import FOUND_DAMAGED
 
 if TYPE_CHECKING:
     from becausal.doctor.patient import Patient
@@ -23,6 +24,7 @@ REMEDIES: Final[dict[str, str]] = {
     "span not told": "see the log of the logger 'becausal': the tracer provider refused; the runs are whole",
     "content left out: run beyond max_run_bytes": "raise max_run_bytes (BECAUSAL_MAX_RUN_BYTES), or keep it: the "
     "steps are there, without what they said",
+    FOUND_DAMAGED: "see what is said of the store; what is whole can be carried to a new one: becausal export all",
     "anchor not looked up": "make the store readable for the app: it looks up what a resumed run goes on from",
 }
 """What to do, by the reason under which something was counted as a gap."""

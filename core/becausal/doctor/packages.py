@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["EXTRAS", "installed", "is_there", "look_at_extras", "look_at_versions", "versions"]
 
 EXTRAS: Final = {
+    "clickhouse": ("clickhouse_connect",),
     "contracts": ("jsonschema",),
     "embed": ("model2vec",),
     "otel": ("opentelemetry.sdk",),

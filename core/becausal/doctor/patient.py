@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from becausal import semconv
 from becausal.adapter import AdapterReport
@@ -15,12 +16,16 @@ from becausal.doctor.packages import EXTRAS, is_there, versions
 from becausal.errors import StoreError, StoreFormatError
 from becausal.instrument import active_recorder, is_listening
 from becausal.keeping import REDACTED
+from becausal.making import MEMORY_KINDS
 from becausal.recorder import Recorder
-from becausal.settings import Settings, shown_url
+from becausal.settings import Capture, Level, Settings, shown_url
 from becausal.step import Step
 from becausal.store import Store, StoreInfo, open_store
 
 __all__ = ["Patient", "presented"]
+
+SAMPLE = 32
+"""Contents of a run that are looked at to see whether any is kept."""
 
 LARGEST = 20_000
 """Steps: a larger run is not loaded to see how it was recorded."""
@@ -58,8 +63,22 @@ class Patient:
     """By name of an extra: whether what it brings is installed."""
     propagates: bool = False
     """Whether OpenTelemetry's own propagators carry the chain (`OTEL_PROPAGATORS` names `becausal`)."""
+    recorded_at: Level | None = None
+    """At which level: what this process does that records, else as the newest run says; None where neither is there."""
+    captured: Capture | None = None
+    """What was kept of contents, known in the same way."""
     by_callback: bool = False
     """Whether this process, or the newest run in the store, is recorded by `becausal.callback()`, which sees less."""
+
+    @property
+    def level(self) -> Level:
+        """The level at which runs are recorded, as far as it is known here."""
+        return self.recorded_at or self.settings.level
+
+    @property
+    def capture(self) -> Capture:
+        """What is kept of contents, as far as it is known here."""
+        return self.captured or self.settings.capture
 
 
 @contextlib.contextmanager
@@ -100,6 +119,8 @@ def presented(url: str) -> Iterator[Patient]:
             extras={name: all(map(is_there, modules)) for name, modules in EXTRAS.items()},
             propagates="becausal" in os.environ.get("OTEL_PROPAGATORS", "").split(","),
             redacts=_redacts(newest) if recorder is None else recorder.redact is not None,
+            recorded_at=_level(newest) if recorder is None else recorder.level,
+            captured=_captured(newest) if recorder is None else _kept_by(recorder),
             by_callback=_is_by_callback(newest) or is_listening("langchain"),
         )
     finally:
@@ -126,6 +147,35 @@ def _newest(store: Store) -> Sequence[Step]:
 def _is_by_callback(run: Sequence[Step]) -> bool:
     """Return whether a run was recorded by callbacks."""
     return any(step.attributes.get(semconv.RECORDED_BY) == "callback" for step in run)
+
+
+def _kept_by(recorder: Recorder) -> Capture:
+    return "digest" if recorder.withholds_content else "full"
+
+
+def _level(run: Sequence[Step]) -> Level | None:
+    """Return at which level a run was recorded, as its first steps say; None where they say nothing."""
+    roots = [step.attributes for step in run if semconv.PACKAGES in step.attributes]
+    if not roots:
+        return None
+    return "boundaries" if any(said.get(semconv.LEVEL) == "boundaries" for said in roots) else "full"
+
+
+def _captured(run: Sequence[Step]) -> Capture | None:
+    """Return what was kept of a run's contents; None where that cannot be told from it."""
+    if any(semconv.LEFT_OUT in step.attributes for step in run):
+        return None
+    contents = (  # a memory keeps its values all the same
+        payload
+        for step in run
+        for payload in (step.received, step.produced)
+        if payload is not None and step.kind not in MEMORY_KINDS
+    )
+    try:
+        kept = [payload.is_kept for payload in islice(contents, SAMPLE)]
+    except StoreFormatError:  # what is damaged was kept; one of the checks says so
+        return "full"
+    return None if not kept else "full" if any(kept) else "digest"
 
 
 def _redacts(run: Sequence[Step]) -> bool | None:

@@ -51,11 +51,20 @@ def look_at_settings(patient: Patient) -> Iterator[Line]:
         )
     judged = "each run is judged as it ends" if settings.watch else "runs are judged when they are read"
     yield well(
-        f"level {settings.level}, capture {settings.capture}; {judged}",
-        level=settings.level,
-        capture=settings.capture,
+        f"level {patient.level}, capture {patient.capture}{_by_whom(patient)}; {judged}",
+        level=patient.level,
+        capture=patient.capture,
         watch=settings.watch,
     )
+
+
+def _by_whom(patient: Patient) -> str:
+    """Return who says so where it is not what `becausal.instrument()` without arguments would do here."""
+    settings = patient.settings
+    if (settings.level, settings.capture) == (patient.level, patient.capture):
+        return ""
+    whose = "the newest run was recorded" if patient.recorder is None else "this process records"
+    return f", as {whose} (the environment here says level {settings.level}, capture {settings.capture})"
 
 
 def _provider(version: str) -> Iterator[Line]:

@@ -21,6 +21,7 @@ from becausal.views.json import (
     edge_json,
     step_json,
 )
+from becausal.views.layout import MANY, Way, ends_of, hanging
 from becausal.views.text import GRADE_STYLE, called, decision_line, edges
 
 __all__ = ["BlameJson", "LineageJson", "json", "text", "why", "why_json"]
@@ -128,10 +129,15 @@ def _beyond(lineage: Lineage) -> Iterator[RenderableType]:
         yield styled(f"and before {len(lineage.goes_on) - MOST_BEYOND} steps more", "yellow")
 
 
-def text(blamed: Blame, *, asked: str | None) -> RenderableType:
+def text(blamed: Blame, *, asked: str | None, full: bool = False) -> RenderableType:
     """Return each piece of an output with where it came in, coloured by the kind of source.
 
     With the way and the decisions if a piece was asked for.
+
+    Args:
+        blamed: what was found.
+        asked: the piece that was asked for; None: all of the output was.
+        full: whether ways are shown whole, however long.
     """
     if blamed.of is None:
         return Text("This run has no output.")
@@ -139,7 +145,7 @@ def text(blamed: Blame, *, asked: str | None) -> RenderableType:
         return styled(f"The output of {called(blamed.of)} is empty, or its content was not kept.")
     lines: list[RenderableType] = []
     for number, segment in enumerate(blamed.segments):
-        lines += _lines(segment, blamed.of, is_whole=asked is not None and number == 0)
+        lines += _lines(segment, blamed.of, is_asked=asked is not None and number == 0, full=full)
     return Group(*lines)
 
 
@@ -148,41 +154,47 @@ def _sources(blamed: Blame) -> Iterator[RenderableType]:
     if known:
         yield styled("\nwhat it says, and where that came in", "italic")
     for segment in known[:MOST_SOURCES]:
-        yield Text.assemble(
-            "    " if segment.part_of is not None else "  ",
+        said = Text.assemble(
             styled(f'"{cut(segment.text, 60)}"  ', f"bold {_COLOUR[segment.source]}"),
             *_from(segment),
             styled(f"  {_reckoned(segment.derived)}" if segment.derived is not None else "", "dim"),
-            no_wrap=True,
-            overflow="ellipsis",
         )
+        yield hanging(said, 4 if segment.part_of is not None else 2)
     if len(known) > MOST_SOURCES:
         more = f"  and {len(known) - MOST_SOURCES} more: becausal blame shows them, each with its way"
         yield styled(more, "dim")
 
 
-def _lines(segment: Segment, of: Step, *, is_whole: bool) -> Iterator[RenderableType]:
-    margin = "    " if segment.part_of is not None and not is_whole else ""
+def _lines(segment: Segment, of: Step, *, is_asked: bool, full: bool) -> Iterator[RenderableType]:
+    indent = 4 if segment.part_of is not None and not is_asked else 0
     place = f"  {segment.at}" if segment.at != "$" else ""
-    yield Text.assemble(
-        margin,
-        styled(f'"{cut(segment.text, WIDEST)}"', f"bold {_COLOUR[segment.source]}"),
-        styled(place, "dim"),
-    )
+    said = styled(f'"{cut(segment.text, WIDEST)}"', f"bold {_COLOUR[segment.source]}")
+    yield hanging(Text.assemble(said, styled(place, "dim")), indent)
     if segment.origin is None:
         yield _nowhere(of)
         return
-    yield Text.assemble(f"{margin}  ", *_from(segment), no_wrap=True, overflow="ellipsis")
-    for note in _notes(segment):
-        yield Text.assemble(margin, note, no_wrap=True, overflow="ellipsis")
-    if not is_whole:
-        yield styled(f"{margin}  " + "  >  ".join(called(step) for step in segment.path), "dim")
+    yield hanging(Text.assemble(*_from(segment)), indent + 2)
+    for note in _notes(segment, full=full):
+        yield hanging(note, indent + 2)
+    if not is_asked:
+        yield hanging(Way([called(step) for step in segment.path], whole=full), indent + 2)
         return
-    for number, step in enumerate(segment.path, 1):
-        yield styled(f"  {number:3}  {called(step)}  {step.id[:8]}")
-        for decision in segment.decisions:
-            if decision.step.id == step.id and (number == 1 or step.id != segment.path[0].id):
-                yield Text.assemble("       ", decision_line(decision), no_wrap=True, overflow="ellipsis")
+    first, left_out, last = ends_of(len(segment.path), MANY, whole=full)
+    for number in first:
+        yield from _step_of(segment, number)
+    if left_out:
+        yield styled(f"    …  {left_out:,} more steps of this way: --full shows them, --json has them", "dim")
+    for number in last:
+        yield from _step_of(segment, number)
+
+
+def _step_of(segment: Segment, place: int) -> Iterator[RenderableType]:
+    """Yield a step of the way, and below it what was decided there."""
+    step = segment.path[place]
+    yield styled(f"  {place + 1:3}  {called(step)}  {step.id[:8]}")
+    for decision in segment.decisions:
+        if decision.step.id == step.id and (place == 0 or step.id != segment.path[0].id):
+            yield Text.assemble("       ", decision_line(decision), no_wrap=True, overflow="ellipsis")
 
 
 def _why_nowhere(of: Step) -> Nowhere:
@@ -227,29 +239,32 @@ def _from(segment: Segment) -> Iterator[Text]:
     yield Text(segment.grade, style=GRADE_STYLE[segment.grade])
 
 
-def _notes(segment: Segment) -> Iterator[Text]:
+def _notes(segment: Segment, *, full: bool) -> Iterator[Text | Way]:
     if segment.goes_on and segment.origin is not None:
         own = segment.origin.id
-        yield styled(f"  the way goes on before the step {own}: load more with --around {own}", "yellow")
+        yield _whole(f"the way goes on before the step {own}: load more with --around {own}", "yellow")
     if segment.derived is not None:
-        yield styled(f"  {_reckoned(segment.derived)}", "italic")
+        yield _whole(_reckoned(segment.derived), "italic")
         for operand in segment.derived.operands[:MOST_OPERANDS]:
             if operand.origin is not None:
-                way = "  >  ".join(called(step) for step in operand.path)
-                yield Text.assemble(
-                    styled(f'    "{cut(operand.text, 60)}" {operand.at}  '), styled(way, "dim")
-                )
+                said = f'  "{cut(operand.text, 60)}" {operand.at}  '
+                yield Way([called(step) for step in operand.path], before=said, whole=full)
     for change in segment.changes:
         before, after = cut(change.before, 80), cut(change.after, 80)
-        yield styled(f'  {change.kind} by {called(change.step)}: "{before}" became "{after}"', "dim")
+        yield _whole(f'{change.kind} by {called(change.step)}: "{before}" became "{after}"', "dim")
     for other in segment.candidates:
-        yield styled(f"  or, as the record cannot tell, from {called(other)}  {other.id[:8]}", "yellow")
+        yield _whole(f"or, as the record cannot tell, from {called(other)}  {other.id[:8]}", "yellow")
     for decision in segment.asked_by:
         yield Text.assemble(
-            f"  as {called(decision.step)} decided: ",
+            styled(f"as {called(decision.step)} decided: "),
             styled(cut(decision.conclusion, WIDEST), "italic"),
             styled(f"  {decision.step.id[:8]}", "dim"),
         )
+
+
+def _whole(said: str, style: str) -> Text:
+    """Return a text that goes on in a further line where the screen is narrow: its end says which step."""
+    return Text.assemble(styled(said, style))
 
 
 def _reckoned(derived: Derived) -> str:

@@ -6,6 +6,7 @@ is never given to rich as markup.
 
 from __future__ import annotations
 
+from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
 from becausal.harmless import harmless
@@ -20,10 +21,12 @@ def line(text: str) -> str:
 
 
 def cut(text: str, width: int) -> str:
-    """Return the head of a text as one line of at most so many characters."""
+    """Return the head of a text as one line of at most so many columns of a screen: a sign of CJK takes two."""
     # Cleaning costs; nothing beyond this can be seen.
     short = line(text[: 4 * width + 200])
-    return short if len(short) <= width and len(text) <= 4 * width + 200 else short[: width - 1] + "…"
+    if len(text) <= 4 * width + 200 and cell_len(short) <= width:
+        return short
+    return next(iter(chop_cells(short, width - 1)), "") + "…"
 
 
 def head(value: object, width: int) -> str:

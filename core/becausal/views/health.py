@@ -9,6 +9,7 @@ from rich.text import Text
 
 from becausal.answers.health import Health
 from becausal.views.clean import styled
+from becausal.views.layout import hanging
 from becausal.views.rootcause import SuspectJson
 from becausal.views.rootcause import json as suspects_json
 
@@ -40,7 +41,7 @@ def text(shown: Health) -> RenderableType:
     lines: list[RenderableType] = [
         Text.assemble(styled(shown.verdict, style), styled(counts + unjudged, "dim"))
     ]
-    lines += [Text.assemble("  ", styled(reason)) for reason in shown.reasons]
+    lines += [hanging(Text.assemble(styled(reason))) for reason in shown.reasons]
     return Group(*lines)
 
 

@@ -154,10 +154,13 @@ class ChainJson(TypedDict):
     name: str
     started_ns: int
     ended_ns: int | None
+    root_is_lost: bool
     steps: int
     errors: int
     handoffs: int
     agents: list[str]
+    damaged: bool
+    """Whether it cannot be read whole."""
 
 
 def runs(infos: list[ChainInfo]) -> list[ChainJson]:
@@ -167,11 +170,13 @@ def runs(infos: list[ChainInfo]) -> list[ChainJson]:
             chain_id=info.chain_id,
             name=info.name,
             started_ns=info.started_ns,
-            ended_ns=info.ended_ns,
+            ended_ns=None if info.root_is_lost else info.ended_ns,
+            root_is_lost=info.root_is_lost,
             steps=info.steps,
             errors=info.errors,
             handoffs=info.handoffs,
             agents=list(info.agents),
+            damaged=info.is_damaged,
         )
         for info in infos
     ]

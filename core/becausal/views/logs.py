@@ -28,10 +28,15 @@ class LogLineJson(TypedDict):
     text: str
 
 
-def text(shown: Sequence[LogLine]) -> RenderableType:
-    """Return the lines as they were written, each with its step and its agent."""
+def text(shown: Sequence[LogLine], *, agent: str | None = None) -> RenderableType:
+    """Return the lines as they were written, each with its step and its agent.
+
+    Args:
+        shown: the lines.
+        agent: whose they are, where only one agent's are asked for.
+    """
     if not shown:
-        return Text("Nothing was logged inside a step of this run.")
+        return styled(f"Nothing was logged inside a step of {agent or 'this run'}.")
     return Group(*(_line(line) for line in shown))
 
 

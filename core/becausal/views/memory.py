@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypedDict
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.table import Table
+from rich.console import Group, RenderableType
 from rich.text import Text
 
-from becausal.answers.orphans.hosts import REPLAYED
+from becausal.clock import REPLAYS
 from becausal.errors import MemoryKeyError, RunNotFoundError
-from becausal.memory_event import MemoryEvent, MemoryRead, latest, value_at
+from becausal.memory_event import MemoryEvent, MemoryRead, value_at
 from becausal.memory_view import Held, content_of
 from becausal.redaction.naming import hidden_names
 from becausal.run import Run
 from becausal.runs import Runs
 from becausal.views.clean import head, styled
 from becausal.views.json import Json, plain
+from becausal.views.layout import ByWidth, hanging, table_of
 
 __all__ = ["Asked", "Line", "Reader", "json", "look_up", "text"]
 
@@ -73,6 +73,10 @@ class Asked:
     lines: tuple[Line, ...]
     readers: tuple[Reader, ...] | None
     """None: nobody asked for them."""
+    at: int | None = None
+    """As of when; None: as of now."""
+    run: str | None = None
+    """Of which run; None: of all."""
 
 
 class MemoryJson(TypedDict):
@@ -108,8 +112,10 @@ def look_up(
         MemoryKeyError: nothing is known of this key.
     """
     lines, read = _from_log(runs, key, at, replays=replays) if run is None else ([], [])
-    if not lines and (run is not None or key is not None):
-        lines, read = _from_run(_run(runs, run, key), key, at)
+    if run is not None:
+        lines, read = _from_run(_run(runs, run), key, at)
+    elif not lines and key is not None:
+        lines, read = _from_newest(runs, key, at)
     if only_last:
         lines = [line for line in lines if line.holds]
     elif key is None:
@@ -119,54 +125,42 @@ def look_up(
     versions = {(line.name, line.version) for line in lines}
     if at is not None or only_last:  # who read what is shown
         read = [one for one in read if (one.name, one.version) in versions]
-    return Asked(tuple(lines), tuple(read) if readers else None)
+    return Asked(tuple(lines), tuple(read) if readers else None, at, run)
 
 
 def text(asked: Asked) -> RenderableType:
     """Return a table of versions, and one of readers where they were asked for; on a narrow screen a block for each."""
     if not asked.lines:
-        return Text("No memory has been written here yet.")
-    shown = _ByWidth(_wide(asked), _narrow(asked))
+        return Text(_nothing(asked))
+    shown = ByWidth(lambda: _wide(asked), lambda: _narrow(asked), WIDE)
     return shown if asked.readers is None else Group(shown, Text(), _readers(asked.readers))
-
-
-@dataclass(frozen=True, slots=True)
-class _ByWidth:
-    """One of two forms, by the width of the screen."""
-
-    wide: RenderableType
-    narrow: RenderableType
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield self.wide if options.max_width >= WIDE else self.narrow
 
 
 def _narrow(asked: Asked) -> RenderableType:
     """Return for each version a line that says who wrote it and when, and one with the value; the key above them."""
-    rows: list[Text] = []
+    rows: list[RenderableType] = []
     before = None
     for line in asked.lines:
         if line.name != before:
             rows.append(styled(line.name, "bold"))
             before = line.name
         version = "?" if line.version is None else str(line.version)
-        rows.append(
-            Text.assemble(
-                styled(
-                    f"  {'*' if line.holds else ' '} @{version} {line.operation}",
-                    "bold" if line.holds else "",
-                ),
-                styled(f"  by {line.agent or '?'}"),
-                styled(f"  seq {line.seq}  {_when(line.at_ns)}", "dim"),
-                styled(f"  step {(line.step_id or '')[:8]} of {(line.chain_id or 'no run')[:8]}", "dim"),
-            )
+        said = Text.assemble(
+            styled(f"{'*' if line.holds else ' '} @{version} {line.operation}", "bold" if line.holds else ""),
+            styled(f"  by {line.agent or '?'}"),
+            styled(f"  seq {line.seq}  {_when(line.at_ns)}", "dim"),
+            styled(f"  step {(line.step_id or '')[:8]} of {(line.chain_id or 'no run')[:8]}", "dim"),
         )
-        rows.append(Text.assemble("      ", _value(line)))
+        rows += [hanging(said), hanging(_value(line), 6)]
     return Group(*rows)
 
 
 def _wide(asked: Asked) -> RenderableType:
-    table = _table("key", "version", "", "by", "value", "seq", "when", "step", "run")
+    table = table_of(
+        *("key", "version", "", "by", "value", "seq", "when", "step", "run"),
+        gives_way=("key", "value"),
+        least=_LEAST,
+    )
     for line in asked.lines:
         table.add_row(
             styled(line.name, "bold" if line.holds else "dim"),
@@ -193,6 +187,14 @@ def json(asked: Asked) -> MemoryJson:
 # Inside
 
 
+def _nothing(asked: Asked) -> str:
+    if asked.at is not None:
+        return f"No memory held anything at {asked.at}."
+    if asked.run is not None:
+        return "This run wrote to no memory, and its state has no channel that was written."
+    return "No memory has been written here yet. What a run's state held: becausal memory --run last"
+
+
 def _from_log(
     runs: Runs, key: str | None, at: int | None, *, replays: bool
 ) -> tuple[list[Line], list[Reader]]:
@@ -208,7 +210,7 @@ def _from_log(
     lines = [
         _line(name, event, holds=event is held)
         for name, versions in by_name.items()
-        for held in [latest(versions) if at is None else value_at(versions, at)]
+        for held in [value_at(versions, at)]
         for event in versions
     ]
     hidden = {
@@ -238,19 +240,26 @@ def _from_run(run: Run, key: str | None, at: int | None) -> tuple[list[Line], li
     return lines, list(dict.fromkeys(readers))
 
 
-def _run(runs: Runs, run: str | None, key: str | None) -> Run:
+def _from_newest(runs: Runs, key: str, at: int | None) -> tuple[list[Line], list[Reader]]:
+    """Return what the newest run tells of a key that no log has."""
     try:
-        return runs.last() if run in (None, "last") else runs.get(run or "")
+        newest = runs.last()
     except RunNotFoundError:
-        if run is None:
-            raise MemoryKeyError(
-                f"{key!r} was written by nobody: no run has been recorded here yet"
-            ) from None
-        raise
+        raise MemoryKeyError(f"{key!r} was written by nobody: no run has been recorded here yet") from None
+    try:
+        return _from_run(newest, key, at)
+    except MemoryKeyError as unknown:
+        raise MemoryKeyError(
+            f"no memory's log has {key!r}; the newest run, {newest.chain_id[:16]}, was asked too: {unknown}"
+        ) from None
+
+
+def _run(runs: Runs, run: str) -> Run:
+    return runs.last() if run == "last" else runs.get(run)
 
 
 def _is_replayed(chain_id: str | None) -> bool:
-    return chain_id is not None and chain_id.startswith(REPLAYED)
+    return chain_id is not None and chain_id.startswith(REPLAYS)
 
 
 def _is(key: str | None, memory: str, its_key: str) -> bool:
@@ -307,7 +316,7 @@ def _fields(shown: Line | Reader) -> dict[str, Json]:
 def _readers(readers: Sequence[Reader]) -> RenderableType:
     if not readers:
         return Text("Nobody has read it.")
-    table = _table("read by", "version", "seq", "step", "run")
+    table = table_of("read by", "version", "seq", "step", "run", least=_LEAST)
     for one in readers:
         table.add_row(
             styled(one.agent or "?"),
@@ -329,10 +338,3 @@ def _value(line: Line) -> Text:
 
 def _when(at_ns: int | None) -> str:
     return "" if at_ns is None else datetime.fromtimestamp(at_ns / 1e9).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=_LEAST.get(column))
-    return table

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
@@ -15,6 +14,7 @@ from becausal.answers.rootcause import Suspect
 from becausal.graph.edge import Edge
 from becausal.step import Step
 from becausal.views.clean import cut, styled
+from becausal.views.layout import MANY, Way, by_width, ends_of, table_of
 
 __all__ = ["SuspectJson", "dominators", "impact", "json", "text"]
 
@@ -22,8 +22,6 @@ WIDEST_EVIDENCE = 200
 """Characters of a line of evidence."""
 
 MOST_EVIDENCE = 6
-MOST_ON_A_WAY = 24
-"""So many steps of a way are named."""
 
 
 class SuspectJson(TypedDict):
@@ -40,10 +38,18 @@ class SuspectJson(TypedDict):
     decisions: list[str]
 
 
-def text(suspects: Sequence[Suspect], contained: Sequence[Suspect] = ()) -> RenderableType:
-    """Return suspects, the likeliest first, each with what speaks for it; then what was put right."""
+def text(
+    suspects: Sequence[Suspect], contained: Sequence[Suspect] = (), *, full: bool = False
+) -> RenderableType:
+    """Return suspects, the likeliest first, each with what speaks for it; then what was put right.
+
+    Args:
+        suspects: who may have caused what is wrong.
+        contained: what was put right.
+        full: whether ways are shown whole, however long.
+    """
     parts: list[RenderableType] = (
-        list(_tree(suspects)) if suspects else [Text("Nobody is suspected of anything.")]
+        list(_tree(suspects, full=full)) if suspects else [Text("Nobody is suspected of anything.")]
     )
     if contained:
         parts.append(Text("\nput right before the output, and blamed on nobody", "italic"))
@@ -51,18 +57,26 @@ def text(suspects: Sequence[Suspect], contained: Sequence[Suspect] = ()) -> Rend
     return Group(*parts)
 
 
-def dominators(lineage: Lineage) -> RenderableType:
-    """Return which steps no way goes around."""
+def dominators(lineage: Lineage, *, full: bool = False) -> RenderableType:
+    """Return which steps no way goes around; of many the first and the last ones, unless all are asked for."""
     if not lineage.dominators:
         return styled("There are ways around every step.", "dim")
     tree = Tree(styled("no way goes around", "italic"), guide_style="dim")
-    for step in lineage.dominators:
-        tree.add(
-            Text.assemble(
-                styled(_called(step)), styled(f"  {step.id[:8]}  {lineage.grades.get(step.id, '')}", "dim")
-            )
-        )
+    first, left_out, last = ends_of(len(lineage.dominators), MANY, whole=full)
+    for place in first:
+        tree.add(_gate(lineage, place))
+    if left_out:
+        tree.add(styled(f"… {left_out:,} more: --full shows them", "dim"))
+    for place in last:
+        tree.add(_gate(lineage, place))
     return tree
+
+
+def _gate(lineage: Lineage, place: int) -> Text:
+    step = lineage.dominators[place]
+    return Text.assemble(
+        styled(_called(step)), styled(f"  {step.id[:8]}  {lineage.grades.get(step.id, '')}", "dim")
+    )
 
 
 def impact(lineage: Lineage) -> RenderableType:
@@ -72,10 +86,11 @@ def impact(lineage: Lineage) -> RenderableType:
     first: dict[str, Edge] = {}
     for edge in lineage.edges:
         first.setdefault(edge.target.id, edge)
-    table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
-    table.title = styled(f"what came of {_called(lineage.of)}", "bold")
-    for column in ("step", "from", "edge", "grade", "evidence"):
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    table = table_of(
+        *("step", "from", "edge", "grade", "evidence"),
+        gives_way=("step", "from", "evidence"),
+        title=f"what came of {_called(lineage.of)}",
+    )
     for step in lineage.steps:
         led = first.get(step.id)
         table.add_row(
@@ -85,7 +100,7 @@ def impact(lineage: Lineage) -> RenderableType:
             Text(lineage.grades[step.id]),
             styled(cut(led.evidence, 60) if led else ""),
         )
-    return table
+    return by_width(table)
 
 
 def json(suspects: Sequence[Suspect]) -> list[SuspectJson]:
@@ -106,7 +121,7 @@ def json(suspects: Sequence[Suspect]) -> list[SuspectJson]:
     ]
 
 
-def _tree(suspects: Sequence[Suspect]) -> Iterator[RenderableType]:
+def _tree(suspects: Sequence[Suspect], *, full: bool) -> Iterator[RenderableType]:
     tree = Tree("", guide_style="dim", hide_root=True)
     for one in suspects:
         branch = tree.add(
@@ -128,10 +143,8 @@ def _tree(suspects: Sequence[Suspect]) -> Iterator[RenderableType]:
             branch.add(
                 Text.assemble(styled("decided  ", "blue"), styled(cut(decision.conclusion, WIDEST_EVIDENCE)))
             )
-        names = [step.name for step in one.path]
-        few = names if len(names) <= MOST_ON_A_WAY else [*names[: MOST_ON_A_WAY - 4], "…", *names[-3:]]
-        if len(names) > 1:
-            branch.add(styled("way: " + " → ".join(few), "dim"))
+        if len(one.path) > 1:
+            branch.add(Way([step.name for step in one.path], " → ", "way: ", whole=full))
     yield tree
 
 

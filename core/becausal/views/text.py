@@ -11,6 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from becausal import semconv
+from becausal.answers.health import ROOT_IS_LOST
 from becausal.answers.lineage import Lineage
 from becausal.decision import Decision
 from becausal.delta import Change
@@ -23,6 +24,7 @@ from becausal.step import EdgeKind, Grade, Status, Step
 from becausal.store import ChainInfo
 from becausal.toolcall import ToolCall
 from becausal.views.clean import cut, head, line, styled
+from becausal.views.layout import by_width, table_of
 
 __all__ = ["GRADE_STYLE", "called", "decision_line", "edges", "handoffs", "run", "runs", "tools"]
 
@@ -34,9 +36,6 @@ MOST_CHANGES = 12
 
 WIDEST_VALUE = 60
 """Characters of a value that a line shows."""
-
-_LEAST = {"run": 8, "step": 8, "edge": 8, "grade": 8, "took": 7}
-"""Columns that say nothing once they are cut."""
 
 _GIVE_WAY = {"name", "agents", "agent", "tool", "arguments", "response", "cause", "effect", "evidence"}
 """Columns that are cut where the terminal is too narrow; the others keep their width."""
@@ -63,20 +62,22 @@ def runs(infos: Sequence[ChainInfo]) -> RenderableType:
     """Return a table of runs, in the order given."""
     if not infos:
         return Text("No run has been recorded here yet.")
-    table = _table("run", "name", "started", "took", "steps", "handoffs", "errors", "agents")
+    table = table_of(
+        "run", "name", "started", "took", "steps", "handoffs", "errors", "agents", gives_way=_GIVE_WAY
+    )
     for info in infos:
         ended = info.ended_ns
         table.add_row(
             styled(info.chain_id[:12], "bold"),
             styled(cut(info.name, 40)),
             Text(datetime.fromtimestamp(info.started_ns / 1e9).strftime("%m-%d %H:%M:%S")),
-            Text(_took(None if ended is None else ended - info.started_ns)),
+            Text("unfinished" if info.root_is_lost else _took(ended and ended - info.started_ns)),
             Text(str(info.steps)),
             Text(str(info.handoffs)),
             Text(str(info.errors), style="bold red" if info.errors else ""),
             styled(cut(", ".join(info.agents), 60)),
         )
-    return table
+    return by_width(table)
 
 
 def run(shown: Run) -> RenderableType:
@@ -118,6 +119,10 @@ def _beyond(shown: Run) -> Iterator[RenderableType]:
         if cause.source_id in earlier:
             yield styled(f"{called(step)} goes on from another run: {cause.evidence or cause.kind}.", "dim")
             earlier.discard(cause.source_id)
+    if shown.graph.root_is_lost:
+        yield Text(
+            ROOT_IS_LOST.capitalize(), "yellow"
+        )  # not cut at the edge of the terminal: it is the verdict
     lost = missing - {cause.source_id for _, cause in named if cause.kind in _GO_ON}
     if lost:
         is_are = "step that this record names is" if len(lost) == 1 else "steps that this record names are"
@@ -138,7 +143,11 @@ def _noted(step: Step) -> Iterator[str]:
 
 def edges(lineage: Lineage) -> RenderableType:
     """Return the edges of a lineage as a table, causes first."""
-    table = _table("cause", "effect", "edge", "grade", "evidence", title=f"why {called(lineage.of)}")
+    table = table_of(
+        *("cause", "effect", "edge", "grade", "evidence"),
+        gives_way=_GIVE_WAY,
+        title=f"why {called(lineage.of)}",
+    )
     results: list[Edge] = []
     for edge in sorted(lineage.edges, key=lambda edge: (edge.target.seq, edge.source.seq)):
         if edge.source.id == lineage.of.id:  # seen from the step asked about, what it called leads to it
@@ -147,7 +156,7 @@ def edges(lineage: Lineage) -> RenderableType:
             _add_edge(table, edge.source, edge.target, edge, edge.evidence)
     for edge in results:
         _add_edge(table, edge.target, edge.source, edge, "returned to its caller")
-    return table
+    return by_width(table)
 
 
 def handoffs(shown: Sequence[Handoff], *, whole: bool = False) -> RenderableType:
@@ -177,7 +186,9 @@ def tools(shown: Sequence[ToolCall], *, failed: bool = False) -> RenderableType:
     """Return a table of tool calls."""
     if not shown:
         return Text("No tool call of this run failed." if failed else "This run called no tool.")
-    table = _table("step", "tool", "agent", "arguments", "response", "size", "took", "status")
+    table = table_of(
+        *("step", "tool", "agent", "arguments", "response", "size", "took", "status"), gives_way=_GIVE_WAY
+    )
     for call in shown:
         table.add_row(
             styled(call.step.id[:8], "dim"),
@@ -189,7 +200,7 @@ def tools(shown: Sequence[ToolCall], *, failed: bool = False) -> RenderableType:
             Text(_took(call.latency_ns)),
             Text(call.step.status, style=_STATUS.get(call.step.status, "yellow")),
         )
-    return table
+    return by_width(table)
 
 
 def _unless_gone(payload: Payload | None, shown: str) -> Text:
@@ -207,16 +218,6 @@ def _add_edge(table: Table, cause: Step, effect: Step, edge: Edge, evidence: str
     )
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left", title_style="bold")
-    table.title = styled(title, "bold") if title else None
-    for column in columns:
-        # To rich, what may wrap gives way first; the texts themselves never wrap.
-        stays = column not in _GIVE_WAY
-        table.add_column(column, no_wrap=stays, overflow="ellipsis", min_width=_LEAST.get(column))
-    return table
-
-
 def _step_line(step: Step) -> Text:
     agent = f" of {step.agent}" if step.agent and step.agent != step.name else ""
     ends = [f"← {_digest(step.received)}"] if step.received is not None else []
@@ -228,9 +229,8 @@ def _step_line(step: Step) -> Text:
         # The id and the status before the digests: in a narrow terminal the end of the line is cut.
         styled(f"  {step.id[:8]}  ", "dim"),
         Text(step.status, style=_STATUS.get(step.status, "yellow")),
-        "  ",
-        Text(_took(step.duration_ns)),
-        styled(f"  {'  '.join(ends)}", "dim"),
+        styled("" if step.duration_ns is None else f"  {_took(step.duration_ns)}"),
+        styled(f"  {'  '.join(ends)}" if ends else "", "dim"),
         no_wrap=True,
         overflow="ellipsis",
     )
