@@ -1,7 +1,7 @@
 """What becausal costs: beside the peers' instrumentors, in small, and in its store.
 
     python -m benchmarks --list                         # what there is
-    python -m benchmarks --quick                        # two minutes, to see whether it runs
+    python -m benchmarks --quick                        # half a minute: becausal beside the least that its duties take
     python -m benchmarks                                # becausal, the floors and every peer that is installed
     python -m benchmarks --only becausal --cells linear # choose
     python -m benchmarks --switches                     # what is saved by switching parts of becausal off
@@ -18,20 +18,32 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benchmarks import tables
 from benchmarks.instrumentors import INSTRUMENTORS, SWITCHED, missing
 from benchmarks.machine import Machine, in_words
 from benchmarks.overhead import Overhead, measured
+from benchmarks.quick import parsed
 from benchmarks.targets import CELLS, CHAT, GROWTH
 from benchmarks.workloads import WORKLOADS, Cell
 
 PARTS = ("overhead", "growth", "small", "store")
 """What one run measures."""
+
+QUICK: Final[Mapping[str, Any]] = {
+    "parts": ["overhead"],
+    "only": ["control", "duties", "becausal"],
+    "cells": ["linear", "tool-loop", "fan-out", "growing", "autogen"],
+    "payloads": [1 << 10, 32 << 10],
+    "turns": 2,
+    "seconds": 0.05,
+    "steps": [10_000],
+}
+"""What `--quick` asks for: becausal between nothing and what its duties take at least."""
 
 ALONE = (
     "where",
@@ -39,6 +51,7 @@ ALONE = (
     "guard",
     "small",
     "store",
+    "clickhouse",
     "answers",
     "checks",
     "receiver",
@@ -54,7 +67,6 @@ def asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, formatter_class=form)
     parser.add_argument("--list", action="store_true", help="what there is, and what is not installed")
-    parser.add_argument("--quick", action="store_true", help="two short turns")
     parser.add_argument("--final", action="store_true", help="every part, as the document shows them")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=["overhead", "growth"])
     parser.add_argument(
@@ -70,15 +82,15 @@ def asked(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--markdown", type=Path, help="write the tables into this document, between its markers"
     )
-    found = parser.parse_args(arguments)
-    if found.quick:
-        found.turns, found.seconds, found.steps = 2, 0.1, [10_000]
+    found = parsed(parser, arguments, **QUICK)
     switched = [each.name for each in SWITCHED]
     if found.switches:
         found.only, found.parts = ["control", "becausal", *switched], ["overhead"]
     elif not found.only:
         found.only = [name for name in INSTRUMENTORS if name not in switched]
     if found.final:
+        if found.quick:
+            parser.error("--final is every part as the document shows it: leave --quick out")
         found.parts = PARTS
     return found
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from benchmarks.quick import parsed
 from benchmarks.timing import median
 
 import becausal
@@ -159,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--sizes", default="1,32,1024", help="of the payloads, in KB (default: 1,32,1024)")
     parser.add_argument("--rounds", type=int, default=7, help="of each measurement (default: 7)")
-    options = parser.parse_args(arguments)
+    options = parsed(parser, arguments, sizes="1,32", rounds=3)
     sizes = [int(size) for size in options.sizes.split(",")]
     with tempfile.TemporaryDirectory() as folder:
         becausal.instrument(store=f"sqlite:///{folder}/becausal.db")

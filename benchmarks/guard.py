@@ -35,6 +35,7 @@ from types import FrameType
 from typing import Any
 
 from benchmarks.instrumentors import INSTRUMENTORS, Instrumentor
+from benchmarks.quick import parsed
 from benchmarks.workloads import WORKLOADS, Cell, Workload
 
 __all__ = ["calls", "dearer", "instructions", "measured"]
@@ -226,10 +227,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Count, and say what became dearer."""
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
+    parser.add_argument(
+        "--cells", nargs="+", choices=list(WORKLOADS), help="workloads (default: those that are written down)"
+    )
     parser.add_argument("--write", action="store_true", help="write the counts down as the new limits")
-    options = parser.parse_args(arguments)
+    options = parsed(parser, arguments, cells=["linear"])
+    if options.write and options.cells:
+        parser.error("--write writes every count down: leave --cells and --quick out")
+    cells = [cell for cell in CELLS if not options.cells or cell.workload in options.cells]
+    timed = [cell for cell in TIMED if not options.cells or cell in cells]
     everything = json.loads(LIMITS.read_text()) if LIMITS.exists() else {}
-    limits, found = everything.get(VERSION, {}), measured()
+    limits, found = everything.get(VERSION, {}), measured(cells, timed)
     for cell, counts in found.items():
         before = limits.get(cell, {})
         shown = (

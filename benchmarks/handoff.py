@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.quick import parsed
 from benchmarks.small import PAYLOADS, recorded
 from benchmarks.tables import aligned, markdown, write
 from benchmarks.timing import in_own_process
@@ -29,6 +30,7 @@ from benchmarks.timing import in_own_process
 __all__ = ["measured"]
 
 ROUNDS = 600
+QUICK = 60
 WARM = 60
 
 PARTS = {
@@ -123,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="handoffs that count")
     parser.add_argument("--markdown", type=Path, help="a document whose table is written anew")
     parser.add_argument("--child", choices=list(PAYLOADS), help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
+    options = parsed(parser, arguments, rounds=QUICK)
     if options.child is not None:
         print(json.dumps(parts_of(options.size, options.child, options.rounds)))
         return 0

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from benchmarks.quick import parsed
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
@@ -220,7 +221,7 @@ def main() -> int:
     parser.add_argument("--rate", type=int, default=10_000, help="spans a second, of all senders")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--processes", type=int, default=4)
-    options = parser.parse_args()
+    options = parsed(parser, None, seconds=5)
     with tempfile.TemporaryDirectory() as folder:
         found = measured(options, folder)
     for what, number in found.items():

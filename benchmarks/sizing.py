@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.corpus import Corpus
+from benchmarks.quick import parsed
 from tests.postgres import serving
 
 from becausal.store import open_store
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--bytes", type=int, nargs="+", default=[300, 1_000, 3_600], help="mean sizes of a payload"
     )
-    options = parser.parse_args(arguments)
+    options = parsed(parser, arguments, steps=4_000, bytes=[1_000])
     out = sys.stdout.write
     out("| mean payload | store | bytes for 1,000 steps | app, CPU µs a step | server, CPU µs a step |\n")
     out("| --- | --- | --- | --- | --- |\n")

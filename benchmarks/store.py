@@ -28,6 +28,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.corpus import LONG, LONGEST, Corpus
+from benchmarks.quick import parsed
 from benchmarks.targets import Target
 from benchmarks.timing import exponent, in_own_process, peak_mib
 
@@ -291,7 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--child", choices=["write", "read"], help=argparse.SUPPRESS)
     parser.add_argument("--child-store", help=argparse.SUPPRESS)
     parser.add_argument("--aside", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
+    options = parsed(parser, arguments, steps=[10_000])
     if options.child:
         child = write if options.child == "write" else read
         print(json.dumps(child(options.child_store, options.steps[0], options.bytes, options.aside)))

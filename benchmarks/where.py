@@ -28,6 +28,7 @@ from types import FrameType
 from typing import Any
 
 from benchmarks.instrumentors import INSTRUMENTORS
+from benchmarks.quick import parsed
 from benchmarks.tables import aligned, markdown, write
 from benchmarks.targets import CELLS
 from benchmarks.timing import in_own_process
@@ -191,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--markdown", type=Path, help="write the tables into this document, between its markers"
     )
-    options = parser.parse_args(arguments)
+    options = parsed(parser, arguments, seconds=0.5)
     steps = {cell.workload: cell.steps for cell in CELLS}
     cells = [Cell(name, options.payload, steps[name]) for name in options.cells]
     if options.child:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
+import importlib
 import json
 import os
 import re
@@ -19,10 +21,12 @@ import pytest
 import wrapt
 import xxhash
 import zstandard
+from benchmarks import __main__ as overview
 from benchmarks import guard, handoff, tables, where
 from benchmarks.__main__ import ALONE
 from benchmarks.instrumentor import least
 from benchmarks.overhead import Overhead, Row, fill
+from benchmarks.quick import parsed
 from benchmarks.targets import CELLS, Target
 from benchmarks.workloads import Cell
 
@@ -277,6 +281,51 @@ def test_a_run_measures_what_is_asked_for_and_says_what_is_left_out(tmp_path: Pa
     assert "OpenInference" not in ended.stdout
     assert '"linear"' in figures.read_text()
     assert Cell("linear", 1024, 0).title in ended.stdout
+
+
+@pytest.mark.parametrize("name", ["__main__", *ALONE])
+def test_every_command_that_measures_in_a_short_time_understands_quick(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+
+    with pytest.raises(SystemExit) as left:
+        importlib.import_module(f"benchmarks.{name}").main()
+
+    assert left.value.code in (0, None)
+    assert ("less than half a minute" in " ".join(capsys.readouterr().out.split())) is (
+        name not in ("soak", "shapes")
+    )
+
+
+def test_what_is_asked_for_beside_quick_goes_before_what_it_sets(capsys: pytest.CaptureFixture[str]) -> None:
+    def asked(*arguments: str) -> dict[str, object]:
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--steps", nargs="+", type=int, default=[100_000])
+        parser.add_argument("--seconds", type=float, default=3.0)
+        return vars(parsed(parser, arguments, steps=[1_000], seconds=0.5))
+
+    assert asked() == {"steps": [100_000], "seconds": 3.0, "quick": False}
+    assert asked("--quick") == {"steps": [1_000], "seconds": 0.5, "quick": True}
+    assert asked("--quick", "--steps", "7") == {"steps": [7], "seconds": 0.5, "quick": True}
+    with pytest.raises(SystemExit):
+        asked("--help")
+    assert "--steps 1000, --seconds 0.5" in " ".join(capsys.readouterr().out.split())
+
+
+def test_quick_asks_for_less_and_goes_with_nothing_that_is_written_down(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    quick, whole = overview.asked(["--quick"]), overview.asked([])
+
+    assert "becausal" in quick.only
+    assert len(overview.cells_of(quick)) < len(overview.cells_of(whole)) / 2
+    assert {cell for cell, _ in overview.cells_of(quick)} <= set(CELLS)
+    for main, arguments in ((overview.asked, ["--quick", "--final"]), (guard.main, ["--quick", "--write"])):
+        with pytest.raises(SystemExit) as left:
+            main(arguments)
+        assert left.value.code == 2
+    assert "leave --quick out" in capsys.readouterr().err
 
 
 def test_who_reads_no_further_than_the_first_line_of_the_list_sees_no_traceback() -> None:
