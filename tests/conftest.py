@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import uuid
 from collections.abc import Iterator
@@ -94,3 +95,11 @@ def postgres() -> Iterator[Server]:
 def postgres_url(postgres: Server) -> str:
     """The URL of a store of this test's own in a PostgreSQL."""
     return postgres.url(schema=f"test {uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def sink_url(tmp_path: Path) -> str:
+    """The URL of a sink of this test's own: ClickHouse's engine in this process, where there is one."""
+    if importlib.util.find_spec("chdb") is None or importlib.util.find_spec("clickhouse_connect") is None:
+        pytest.skip("no ClickHouse: pip install chdb clickhouse-connect")
+    return f"chdb://{tmp_path / 'sink'}"

@@ -66,13 +66,14 @@ IMPORTING_BY_NAME = {
 
 NETWORK = {
     *("aiohttp", "ftplib", "grpc", "http", "httpx", "requests", "smtplib", "socket", "ssl", "urllib3"),
-    *("uvicorn", "websockets"),
+    *("clickhouse_connect", "uvicorn", "websockets"),
 }
 """What reaches other machines."""
 
 TALKING = {
     "core/becausal/serve/": "the receiver, and what it forwards where its user says",
     "core/becausal/store/postgres/": "the store that a user names",
+    "core/becausal/sink/": "the ClickHouse that a user names",
     "core/becausal/replay/network.py": "refuses connections while a run is replayed",
     "core/becausal/web.py": "puts our headers on the app's own requests",
 }

@@ -39,19 +39,19 @@ def clean(step: OpenStep, redact: Redactor) -> None:
 
     Ids stay: a chain's, and the names by which a later run finds a step.
     """
+    # A handoff's words come again with the next one of its agents, a plain step's with the next of its name, what shows
+    # its causes with every step of the same causes. To look them up takes less than to look for secrets: RE2 lets other
+    # threads run meanwhile, and they do.
+    is_usual = step.kind in USUAL or len(step.attributes) < FEW
+    known, words = redact.said, _words(step) if is_usual else None
+    evidence = [*map(_EVIDENCE, step.causes)]
+    try:
+        if words in known and known.issuperset(evidence):
+            return
+    except TypeError:  # a list of an adapter's or of an import's, where a tuple should be
+        words = None
     # All that it says is read at one go, ids included: what is found may be no secret, what is not found is nowhere.
     if redact.harmless.issuperset(step.attributes):
-        # A handoff's words come again with the next one of its agents, a plain step's with the next of its name, what
-        # shows its causes with every step of the same causes. To look them up takes less than to look for secrets: RE2
-        # lets other threads run meanwhile, and they do.
-        is_usual = step.kind in USUAL or len(step.attributes) < FEW
-        known, words = redact.said, _words(step) if is_usual else None
-        evidence = [*map(_EVIDENCE, step.causes)]
-        try:
-            if words in known and known.issuperset(evidence):
-                return
-        except TypeError:  # a list of an adapter's or of an import's, where a tuple should be
-            words = None
         said: list[object] = [step.name, step.agent, step.error, step.attributes, evidence]
         for choice in step.choices:
             said += (choice.conclusion, choice.reason, choice.premises)

@@ -14,7 +14,7 @@ import random
 import threading
 import time
 
-__all__ = ["new_chain_id", "new_step_id", "now_ns", "stamp", "tick", "witness"]
+__all__ = ["REPLAYS", "new_chain_id", "new_step_id", "now_ns", "stamp", "tick", "witness"]
 
 now_ns = time.time_ns
 """Wall-clock nanoseconds since the epoch, as OpenTelemetry counts them."""
@@ -24,6 +24,10 @@ _random = random.Random()
 # Reentrant: the garbage collector or a signal may run code of the app, and so ours, while this thread holds it.
 _lock = threading.RLock()
 _seq = 0
+
+
+REPLAYS = "replay"
+"""How the id of the chain begins into which a replay, or a counterfactual, is recorded."""
 
 
 def new_step_id() -> str:

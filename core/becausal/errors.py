@@ -1,4 +1,4 @@
-"""Every error and warning that becausal raises.
+"""Every error and warning that becausal raises; one that carries a result stands beside what it is raised for.
 
 Each also derives from the builtin that a caller would catch anyway, and its text says what to do.
 """
@@ -11,6 +11,7 @@ __all__ = [
     "BecausalWarning",
     "CassetteError",
     "ContractError",
+    "DamagedContentError",
     "EnvelopeError",
     "ImportFormatError",
     "MemoryConflictError",
@@ -43,6 +44,10 @@ class StoreError(BecausalError, OSError):
 
 class StoreFormatError(StoreError):
     """A store file is damaged, no store of ours, or of a newer format than this becausal reads."""
+
+
+class DamagedContentError(StoreFormatError, ValueError):
+    """A content in a store is not what was written; everything beside it may well be whole."""
 
 
 class CassetteError(StoreFormatError):

@@ -303,11 +303,15 @@ def _recorder(
     else:
         _last_store = settings.store
         writer = Writer(store, max_run_bytes=settings.max_run_bytes)
+        inspecting = importlib.import_module("becausal.inspecting")
+        occasions = [inspecting.Inspecting(store, writer.count_gap).occasion]
+        writer.on_batch = lambda: [take() for take in occasions]
         if settings.retention is not None and ":memory:" not in settings.store:
             # Only who asks for it pays for its import.
             retaining = importlib.import_module("becausal.retaining")
             retainer = retaining.Retaining(settings.store, settings.retention)
-            writer.on_batch, writer.on_close = retainer.occasion, retainer.stop
+            occasions.append(retainer.occasion)
+            writer.on_close = retainer.stop
     recorder = Recorder(
         Telemetry(tracer_provider, settings.dialects),
         writer,

@@ -57,8 +57,11 @@ class Memory:
                 `sqlite:///.becausal/becausal.db`.
 
         Raises:
+            MemoryValueError: the name is no text.
             StoreError: the store cannot be used.
         """
+        if not isinstance(name, str):
+            raise MemoryValueError(f"a memory's name is a text, not {name!r}")
         self.name = name
         self._url = None if store is None else store_url(os.fspath(store))
         self._own: Store | None = None
@@ -163,10 +166,8 @@ class Memory:
     # -- looking back
 
     def history(self, key: str) -> tuple[MemoryEvent, ...]:
-        """Return every event of a key, in causal order; empty for a key that nobody has written."""
-        return tuple(
-            sorted(self._store.memory_events(self.name, shown(key)), key=lambda e: (e.seq, e.version))
-        )
+        """Return every event of a key, in the order of the log; empty for a key that nobody has written."""
+        return tuple(self._store.memory_events(self.name, shown(key)))
 
     def blame(self, key: str) -> MemoryEvent:
         """Return the event that gave a key its value: who wrote it, in which chain, in which step.
@@ -253,7 +254,8 @@ class Memory:
     @property
     def _store(self) -> Store:
         recorder = active_recorder()
-        twin = None if recorder is None or recorder.replaying is None else recorder.replaying.memories()
+        replaying = None if recorder is None else recorder.replaying
+        twin = None if replaying is None else replaying.memories()
         if twin is not None:  # a replay writes to nothing that lasts
             return twin
         if self._own is not None:
@@ -337,7 +339,7 @@ class Memory:
         history = self.history(key)
         if not history:
             return f"{self.name}/{key} has never been written, and not at version {expected}"
-        last = max(history, key=lambda event: event.version)
+        last = history[-1]
         return (
             f"{self.name}/{key} stands at version {last.version}, written by {last.agent or 'nobody named'}, "
             f"and not at {expected}: read it again and decide anew, then write with expected={last.version}"

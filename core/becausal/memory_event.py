@@ -6,13 +6,13 @@ a memory can be read as it stood, and a history cannot be lost by overwriting it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from becausal.payload import Payload
 
-__all__ = ["MemoryEvent", "MemoryRead", "NewEvent", "Operation", "latest", "value_at"]
+__all__ = ["MemoryEvent", "MemoryRead", "NewEvent", "Operation", "value_at"]
 
 Operation = Literal["write", "supersede", "retract", "delete"]
 """`write`: a new value, as the world went on. `supersede`: a new value, because the former was wrong.
@@ -89,29 +89,15 @@ class MemoryRead:
 def value_at(events: Iterable[MemoryEvent], seq: int | None = None) -> MemoryEvent | None:
     """Return the event that gives a key its value at a causal sequence number; None where it has none.
 
+    It is the last one in the log of those that count then. Causal sequence numbers say what counts, and not what came
+    last: a process that knows of no earlier one begins with 1 again, and the log does not.
+
     Args:
         events: those of one key, in any order.
         seq: what counts is written at this number or before; None: everything.
     """
     known = [event for event in events if seq is None or event.seq <= seq]
-    return _standing(known, lambda event: (event.seq, event.version))
-
-
-def latest(events: Iterable[MemoryEvent]) -> MemoryEvent | None:
-    """Return the event that gives a key its value as its log ends, in whichever process each was written.
-
-    A process that knows of no earlier one counts its causal sequence numbers from 1 again; the log does not.
-
-    Args:
-        events: those of one key, in any order.
-    """
-    return _standing(list(events), lambda event: event.version)
-
-
-def _standing(
-    known: Sequence[MemoryEvent], place: Callable[[MemoryEvent], int | tuple[int, int]]
-) -> MemoryEvent | None:
     withdrawn = {event.of for event in known if event.operation == "retract"}
     changes = [event for event in known if event.operation != "retract"]
-    last = max(changes, key=place, default=None)
+    last = max(changes, key=lambda event: event.version, default=None)
     return last if last is not None and last.has_value and last.version not in withdrawn else None

@@ -132,14 +132,27 @@ class Replaying(Protocol):
     def opening(self, opening: Opening, parent: StepRef | None) -> None:
         """A step is about to begin."""
 
-    def arriving(self, opening: Opening, received: Payload) -> Any:
+    def arriving(self, opening: Opening, seal: Callable[[object], Sealed]) -> Any:
         """Return what a step is to receive that is about to begin: what it would receive, or something else."""
+
+    def calling(
+        self,
+        opening: Opening,
+        seal: Callable[[object], Sealed],
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what a function of the app's own is to be called with, whose step is about to begin."""
 
     def begun(self, step: OpenStep) -> None:
         """A step has begun."""
 
     def memories(self) -> Store | None:
         """Return what stands for the store of the app's memories; None where nothing is replayed."""
+
+    def carrying(self) -> Callable[[Callable[[], Any]], Any] | None:
+        """Return what does a thread's work that is handed over here; None where nothing is replayed."""
 
     def call(self, seen: Observation, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return what is called in a function's place, once the step is current: itself, or what answers."""

@@ -152,6 +152,10 @@ def _stood_for(function: F, called: str) -> F:
             recorder.keep(step, "answer", result, unless_sorted=True)
             return result
 
+        replaying = recorder.replaying  # read once: another thread's replay may end meanwhile
+        if replaying is not None:
+            # Not guarded: where an edit of the replay's fails, that is what it tells.
+            args, kwargs = replaying.calling(opened(*args, **kwargs), recorder.seal, wrapped, args, kwargs)
         answers = _items if seam.endswith("stream") else _result
         seen = Observation(opened, closed, answers=answers)
         return getattr(recorder, seam)(seen, wrapped, *args, **kwargs)
@@ -205,9 +209,10 @@ def receive(receiver: str, envelope: Mapping[str, Any]) -> Iterator[Any]:
     recorder = _recorder()
     sent = None if recorder is None else _read(envelope)
     opening = None if recorder is None else _arrival(receiver, payload, sent)
-    if recorder is not None and opening is not None and recorder.replaying is not None:
+    replaying = None if recorder is None else recorder.replaying
+    if recorder is not None and opening is not None and replaying is not None:
         # Not guarded: where an edit of the replay's fails, that is what it tells.
-        opening.received = payload = recorder.replaying.arriving(opening, recorder.seal(payload).payload)
+        opening.received = payload = replaying.arriving(opening, recorder.seal)
     with _turn(lambda: opening) as turn:
         if recorder is not None and sent is not None and turn.step is not None:
             _arrived(recorder, sent, turn.step)
@@ -328,7 +333,9 @@ def _here() -> OpenStep | None:
 
 def _head(premise: object) -> str:
     # By way of the canonical form: no code of the app's classes runs.
-    return text_of(canonical.plain(premise))[:200]
+    from becausal.redaction import beginning  # here: as where it is started
+
+    return beginning(text_of(canonical.plain(premise)))
 
 
 def _seam_for(function: Any) -> str:

@@ -61,14 +61,17 @@ class Record:
 
     @property
     def ended_ns(self) -> int | None:
-        """When its last step ended; None while any is open."""
+        """When its last step ended; None while any is open, and where its root is lost."""
         ends = [step.ended_ns for step in self.steps]
-        return None if None in ends else max((end for end in ends if end is not None), default=None)
+        if None in ends or self.graph.root_is_lost:
+            return None
+        return max((end for end in ends if end is not None), default=None)
 
     @property
     def status(self) -> Status:
-        """How its last root stands."""
-        return self.graph.roots[-1].status if self.graph.roots else "unfinished"
+        """How its last root stands; `unfinished` where it is lost: nothing says that the chain came to its end."""
+        roots = self.graph.roots
+        return "unfinished" if self.graph.root_is_lost or not roots else roots[-1].status
 
     @cached_property
     def agents(self) -> tuple[str, ...]:

@@ -250,7 +250,8 @@ class Run(Record):
             standin: answers a call that the record does not know, in the place of a live one.
             network: whether the app may reach the network; by default only if something may run live.
             timeout: so many seconds it may take in all; then it ends with a divergence. None: as long as it takes, or
-                60 seconds where work was cancelled in the recorded run, which may never end by itself.
+                60 seconds where work was cancelled in the recorded run, which may never end by itself. Unless something
+                may run live, it ends too when nothing is heard of it for a minute longer than the recorded run took.
 
         Raises:
             ReplayError: it cannot be replayed so; says why. Nothing has run.

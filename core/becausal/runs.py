@@ -24,7 +24,7 @@ from becausal.run import Asked, Run
 from becausal.settings import store_url
 from becausal.step import Step
 from becausal.store import ChainInfo, Store, open_store
-from becausal.store.links import links_of
+from becausal.store.links import links_of, passing_damage
 from becausal.store.retention import Pruned
 from becausal.store.upkeep import Erased, Progress
 from becausal.tending import bounds_of, erase_from, pin_in, prune_from
@@ -101,6 +101,10 @@ class Runs:
             if not infos:
                 raise RunNotFoundError(self._nothing_yet())
             return self._not_within_another(infos)
+        if not isinstance(chain_id, str):
+            raise RunNotFoundError(
+                f"a {type(chain_id).__name__} is no chain id: give the text, or the beginning of it"
+            )
         found = self.store.chains(prefix=chain_id, limit=MOST_NAMED + 1) if chain_id else []
         exact = [info for info in found if info.chain_id == chain_id]
         if len(exact or found) == 1:
@@ -307,13 +311,18 @@ class Runs:
 
     def _not_within_another(self, infos: ChainInfos) -> ChainInfo:
         """Return the newest of some chains; where a tool or a model began it while a run was under way, that run."""
-        links = links_of(self.store)
-        newest = infos[0]
-        began = [] if links is None else links.begun(newest.started_ns, newest.started_ns, limit=MOST_CHAINS)
-        if links is None or any(one.chain_id == newest.chain_id and one.kind in ON_ITS_OWN for one in began):
+        links, newest = links_of(self.store), infos[0]
+        if links is None:
             return newest
-        holding = {one.chain_id: one.kind for one in links.under_way(newest.started_ns, limit=MOST_CHAINS)}
-        return next((info for info in infos[1:] if holding.get(info.chain_id) in ON_ITS_OWN), newest)
+        with passing_damage("what else was under way"):
+            began = links.begun(newest.started_ns, newest.started_ns, limit=MOST_CHAINS)
+            if any(one.chain_id == newest.chain_id and one.kind in ON_ITS_OWN for one in began):
+                return newest
+            holding = {
+                one.chain_id: one.kind for one in links.under_way(newest.started_ns, limit=MOST_CHAINS)
+            }
+            return next((info for info in infos[1:] if holding.get(info.chain_id) in ON_ITS_OWN), newest)
+        return newest
 
     def _id_of(self, name: str) -> str:
         """Return the id of a run that was named as the commands take it."""

@@ -103,6 +103,11 @@ def store_named(environ: Mapping[str, str] = os.environ) -> str:
     return store_url(environ.get("BECAUSAL_STORE") or DEFAULT_STORE)
 
 
+def sink_named(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the URL of the ClickHouse that runs are exported to, as the environment names it; else empty."""
+    return environ.get("BECAUSAL_SINK", "")
+
+
 def store_url(store: str) -> str:
     """Return a store's URL; a plain path means an SQLite file."""
     return store if "://" in store else f"sqlite:///{Path(store).expanduser()}"
@@ -110,6 +115,10 @@ def store_url(store: str) -> str:
 
 HIDDEN = "***"
 """What stands where a password was."""
+
+HIDDEN_OF_STORE = r"(?i)(?<=[?&])((?:ssl)?password=)[^&#]*"
+HIDDEN_OF_SINK = r"(?<=[?&])((?!secure=|source=)[^&#=]*=)[^&#]*"
+"""What is hidden of a URL's parameters. Those of a sink are ClickHouse's client's own: tokens, proxies with a login."""
 
 
 def shown_url(store: str) -> str:
@@ -122,7 +131,8 @@ def shown_url(store: str) -> str:
     login, at, _ = (place if "@" in place else rest).rpartition("@")
     user, colon, _ = login.partition(":")
     hidden = f"{user}{colon}{HIDDEN if colon else ''}{at}{rest[len(login) + len(at) :]}"
-    return f"{scheme}://" + re.sub(r"(?i)(?<=[?&])((?:ssl)?password=)[^&#]*", rf"\1{HIDDEN}", hidden)
+    said = HIDDEN_OF_SINK if scheme in ("clickhouse", "chdb") else HIDDEN_OF_STORE
+    return f"{scheme}://" + re.sub(said, rf"\1{HIDDEN}", hidden)
 
 
 def is_strict(environ: Mapping[str, str] = os.environ) -> bool:
