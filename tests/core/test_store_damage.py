@@ -84,6 +84,17 @@ def damaged(path: Path, damage: str) -> None:
     connection.close()
 
 
+def root_lost(path: Path, name: str) -> None:
+    """Put a page of an index without an entry in the place of a table's or an index's first one."""
+    with sqlite3.connect(path) as connection:
+        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        (root,) = connection.execute(query, (name,)).fetchone()
+    connection.close()
+    whole = bytearray(path.read_bytes())
+    whole[(root - 1) * 4096 : root * 4096] = b"\x0a\0\0\0\0\x10\0\0".ljust(4096, b"\0")
+    path.write_bytes(whole)
+
+
 def kept(store: Store) -> Upkeep:
     upkeep = upkeep_of(store)
     assert upkeep is not None
@@ -290,15 +301,9 @@ def test_a_sweep_takes_nothing_from_a_run_for_an_index_that_has_lost_what_is_in_
     before = [payload.value() for payload in of_the_first_two(store)]
     store.close()
     with sqlite3.connect(path) as connection:
-        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
-        (root,) = connection.execute(query, (index,)).fetchone()
         everything = connection.execute("SELECT count(*) FROM blobs").fetchone()
     connection.close()
-    whole = bytearray(path.read_bytes())
-    whole[(root - 1) * 4096 : root * 4096] = b"\x0a\0\0\0\0\x10\0\0".ljust(
-        4096, b"\0"
-    )  # an index without an entry
-    path.write_bytes(whole)
+    root_lost(path, index)
     store = open_store(f"sqlite:///{path}")
 
     with suppress(StoreFormatError):
@@ -317,18 +322,26 @@ def test_a_sweep_takes_nothing_from_a_run_for_an_index_that_has_lost_what_is_in_
 @pytest.mark.parametrize("index", ["chains_started", "sqlite_autoindex_chains_1"])
 def test_runs_are_listed_though_an_index_has_lost_them(path: Path, index: str) -> None:
     filled(path)
-    with sqlite3.connect(path) as connection:
-        query = "SELECT rootpage FROM sqlite_master WHERE name = ?"
-        (root,) = connection.execute(query, (index,)).fetchone()
-    connection.close()
-    whole = bytearray(path.read_bytes())
-    whole[(root - 1) * 4096 : root * 4096] = b"\x0a\0\0\0\0\x10\0\0".ljust(4096, b"\0")
-    path.write_bytes(whole)
+    root_lost(path, index)
     store = open_store(f"sqlite:///{path}", read_only=True)
 
     assert sorted(info.chain_id for info in store.chains()) == ["c0", "c1", "c2", "c3"]
     assert [info.chain_id for info in store.chains(prefix="c2")] == ["c2"]
     assert store.chains(prefix="d") == []
+    store.close()
+
+
+def test_runs_are_listed_by_the_indexes_where_their_table_is_damaged(path: Path) -> None:
+    filled(path)
+    store = open_store(f"sqlite:///{path}")
+    before = store.chains()
+    store.close()
+    root_lost(path, "chains")
+    store = open_store(f"sqlite:///{path}", read_only=True)
+
+    assert store.chains() == before
+    assert store.chains(limit=2) == before[:2]
+    assert store.chains(prefix="c2") == [info for info in before if info.chain_id == "c2"]
     store.close()
 
 

@@ -72,22 +72,36 @@ def _are_all(reader: sqlite3.Connection, found: dict[int, str], prefix: str) -> 
 
 
 def _ids_one_by_one(reader: sqlite3.Connection, prefix: str, limit: int) -> dict[int, str]:
-    """Return the same from the table itself, from its beginning and from its end until what is damaged."""
-    rows: dict[int, tuple[int, str]] = {}
+    """Return the same of what can be read of the table itself, and of its indexes what it cannot give."""
+    found, is_whole = _until_damaged(reader, ROWS)
+    if not is_whole:  # each of these two is answered from an index alone, where it is there
+        started, _ = _until_damaged(reader, STARTED)
+        ids, _ = _until_damaged(reader, IDS)
+        found = {number: (*started.get(number, (0,)), *id) for number, id in ids.items()} | found
+    newest = sorted(found, key=lambda number: (found[number][0], number), reverse=True)
+    chosen = [number for number in newest if found[number][1].startswith(prefix)]
+    return {number: found[number][1] for number in (chosen if limit < 0 else chosen[:limit])}
+
+
+def _until_damaged(reader: sqlite3.Connection, query: str) -> tuple[dict[int, tuple[Any, ...]], bool]:
+    """Return rows by their first column, from their beginning and from their end until what is damaged.
+
+    Returns:
+        The rows, and whether nothing on the way was damaged.
+    """
+    rows: dict[int, tuple[Any, ...]] = {}
     for way in ("ASC", "DESC"):
-        query = f"""SELECT chain_no, coalesce(started_ns, 0), {file.CHAIN_ID} FROM chains NOT INDEXED
-            ORDER BY chain_no {way}"""
         try:
-            for number, started_ns, chain_id in reader.execute(query):
+            for number, *rest in reader.execute(f"{query} {way}"):
                 if number in rows:
                     break
-                rows[number] = started_ns, chain_id
+                rows[number] = tuple(rest)
+            else:
+                return rows, True
         except sqlite3.DatabaseError as failure:
             if not file.is_corrupt(failure):
                 raise
-    newest = sorted(rows, key=lambda number: (rows[number][0], number), reverse=True)
-    found = [number for number in newest if rows[number][1].startswith(prefix)]
-    return {number: rows[number][1] for number in (found if limit < 0 else found[:limit])}
+    return rows, False
 
 
 def _said(reader: sqlite3.Connection, numbers: list[int]) -> Said:
@@ -129,6 +143,12 @@ FIND_CHAINS = """SELECT chain_no, chain_id FROM chains
 # By the index of the time: asked for a range of ids, SQLite would take theirs and sort every chain there is.
 NEWEST_CHAINS = f"""SELECT chain_no, {file.CHAIN_ID} FROM chains
     WHERE ?1 = '' ORDER BY started_ns DESC, chain_no DESC LIMIT ?2"""
+
+ROWS = f"SELECT chain_no, coalesce(started_ns, 0), {file.CHAIN_ID} FROM chains NOT INDEXED ORDER BY chain_no"
+
+# A page of another index holds other types.
+STARTED = "SELECT chain_no, started_ns FROM chains WHERE typeof(started_ns) = 'integer' ORDER BY started_ns"
+IDS = "SELECT chain_no, chain_id FROM chains WHERE typeof(chain_id) = 'text' ORDER BY chain_id"
 
 CHOSEN = "chain_no IN (SELECT value FROM json_each(?))"
 
