@@ -76,6 +76,41 @@ def test_a_phrase_without_quotes_is_asked_about_as_one(
     assert out_of(capsys, "blame", "last", "20", "million") == out_of(capsys, "blame", "last", "20 million")
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["blame", "last", "20 million", "--json"],
+        ["why", "last", "writer", "--json", "--full"],
+        ["diff", "last", "last", "--json"],
+    ],
+)
+def test_an_option_may_stand_between_the_other_arguments(
+    asked: list[str], store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, *typed = asked
+    plain = [one for one in typed if not one.startswith("--")]
+    options = [one for one in typed if one.startswith("--")]
+    told = out_of(capsys, *asked)
+
+    assert out_of(capsys, command, *options, *plain) == told
+    assert out_of(capsys, command, *plain[:1], *options, *plain[1:]) == told
+
+
+def test_a_text_that_begins_like_an_option_is_asked_about_behind_two_dashes(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert json.loads(out_of(capsys, "blame", "last", "--json", "--", "-5%"))["segments"][0]["text"] == "-5%"
+
+
+def test_what_a_command_lacks_is_told_with_all_that_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["diff", "--json", "last"])
+
+    told = capsys.readouterr().err
+    assert "RUN RUN" in told
+    assert "required: RUN" in told
+
+
 def test_runs_lists_what_there_is(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     research_team(Record("d" * 32, started_ns=10**18)).write(store)
 

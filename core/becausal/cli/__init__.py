@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NoReturn
 
+from becausal.cli.arguments import Arguments
 from becausal.cli.command import FINE, PART, WRONG_USE, Answer
 from becausal.cli.printing import OutputError, look_away, put
 from becausal.errors import BecausalError
@@ -117,7 +118,9 @@ def _parser(groups: Iterable[str] = GROUPS) -> argparse.ArgumentParser:
         epilog=__doc__.partition("\n\n")[2],
     )
     parser.add_argument("--version", action="version", version=importlib.metadata.version("becausal"))
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        title="commands", required=True, metavar="COMMAND", parser_class=Arguments
+    )
     for group in groups:
         importlib.import_module(f"becausal.cli.{group}").add_to(commands)
     return parser
