@@ -14,7 +14,7 @@ import random
 import threading
 import time
 
-__all__ = ["REPLAYS", "new_chain_id", "new_step_id", "now_ns", "stamp", "tick", "witness"]
+__all__ = ["ASIDE", "OUTSIDE", "REPLAYS", "new_chain_id", "new_step_id", "now_ns", "stamp", "tick", "witness"]
 
 now_ns = time.time_ns
 """Wall-clock nanoseconds since the epoch, as OpenTelemetry counts them."""
@@ -28,6 +28,13 @@ _seq = 0
 
 REPLAYS = "replay"
 """How the id of the chain begins into which a replay, or a counterfactual, is recorded."""
+
+OUTSIDE = "memory"
+"""How the id of the chain begins that a process's memory accesses outside every request belong to: a store that is
+filled before the first request is no hundred runs."""
+
+ASIDE = (OUTSIDE, REPLAYS)
+"""How the ids of chains begin that are no run of the app's: they are neither listed nor counted among them."""
 
 
 def new_step_id() -> str:

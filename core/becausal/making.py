@@ -25,13 +25,9 @@ from becausal.writer import Writer
 if TYPE_CHECKING:
     from becausal.redaction.redactor import Redactor
 
-__all__ = ["OUTSIDE", "Making", "arrival", "received_by"]
+__all__ = ["Making", "arrival", "received_by"]
 
 MEMORY_KINDS: frozenset[StepKind] = frozenset({"memory_read", "memory_write"})
-
-OUTSIDE = "memory"
-"""How the id of the chain begins that a process's memory accesses outside every request belong to: a store that is
-filled before the first request is no hundred runs."""
 
 
 class Making(Keeping):
@@ -56,7 +52,7 @@ class Making(Keeping):
         self.packages: tuple[str, ...] = ()
         """What is recorded with, as `name==version`; the first step of each chain says so."""
         self._telemetry = telemetry
-        self._outside = clock.new_chain_id(OUTSIDE)
+        self._outside = clock.new_chain_id(clock.OUTSIDE)
         # Spans are the app's provider's: where that fails, the step is kept all the same.
         self._open_span, self._close_span = guarded(telemetry.open), guarded(telemetry.close)
         self._link_span, self._whole_span = guarded(telemetry.link), guarded(telemetry.whole)

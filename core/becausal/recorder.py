@@ -21,7 +21,7 @@ from becausal import clock
 from becausal.bounds import MAX_PAYLOAD_BYTES
 from becausal.context import Scope, StepScope, context_now, span_parent, step_of
 from becausal.guard import guarded, keepers
-from becausal.making import OUTSIDE, Making, arrival, received_by
+from becausal.making import Making, arrival, received_by
 from becausal.observation import (
     NOTHING,
     Observation,
@@ -291,7 +291,7 @@ class Recorder(Making):
             self._checks.forget()
         if self._redact is not None:
             self._redact.forget_after_fork()
-        self._outside = clock.new_chain_id(OUTSIDE)
+        self._outside = clock.new_chain_id(clock.OUTSIDE)
         self.forget()
 
     # -- inside

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Iterator
 from itertools import islice
 
 from becausal.answers.contamination import Contamination, contaminated_by
 from becausal.answers.orphans import Orphan, orphans_in
-from becausal.answers.orphans.hosts import ASIDE, MOST_CHAINS, ON_ITS_OWN
+from becausal.answers.orphans.hosts import MOST_CHAINS, ON_ITS_OWN
 from becausal.answers.version import Version, not_written, version_of
 from becausal.cassette import is_cassette
 from becausal.cassette.store import CassetteStore
+from becausal.clock import ASIDE
 from becausal.errors import MemoryKeyError, RunNotFoundError, StepNotFoundError
 from becausal.finding import Finding
 from becausal.graph.part import Part, Window
@@ -23,7 +23,7 @@ from becausal.memory_view import Held
 from becausal.run import Asked, Run
 from becausal.settings import store_url
 from becausal.step import Step
-from becausal.store import ChainInfo, Store, open_store
+from becausal.store import ChainInfo, Store, newest, open_store
 from becausal.store.links import links_of, passing_damage
 from becausal.store.retention import Pruned
 from becausal.store.upkeep import Erased, Progress
@@ -97,7 +97,7 @@ class Runs:
             RunNotFoundError: no run, or more than one, answers to it.
         """
         if chain_id is None:
-            infos = [*islice(self._newest(but=ASIDE), MOST_NAMED)]
+            infos = [*islice(newest(self.store, but=ASIDE), MOST_NAMED)]
             if not infos:
                 raise RunNotFoundError(self._nothing_yet())
             return self._not_within_another(infos)
@@ -128,7 +128,7 @@ class Runs:
         """
         if replays:
             return self.store.chains(limit=limit)
-        return [*islice(self._newest(but=ASIDE), limit)]
+        return [*islice(newest(self.store, but=ASIDE), limit)]
 
     def contaminated_by(
         self, of: Asked | Finding | Held | Version, *, run: str | None = None, possible: bool = False
@@ -201,7 +201,7 @@ class Runs:
         Args:
             older_than: runs older than `"30d"`; those with something wrong are kept four times as long.
             max_size: of the store: `"5GB"`, or a number of bytes.
-            keep_last: how many runs.
+            keep_last: how many of the runs that `list(replays=False)` gives: the newest.
             dry_run: only say what would go.
             told: told how far it is: what is being done, how much of how much.
 
@@ -293,21 +293,6 @@ class Runs:
     @legible
     def __repr__(self) -> str:
         return f"<Runs in {self.store.url}>"
-
-    def _newest(self, *, but: str | tuple[str, ...]) -> Iterator[ChainInfo]:
-        """Yield the chains whose ids do not begin so, newest first; the newest few are asked for first."""
-        known: set[str] = set()  # while an app writes, one that was told comes again further back
-        asked = MOST_NAMED
-        while True:
-            infos = self.store.chains(limit=asked)
-            for info in infos:
-                if info.chain_id not in known:
-                    known.add(info.chain_id)
-                    if not info.chain_id.startswith(but):
-                        yield info
-            if len(infos) < asked:
-                return
-            asked *= 8
 
     def _not_within_another(self, infos: ChainInfos) -> ChainInfo:
         """Return the newest of some chains; where a tool or a model began it while a run was under way, that run."""

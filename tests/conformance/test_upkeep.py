@@ -65,6 +65,29 @@ def test_runs_go_by_age_and_bodies_that_are_in_use_stay(store: Store) -> None:
     assert store.load("run 1") == []
 
 
+def test_of_a_number_of_runs_those_that_are_listed_are_counted_and_replays_go_with_theirs(
+    store: Store,
+) -> None:
+    def beside(number: int, days: float, chain: str, of: str | None = None) -> OpenStep:
+        made = aged(number, days)
+        made.chain_id = chain
+        made.attributes = {} if of is None else {semconv.REPLAY_OF: of}
+        return made
+
+    store.write([aged(number, 10 - number) for number in range(1, 5)])
+    store.write([beside(11, 1, "replay a", "run 1"), beside(12, 1, "replay b", "run 4")])
+    store.write(
+        [beside(13, 9.5, "memory a"), beside(14, 1, "memory b"), beside(15, 9.5, "replay c", "elsewhere")]
+    )
+
+    done = prune(store, Retention(keep_last=2))
+
+    assert [info.chain_id for info in Runs(store).list(replays=False)] == ["run 4", "run 3"]
+    assert {info.chain_id for info in store.chains()} == {"run 4", "run 3", "replay b", "memory b"}
+    assert (set(done.chain_ids), done.kept, done.is_within) == ({"run 1", "run 2"}, 2, True)
+    assert set(done.aside) == {"replay a", "replay c", "memory a"}
+
+
 def test_the_same_ages_are_told_by_either_store(recorded: str, store: Store) -> None:
     source = open_store(recorded)
     carried(source, store)

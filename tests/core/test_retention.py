@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
+import io
 import json
 import random
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -767,3 +769,106 @@ def test_what_has_nothing_to_let_go_says_so_in_words(store: str, capsys: pytest.
     for dry_run, said in (([], "had to go"), (["--dry-run"], "would go")):
         assert main(["prune", "--store", store, "--keep-last", "1", *dry_run]) == 0
         assert f"no run {said}; 1 kept" in capsys.readouterr().out
+
+
+def aside(store: Store, name: str, days_ago: float, of: str | None = None) -> None:
+    """Write what is no run of the app's: a replay, or what memories did outside of every run."""
+    record = named(name, NOW - int(days_ago * DAY))
+    record.did("memory_write", "notes", 1, 2)
+    if of is not None:
+        record.made[0].attributes[semconv.REPLAY_OF] = of
+    write(store, record)
+
+
+def test_of_a_number_of_runs_those_stay_that_are_listed_first_and_replays_go_with_theirs(some: Store) -> None:
+    for number in range(6):
+        recorded(some, f"run{number}", 10 - number, change=failed if number == 1 else lambda record: None)
+        aside(some, f"replay{number}", 0.5, of=f"run{number}")
+    aside(some, "replay of another store's", 9, of="elsewhere")
+    aside(some, "memory of the oldest", 9.5)
+    aside(some, "memory of the newest", 0.1)
+    listed = [info.chain_id for info in becausal.runs.Runs(some).list(limit=3, replays=False)]
+
+    foreseen = prune(some, Retention(keep_last=3), now_ns=NOW, dry_run=True)
+    done = prune(some, Retention(keep_last=3), now_ns=NOW)
+
+    assert (foreseen.chain_ids, foreseen.aside) == (done.chain_ids, done.aside)
+    assert [info.chain_id for info in becausal.runs.Runs(some).list(replays=False)] == listed
+    assert left(some) == ["memory of the newest", "replay3", "replay4", "replay5", "run3", "run4", "run5"]
+    assert (sorted(done.chain_ids), done.kept, done.is_within) == (["run0", "run1", "run2"], 3, True)
+
+
+def test_a_run_that_ended_last_is_not_kept_before_one_that_is_listed_first(some: Store) -> None:
+    def long(record: Record) -> None:
+        record.made[0].ended_ns = NOW
+
+    recorded(some, "early and long", 3, change=long)
+    recorded(some, "late and short", 2)
+
+    assert prune(some, Retention(keep_last=1), now_ns=NOW).chain_ids == ("early and long",)
+
+
+def test_for_the_sake_of_a_size_a_replay_goes_with_its_run_and_a_run_stays(some: Store) -> None:
+    for number in range(4):
+        recorded(some, f"run{number}", 10 - number, said=random.Random(number).randbytes(200_000))
+    aside(some, "replay", 0.5, of="run0")
+
+    done = prune(some, Retention(max_bytes=tended(some).least() + 50_000), now_ns=NOW)
+
+    assert left(some) == ["run3"]
+    assert (done.chain_ids, done.aside) == (("run0", "run1", "run2"), ("replay",))
+
+
+def test_prune_shows_whoever_sits_at_a_terminal_what_would_go_and_asks(
+    store: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with contextlib.closing(open_store(store)) as opened:
+        for number in range(3):
+            recorded(opened, f"run{number}-and-its-long-name", 9 - number)
+
+    def at_a_terminal(answer: str, *more: str) -> tuple[str, str]:
+        typed = io.StringIO(answer)
+        monkeypatch.setattr(typed, "isatty", lambda: True, raising=False)
+        monkeypatch.setattr(sys, "stdin", typed)
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        assert main(["prune", "--store", store, "--keep-last", "2", *more]) == 0
+        said = capsys.readouterr()
+        return said.out, said.err
+
+    for answer in ("", "\n", "no\n"):
+        out, err = at_a_terminal(answer)
+        assert "nothing was let go" in out
+        assert "1 run would go" in err
+        assert "[y/N]" in err
+        assert len(becausal.open(store).list()) == 3
+    out, err = at_a_terminal("y\n")
+    assert "1 run gone" in out
+    assert "[y/N]" not in at_a_terminal("")[1]  # nothing is to go any more
+    out, err = at_a_terminal("", "--keep-last", "1", "--yes")
+    assert "1 run gone" in out
+    assert "[y/N]" not in err
+
+
+def test_prune_names_runs_as_the_list_of_runs_does(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.closing(open_store(store)) as opened:
+        record = Record("5" * 32, started_ns=NOW)
+        record.did("agent", "a", 1, 2)
+        opened.write(record.made)
+
+    assert main(["runs", "--store", store]) == 0
+    (shown,) = [word for word in capsys.readouterr().out.split() if word.startswith("555")]
+    assert main(["prune", "--store", store, "--keep-last", "0", "--dry-run"]) == 0
+    assert f"  {shown}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [("prune", "--keep-last", "1"), ("erase", "--text", "Jane Doe")])
+def test_to_look_and_to_do_it_at_once_is_refused(
+    command: tuple[str, ...], store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_store(store).close()
+
+    with pytest.raises(SystemExit) as refused:
+        main([*command, "--store", store, "--dry-run", "--yes"])
+    assert refused.value.code == 2
+    assert "not allowed with" in capsys.readouterr().err
+    assert main([*command, "--store", store, "--dry-run"]) == 0

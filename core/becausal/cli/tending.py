@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import sys
 from collections.abc import Iterator, Sequence
 
 from rich.text import Text
@@ -13,12 +14,15 @@ from becausal.bounds import Retention
 from becausal.cli.command import FINE, FOUND, Answer, Commands, add_command, info_of, runs_of
 from becausal.cli.progressing import progress
 from becausal.cli.sinking import erase_there, left_there
+from becausal.clock import REPLAYS
 from becausal.counted import counted
 from becausal.errors import SettingsError, StoreError, StoreFormatError
+from becausal.harmless import harmless
 from becausal.store import Store
 from becausal.store.retention import Pruned
 from becausal.store.upkeep import Erased, Erasure, NotReleasedError, Unread
 from becausal.tending import bounds_of, erase_from, pin_in, prune_from, release_of
+from becausal.views.text import short
 
 __all__ = ["add_to"]
 
@@ -39,8 +43,17 @@ def add_to(commands: Commands) -> None:
     )
     pruned.add_argument("--older-than", metavar="AGE", help="runs older than this: 30d, 12h, 2w")
     pruned.add_argument("--max-size", metavar="SIZE", help="until the store is no larger: 5GB, 512MiB")
-    pruned.add_argument("--keep-last", type=int, metavar="N", help="all but so many runs")
-    pruned.add_argument("--dry-run", action="store_true", help="only say what would go")
+    pruned.add_argument(
+        "--keep-last",
+        type=int,
+        metavar="N",
+        help="all but so many of the runs that `becausal runs` lists; replays go with their runs",
+    )
+    sure = pruned.add_mutually_exclusive_group()
+    sure.add_argument("--dry-run", action="store_true", help="only say what would go")
+    sure.add_argument(
+        "--yes", action="store_true", help="let it go without asking (it is asked for at a terminal alone)"
+    )
     pruned.add_argument(
         "--pin",
         action="append",
@@ -75,7 +88,11 @@ def add_to(commands: Commands) -> None:
     erased.add_argument(
         "--reason", default="", metavar="WORDS", help="why; is kept, so it should name nobody"
     )
-    erased.add_argument("--yes", action="store_true", help="erase it; nothing brings it back")
+    sure = erased.add_mutually_exclusive_group()
+    sure.add_argument(
+        "--dry-run", action="store_true", help="only say what would be erased, as without --yes"
+    )
+    sure.add_argument("--yes", action="store_true", help="erase it; nothing brings it back")
 
 
 def _prune(options: argparse.Namespace) -> Answer:
@@ -91,13 +108,30 @@ def _prune(options: argparse.Namespace) -> Answer:
             release_of(runs.store)
         said = "compacted" if options.compact else f"{len(options.pin)} pinned, {len(options.unpin)} unpinned"
         return Answer(lambda: Text(said), lambda: {"pinned": options.pin, "unpinned": options.unpin})
+    refused = None if options.dry_run or options.yes else _refused(runs.store, bounds, options)
+    if refused is not None:
+        return Answer(lambda: Text("nothing was let go"), lambda: _pruned_json(refused, bounds, dry_run=True))
     with progress(quiet=options.json) as told:
         done = prune_from(runs.store, bounds, dry_run=options.dry_run, whole=options.compact, told=told)
     return Answer(
         lambda: Text(_pruned(done, bounds, dry_run=options.dry_run)),
-        lambda: {"dry_run": options.dry_run, "bounds": str(bounds), **dataclasses.asdict(done)},
+        lambda: _pruned_json(done, bounds, dry_run=options.dry_run),
         lambda: FOUND if done.damaged else FINE,
     )
+
+
+def _refused(store: Store, bounds: Retention, options: argparse.Namespace) -> Pruned | None:
+    """Show whoever sits at a terminal what would go, and return it where he does not want it to."""
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
+        return None
+    with progress(quiet=options.json) as told:
+        foreseen = prune_from(store, bounds, dry_run=True, told=told)
+    if not (foreseen.chain_ids or foreseen.aside):
+        return None
+    shown = harmless(_pruned(foreseen, bounds, dry_run=True), keeping="\n")
+    sys.stderr.write(f"{shown}\nLet this go? Nothing brings it back; --yes does not ask. [y/N] ")
+    sys.stderr.flush()
+    return None if sys.stdin.readline().strip().casefold() in ("y", "yes") else foreseen
 
 
 def _erase(options: argparse.Namespace) -> Answer:
@@ -152,15 +186,20 @@ def _bounds(asked: tuple[str | None, str | None, int | None], *, is_needed: bool
     return None
 
 
+def _pruned_json(done: Pruned, bounds: Retention, *, dry_run: bool) -> dict[str, object]:
+    return {"dry_run": dry_run, "bounds": str(bounds), **dataclasses.asdict(done)}
+
+
 def _pruned(done: Pruned, bounds: Retention, *, dry_run: bool) -> str:
-    if done.chain_ids:
-        gone = f"{counted(len(done.chain_ids), 'run')} {'would go' if dry_run else 'gone'}"
-        lines = [f"{gone}, {counted(done.steps, 'step')}; {done.kept:,} kept"]
+    gone = " and ".join(_counted_gone(done))
+    if gone:
+        would = "would go" if dry_run else "gone"
+        lines = [f"{gone} {would}, {counted(done.steps, 'step')}; {counted(done.kept, 'run')} kept"]
     elif done.kept:
         lines = [f"no run {'would go' if dry_run else 'had to go'}; {done.kept:,} kept"]
     else:
         lines = ["there is no run in the store"]
-    lines += [f"  {chain_id}" for chain_id in done.chain_ids[:MOST_NAMED]]
+    lines += [f"  {short(chain_id)}" for chain_id in done.chain_ids[:MOST_NAMED]]
     if len(done.chain_ids) > MOST_NAMED:
         lines.append(f"  and {len(done.chain_ids) - MOST_NAMED} more")
     if not dry_run:
@@ -180,6 +219,18 @@ def _pruned(done: Pruned, bounds: Retention, *, dry_run: bool) -> str:
         lines += ["The store is damaged, and this could not be done (becausal doctor says more):"]
         lines += [f"  {one}" for one in done.damaged[:MOST_NAMED]]
     return "\n".join(lines)
+
+
+def _counted_gone(done: Pruned) -> Iterator[str]:
+    """Yield how many there are of each sort of what goes, in words."""
+    replays = sum(chain_id.startswith(REPLAYS) for chain_id in done.aside)
+    outside = len(done.aside) - replays
+    if done.chain_ids:
+        yield counted(len(done.chain_ids), "run")
+    if replays:
+        yield counted(replays, "replay")
+    if outside:
+        yield counted(outside, "record") + " of memories outside of every run"
 
 
 def _erased_there_though(refusal: StoreFormatError | NotReleasedError, store: Store, what: Erasure) -> str:
@@ -217,7 +268,7 @@ def _erased_places(done: Erased, *, is_done: bool) -> list[str]:
     where = f"in {counted(len(done.chain_ids), 'run')}" if done.chain_ids else "outside of every run"
     lines = [f"{'erased' if is_done else 'would be erased'} {where}; places of each sort:"]
     lines += [f"  {count:>7,}  {sort}" for sort, count in done.places.items()]
-    lines += [f"  {chain_id}" for chain_id in done.chain_ids[:MOST_NAMED]]
+    lines += [f"  {short(chain_id)}" for chain_id in done.chain_ids[:MOST_NAMED]]
     if len(done.chain_ids) > MOST_NAMED:
         lines.append(f"  and {counted(len(done.chain_ids) - MOST_NAMED, 'more run')}")
     if is_done:

@@ -6,7 +6,7 @@ done on a loaded run, in Python, so a store needs no query language and another 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,7 +19,10 @@ from becausal.step import OpenStep, RemoteStep, Step
 if TYPE_CHECKING:
     from becausal.store.outline import Outline
 
-__all__ = ["ChainInfo", "Store", "StoreInfo", "open_store"]
+__all__ = ["ChainInfo", "Store", "StoreInfo", "newest", "open_store"]
+
+ASKED_FIRST = 8
+"""So many chains are asked for at first where nobody knows how many it will take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,22 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of the store. Closing twice is harmless."""
+
+
+def newest(store: Store, *, but: tuple[str, ...] = ()) -> Iterator[ChainInfo]:
+    """Yield a store's chains whose ids do not begin so, newest first; the newest few are asked for first."""
+    known: set[str] = set()  # while an app writes, one that was told comes again further back
+    asked = ASKED_FIRST
+    while True:
+        infos = store.chains(limit=asked)
+        for info in infos:
+            if info.chain_id not in known:
+                known.add(info.chain_id)
+                if not info.chain_id.startswith(but):
+                    yield info
+        if len(infos) < asked:
+            return
+        asked *= 8
 
 
 def open_store(url: str, *, read_only: bool = False, create: bool = True) -> Store:

@@ -1,4 +1,4 @@
-"""Which chains depend on which others: what is kept long keeps what it follows from.
+"""Which chains depend on which others: what is kept long keeps what it follows from, and a replay goes with its run.
 
 A chain depends on another by the causes of its steps and by what it read from a memory. How the tables are asked is
 each store's own.
@@ -6,10 +6,15 @@ each store's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-__all__ = ["Asking", "sources_of"]
+from becausal import semconv
+from becausal.clock import REPLAYS
+from becausal.step import Attribute
+
+__all__ = ["Asking", "replayed_by", "sources_of"]
 
 Ask = Callable[[Sequence[Any]], Iterable[tuple[Any, ...]]]
 
@@ -26,6 +31,9 @@ class Asking(Protocol):
     def read(self, chain_ids: Sequence[str]) -> Iterable[tuple[Any, ...]]:
         """Return what chains have read that others wrote: the chain that read, and the one that wrote."""
 
+    def first(self, chain_ids: Sequence[str]) -> Iterable[tuple[str, str | None]]:
+        """Return what is said of the steps of chains that were called by none: the chain, and the attributes."""
+
 
 def sources_of(chain_ids: Sequence[str], asking: Asking) -> dict[str, set[str]]:
     """Return which other chains these depend on, and what those depend on in turn."""
@@ -34,6 +42,24 @@ def sources_of(chain_ids: Sequence[str], asking: Asking) -> dict[str, set[str]]:
         new = _next(chain_ids, asking)
         found |= {chain_id: new.get(chain_id, set()) for chain_id in chain_ids}
         chain_ids = sorted({one for ones in new.values() for one in ones}.difference(found))
+    return found
+
+
+def replayed_by(
+    chain_ids: Iterable[str], asking: Asking, reading: Callable[[str | None], Mapping[str, Attribute]]
+) -> dict[str, str]:
+    """Return of those of some chains that are replays which runs they ran again.
+
+    Args:
+        reading: gives attributes as they were written.
+    """
+    replays = [chain_id for chain_id in chain_ids if chain_id.startswith(REPLAYS)]
+    found: dict[str, str] = {}
+    for chain_id, attributes in asking.first(replays) if replays else ():
+        with contextlib.suppress(ValueError, AttributeError):  # damaged: whoever asks for the step is told
+            of = reading(attributes).get(semconv.REPLAY_OF)
+            if isinstance(of, str):
+                found[chain_id] = of
     return found
 
 

@@ -5,6 +5,10 @@ age, and so do the runs that it depends on, through causes and memories: they ar
 store for good. What is wrong is what the record itself says (see `ChainAge.is_troubled`): findings are judged on loaded
 runs, and to load all of them would cost more than to keep them.
 
+A number of runs is of those that `becausal runs` lists: after those that may not go, the newest stay as it lists them,
+whatever is wrong with others. A replay goes with its run. What memories did outside of every run, and a replay whose
+run is not here, go by their age, and where a number was named once they are older than the oldest run of that number.
+
 Never let go: pinned runs and those that they depend on; runs that are under way. One that has an open step though
 nothing happened in it for a day was left by a process that is gone.
 """
@@ -12,13 +16,16 @@ nothing happened in it for a day was left by a process that is gone.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from becausal.bounds import Retention
+from becausal.clock import ASIDE
 from becausal.errors import StoreError, StoreFormatError
+from becausal.store import Store, newest
 from becausal.store.upkeep import ChainAge, Progress, Upkeep, silent, upkeep_of
 
 __all__ = ["LONGER", "Pruned", "prune"]
@@ -44,7 +51,8 @@ class Pruned:
     """What was let go, or would be."""
 
     chain_ids: tuple[str, ...]
-    """Of a dry run for the sake of the size: as many as would be needed if all steps were of one size."""
+    """The runs, without what is in `aside`. Of a dry run for the sake of the size: as many as would be needed if all
+    steps were of one size."""
     steps: int
     bodies: int
     """None are known before the sweep: 0 of a dry run."""
@@ -52,7 +60,7 @@ class Pruned:
     bytes_after: int
     """Of a dry run the same as before."""
     kept: int
-    """Runs that are left."""
+    """Runs that are left, as `becausal runs` lists them."""
     kept_longer: int
     """Of these, how many are older than what was let go or asked for, since they are pinned, under way or something is
     wrong with them."""
@@ -66,10 +74,12 @@ class Pruned:
     least: int = 0
     """Where the bound of the size is less than the bytes that the store takes without any run: these. Then runs go by
     age and number alone."""
+    aside: tuple[str, ...] = ()
+    """What else was let go: replays, and what memories did outside of every run."""
 
 
 def prune(
-    store: object,
+    store: Store,
     retention: Retention,
     *,
     spare_ns: int = 0,
@@ -114,7 +124,7 @@ def prune(
             "prune there"
         )
     now = time.time_ns() if now_ns is None else now_ns
-    pruning = _Pruning(upkeep, retention, upkeep.ages(), now, spare_ns, told or silent, least)
+    pruning = _Pruning(store, upkeep, retention, now, spare_ns, told or silent, least)
     return pruning.foreseen() if dry_run else pruning.carried_out(sweeps_idle=sweeps_idle)
 
 
@@ -138,9 +148,9 @@ def _beyond_size(upkeep: Upkeep, retention: Retention) -> int:
 class _Pruning:
     def __init__(
         self,
+        store: Store,
         upkeep: Upkeep,
         retention: Retention,
-        ages: Sequence[ChainAge],
         now: int,
         spare_ns: int,
         told: Progress,
@@ -148,7 +158,15 @@ class _Pruning:
     ) -> None:
         self._least = least
         self._limit = None if least else retention.max_bytes  # no run that goes brings it down to that
-        self._upkeep, self._retention, self._ages, self._told = upkeep, retention, ages, told
+        ages = upkeep.ages()
+        self._store, self._upkeep, self._retention, self._ages, self._told = (
+            store,
+            upkeep,
+            retention,
+            ages,
+            told,
+        )
+        self._listed = [age for age in ages if age.is_listed]
         self._before = upkeep.size()
         pinned = _with_sources(ages, (age.chain_id for age in ages if age.is_pinned))
         slow = _with_sources(ages, (age.chain_id for age in ages if age.is_troubled))
@@ -165,6 +183,10 @@ class _Pruning:
             and not (age.is_open and old[age.chain_id] < UNDER_WAY_NS)
         ]
         self._may_go = sorted(may_go, key=lambda age: -self._effective[age.chain_id])
+        self._replays: dict[str, list[ChainAge]] = {}
+        for age in self._may_go:
+            if age.replay_of is not None:
+                self._replays.setdefault(age.replay_of, []).append(age)
         self._gone: list[ChainAge] = []
         self._stuck: set[str] = set()  # cannot be deleted
         self._damaged: list[str] = []
@@ -198,28 +220,58 @@ class _Pruning:
         return self._told_as(size, is_within=limit is None or size <= limit)
 
     def _beyond(self) -> list[ChainAge]:
-        """Return the runs that are too old, and those that are too many."""
+        """Return the runs that are too old, and those that are too many; the oldest first."""
         oldest, most = self._retention.max_age_ns, self._retention.keep_last
-        going = [age for age in self._may_go if oldest is not None and self._effective[age.chain_id] > oldest]
+        going = {
+            age.chain_id
+            for age in self._may_go
+            if oldest is not None and self._effective[age.chain_id] > oldest
+        }
         if most is not None:
-            excess = len(self._ages) - most
-            going = self._may_go[: max(len(going), excess, 0)]
-        return going
+            going |= self._too_many(most, going)
+        return self._in_order(going)
+
+    def _in_order(self, going: Iterable[str]) -> list[ChainAge]:
+        """Return what goes, the oldest first, and each run's replays with it."""
+        gone = set(going)
+        gone |= {replay.chain_id for chain_id in going for replay in self._replays.get(chain_id, ())}
+        return [age for age in self._may_go if age.chain_id in gone]
+
+    def _too_many(self, most: int, gone: Set[str]) -> set[str]:
+        """Return what is to go beside what goes already for so many runs to be left: the newest, as they are listed."""
+        left = {age.chain_id for age in self._listed} - gone
+        may_go = {age.chain_id for age in self._may_go if age.is_listed} - gone
+        if len(left) <= most:
+            return set()
+        places = max(0, most - len(left - may_go))
+        listed = (info for info in newest(self._store, but=ASIDE) if info.chain_id in may_go)
+        stay = {info.chain_id: info.started_ns for info in islice(listed, places)}
+        since = min(stay.values(), default=self._now)
+        beside = {
+            age.chain_id
+            for age in self._may_go
+            if not age.is_listed and age.replay_of not in left and age.touched_ns < since
+        }
+        return (may_go - stay.keys()) | beside
 
     def _share(self, gone: Sequence[ChainAge], share: float) -> list[ChainAge]:
         """Return the next runs to go that have such a share of the steps that are left; one at least, but the last."""
         done = {age.chain_id for age in gone} | self._stuck
-        left = sum(age.steps for age in self._ages if age.chain_id not in done)
-        wanted, going = share * left, []
+        wanted = share * sum(age.steps for age in self._ages if age.chain_id not in done)
+        # One stays for the sake of a size: what takes more than that is not the runs', or one of them alone.
+        runs = sum(age.chain_id not in done for age in self._listed) - 1
+        going: set[str] = set()
         for age in self._may_go:
-            if age.chain_id in done:
+            if age.chain_id in done or age.chain_id in going or (age.is_listed and runs <= 0):
                 continue
             if wanted <= 0:
                 break
-            going.append(age)
-            wanted -= age.steps
-        # One stays for the sake of a size: what takes more than that is not the runs', or one of them alone.
-        return going if len(done) + len(going) < len(self._ages) else going[:-1]
+            runs -= age.is_listed
+            for one in (age, *self._replays.get(age.chain_id, ())):
+                if one.chain_id not in done and one.chain_id not in going:
+                    going.add(one.chain_id)
+                    wanted -= one.steps
+        return self._in_order(going)
 
     def _let_go(self, going: Sequence[ChainAge]) -> None:
         """Delete runs, and what only they had; what cannot be deleted for the store is damaged is noted."""
@@ -256,29 +308,26 @@ class _Pruning:
 
     def _told_as(self, size: int, *, is_within: bool) -> Pruned:
         gone = {age.chain_id for age in self._gone}
-        newest = max((age.touched_ns for age in self._gone), default=0)
-        oldest = self._retention.max_age_ns
+        latest = max((age.touched_ns for age in self._gone if age.is_listed), default=0)
+        oldest, most = self._retention.max_age_ns, self._retention.keep_last
         if oldest is not None:
-            newest = max(newest, self._now - oldest)
-        longer = sum(age.chain_id not in gone and age.touched_ns < newest for age in self._ages)
+            latest = max(latest, self._now - oldest)
+        left = [age for age in self._listed if age.chain_id not in gone]
         return Pruned(
-            chain_ids=tuple(age.chain_id for age in self._gone),
+            chain_ids=tuple(age.chain_id for age in self._gone if age.is_listed),
+            aside=tuple(age.chain_id for age in self._gone if not age.is_listed),
             # And not what `forget` counts: of several transactions, one that fails leaves the others' work unsaid.
             steps=sum(age.steps for age in self._gone),
             bodies=self._bodies,
             bytes_before=self._before,
             bytes_after=size,
             more_may_go=not is_within and bool(self._share(self._gone, 0.001)),
-            kept=len(self._ages) - len(gone),
-            kept_longer=longer,
-            is_within=is_within and not self._least and self._is_few_enough(gone),
+            kept=len(left),
+            kept_longer=sum(age.touched_ns < latest for age in left),
+            is_within=is_within and not self._least and (most is None or len(left) <= most),
             damaged=tuple(self._damaged),
             least=self._least,
         )
-
-    def _is_few_enough(self, gone: set[str]) -> bool:
-        most = self._retention.keep_last
-        return most is None or len(self._ages) - len(gone) <= most
 
 
 def _flaw_of(failure: StoreFormatError) -> str:

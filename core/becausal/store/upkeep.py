@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from becausal import semconv
+from becausal.clock import ASIDE
 from becausal.errors import StoreError
 
 __all__ = [
@@ -66,6 +67,13 @@ class ChainAge:
     sources: tuple[str, ...] = ()
     """Of a chain that is troubled or pinned, and of its sources in turn: the other chains that a step of it names as
     its cause, or that wrote what it read from a memory."""
+    replay_of: str | None = None
+    """Of a replay, the run that was run again."""
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether it is a run of the app's: no replay, and not what memories did outside of every run."""
+        return not self.chain_id.startswith(ASIDE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,11 @@ GRADE_STYLE: dict[Grade, str] = {
 }
 
 
+def short(chain_id: str) -> str:
+    """Return a run's id as a list shows it; every command takes it so."""
+    return chain_id[:12]
+
+
 def runs(infos: Sequence[ChainInfo]) -> RenderableType:
     """Return a table of runs, in the order given."""
     if not infos:
@@ -68,7 +73,7 @@ def runs(infos: Sequence[ChainInfo]) -> RenderableType:
     for info in infos:
         ended = info.ended_ns
         table.add_row(
-            styled(info.chain_id[:12], "bold"),
+            styled(short(info.chain_id), "bold"),
             styled(cut(info.name, 40)),
             Text(datetime.fromtimestamp(info.started_ns / 1e9).strftime("%m-%d %H:%M:%S")),
             Text("unfinished" if info.root_is_lost else _took(ended and ended - info.started_ns)),

@@ -19,9 +19,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from becausal.answers.orphans.hosts import ASIDE, LATE_NS, MOST_CHAINS, ON_ITS_OWN, Host, Hosts
+from becausal.answers.orphans.hosts import LATE_NS, MOST_CHAINS, ON_ITS_OWN, Host, Hosts
 from becausal.answers.orphans.orphan import How, Orphan, top_of
 from becausal.answers.orphans.within import dangling, outlived, unread
+from becausal.clock import ASIDE
 from becausal.finding import Finding
 from becausal.graph import Graph
 from becausal.payload import Payload

@@ -8,21 +8,17 @@ from functools import cached_property
 from typing import Final
 
 from becausal.answers.orphans.orphan import Orphan, top_of
-from becausal.clock import REPLAYS
+from becausal.clock import ASIDE
 from becausal.graph import Graph
 from becausal.graph.content import Content
 from becausal.graph.edge import Edge
 from becausal.graph.wording import Wording
-from becausal.making import OUTSIDE
 from becausal.payload import Payload
 from becausal.step import Grade, Step
 from becausal.store import Store
 from becausal.store.links import Begun, Links
 
-__all__ = ["ASIDE", "LATE_NS", "MOST_CHAINS", "ON_ITS_OWN", "Host", "Hosts"]
-
-ASIDE: Final = (OUTSIDE, REPLAYS)
-"""How the ids of chains begin that are nobody's: memory outside every request, and replays of runs."""
+__all__ = ["LATE_NS", "MOST_CHAINS", "ON_ITS_OWN", "Host", "Hosts"]
 
 ON_ITS_OWN: Final = frozenset(("request", "workflow", "agent"))
 """Kinds of steps that a run of its own begins with."""

@@ -18,8 +18,8 @@ from typing import Final, TypeVar
 from psycopg import errors, sql
 
 from becausal.errors import StoreError
-from becausal.store.depending import sources_of
-from becausal.store.encoding import encodable
+from becausal.store.depending import replayed_by, sources_of
+from becausal.store.encoding import attributes_of, encodable
 from becausal.store.erasing import DryRun
 from becausal.store.postgres.connecting import Connection, Place
 from becausal.store.postgres.erase import Erasing
@@ -51,6 +51,9 @@ _OWNERS = "SELECT step_id, chain_id FROM steps WHERE step_id = ANY(%s)"
 _READ = """SELECT DISTINCT r.chain_id, e.chain_id FROM memory_reads AS r JOIN memory_events AS e
         ON e.memory = r.memory AND e.key = r.key AND (e.version = r.version OR e.step_id = r.source_id)
     WHERE r.chain_id = ANY(%s) AND e.chain_id IS NOT NULL AND e.chain_id != r.chain_id"""
+
+_FIRST = """SELECT chain_id, attributes FROM chains JOIN steps USING (day, chain_id)
+    WHERE chain_id = ANY(%s) AND parent_id IS NULL"""
 
 
 class PostgresUpkeep:
@@ -101,7 +104,9 @@ class PostgresUpkeep:
         """Return all chains, those that were touched longest ago first."""
         doing = "looking at the age of its runs"
         found = self._rows(doing, _AGES)
-        sources = sources_of([one[0] for one in found if one[4] or one[5]], _Asking(self._rows, doing))
+        asking = _Asking(self._rows, doing)
+        sources = sources_of([one[0] for one in found if one[4] or one[5]], asking)
+        replayed = replayed_by((one[0] for one in found), asking, attributes_of)
         return [
             ChainAge(
                 chain_id,
@@ -111,6 +116,7 @@ class PostgresUpkeep:
                 is_troubled,
                 is_pinned,
                 tuple(sorted(sources.get(chain_id, ()))),
+                replayed.get(chain_id),
             )
             for chain_id, touched, steps, is_open, is_troubled, is_pinned in found
         ]
@@ -297,3 +303,6 @@ class _Asking:
 
     def read(self, chain_ids: Sequence[str]) -> Iterable[tuple[str, str]]:
         return self._rows(self._doing, _READ, (list(chain_ids),))
+
+    def first(self, chain_ids: Sequence[str]) -> Iterable[tuple[str, str | None]]:
+        return self._rows(self._doing, _FIRST, (list(chain_ids),))

@@ -79,6 +79,9 @@ _READ = """SELECT DISTINCT r.chain_id, e.chain_id FROM memory_reads AS r JOIN me
         ON e.memory = r.memory AND e.key = r.key AND (e.version = r.version OR e.step_id = r.source_id)
     WHERE r.chain_id IN (SELECT value FROM json_each(?)) AND e.chain_id IS NOT NULL AND e.chain_id != r.chain_id"""
 
+_FIRST = """SELECT chain_id, attributes FROM chains JOIN steps USING (chain_no)
+    WHERE chain_id IN (SELECT value FROM json_each(?)) AND parent_id IS NULL"""
+
 _COUNT_GENERATION = """INSERT INTO meta VALUES ('generation', '1')
     ON CONFLICT(key) DO UPDATE SET value = CAST(value AS INTEGER) + 1"""
 
@@ -156,12 +159,15 @@ class SQLiteUpkeep:
     def ages(self) -> list[ChainAge]:
         """Return all chains, those that were touched longest ago first."""
         # Here, and so below: who only records asks for none of it.
-        from becausal.store.depending import sources_of
+        from becausal.store.depending import replayed_by, sources_of
+        from becausal.store.sqlite.attributes import attributes_of
 
         doing = "looking at the age of its runs"
         with self._reading() as reader, file.read(self._path, doing), file.legibly(reader):
             found = reader.execute(_AGES).fetchall()
-            sources = sources_of([one[0] for one in found if one[4] or one[5]], _Asking(reader))
+            asking = _Asking(reader)
+            sources = sources_of([one[0] for one in found if one[4] or one[5]], asking)
+            replayed = replayed_by((one[0] for one in found), asking, attributes_of)
             return [
                 ChainAge(
                     chain_id,
@@ -171,6 +177,7 @@ class SQLiteUpkeep:
                     bool(troubled),
                     bool(pinned),
                     tuple(sorted(sources.get(chain_id, ()))),
+                    replayed.get(chain_id),
                 )
                 for chain_id, touched, steps, is_open, troubled, pinned in found
             ]
@@ -358,3 +365,6 @@ class _Asking:
 
     def read(self, chain_ids: Sequence[str]) -> Iterable[tuple[str, str]]:
         return self._reader.execute(_READ, (file.list_of(chain_ids),))
+
+    def first(self, chain_ids: Sequence[str]) -> Iterable[tuple[str, str | None]]:
+        return self._reader.execute(_FIRST, (file.list_of(chain_ids),))
