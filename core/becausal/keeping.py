@@ -76,6 +76,8 @@ class Keeping:
         """Fixes a value as it is now with its dicts in their order, for `keep`."""
         self._withholds = capture == "digest"  # content, in whatever words
         self._redact = redact
+        self._marked_by: str | None = None
+        """What tells the key of the markers from others; None while there is none."""
         self.clean: Callable[[OpenStep], object] = _kept if redact is None else partial(clean, redact=redact)
         """Takes the secrets out of what a step says of itself."""
         self._checks = None
@@ -149,6 +151,8 @@ class Keeping:
         return text if self._redact is None else self._redact.text(text)
 
     def _note_redacted(self, kinds: Counter[str]) -> None:
+        if self._marked_by is None and self._redact is not None:
+            self._marked_by = self._redact.key_id
         if self._writer is not None:
             for kind, times in kinds.items():
                 self._writer.count_gap(REDACTED + kind, times)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.context import Context
 
-from becausal import clock
+from becausal import clock, semconv
 from becausal.bounds import MAX_PAYLOAD_BYTES
 from becausal.context import Scope, StepScope, context_now, span_parent, step_of
 from becausal.guard import guarded, keepers
@@ -353,8 +353,11 @@ class Recorder(Making):
             step.status = status or "ok"
         else:
             self._failed_with(step, error, status or status_of(error))
-        if step.parent_id is None and self._checks is not None:
-            step.attributes.update(self._checks.wrong_with(step.chain_id))
+        if step.parent_id is None:
+            if self._checks is not None:
+                step.attributes.update(self._checks.wrong_with(step.chain_id))
+            if self._marked_by is not None:
+                step.attributes[semconv.REDACTION_KEY] = self._marked_by
         self.clean(step)
         try:
             if step.span is not None:

@@ -172,6 +172,12 @@ REGISTRY: Final = (
         "the first step of a run",
     ),
     Registered(
+        semconv.REDACTION_KEY,
+        "string",
+        "what tells the key of the markers from others, and nothing of it",
+        "the first step of a run, once a secret was met",
+    ),
+    Registered(
         semconv.LEVEL, "string", "`boundaries` where the insides were left out", "the first step of a run"
     ),
     Registered(semconv.REPLAY_OF, "string", "the chain that was run again", "the first step of a replay"),

@@ -23,7 +23,7 @@ from becausal.answers.comparison.pair import steady
 from becausal.payload import Payload
 from becausal.step import Attribute, Step, StepKind
 
-__all__ = ["ANSWERED", "NOWHERE", "Answers", "Place", "place_below", "places_of"]
+__all__ = ["ANSWERED", "NOWHERE", "Answers", "Coming", "Place", "place_below", "places_of"]
 
 ANSWERED: frozenset[StepKind] = frozenset({"model", "tool", "memory_read"})
 """The kinds of step that are answered from the record; all others run again."""
@@ -60,6 +60,16 @@ class Placed(Protocol):
     def received(self) -> Payload | None: ...
     @property
     def attributes(self) -> Mapping[str, Attribute]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A step that is about to begin."""
+
+    kind: StepKind
+    name: str
+    received: Payload | None
+    attributes: Mapping[str, Attribute]
 
 
 def place_below(above: Place, step: Placed) -> Place:

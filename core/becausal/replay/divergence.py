@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from becausal.answers.comparison.counterparts import Counterparts
 from becausal.delta import Delta, delta
 from becausal.payload import Payload
 from becausal.step import Step, StepKind
@@ -37,6 +38,8 @@ class Divergence:
     detail: str = ""
     allows: str = field(default="", repr=False)
     """What would let it pass."""
+    secrets: Counterparts | None = field(default=None, repr=False, compare=False)
+    """Which of the replay's secrets are which of the record's."""
 
     @cached_property
     def delta(self) -> Delta:
@@ -44,7 +47,8 @@ class Divergence:
         recorded = None if self.nearest is None else self.nearest.received
         if recorded is None or self.request is None or not recorded.is_kept or not self.request.is_kept:
             return Delta(())
-        return delta(recorded.value(), self.request.value())
+        value, asked = recorded.value(), self.request.value()
+        return delta(value, asked if self.secrets is None else self.secrets.led_back(value, asked)[0])
 
     def __str__(self) -> str:
         who = f" of {self.agent}" if self.agent and self.agent != self.name else ""

@@ -16,4 +16,4 @@ def is_same(pair: Pair) -> bool:
     assert pair.after is not None
     if pair.before.status != pair.after.status:
         return False
-    return all(means_the_same(*pair.payloads(side)) for side in ("received", "produced"))
+    return all(means_the_same(*pair.payloads(side), pair.secrets) for side in ("received", "produced"))

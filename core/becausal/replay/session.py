@@ -13,17 +13,19 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from opentelemetry import context as otel_context
 
 from becausal import canonical, clock, semconv
+from becausal.answers.comparison.counterparts import Counterparts, own_key
 from becausal.answers.comparison.meaning import means_the_same
 from becausal.context import Scope, current
 from becausal.observation import NOTHING, Opening, Sealed
 from becausal.payload import Bodies, Payload
 from becausal.redaction import markers_in
-from becausal.replay.answers import ANSWERED, NOWHERE, Answers, Place, Placed, place_below
+from becausal.replay.answers import ANSWERED, NOWHERE, Answers, Coming, Place, Placed, place_below
 from becausal.replay.divergence import Divergence, DivergenceError, Why
 from becausal.replay.memories import MemoryTwin
 from becausal.replay.order import Order
@@ -118,6 +120,7 @@ class Session:
         self._asking: dict[str, Callable[[Any], Any]] = {}
         self._places: OrderedDict[str, Place] = OrderedDict()
         self._memories: MemoryTwin | None = None
+        self._secrets = Counterparts(steps, own_key)
         self.order = Order()  # in which calls of coroutines get their answers
         self._lock = threading.Lock()
         _by_chain[self.chain_id] = self
@@ -250,7 +253,7 @@ class Session:
             parent: what it will stand in.
         """
         place = self._places.get("" if parent is None else parent.id, NOWHERE)
-        coming = _Coming(kind, name, received.payload, attributes)
+        coming = Coming(kind, name, received.payload, attributes)
         found = self._receivers.take(coming, place) or self._redacted(
             self._receivers, coming, place, _Unwritten(dict(received.bodies), self)
         )
@@ -275,7 +278,17 @@ class Session:
             allows = _allowing(step)
         return self.left(
             Divergence(
-                why, step.kind, step.name, step.agent, str(place), request, step.id, nearest, detail, allows
+                why,
+                step.kind,
+                step.name,
+                step.agent,
+                str(place),
+                request,
+                step.id,
+                nearest,
+                detail,
+                allows,
+                self._secrets,
             )
         )
 
@@ -307,21 +320,22 @@ class Session:
     def _redacted(self, answers: Answers, step: Placed, place: Place, bodies: Bodies) -> Step | None:
         """Return the recorded step that asked the same with a secret in it; None where there is none.
 
-        A replay asks with the marker that the record has: the content is the same, its digests are not. See
-        `becausal.answers.comparison.meaning`.
+        A replay asks with the marker that the record has, or with one of its own: the content is the same, its digests
+        are not. See `becausal.answers.comparison.meaning`.
         """
         if step.kind not in ANSWERED or step.received is None:
             return None
         request = replace(step.received, bodies=bodies)
 
-        def asks(found: Step) -> bool:
+        def asks(found: Step, *, learns: bool) -> bool:
             received = found.received
             if received is None or not received.is_kept or not markers_in(received.text()):
                 return False
             self._flush()
-            return means_the_same(received, request)
+            return means_the_same(received, request, self._secrets, learns=learns)
 
-        return answers.take_where(step, place, asks)
+        found = answers.take_where(step, place, partial(asks, learns=False))
+        return found or answers.take_where(step, place, partial(asks, learns=True))
 
     def _recalled(self, step: OpenStep, found: Step) -> Recalled:
         edit = self._edit(found.id, self._instead)
@@ -356,16 +370,6 @@ class Session:
         if edit is not None:
             self.course.applied.add(id)
         return edit
-
-
-@dataclass(frozen=True, slots=True)
-class _Coming:
-    """A step that is about to begin."""
-
-    kind: StepKind
-    name: str
-    received: Payload | None
-    attributes: Mapping[str, Attribute]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 
+from becausal.answers.comparison.counterparts import Counterparts, keys_of
 from becausal.answers.comparison.meaning import means_alike
 from becausal.answers.comparison.pair import Pair, Side, State, difference
 from becausal.answers.comparison.pairing import paired
 from becausal.answers.comparison.parting import Parting, partings
 from becausal.answers.recorded import Recorded
+from becausal.clock import REPLAYS
 from becausal.delta import Delta
 from becausal.finding import Finding
 from becausal.harmless import legible
@@ -33,8 +35,15 @@ __all__ = ["Comparison", "Pair", "Parting", "Side", "State", "compare"]
 class Comparison:
     """Two runs, step by step."""
 
-    def __init__(self, before: Recorded, after: Recorded, pairs: Sequence[Pair]) -> None:
+    def __init__(
+        self,
+        before: Recorded,
+        after: Recorded,
+        pairs: Sequence[Pair],
+        secrets: Counterparts | None = None,
+    ) -> None:
         self.before, self.after = before, after
+        self._secrets = secrets
         self.pairs = tuple(pairs)
         """Every step of either run once: those of the second run in `seq` order, what vanished where it had stood."""
 
@@ -82,12 +91,12 @@ class Comparison:
     @cached_property
     def output(self) -> Delta:
         """What differs in the outputs; empty also where a body was not kept (`is_output_same` tells)."""
-        return difference(self.before.output, self.after.output)
+        return difference(self.before.output, self.after.output, self._secrets)
 
     @property
     def is_output_same(self) -> bool:
         """Whether the outputs mean the same."""
-        return means_alike(self.before.output, self.after.output)
+        return means_alike(self.before.output, self.after.output, self._secrets)
 
     @cached_property
     def findings_came(self) -> tuple[Finding, ...]:
@@ -127,4 +136,10 @@ def compare(before: Recorded, after: Recorded) -> Comparison:
 
     The work grows with the number of steps and, where steps part, with the size of what they received and produced.
     """
-    return Comparison(before, after, paired(before, after))
+    if not after.chain_id.startswith(REPLAYS):
+        return Comparison(before, after, paired(before, after))
+    secrets = Counterparts(before.steps, lambda: keys_of(after.steps))
+    pairs = paired(before, after, secrets)
+    for pair in pairs:  # from the first on: which secret is which is learnt on the way
+        _ = pair.state
+    return Comparison(before, after, pairs, secrets)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal
 
 from becausal import semconv
+from becausal.answers.comparison.counterparts import Counterparts
 from becausal.answers.comparison.meaning import LARGEST, means_alike
 from becausal.canonical.belief import BOOKKEEPING
 from becausal.clock import REPLAYS
@@ -23,9 +24,10 @@ State = Literal["same", "changed", "appeared", "vanished"]
 Side = Literal["received", "produced"]
 
 _NAMED_BY_CHANCE: Final = re.compile(
-    r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-f]{16,}", re.IGNORECASE
+    r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}|[0-9a-f]{16,}|\[redacted:[a-z_]+:[0-9a-f]{8}\]",
+    re.IGNORECASE,
 )
-"""Ids that frameworks put into names: of a topic, of a team's manager."""
+"""Ids that frameworks put into names: of a topic, of a team's manager; and markers, which go by a key."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Pair:
     """Of the first run; None for a step that appeared."""
     after: Step | None
     """Of the second run; None for a step that vanished."""
+    secrets: Counterparts | None = field(default=None, repr=False, compare=False)
+    """Which of a replay's secrets are which of the record's."""
 
     @property
     def step(self) -> Step:
@@ -80,18 +84,19 @@ class Pair:
     @cached_property
     def _differing(self) -> frozenset[Side]:
         sides: tuple[Side, ...] = ("received", "produced")
-        alike = means_alike if self.step.chain_id.startswith(REPLAYS) else _is_believed
-        return frozenset(side for side in sides if not alike(*self.payloads(side)))
+        if not self.step.chain_id.startswith(REPLAYS):
+            return frozenset(side for side in sides if not _is_believed(*self.payloads(side)))
+        return frozenset(side for side in sides if not means_alike(*self.payloads(side), self.secrets))
 
     @cached_property
     def received(self) -> Delta:
         """What differs in what they received; empty where one of the bodies was not kept."""
-        return difference(*self.payloads("received"))
+        return difference(*self.payloads("received"), self.secrets)
 
     @cached_property
     def produced(self) -> Delta:
         """What differs in what they produced; empty where one of the bodies was not kept."""
-        return difference(*self.payloads("produced"))
+        return difference(*self.payloads("produced"), self.secrets)
 
     @legible
     def __repr__(self) -> str:
@@ -124,12 +129,13 @@ def _is_believed(before: Payload | None, after: Payload | None) -> bool:
     return belief_of(before) == belief_of(after)
 
 
-def difference(before: Payload | None, after: Payload | None) -> Delta:
+def difference(before: Payload | None, after: Payload | None, secrets: Counterparts | None = None) -> Delta:
     """Return what differs between two payloads, without the ids, times and counters of messages."""
     if before is None or after is None or before.belief == after.belief:
         return Delta(())
     if not (before.is_kept and after.is_kept) or max(before.size, after.size) > LARGEST:
         return Delta(())
-    found = delta(before.value(), after.value())
+    value, other = before.value(), after.value()
+    found = delta(value, other if secrets is None else secrets.led_back(value, other)[0])
     told = tuple(change for change in found if not change.at or change.at[-1] not in BOOKKEEPING)
     return Delta(told) if told else found

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 
+from becausal.answers.comparison.counterparts import Counterparts
 from becausal.answers.comparison.pair import Pair, belief_of, place_of, steady
 from becausal.answers.recorded import Recorded
 from becausal.step import Step
@@ -11,10 +13,11 @@ from becausal.step import Step
 __all__ = ["paired"]
 
 
-def paired(before: Recorded, after: Recorded) -> list[Pair]:
+def paired(before: Recorded, after: Recorded, secrets: Counterparts | None = None) -> list[Pair]:
     """Return every step of two runs once: those of the second in `seq` order, what vanished where it had stood."""
     pairs = list(_paired(before, after))
-    return sorted(pairs, key=_Places(pairs))
+    ordered = sorted(pairs, key=_Places(pairs))
+    return ordered if secrets is None else [replace(pair, secrets=secrets) for pair in ordered]
 
 
 def _paired(first: Recorded, second: Recorded) -> Iterator[Pair]:

@@ -1,0 +1,154 @@
+"""The promise: a recorded run is a test on every machine, whatever key the markers of its secrets are made under."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import becausal
+from becausal import semconv
+from becausal.redaction.marker import Marking
+from becausal.regression import Replayed, replayed
+
+ANN, BOB = "Tr0ub4dor-3", "Wint3r-Coming"
+
+
+class Login:
+    """An app that brings its own secrets, and gets one from a tool."""
+
+    def __init__(self, *passwords: str, limit: int = 3) -> None:
+        self.passwords, self.limit = passwords, limit
+
+    def __call__(self, request: str) -> str:
+        @becausal.tool(name="enter")
+        def enter(user: str, password: str, limit: int) -> dict[str, str]:
+            return {"session_token": f"9a8b7c6d5e4f-{user}"}
+
+        with becausal.chain(request) as chain:
+            tokens = []
+            for name, password in zip(("ann", "bob", "carl"), self.passwords, strict=False):
+                asked = {"user": name, "password": password, "limit": self.limit}
+                with becausal.agent("clerk", received={"log in": asked}) as clerk:
+                    tokens.append(enter(**asked)["session_token"])  # type: ignore[arg-type]
+                    clerk.returned({"with": asked, "token": tokens[-1]})
+            text = (
+                f"{len(tokens)} logged in, {self.limit} times; the passwords were {', '.join(self.passwords)}"
+            )
+            chain.returned(text)
+            return text
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Replayed]]:
+    """Record one app here, and replay another from the cassette where there is another key."""
+
+    def play(recorded: Login, app: Login, key: str = "", there: str = "") -> Replayed:
+        monkeypatch.setenv("BECAUSAL_REDACTION_KEY", key)
+        becausal.instrument("threads", store=tmp_path / "here" / "runs.db")
+        recorded("log in")
+        path = becausal.last_run().export(tmp_path / "login.becausal")
+        becausal.uninstrument()
+        monkeypatch.setenv("BECAUSAL_REDACTION_KEY", there)
+        becausal.instrument("threads", store=tmp_path / "there" / "runs.db")
+        return replayed(path, app)
+
+    yield play
+    becausal.uninstrument()
+
+
+def test_a_run_with_secrets_is_reproduced_under_another_key(elsewhere: Callable[..., Replayed]) -> None:
+    played = elsewhere(Login(ANN, BOB, ANN), Login(ANN, BOB, ANN))
+
+    played.reproduces()
+    assert [finding.kind for finding in played.run.findings] == [
+        finding.kind for finding in played.replay.of.findings
+    ]
+
+
+def test_a_run_is_reproduced_where_the_secrets_themselves_are_others(
+    elsewhere: Callable[..., Replayed],
+) -> None:
+    elsewhere(Login(ANN, BOB, ANN), Login("Ot-her1", "An0ther-One", "Ot-her1")).reproduces()
+
+
+@pytest.mark.parametrize("others", [(ANN, BOB, BOB), (ANN, ANN, ANN)])
+def test_two_secrets_stay_two_and_one_stays_one(
+    elsewhere: Callable[..., Replayed], others: tuple[str, ...]
+) -> None:
+    played = elsewhere(Login(ANN, BOB, ANN), Login(*others))
+
+    with pytest.raises(AssertionError):
+        played.reproduces()
+
+
+def test_what_else_differs_is_told_and_the_secrets_are_not(elsewhere: Callable[..., Replayed]) -> None:
+    played = elsewhere(Login(ANN, BOB), Login(ANN, BOB, limit=4))
+
+    with pytest.raises(AssertionError) as caught:
+        played.reproduces()
+
+    (changed,) = [line for line in str(caught.value).splitlines() if line.startswith("    changed")]
+    assert changed == "    changed $.limit: 3 -> 4"
+
+
+def test_under_one_key_another_secret_is_another(elsewhere: Callable[..., Replayed]) -> None:
+    elsewhere(Login(ANN), Login(BOB), key="one", there="one").diverges()
+
+
+def test_under_one_key_the_same_secrets_are_the_same(elsewhere: Callable[..., Replayed]) -> None:
+    elsewhere(Login(ANN, BOB, ANN), Login(ANN, BOB, ANN), key="one", there="one").reproduces()
+
+
+def test_what_stands_for_a_vendors_key_in_ci_need_not_look_like_one(
+    elsewhere: Callable[..., Replayed],
+) -> None:
+    real = "sk-proj-" + "Ab3dEf6hIj9LmNoPqRs2" * 3
+    played = elsewhere(Login(real, ANN, real), Login("only-here-1", ANN, "only-here-1"))
+
+    assert "[redacted:openai_key:" in str(played.replay.of.output and played.replay.of.output.text())
+    played.reproduces()
+
+
+def test_the_cassette_says_which_key_it_was_and_nothing_of_it(elsewhere: Callable[..., Replayed]) -> None:
+    run = elsewhere(Login(ANN), Login(ANN), key="a key that is nowhere else").replay.of
+
+    (root,) = [step for step in run.steps if step.parent_id is None]
+    marking = Marking(None, {"BECAUSAL_REDACTION_KEY": "a key that is nowhere else"})
+    assert root.attributes[semconv.REDACTION_KEY] == marking.key_id
+    assert "nowhere else" not in repr(run.steps)
+
+
+class Hand:
+    """An app that hands a secret of one tool to another."""
+
+    def __init__(self, taken: int) -> None:
+        self.taken = taken
+
+    def __call__(self, request: str) -> str:
+        @becausal.tool(name="fetch")
+        def fetch(user: str) -> dict[str, str]:
+            return {"password": {"ann": ANN, "bob": BOB}[user]}
+
+        @becausal.tool(name="enter")
+        def enter(password: str, own: dict[str, str]) -> str:
+            return "in"
+
+        with becausal.chain(request) as chain:
+            said = [fetch("ann")["password"], fetch("bob")["password"]]
+            enter(said[self.taken], {"password": "my-0wn-one"})
+            chain.returned("done")
+            return "done"
+
+
+def test_of_two_secrets_that_the_record_gives_the_other_one_is_another(
+    elsewhere: Callable[..., Replayed],
+) -> None:
+    elsewhere(Hand(0), Hand(0)).reproduces()
+
+
+def test_of_two_secrets_that_the_record_gives_one_cannot_stand_for_the_other(
+    elsewhere: Callable[..., Replayed],
+) -> None:
+    elsewhere(Hand(0), Hand(1)).diverges()
