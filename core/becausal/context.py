@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -24,11 +24,14 @@ from becausal.guard import note_failure
 from becausal.step import OpenStep, StepRef
 
 __all__ = [
+    "Aside",
     "Scope",
     "StepScope",
+    "aside",
     "attach",
     "context_now",
     "current",
+    "put_aside",
     "span_parent",
     "stand_in",
     "step_of",
@@ -38,6 +41,7 @@ __all__ = [
 
 _KEY = otel_context.create_key("becausal-step")
 _HEIR = otel_context.create_key("becausal-heir")
+_ASIDE = otel_context.create_key("becausal-aside")
 (_SPAN,) = trace.set_span_in_context(trace.INVALID_SPAN, Context())
 """The key under which OpenTelemetry's own functions find the current span."""
 
@@ -90,6 +94,26 @@ def with_step(step: StepRef, base: Context | None = None, beside: dict[str, obje
     if span is not None and step.span_context is not None:
         return Context({**around, **beside, _KEY: step, _SPAN: span})
     return Context({**around, **beside, _KEY: step})
+
+
+S = TypeVar("S")
+
+
+class Aside(Protocol):
+    """Work that becausal itself does with an app's code, such as making the app for a replay."""
+
+    def memories(self, store: S) -> S:
+        """Return what stands for the store of the app's memories, in which nothing lasts."""
+
+
+def aside() -> Aside | None:
+    """Return the work in whose course the caller runs, whose memory accesses are none of the app's history; or None."""
+    return context_now().get(_ASIDE)  # type: ignore[return-value]
+
+
+def put_aside(work: Aside, base: Context | None = None) -> Context:
+    """Return a context in which such work goes on."""
+    return Context({**(context_now() if base is None else base), _ASIDE: work})
 
 
 class Scope:

@@ -25,7 +25,7 @@ from becausal.writer import Writer
 if TYPE_CHECKING:
     from becausal.redaction.redactor import Redactor
 
-__all__ = ["Making", "arrival", "received_by"]
+__all__ = ["MEMORY_KINDS", "Making", "arrival", "received_by"]
 
 MEMORY_KINDS: frozenset[StepKind] = frozenset({"memory_read", "memory_write"})
 

@@ -31,7 +31,7 @@ from becausal.delta import Delta, delta
 from becausal.errors import MemoryConflictError, MemoryKeyError, MemoryValueError
 from becausal.instrument import active_recorder, active_store, store_url_in_use
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent, Operation, value_at
-from becausal.memory_step import kept_under, kept_whole, recorded
+from becausal.memory_step import kept_under, kept_whole, recorded, standing_for
 from becausal.observation import NOTHING
 from becausal.redaction import shown
 from becausal.redaction.naming import hidden_names
@@ -253,11 +253,9 @@ class Memory:
 
     @property
     def _store(self) -> Store:
-        recorder = active_recorder()
-        replaying = None if recorder is None else recorder.replaying
-        twin = None if replaying is None else replaying.memories()
-        if twin is not None:  # a replay writes to nothing that lasts
-            return twin
+        return standing_for(self._lasting)
+
+    def _lasting(self) -> Store:
         if self._own is not None:
             return self._own
         store = active_store()

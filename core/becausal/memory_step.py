@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from becausal import canonical, semconv
-from becausal.context import current
+from becausal.context import aside, current
 from becausal.errors import MemoryValueError
 from becausal.instrument import active_recorder
 from becausal.memory_event import MemoryEvent
@@ -16,8 +16,9 @@ from becausal.recorder import Recorder
 from becausal.redaction import in_force
 from becausal.redaction.naming import hidden_name
 from becausal.step import Attribute, Cause, OpenStep, StepKind
+from becausal.store import Store
 
-__all__ = ["kept_under", "kept_whole", "recorded"]
+__all__ = ["kept_under", "kept_whole", "recorded", "standing_for"]
 
 T = TypeVar("T")
 
@@ -55,6 +56,21 @@ def kept_whole(name: str, key: str, value: object) -> tuple[Payload, dict[bytes,
         bodies=_Bodies(bodies.get),
     )
     return payload, bodies
+
+
+def standing_for(lasting: Callable[[], Store]) -> Store:
+    """Return the store of a memory, or what stands for it where becausal runs the app: nothing of that lasts.
+
+    Args:
+        lasting: gives the store itself.
+    """
+    recorder = active_recorder()
+    replaying = None if recorder is None else recorder.replaying
+    twin = None if replaying is None else replaying.memories()
+    if twin is not None:
+        return twin
+    work = aside()
+    return lasting() if work is None else work.memories(lasting())
 
 
 def recorded(

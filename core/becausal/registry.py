@@ -180,7 +180,12 @@ REGISTRY: Final = (
     Registered(
         semconv.LEVEL, "string", "`boundaries` where the insides were left out", "the first step of a run"
     ),
-    Registered(semconv.REPLAY_OF, "string", "the chain that was run again", "the first step of a replay"),
+    Registered(
+        semconv.REPLAY_OF,
+        "string",
+        "the chain that was run again",
+        "the first step of a replay, and its memory accesses",
+    ),
     Registered(
         semconv.IMPORT_DIALECTS,
         "string[]",

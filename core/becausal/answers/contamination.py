@@ -23,6 +23,7 @@ from typing import Final, Literal
 from becausal import facts as stating
 from becausal import semconv
 from becausal.answers.version import Version, event_of
+from becausal.clock import REPLAYS
 from becausal.finding import Finding
 from becausal.findings.scene import Scene
 from becausal.graph import Graph
@@ -145,8 +146,10 @@ def contaminated_by(
     step = of.step if isinstance(of, Finding) else of if isinstance(of, Step) else None
     payload = begin.payload if begin is not None else _content(step)
     texts = _texts(payload, step, (of.wrong or of.evidence) if isinstance(of, Finding) else ())
+    known = {} if graph is None or step is None else {step.chain_id: graph}
+    came_of = begin or step
     tracing = _Tracing(
-        store, texts, possible, {} if graph is None or step is None else {step.chain_id: graph}, most_runs
+        store, texts, possible, known, most_runs, None if came_of is None else came_of.chain_id
     )
     if step is not None:
         tracing.enter(step.chain_id, step.id, "origin", f"step {step.id}", None)
@@ -169,6 +172,8 @@ class _Tracing:
     possible: bool
     loaded: dict[str, Graph]
     most_runs: int | None
+    began_in: str | None
+    """The run that it began in."""
     payloads: list[tuple[Payload, str | None]] = field(default_factory=list)
     """What is looked for by its digest in the next round, and the run that has it."""
     versions: dict[Version, None] = field(default_factory=dict)
@@ -179,7 +184,12 @@ class _Tracing:
     _seen_digests: set[str] = field(default_factory=set)
 
     def enter(self, chain_id: str, step_id: str, how: How, evidence: str, from_run: str | None) -> None:
-        """Note that a step of a run had it; the run is looked at in this round."""
+        """Note that a step of a run had it; the run is looked at in this round.
+
+        A replay says again what a run said: it is no other run that it came to.
+        """
+        if chain_id.startswith(REPLAYS) and chain_id != self.began_in:
+            return
         steps = self._entered.setdefault(chain_id, {})
         known = self.spreads.get(chain_id)
         if step_id not in steps and (known is None or all(step.id != step_id for step in known.reached)):

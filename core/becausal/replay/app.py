@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import importlib
 import inspect
 import os
@@ -17,7 +18,7 @@ from becausal import semconv
 from becausal.errors import ReplayError
 from becausal.redaction import shown
 from becausal.replay.adapter import Entry, ReplayAdapter
-from becausal.replay.trying import Tried
+from becausal.replay.trying import Tried, building
 from becausal.step import Step
 
 __all__ = ["App", "found_app", "imported", "tops"]
@@ -109,8 +110,8 @@ def tops(steps: Sequence[Step], app: App) -> list[Step]:
 def _made(factory: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     """Return what a coroutine function makes, whether or not the caller stands in an event loop."""
     try:
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(asyncio.run, factory()).result()
+        with building(), ThreadPoolExecutor(1) as thread:
+            return thread.submit(contextvars.copy_context().run, asyncio.run, factory()).result()
     except (Exception, SystemExit) as failure:
         raise _no_app(factory, failure) from failure
 
@@ -139,7 +140,8 @@ def imported(place: str) -> Any:
     if "" not in sys.path and os.getcwd() not in sys.path:  # as `python -m` does
         sys.path.insert(0, os.getcwd())
     try:
-        found: Any = importlib.import_module(module_name)
+        with building():
+            found: Any = importlib.import_module(module_name)
     except ModuleNotFoundError as missing:
         if missing.name is not None and f"{module_name}.".startswith(f"{missing.name}."):
             raise ReplayError(

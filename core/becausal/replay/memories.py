@@ -14,6 +14,7 @@ from becausal import semconv
 from becausal.errors import StoreError
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent, value_at
 from becausal.step import Step
+from becausal.store.memory_log import LAST_SEQ
 
 __all__ = ["MemoryTwin"]
 
@@ -29,11 +30,11 @@ class MemoryTwin:
         Args:
             past: the store of the recorded run, or whatever else knows its memories' events and bodies.
             chain_id: of the recorded run.
-            steps: all of its steps.
+            steps: all of its steps; none: all of the past is known.
         """
         self._past, self._chain_id = past, chain_id
         steps = tuple(steps)
-        self._began = min((step.seq for step in steps), default=0)
+        self._began = min((step.seq for step in steps), default=LAST_SEQ)
         self._read = {
             (step.attributes.get(semconv.MEMORY_STORE), step.attributes.get(semconv.MEMORY_RECORD), version)
             for step in steps

@@ -22,6 +22,7 @@ from becausal import canonical, clock, semconv
 from becausal.answers.comparison.counterparts import Counterparts, own_key
 from becausal.answers.comparison.meaning import means_the_same
 from becausal.context import Scope, current
+from becausal.making import MEMORY_KINDS
 from becausal.observation import NOTHING, Opening, Sealed
 from becausal.payload import Bodies, Payload
 from becausal.redaction import markers_in
@@ -137,7 +138,9 @@ class Session:
         """Lead a step that begins a chain into the replay's own."""
         if parent is None or opening.chain_id is not None:
             opening.chain_id = self.chain_id
-        if parent is None:
+        if (
+            parent is None or opening.kind in MEMORY_KINDS
+        ):  # what is done to memories is none of their history
             # In place: it may be an adapter's own kind of dict.
             opening.attributes[semconv.REPLAY_OF] = self.of
 

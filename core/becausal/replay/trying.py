@@ -5,6 +5,9 @@ first step it is stopped, and before each that it comes to all the same, in the 
 well. So no run is recorded, no model is asked and no tool runs that becausal sees. Then it is the app, and runs in the
 replay.
 
+Nothing that an app does to memories while it is made, its module's import included, is the app's history: no step tells
+of it, and a `becausal.Memory` writes to a twin.
+
 What the function does beside its steps it does: where it catches `BaseException`, what it does then is done for real.
 """
 
@@ -12,15 +15,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from opentelemetry import context as otel_context
 
-from becausal.context import Scope
+from becausal.context import Scope, put_aside
 from becausal.making import MEMORY_KINDS
 from becausal.observation import Opening
+from becausal.replay.memories import MemoryTwin
 
-__all__ = ["Tried", "begins", "on_trial", "stopped_quietly", "tried"]
+__all__ = ["Tried", "begins", "building", "on_trial", "stopped_quietly", "tried"]
 
 
 @dataclass(slots=True)
@@ -35,6 +39,24 @@ class Tried:
 
 class _BeginningError(BaseException):
     """A run was about to begin. No `Exception`, as the app's code is not to go on with it."""
+
+
+S = TypeVar("S")
+
+
+class _Building:
+    """The making of an app: what it does to memories it does to twins of theirs."""
+
+    def __init__(self) -> None:
+        self._twins: dict[int, MemoryTwin] = {}
+
+    def memories(self, store: S) -> S:
+        return cast(S, self._twins.setdefault(id(store), MemoryTwin(store, "", ())))
+
+
+def building() -> Scope:
+    """Return a scope in which an app is made: imported, or called for by its factory."""
+    return Scope(put_aside(_Building()))
 
 
 _TRIAL = otel_context.create_key("becausal-trial")
@@ -69,7 +91,7 @@ def tried(function: Callable[[], Any]) -> Tried:
     """Call a function that takes nothing and may make the app; the hooks of replays have to be in."""
     trial = Tried()
     try:
-        with Scope(otel_context.set_value(_TRIAL, trial)):
+        with building(), Scope(otel_context.set_value(_TRIAL, trial)):
             trial.made = function()
     except (Exception, SystemExit) as error:
         trial.error = error

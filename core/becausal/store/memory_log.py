@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ERASED",
+    "LAST_SEQ",
     "Entry",
     "Find",
     "broken_link",
@@ -221,6 +222,8 @@ def event_of(step: OpenStep) -> NewEvent | None:
         return None  # a write that is no key's, such as a checkpoint
     if semconv.MEMORY_EVENT in told:
         return None  # its event was appended by whoever wrote it
+    if semconv.REPLAY_OF in told:
+        return None  # a replay's, which writes to nothing that lasts
     # Of a reducer: what it made of the writes.
     content = step.received if step.produced is None else step.produced
     return NewEvent(
@@ -245,6 +248,8 @@ def reads_of(step: OpenStep) -> Iterator[tuple[object, ...]]:
     told: Mapping[str, object] = step.attributes
     memory = told.get(semconv.MEMORY_STORE)
     if step.kind != "memory_read" or step.ended_ns is None or not isinstance(memory, str):
+        return
+    if semconv.REPLAY_OF in told:  # none of the app's runs
         return
     key, seen = told.get(semconv.MEMORY_RECORD), told.get(semconv.MEMORY_SEEN)
     # What a search found is told as `key@version`.
