@@ -11,7 +11,7 @@ from typing import TypedDict
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from becausal.clock import REPLAYS
+from becausal.clock import OUTSIDE, REPLAYS
 from becausal.errors import MemoryKeyError, RunNotFoundError
 from becausal.memory_event import MemoryEvent, MemoryRead, value_at
 from becausal.memory_view import Held, content_of
@@ -45,6 +45,8 @@ class Line:
     seq: int
     at_ns: int | None
     agent: str | None
+    writer: str
+    """Who wrote it, in words: the agent, or what is known where it was none."""
     chain_id: str | None
     step_id: str | None
     reason: str | None
@@ -61,6 +63,8 @@ class Reader:
     name: str
     version: int | None
     agent: str | None
+    reader: str
+    """Who read it, in words: the agent, or what is known where it was none."""
     chain_id: str
     step_id: str
     seq: int
@@ -147,9 +151,9 @@ def _narrow(asked: Asked) -> RenderableType:
         version = "?" if line.version is None else str(line.version)
         said = Text.assemble(
             styled(f"{'*' if line.holds else ' '} @{version} {line.operation}", "bold" if line.holds else ""),
-            styled(f"  by {line.agent or '?'}"),
+            styled(f"  by {line.writer}"),
             styled(f"  seq {line.seq}  {_when(line.at_ns)}", "dim"),
-            styled(f"  step {(line.step_id or '')[:8]} of {(line.chain_id or 'no run')[:8]}", "dim"),
+            styled(f"  step {(line.step_id or '')[:8]} of {_place(line.chain_id, 8)}", "dim"),
         )
         rows += [hanging(said), hanging(_value(line), 6)]
     return Group(*rows)
@@ -166,12 +170,12 @@ def _wide(asked: Asked) -> RenderableType:
             styled(line.name, "bold" if line.holds else "dim"),
             Text("?" if line.version is None else str(line.version)),
             Text(line.operation, style="" if line.operation == "write" else "yellow"),
-            styled(line.agent or "?"),
+            styled(line.writer),
             _value(line),
             Text(str(line.seq)),
             Text(_when(line.at_ns)),
             styled((line.step_id or "")[:8], "dim"),
-            styled((line.chain_id or "")[:16], "dim"),
+            styled(_place(line.chain_id, 16), "dim"),
         )
     return table
 
@@ -234,7 +238,15 @@ def _from_run(run: Run, key: str | None, at: int | None) -> tuple[list[Line], li
         lines += [_held(held, holds=[held] == last and held.operation != "delete") for held in versions]
         for held in versions:
             readers += [
-                Reader(name, held.version, step.agent, step.chain_id, step.id, step.seq)
+                Reader(
+                    name,
+                    held.version,
+                    step.agent,
+                    _who(step.agent, step.chain_id),
+                    step.chain_id,
+                    step.id,
+                    step.seq,
+                )
                 for step in run.memory.readers(name, held.seq)
             ]
     return lines, list(dict.fromkeys(readers))
@@ -276,6 +288,7 @@ def _line(name: str, event: MemoryEvent, *, holds: bool) -> Line:
         event.seq,
         event.at_ns,
         event.agent,
+        _who(event.agent, event.chain_id),
         event.chain_id,
         event.step_id,
         event.reason,
@@ -294,6 +307,7 @@ def _held(held: Held, *, holds: bool) -> Line:
         held.seq,
         held.step.ended_ns,
         held.agent,
+        _who(held.agent, held.step.chain_id),
         held.step.chain_id,
         held.step.id,
         None,
@@ -304,8 +318,9 @@ def _held(held: Held, *, holds: bool) -> Line:
 
 
 def _reader(read: MemoryRead) -> Reader:
+    who = _who(read.agent, read.chain_id)
     return Reader(
-        f"{read.memory}/{read.key}", read.version, read.agent, read.chain_id, read.step_id, read.seq
+        f"{read.memory}/{read.key}", read.version, read.agent, who, read.chain_id, read.step_id, read.seq
     )
 
 
@@ -319,11 +334,11 @@ def _readers(readers: Sequence[Reader]) -> RenderableType:
     table = table_of("read by", "version", "seq", "step", "run", least=_LEAST)
     for one in readers:
         table.add_row(
-            styled(one.agent or "?"),
+            styled(one.reader),
             Text("?" if one.version is None else str(one.version)),
             Text(str(one.seq)),
             styled(one.step_id[:8], "dim"),
-            styled(one.chain_id[:16], "dim"),
+            styled(_place(one.chain_id, 16), "dim"),
         )
     return table
 
@@ -334,6 +349,28 @@ def _value(line: Line) -> Text:
     if line.operation.startswith(("write", "supersede")):
         return styled("(not kept)", "yellow")
     return styled(line.reason or "", "dim")
+
+
+def _who(agent: str | None, chain_id: str | None) -> str:
+    """Return who wrote or read, in words; a memory may be filled before the first run, by the program itself."""
+    if agent is not None:
+        return agent
+    return (
+        "the program, outside every run" if _is_outside(chain_id) else "the run, outside every agent's turn"
+    )
+
+
+def _place(chain_id: str | None, width: int) -> str:
+    """Return where it was done: in which run, or in which process where that was outside every run."""
+    if chain_id is None:
+        return "no run"
+    if not _is_outside(chain_id):
+        return chain_id[:width]
+    return f"process {chain_id.removeprefix(OUTSIDE)[:8]}"
+
+
+def _is_outside(chain_id: str | None) -> bool:
+    return chain_id is None or chain_id.startswith(OUTSIDE)
 
 
 def _when(at_ns: int | None) -> str:
