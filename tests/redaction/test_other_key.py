@@ -9,6 +9,8 @@ import pytest
 
 import becausal
 from becausal import semconv
+from becausal.doctor import Check, diagnose
+from becausal.doctor.redacting import look_at_redaction
 from becausal.redaction.marker import Marking
 from becausal.regression import Replayed, replayed
 
@@ -118,6 +120,60 @@ def test_the_cassette_says_which_key_it_was_and_nothing_of_it(elsewhere: Callabl
     marking = Marking(None, {"BECAUSAL_REDACTION_KEY": "a key that is nowhere else"})
     assert root.attributes[semconv.REDACTION_KEY] == marking.key_id
     assert "nowhere else" not in repr(run.steps)
+
+
+def test_the_variable_can_carry_the_key_of_a_file(tmp_path: Path) -> None:
+    made = Marking(tmp_path, {})
+    marker = made.marker("password", ANN.encode())
+    said = (tmp_path / "redaction.key").read_text()
+
+    for text in (said, f"{said}\n", said.upper()):
+        carried = Marking(None, {"BECAUSAL_REDACTION_KEY": text})
+        assert carried.marker("password", ANN.encode()) == marker
+        assert carried.key_id == made.key_id
+
+
+def examined(store: Path) -> dict[str, str]:
+    found = diagnose(store, checks=(Check("privacy", look_at_redaction),))
+    return {line.says: line.grade for line in found.sections[0].lines}
+
+
+def test_the_doctor_says_which_key_is_in_use_and_whether_the_runs_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BECAUSAL_REDACTION_KEY", raising=False)
+    store, file = tmp_path / "runs.db", tmp_path / "redaction.key"
+    another = (
+        "the newest run's secrets were marked under another key than the one here: one secret has two markers"
+    )
+    assert f"no secret was met here: the first one makes {file}, the key of the markers" in examined(store)
+
+    becausal.instrument("threads", store=store)
+    Login(ANN)("log in")
+    becausal.uninstrument()
+    here = examined(store)
+    monkeypatch.setenv("BECAUSAL_REDACTION_KEY", file.read_text())
+    carried = examined(store)
+    monkeypatch.setenv("BECAUSAL_REDACTION_KEY", "too short")
+    there = examined(store)
+
+    assert here[f"secrets are marked under the key in {file}"] == "well"
+    assert carried["secrets are marked under the key in BECAUSAL_REDACTION_KEY"] == "well"
+    assert another not in {**here, **carried}
+    assert there[another] == "advice"
+    short = "BECAUSAL_REDACTION_KEY is short: who guesses it can guess at secrets by their markers"
+    assert there[short] == "advice"
+    assert file.read_text() not in repr([here, carried, there])
+
+
+def test_a_key_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BECAUSAL_REDACTION_KEY", raising=False)
+    (tmp_path / "redaction.key").write_text("half a ke")
+
+    said = examined(tmp_path / "runs.db")
+
+    (told,) = [line for line, grade in said.items() if grade == "trouble"]
+    assert "holds no key: each process marks secrets under one of its own" in told
 
 
 class Hand:

@@ -10,6 +10,7 @@ from itertools import islice
 
 from becausal import semconv
 from becausal.adapter import AdapterReport
+from becausal.answers.comparison.counterparts import keys_of
 from becausal.doctor.hooking import hooked
 from becausal.doctor.others import Foreign, others
 from becausal.doctor.packages import EXTRAS, is_there, versions
@@ -52,6 +53,8 @@ class Patient:
     redacts: bool | None = None
     """Whether secrets are taken out: what this process does that records, else what the newest run says of itself; None
     where there is neither."""
+    marked_by: frozenset[str] = frozenset()
+    """What tells the key apart under which the newest run's secrets were marked; empty where none was met."""
     recorder: Recorder | None = None
     """The one at work in this process."""
     adapters: tuple[AdapterReport, ...] = ()
@@ -119,6 +122,7 @@ def presented(url: str) -> Iterator[Patient]:
             extras={name: all(map(is_there, modules)) for name, modules in EXTRAS.items()},
             propagates="becausal" in os.environ.get("OTEL_PROPAGATORS", "").split(","),
             redacts=_redacts(newest) if recorder is None else recorder.redact is not None,
+            marked_by=keys_of(newest),
             recorded_at=_level(newest) if recorder is None else recorder.level,
             captured=_captured(newest) if recorder is None else _kept_by(recorder),
             by_callback=_is_by_callback(newest) or is_listening("langchain"),

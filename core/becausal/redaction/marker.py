@@ -2,7 +2,8 @@
 
 The eight digits are of an HMAC-SHA256 under a key of this installation: one secret has one marker, so that content can
 be followed without it, and nobody without the key can try guesses against it. The key is `BECAUSAL_REDACTION_KEY`, else
-a file beside the store that its owner alone can read, made when the first secret is met.
+a file beside the store that its owner alone can read, made when the first secret is met. What such a file says, 64
+hexadecimal digits, the variable may say as well, and is the same key; any other text is one of its own.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from typing import Final
 
 from becausal.settings import DEFAULT_STORE
 
-__all__ = ["KEY_FILE", "MARKER", "Marking", "markers_in"]
+__all__ = ["KEY_FILE", "KEY_VARIABLE", "MARKER", "Marking", "markers_in"]
 
 KEY_FILE: Final = "redaction.key"
+KEY_VARIABLE: Final = "BECAUSAL_REDACTION_KEY"
 MARKER: Final = re.compile(r"\[redacted:([a-z_]{1,32}):([0-9a-f]{8})\]")
 
 
@@ -37,8 +39,8 @@ class Marking:
         """
         self._folder = folder
         self._making = threading.Lock()
-        given = environ.get("BECAUSAL_REDACTION_KEY")
-        self._key = given.encode("utf-8", "surrogateescape") if given else None
+        given = environ.get(KEY_VARIABLE)
+        self._key = (_key_in(given) or given.encode("utf-8", "surrogateescape")) if given else None
 
     def marker(self, kind: str, secret: bytes) -> str:
         """Return what stands for a secret."""
@@ -98,7 +100,11 @@ def _kept_key(folder: Path) -> bytes:
 
 def _read_key(path: Path) -> bytes | None:
     with contextlib.suppress(OSError, ValueError):
-        found = bytes.fromhex(path.read_text("ascii"))
-        if len(found) == 32:
-            return found
+        return _key_in(path.read_text("ascii"))
     return None
+
+
+def _key_in(text: str) -> bytes | None:
+    """Return the key that a file's text says; None where it is no such text."""
+    said = text.strip()
+    return bytes.fromhex(said) if re.fullmatch(r"[0-9A-Fa-f]{64}", said) else None
