@@ -142,6 +142,30 @@ def test_a_fact_that_was_lost_and_is_said_again_came_back() -> None:
     assert not drift.lost
 
 
+def test_a_worker_that_is_sent_one_part_did_not_lose_what_went_past_it() -> None:
+    def hop(record: Record, name: str, heard: str, shown: str, said: str) -> None:
+        sent = [record.handoff(before, name, words) for before, words in made[-1:]]
+        with record.step("agent", name, received=heard, arrivals=sent) as draft:
+            record.did("model", "scripted", told(shown), said)
+            draft.produces(said)
+        made.append((draft, said))
+
+    part = "Order number QX-48213 for 1450 guests"
+    for narrow, fate in ((part, "kept"), (KEPT, "returned")):
+        made: list[tuple[Draft, str]] = []
+        record = Record()
+        with record.step("workflow", "team", received=REQUEST) as team:
+            hop(record, "planner", REQUEST, REQUEST, "one part each")
+            hop(record, "worker", narrow, part, f"{part}: done")
+            hop(record, "writer", KEPT, KEPT, "all done")
+            team.produces("all done")
+        drift = drift_of(record)
+
+        (limit,) = (one for one in drift.facts if one.fact.kind == "limit" and "98,000" in one.fact.text)
+        assert limit.fate == fate, narrow  # the second was given it, and did not show it to its model
+        assert (drift.hops[2].kept == 1) == (fate == "kept")
+
+
 def test_what_got_lost_on_the_way_between_two_agents_is_the_handoff_s_loss() -> None:
     record = Record()
     with record.step("workflow", "team", received=REQUEST) as team:
@@ -363,7 +387,7 @@ def test_the_command_shows_the_curve_and_what_was_lost_and_changed(
     data = json.loads(capsys.readouterr().out)
 
     assert "1,450 → 1460 (agent 1, hop 2) → 1490 (agent 2, hop 3)" in words
-    assert "lost  QX-48213  with agent 1 at hop 2" in words
+    assert "lost  QX-48213  with agent 1 at hop 2: it was told there, and not at hop 3" in words
     assert [hop["agents"] for hop in data["hops"]] == [["team"], ["agent 0"], ["agent 1"], ["agent 2"]]
     assert {one["fact"]["text"]: one["fate"] for one in data["facts"]}["QX-48213"] == "lost"
 

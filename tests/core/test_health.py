@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 from tests.core.builders import Record
 
 from becausal.answers.health import VERDICTS
 from becausal.run import Run
+from becausal.views.health import text
 
 ANSWER = "The desk costs 41.50 dollars, delivery is on 3 May 2027."
 
@@ -102,3 +106,12 @@ def test_what_pytest_shows_of_an_asserted_run_says_what_is_wrong() -> None:
 
 def test_an_empty_run_is_incomplete() -> None:
     assert Run("a" * 32, []).health.verdict == "incomplete"
+
+
+def test_a_contaminated_run_whose_transitions_are_all_intact_says_that_it_came_in_elsewhere() -> None:
+    run = run_of(relay(answers=ANSWER.replace("41.50", "14.50")))
+    assert (run.health.verdict, run.health.intact) == ("contaminated", run.health.transitions)
+
+    shown = Console(file=io.StringIO(), width=200)
+    shown.print(text(run.health))
+    assert "transitions intact: what is wrong came in within a step" in shown.file.getvalue()  # type: ignore[attr-defined]

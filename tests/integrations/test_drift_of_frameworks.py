@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
+from langgraph.types import Send
 from tests.conftest import Recording
 from tests.integrations.fakes_autogen import speaker, text_of
 from tests.integrations.fakes_langchain import PureModel
@@ -72,6 +74,32 @@ def test_five_small_changes_in_a_graph_are_one_drift_from_the_first_hop_on(recor
     (finding,) = [finding for finding in run.findings if finding.kind.startswith("drift.")]
     assert (finding.kind, finding.agent) == ("drift.changed_fact", "agent one")
     assert finding.evidence == ("400", "413", "426", "439", "452", "465")
+
+
+def test_workers_that_are_sent_a_part_each_lose_nothing_that_the_state_still_has(
+    recording: Recording,
+) -> None:
+    class Orders(TypedDict, total=False):
+        request: str
+        part: str
+        found: Annotated[list[str], operator.add]
+        answer: str
+
+    parts = ["400 oak desks", "order number KX-20417"]
+    graph: Any = StateGraph(Orders)
+    graph.add_node("planner", lambda state: {"answer": ""})
+    graph.add_node("worker", lambda state: {"found": [f"{state['part']} are there"]})
+    graph.add_node("writer", lambda state: {"answer": " and ".join(state["found"])})
+    graph.add_edge(START, "planner")
+    graph.add_conditional_edges(
+        "planner", lambda state: [Send("worker", {"part": part}) for part in parts], ["worker"]
+    )
+    graph.add_edge("worker", "writer")
+    graph.compile().invoke({"request": ASKED})
+
+    drift = becausal.last_run().drift()
+    assert {one.fate for one in drift.facts} == {"kept"}
+    assert [hop.kept for hop in drift.hops] == [1.0] * 4
 
 
 def test_of_two_branches_that_join_one_may_leave_a_fact_out(recording: Recording) -> None:

@@ -8,14 +8,16 @@
 
 Followed are the request's facts and constraints (`becausal.facts`): figures, names, dates, identifiers, addresses,
 limits, denials. A hop is what agents tell agents: by the recorded handoffs, else by data that reached a turn. At each
-hop a fact is known if any turn there was told of it, on whichever branch; what all of them lack is lost. Lost is not
-wrong by itself: not every agent needs every fact, and `run.findings` tells of losses that are.
+hop a fact is known if any turn there was told of it, on whichever branch; what all of them lack is lost. What a later
+turn was given though nobody said it again went past those between: a worker that is sent one part did not lose the
+others. Lost is not wrong by itself: not every agent needs every fact, and `run.findings` tells of losses that are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 from becausal.drift.meaning import Embed, Wanted, by_embedding, embedder
@@ -68,7 +70,7 @@ class Followed:
     step: Step | None
     """Where it was lost, or changed first: the turn that was told and did not tell, or the handoff that lost it."""
     hop: int | None
-    """At which hop that was; None where it was kept all the way."""
+    """At which hop that was: for a loss the last one that was told of it. None where it was kept all the way."""
     changes: tuple[Change, ...]
     """What it became, one after the other; of a fact that was kept, on a branch that did not prevail."""
     returned: Step | None
@@ -77,6 +79,8 @@ class Followed:
     """Of each hop, from the first on: whether anybody there was told of it."""
     is_in_output: bool
     """Whether the run's answer states it. An answer need not repeat the request."""
+    counts: bool = True
+    """Whether it counts in `Hop.kept`: what only one agent's system prompt says does not."""
 
     @property
     def became(self) -> Fact | None:
@@ -202,9 +206,7 @@ class _Following:
     def __init__(self, turns: Turns, asked: Sequence[Asked], answer: Stated) -> None:
         self._turns, self._answer = turns, answer
         self._live = [turns.live(number) for number in range(1, len(turns.hops) + 1)]
-        self.known = {
-            one.fact.key: tuple(self._is_live(one.fact, rows) for rows in self._live) for one in asked
-        }
+        self.known = {one.fact.key: self._known(one.fact) for one in asked}
         self._changes: dict[Key, list[Change]] = {one.fact.key: [] for one in asked}
         self._root = {one.fact.key: one.fact.key for one in asked}
         for turn in turns.all:
@@ -226,7 +228,9 @@ class _Following:
             step, hop = self._where_lost(fact, gap), gap
             if fate == "returned":
                 returned = self._said_again(fact, gap)
-        return Followed(fact, asked.source, fate, step, hop, changes, returned, known, in_output)
+        return Followed(
+            fact, asked.source, fate, step, hop, changes, returned, known, in_output, asked.counts
+        )
 
     def _take(self, turn: Turn, asked: Sequence[Fact]) -> None:
         """Note which facts became others with a turn, and follow those from here on."""
@@ -246,8 +250,19 @@ class _Following:
     def _is_said_instead(self, changes: Sequence[Change]) -> bool:
         return any(not _lacks(change.after, self._answer) for change in changes)
 
-    def _is_live(self, fact: Fact, rows: Sequence[Stated]) -> bool:
-        return any(not _lacks(fact, stated) for stated in rows)
+    def _known(self, fact: Fact) -> tuple[bool, ...]:
+        """Return of each hop whether a fact was known there, or went past it."""
+        known = [any(not _lacks(fact, stated) for stated in rows) for rows in self._live]
+        heard = [at for at, is_known in enumerate(known) if is_known]
+        for last, back in pairwise(heard):
+            between = [turn for hop in self._turns.hops[last + 1 : back] for turn in hop]
+            if between and not any(self._had(turn, fact) for turn in between):
+                known[last:back] = [True] * (back - last)
+        return tuple(known)
+
+    def _had(self, turn: Turn, fact: Fact) -> bool:
+        """Return whether a turn had or said a fact that it was not told of by what it heard."""
+        return not (_lacks(fact, turn.said) and _lacks(fact, self._turns.received(turn)))
 
     def _where_lost(self, fact: Fact, hop: int) -> Step | None:
         """Return the last turn that was told of a fact and told nobody, or the handoff on which it got lost."""

@@ -58,7 +58,14 @@ def exchanged(
         said: what it said.
         is_relay: it passed on what it heard; else its own words are an answer, whose order tells nothing.
     """
-    new = {fact.key: fact for fact in added(heard[0], said[0], text=heard[1])}
+    known = {
+        fact.text.casefold() for fact in heard[0]
+    }  # `order 400` is an identifier, and `400 desks` a number
+    new = {
+        fact.key: fact
+        for fact in added(heard[0], said[0], text=heard[1])
+        if fact.kind in WORDS or fact.text.casefold() not in known
+    }
     gone = {fact.key: fact for fact in missing(facts, said[0], text=said[1])}
     pairs: dict[Key, Fact] = {}
     if not new or not gone:

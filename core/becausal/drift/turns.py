@@ -94,6 +94,10 @@ class Turns:
         rows = [turn.heard for turn in self.hops[number - 1]]
         return (*rows, *(turn.said for turn, until in self._far_reaching if turn.hop < number < until))
 
+    def received(self, turn: Turn) -> Stated:
+        """Return what a turn was given, whatever its models were shown of it."""
+        return self._read(turn.step.received)
+
     def heard_by(self, turn: Turn) -> tuple[Turn, ...]:
         """Return the turns that had a turn's word."""
         return tuple(self._after.get(turn.step.id, ()))

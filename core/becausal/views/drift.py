@@ -23,6 +23,8 @@ BAR = 20
 
 _STYLE: dict[Fate, str] = {"kept": "green", "returned": "yellow", "changed": "bold red", "lost": "bold red"}
 
+_SOURCE = {"system": "system prompt", "earlier": "said earlier"}
+
 
 class FactJson(TypedDict):
     """A fact, as it stands and what kind it is."""
@@ -86,9 +88,7 @@ def text(drift: Drift) -> RenderableType:
     lines: list[RenderableType] = [_curve(drift), Text()]
     lines += [_line(one) for one in deviating]
     kept = len(drift.facts) - len(deviating)
-    lines.append(
-        styled(f"{kept} of {len(drift.facts)} facts of the request known to every hop's agents", "dim")
-    )
+    lines.append(styled(f"{kept} of {len(drift.facts)} facts of the request were kept at every hop", "dim"))
     return Group(*lines)
 
 
@@ -106,7 +106,7 @@ def _curve(drift: Drift) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("hop", justify="right")
     table.add_column("who", no_wrap=True, overflow="ellipsis", max_width=40)
-    table.add_column("facts kept", no_wrap=True)
+    table.add_column("facts known", no_wrap=True)
     table.add_column("moved", justify="right")
     is_embedded = any(hop.embedded is not None for hop in drift.hops)
     if is_embedded:
@@ -135,12 +135,14 @@ def _line(one: Followed) -> Text:
             said.append_text(styled(f" ({_who(change.step)}, hop {change.hop})", "dim"))
     elif one.step is not None:
         said.append_text(styled(f"  {_where(one.step)} at hop {one.hop}", "dim"))
+        if one.hop is not None:
+            said.append_text(styled(f": it was told there, and not at hop {one.hop + 1}", "dim"))
     if one.returned is not None:
-        said.append_text(styled(f", said again by {_who(one.returned)}", "dim"))
+        said.append_text(styled(f"; said again by {_who(one.returned)}", "dim"))
     elif one.fate == "lost" and one.is_in_output:
         said.append_text(styled("; the answer has it all the same, from elsewhere", "dim"))
     if one.source != "user":
-        said.append_text(styled("  (system prompt)" if one.source == "system" else "  (said earlier)", "dim"))
+        said.append_text(styled(f"  ({_SOURCE[one.source]}{'' if one.counts else ', not counted'})", "dim"))
     return said
 
 

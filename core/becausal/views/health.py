@@ -36,13 +36,23 @@ def text(shown: Health) -> RenderableType:
     style = (
         "bold green" if shown.ok else "bold yellow" if shown.verdict in ("unknown", "suspect") else "bold red"
     )
-    counts = f"  {shown.intact} of {shown.transitions} transitions intact" if shown.transitions else ""
-    unjudged = f", {shown.unjudged} not judged" if shown.unjudged else ""
     lines: list[RenderableType] = [
-        Text.assemble(styled(shown.verdict, style), styled(counts + unjudged, "dim"))
+        Text.assemble(styled(shown.verdict, style), styled(_transitions(shown), "dim"))
     ]
     lines += [hanging(Text.assemble(styled(reason))) for reason in shown.reasons]
     return Group(*lines)
+
+
+def _transitions(shown: Health) -> str:
+    """Return how many transitions are intact; where something is wrong though all are, that it came in elsewhere."""
+    if not shown.transitions:
+        return ""
+    told = f"  {shown.intact} of {shown.transitions} transitions intact"
+    if shown.unjudged:
+        return f"{told}, {shown.unjudged} not judged"
+    if shown.intact == shown.transitions and shown.verdict in ("contaminated", "suspect"):
+        return f"{told}: what is wrong came in within a step, not between steps"
+    return told
 
 
 def json(shown: Health) -> HealthJson:
