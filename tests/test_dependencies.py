@@ -5,6 +5,7 @@ Advisories are asked for by `pip-audit` (SECURITY.md); this holds without a netw
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tomllib
 from importlib import metadata
@@ -80,3 +81,32 @@ def test_no_dependency_stands_there_twice() -> None:
 
 def test_no_dependency_comes_from_elsewhere_than_an_index() -> None:
     assert [said for said in reaching_apps() if Requirement(said).url is not None] == []
+
+
+def brought_by(extra: str) -> set[str]:
+    """Return what is installed along with an extra."""
+    found: set[str] = set()
+    waiting = [Requirement(one) for one in PROJECT["optional-dependencies"][extra]]
+    while waiting:
+        name = canonicalize_name(waiting.pop().name)
+        if name in found:
+            continue
+        found.add(name)
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            needs = [Requirement(one) for one in metadata.requires(name) or ()]
+            waiting += [one for one in needs if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return found - {"becausal"}
+
+
+@pytest.mark.parametrize("extra", PROJECT["optional-dependencies"])
+def test_an_extra_that_is_added_later_does_not_bring_a_protobuf_that_autogen_refuses(extra: str) -> None:
+    """pip takes the newest of what is not there yet, and changes protobuf for it: whatever else needs the old one."""
+    autogen = [Requirement(one) for one in metadata.requires("autogen-core") or ()]
+    (wanted,) = (one.specifier for one in autogen if one.name == "protobuf")
+    if wanted.contains("6.33.5") or "googleapis-common-protos" not in brought_by(extra):
+        return
+
+    said = [Requirement(one) for one in PROJECT["optional-dependencies"][extra]]
+    (bounds,) = (one.specifier for one in said if one.name == "googleapis-common-protos")
+    assert bounds.contains("1.75.0")
+    assert not bounds.contains("1.75.1")
