@@ -519,3 +519,15 @@ def test_a_day_without_a_date_is_blamed_by_its_words(said: str) -> None:
     segments = blame(record.graph()).segments
 
     assert "calendar" in {segment.origin.name for segment in segments if segment.origin is not None}
+
+
+def test_how_a_content_is_to_be_read_is_no_piece_of_what_an_output_says() -> None:
+    said = {"content": "The tier is gold.", "mime_type": "text/plain"}
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        record.did("tool", "db", "q", said)
+        team.produces([said, {"mimeType": "image/png", "size": "small"}])
+
+    pieces = [segment.text for segment in blame(record.graph()).segments]
+    # The second stands beside no content whose form it would be: it is what is said.
+    assert pieces == ["The tier is gold.", "image/png", "small"]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from becausal.graph.content import said_in, text_of_scalar
+from becausal.graph.content import formats_in, said_in, text_of_scalar
 from becausal.graph.wording import pieces
 
 __all__ = ["Piece", "cut"]
@@ -52,7 +52,10 @@ def _leaves(value: object, at: str, key: str | None) -> Iterator[Piece]:
             if said is None:
                 return
             is_message = said is not value
+            formats = formats_in(said)
             for name, item in said.items():
+                if name in formats:
+                    continue
                 yield from _leaves(item, _under(at, str(name)), None if is_message else str(name))
         case list() | tuple():
             for number, item in enumerate(value):

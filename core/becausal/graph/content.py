@@ -20,10 +20,13 @@ import becausal.canonical as canonical
 from becausal.graph.lists import Lists
 from becausal.payload import Bodies, Payload, decoded, text_of
 
-__all__ = ["LONGEST_KEYED", "Content", "Contents", "data_in", "said_in", "text_of_scalar"]
+__all__ = ["LONGEST_KEYED", "Content", "Contents", "data_in", "formats_in", "said_in", "text_of_scalar"]
 
 _MESSAGE_MARKS = ("role", "type", "source", "call_id", "tool_call_id", "finish_reason")
 _SPOKEN = ("content", "tool_calls")
+_FORMATS = ("mime_type", "mimeType", "media_type", "mediaType")
+_FORMATTED = ("content", "data", "text", "blob", "resource", "uri", "url", "base64")
+_FORMAT = re.compile(r"(?:text|image|audio|video|application|multipart|font|model)/[\w.+-]+(?:;.*)?")
 _SCALARS = (int, float, complex, Decimal, Fraction, dt.date, dt.time, dt.timedelta, uuid.UUID)
 _LONGEST_JSON = 1_000_000
 _MOST_JSON = 200
@@ -195,6 +198,17 @@ def said_in(value: Mapping[object, object]) -> Mapping[object, object] | None:
     return None if _call_id(value) is not None else value
 
 
+def formats_in(value: Mapping[object, object]) -> tuple[str, ...]:
+    """Return the keys of a mapping that say how what stands beside them is to be read (`text/plain`), and no more."""
+    return tuple(
+        name
+        for name in _FORMATS
+        if isinstance(said := value.get(name), str)
+        and _FORMAT.fullmatch(said)
+        and not value.keys().isdisjoint(_FORMATTED)
+    )
+
+
 def _walk(value: object, reading: _Reading, *, whole: bool, key: object = None) -> None:
     match value:
         case Mapping():
@@ -226,8 +240,10 @@ def _walk_mapping(value: Mapping[object, object], reading: _Reading) -> None:
         for name in _SPOKEN:
             _walk(value.get(name), reading, whole=name == "content")
     else:
+        formats = formats_in(value)
         for key, item in value.items():
-            _walk(item, reading, whole=False, key=key)
+            if key not in formats:
+                _walk(item, reading, whole=False, key=key)
 
 
 def _walk_json(text: str, reading: _Reading) -> None:
