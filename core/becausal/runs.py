@@ -130,6 +130,15 @@ class Runs:
             return self.store.chains(limit=limit)
         return [*islice(newest(self.store, but=ASIDE), limit)]
 
+    def count(self, *, replays: bool = True) -> int:
+        """Return how many there are.
+
+        Args:
+            replays: whether what is no run of the app's is counted; see `list`.
+        """
+        chains = self.store.describe().chains
+        return chains if replays else chains - sum(len(self.store.chains(prefix=one)) for one in ASIDE)
+
     def contaminated_by(
         self, of: Asked | Finding | Held | Version, *, run: str | None = None, possible: bool = False
     ) -> Contamination:

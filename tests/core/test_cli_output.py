@@ -9,46 +9,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from tests.core.builders import Record, research_team
+from tests.core.commands import ELSEWHERE, LOOKING, commands
 
 import becausal.cli
 import becausal.cli.looking
 from becausal.cli import main
 from becausal.cli.printing import SIGNS
-
-COMMANDS: Sequence[tuple[str, ...]] = (
-    ("runs",),
-    *(
-        (name, "last")
-        for name in (
-            "show",
-            "why",
-            "blame",
-            "handoffs",
-            "tools",
-            "logs",
-            "findings",
-            "health",
-            "drift",
-            "report",
-        )
-    ),
-    ("why", "last", "analyst", "--impact"),
-    ("handoffs", "last", "--diff"),
-    ("report", "last", "--format", "html"),
-    ("memory",),
-    ("diff", "last", "last"),
-    ("orphans",),
-    ("contracts", "suggest"),
-    ("contaminated", "revenue_database"),
-    ("doctor",),
-    ("prune", "--keep-last", "5", "--dry-run"),
-    ("erase", "--text", "revenue"),
-)
 
 
 @pytest.fixture
@@ -84,7 +54,7 @@ class Terminal(io.TextIOWrapper):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
-@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("arguments", LOOKING, ids=" ".join)
 def test_every_command_can_be_read_on_a_terminal_of_any_encoding(
     arguments: tuple[str, ...], encoding: str, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +78,10 @@ def test_a_sign_that_a_terminal_lacks_has_one_that_is_as_wide() -> None:
     assert len({SIGNS.get(sign, sign) for sign in kinds_of_change}) == len(kinds_of_change)
 
 
+def test_what_every_command_of_the_parser_prints_is_looked_at() -> None:
+    assert {typed[0] for typed in LOOKING} | ELSEWHERE.keys() == commands().keys()
+
+
 def test_the_signs_of_the_views_are_told_in_others_and_nothing_else_is_lost(store: str) -> None:
     poor = asked(store, "handoffs", "last", encoding="ascii")
     whole = asked(store, "handoffs", "last")
@@ -119,7 +93,7 @@ def test_the_signs_of_the_views_are_told_in_others_and_nothing_else_is_lost(stor
     assert poor.stdout.count(b"?") == whole.stdout.count(b"?")
 
 
-@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("arguments", LOOKING, ids=" ".join)
 def test_the_json_of_every_command_is_json_in_any_encoding(
     arguments: tuple[str, ...], store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

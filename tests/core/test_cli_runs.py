@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import subprocess
@@ -11,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from tests.core.builders import Record, research_team
+from tests.core.commands import commands
 
 import becausal
-from becausal.cli import _parser, main
+from becausal.cli import main
 
 NEWEST = "c" * 32
 ASKS_A_RUN = ("show", "why", "blame", "handoffs", "tools", "logs", "findings", "health", "report", "drift")
@@ -43,11 +43,6 @@ def broken(tmp_path: Path) -> str:
         team.produces("We pay $500.")
     record.write(url)
     return url
-
-
-def commands() -> dict[str, argparse.ArgumentParser]:
-    [adding] = [one for one in _parser()._actions if isinstance(one, argparse._SubParsersAction)]
-    return dict(adding.choices)
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -166,3 +161,28 @@ def test_a_part_of_a_cassette_is_shown_where_one_is_asked_for(
 
     assert (status, json.loads(out)) == (0, [])
     assert "steps are loaded" in err
+
+
+def test_a_list_that_leaves_runs_out_says_how_many_and_how_to_see_them(
+    store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(4):
+        research_team(Record(f"{number}" * 32)).write(store)
+    replay = Record("5" * 32)
+    replay.did("agent", "a", 1, 2)
+    replay.made[0].chain_id = f"replay{'5' * 26}"
+    replay.write(store)
+
+    assert "and 2 older runs: --limit 6 lists all" in said(capsys, "runs", "--limit", "4")[1]
+    assert "and 3 older runs: --limit 7 lists all" in said(capsys, "runs", "--limit", "4", "--all")[1]
+    assert "older run" not in said(capsys, "runs", "--limit", "6")[1]
+    assert len(json.loads(said(capsys, "runs", "--limit", "4", "--json")[1])) == 4
+
+
+def test_what_is_asked_of_nothing_says_what_to_type(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, told = said(capsys, "contaminated")
+
+    assert status == 2
+    assert "becausal contaminated MEMORY/KEY@3" in told
+    assert "becausal contaminated STEP" in told
+    assert said(capsys, "contracts") == said(capsys, "contracts", "suggest")

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.core.builders import Record
+from tests.core.commands import LOOKING
 
 import becausal
 from becausal import semconv
@@ -110,25 +111,6 @@ def unfit(text: str) -> list[str]:
     return sorted({char for char in text if char not in "\n\t" and unicodedata.category(char)[0] == "C"})
 
 
-ON_A_RUN = (
-    "show",
-    "why",
-    "blame",
-    "handoffs",
-    "tools",
-    "logs",
-    "findings",
-    "health",
-    "drift",
-    "orphans",
-    "report",
-)
-OTHERS = (
-    *(("runs",), ("memory", "nothing"), ("contracts", "suggest")),
-    *(("handoffs", "last", "--diff"), ("tools", "last", "--failed"), ("diff", "last", "last")),
-)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("hostile")
@@ -147,7 +129,7 @@ checked = settings(
 def test_no_view_prints_what_a_terminal_would_obey(folder: Path, evil: str) -> None:
     store = str(kept(folder, evil))
 
-    for command in (*((name, "last") for name in ON_A_RUN), *OTHERS):
+    for command in (*LOOKING, ("memory", "nothing")):
         told = shown(*command, "--store", store)
         assert unfit(told) == [], command
         assert unfit(shown(*command, "--store", store, "--json")) == [], command

@@ -48,7 +48,9 @@ def add_to(commands: Commands) -> None:
         "suggest contracts for handoffs, from what good runs have always carried",
         takes_run=False,
     )
-    contracts.add_argument("action", choices=("suggest",), help="what to do")
+    contracts.add_argument(
+        "action", nargs="?", choices=("suggest",), default="suggest", help="what to do (default: suggest)"
+    )
     contracts.add_argument(
         "--runs",
         type=count,

@@ -26,6 +26,7 @@ from becausal.cli.command import (
 from becausal.counted import counted
 from becausal.errors import RunNotFoundError, StepNotFoundError, StoreFormatError
 from becausal.run import Run
+from becausal.runs import Runs
 from becausal.store import ChainInfo, Store
 from becausal.views import blame as blames
 from becausal.views import json as jsons
@@ -93,15 +94,26 @@ def add_to(commands: Commands) -> None:
 
 def _runs(options: argparse.Namespace) -> Answer:
     with runs_of(options) as runs:
-        infos = _looked_into(runs.store, runs.list(limit=options.limit, replays=options.all))
+        listed = runs.list(limit=options.limit + 1, replays=options.all)
+        more = Text(_more(runs, options), "dim") if len(listed) > options.limit and not options.json else None
+        infos = _looked_into(runs.store, listed[: options.limit])
     damaged = [info.chain_id for info in infos if info.is_damaged]
     named = ", ".join(damaged[:MOST_NAMED]) + (", …" if len(damaged) > MOST_NAMED else "")
     told = Text(f"{counted(len(damaged), 'run')} cannot be read whole: becausal doctor says more\n  {named}")
     return Answer(
-        lambda: Group(text.runs(infos), *([told] if damaged else ())),
+        lambda: Group(text.runs(infos), *([more] if more else ()), *([told] if damaged else ())),
         lambda: jsons.runs(infos),
         lambda: FOUND if damaged else FINE,
     )
+
+
+def _more(runs: Runs, options: argparse.Namespace) -> str:
+    """Return how many runs are not listed, and how to list them."""
+    try:
+        count = runs.count(replays=options.all)
+    except StoreFormatError:
+        return "and more: --limit N lists N"
+    return f"and {counted(count - options.limit, 'older run')}: --limit {count} lists all"
 
 
 def _looked_into(store: Store, infos: list[ChainInfo]) -> list[ChainInfo]:

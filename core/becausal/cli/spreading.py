@@ -17,7 +17,7 @@ from becausal.cli.command import (
     run_of,
     runs_of,
 )
-from becausal.errors import MemoryKeyError, StepNotFoundError
+from becausal.errors import MemoryKeyError, SettingsError, StepNotFoundError
 from becausal.views import contamination, drift, orphans
 
 __all__ = ["add_to"]
@@ -52,7 +52,10 @@ def add_to(commands: Commands) -> None:
         fails="it came to an answer",
     )
     spread.add_argument(
-        "of", metavar="KEY|STEP", help="memory/key@3 (without a number: the last version), or a step's id"
+        "of",
+        nargs="?",
+        metavar="KEY|STEP",
+        help="memory/key@3 (without a number: the last version), or a step's id",
     )
     spread.add_argument("--run", metavar="RUN", help=f"the step's run: {RUN} (default: last)")
     spread.add_argument(
@@ -73,6 +76,12 @@ def _orphans(options: argparse.Namespace) -> Answer:
 
 
 def _contaminated(options: argparse.Namespace) -> Answer:
+    if options.of is None:
+        raise SettingsError(
+            "say what is wrong: becausal contaminated MEMORY/KEY@3, a version of a memory's key (becausal memory lists "
+            "them), or becausal contaminated STEP, a step of the newest run or of --run RUN (becausal findings names "
+            "them)"
+        )
     runs, run = (runs_of(options), None) if options.run is None else found_in(options, options.run)
     chain_id = None if run is None else info_of(runs, run).chain_id
     try:
