@@ -18,6 +18,7 @@ from typing import Final
 
 from becausal import semconv
 from becausal.blame.doors import Doors, Way
+from becausal.blame.likeness import Likeness
 from becausal.blame.origins import CARRY_OVER, Origins, Side, Source
 from becausal.blame.ways import Arrival, Place, Ways
 from becausal.graph import Graph
@@ -44,11 +45,9 @@ class Flow:
         self._grades = graph.index.grades(found)
         self._errors = graph.index.in_errors(found)
         self._at_hand: dict[str, list[Step]] = {}
-        self._hints: frozenset[str] = frozenset()
-        self._beside: dict[str, frozenset[str]] = {}
+        self._likeness = Likeness(graph, found)
         self._ways: dict[tuple[Place, frozenset[str] | None], Ways] = {}
         self._arrivals: dict[tuple[Place, frozenset[str]], Arrival] = {}
-        self._has_compared = False
 
     @cached_property
     def _makers(self) -> list[Step]:
@@ -85,31 +84,31 @@ class Flow:
         Args:
             step: whose.
             side: which.
-            hints: words beside the text where it was asked about, `becausal.blame.beside`.
+            hints: words beside the text where it was asked about.
         """
         asked = Place(step.id, side), hints
         if asked not in self._arrivals:
-            self._hints = hints
+            self._likeness.hints = hints
             self._arrivals[asked] = self._arrived(self._ways_to(asked[0]))
         return self._arrivals[asked]
 
     def _arrived(self, ways: Ways) -> Arrival:
         """Return the likeliest of the ways to a place."""
-        by_words = self._hints and len(ways.ends) > 1
+        by_words = self._likeness.hints and len(ways.ends) > 1
         end, grade = min(ways.ends, key=self._by_likeness if by_words else _by_order(self._step))
         candidates = self._candidates(end, [place for place, known in ways.ends if known != "inferred"])
         told = self._told(end, "inferred" if candidates else grade, ways.came_from)
         return replace(told, candidates=candidates)
 
     def _ways_to(self, start: Place) -> Ways:
-        for known in (None, self._hints):
+        for known in (None, self._likeness.hints):
             if (ways := self._ways.get((start, known))) is not None:
                 return ways
-        self._has_compared = False
+        self._likeness.was_asked = False
         ways = self._walked(start)
         # Where there were words to choose by, and on the way nothing was to be chosen: the same for any words.
-        by_any = bool(self._hints) and not self._has_compared
-        self._ways[start, None if by_any else self._hints] = ways
+        by_any = bool(self._likeness.hints) and not self._likeness.was_asked
+        self._ways[start, None if by_any else self._likeness.hints] = ways
         return ways
 
     def _walked(self, start: Place) -> Ways:
@@ -136,9 +135,9 @@ class Flow:
         if end.side == "received":
             return ()
         steps = {step.id: step for step in map(self._step, others) if step.id != chosen.id}
-        if steps and self._hints:
-            least = self._likeness(chosen.produced)
-            steps = {id: step for id, step in steps.items() if self._likeness(step.produced) >= least}
+        if steps and self._likeness.hints:
+            least = self._likeness.of(chosen.produced)
+            steps = {id: step for id, step in steps.items() if self._likeness.of(step.produced) >= least}
         return tuple(step for step in steps.values() if not self._in_order(chosen, step))
 
     def _in_order(self, one: Step, other: Step) -> bool:
@@ -150,29 +149,11 @@ class Flow:
     # What stands beside it
 
     def _by_likeness(self, end: tuple[Place, Grade]) -> tuple[bool, int, int]:
-        return end[1] == "inferred", -self._likeness(self._payload(end[0])), self._step(end[0]).seq
+        return end[1] == "inferred", -self._likeness.of(self._payload(end[0])), self._step(end[0]).seq
 
     def _payload(self, place: Place) -> Payload | None:
         step = self._step(place)
         return step.produced if place.side == "produced" else step.received
-
-    def _likest(self, makers: Iterator[Step]) -> Step | None:
-        first = next(makers, None)
-        if first is None or not self._hints:
-            return first
-        second = next(makers, None)
-        if second is None:
-            return first  # there was nothing to choose
-        return max(chain((first, second), makers), key=lambda maker: self._likeness(maker.produced))
-
-    def _likeness(self, payload: Payload | None) -> int:
-        """Return how many of the words beside the text, where it was asked about, stand beside it in a payload."""
-        self._has_compared = True
-        if payload is None:
-            return 0
-        if payload.digest not in self._beside:
-            self._beside[payload.digest] = self._graph.index.beside(self._found, payload)
-        return len(self._hints & self._beside[payload.digest])
 
     # Where it stands
 
@@ -198,17 +179,17 @@ class Flow:
             found = list(
                 self._elsewhere(step) if self._may_be_elsewhere(step, place.side) else self._of_insides(step)
             )
-        if self._hints and found and place.side == "received":
+        if self._likeness.hints and found and place.side == "received":
             found += self._likelier(step, [source for source, _ in found])
         return iter(found or self._carried_over(step))
 
     def _likelier(self, step: Step, places: Sequence[Place]) -> Iterator[tuple[Place, Grade]]:
         """Yield what the same caller called before and says more of the same than those that lead here."""
-        maker = self._likest(self._beforehand(step))
+        maker = self._likeness.likest(self._beforehand(step))
         if maker is None:
             return
-        most = max(self._likeness(self._payload(place)) for place in places)
-        if self._likeness(maker.produced) > most:
+        most = max(self._likeness.of(self._payload(place)) for place in places)
+        if self._likeness.of(maker.produced) > most:
             yield Place(maker.id, "produced"), "matched"
 
     def _beforehand(self, step: Step) -> Iterator[Step]:
@@ -310,8 +291,8 @@ class Flow:
         """Yield an earlier step that produced the text, and the nearest caller that received it."""
         earlier = bisect_right(self._turns, -step.seq)
         surely = next((one for one in self._makers_from(earlier) if self._was_at_hand(one, step)), None)
-        if surely is not None and self._hints:
-            surely = self._likest(chain((surely,), self._beforehand(step)))
+        if surely is not None and self._likeness.hints:
+            surely = self._likeness.likest(chain((surely,), self._beforehand(step)))
         maker = surely or next((one for one in self._makers_from(earlier) if _had_ended(one, step)), None)
         if maker is not None:
             grade: Grade = "inferred" if surely is None else "matched"
