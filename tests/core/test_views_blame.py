@@ -50,6 +50,21 @@ def test_a_changed_form_is_shown_before_and_after() -> None:
     )
 
 
+def test_a_changed_figure_is_shown_with_what_it_was_and_who_changed_it() -> None:
+    notes = "The plant made 1,250 units in March and employs 775 people."
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        record.did("agent", "researcher", "q", notes)
+        record.did("agent", "editor", notes, notes.replace("1,250", "12,500"))
+        team.produces(notes.replace("1,250", "12,500"))
+    run = Run(record.chain_id, record.steps())
+
+    assert 'changed by agent editor: "1,250" became "12,500"' in shown(
+        blames.text(run.blame("12,500"), asked="12,500")
+    )
+    assert "in the place of 1,250" in shown(blames.why(run.why(), run.blame()))
+
+
 def test_pieces_are_shown_with_their_fields_and_coloured_by_source() -> None:
     plain = shown(blames.text(reckoning().blame(), asked=None))
     coloured = shown(blames.text(reckoning().blame(), asked=None), colour=True)

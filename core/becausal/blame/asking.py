@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from becausal.blame.became import Became
 from becausal.blame.changes import Rewording, on_the_way, source_piece
 from becausal.blame.doors import Doors
 from becausal.blame.flow import Flow
@@ -44,6 +45,7 @@ CONVERTED = ("quantity", "duration")
 """Kinds of facts that may be told in another unit."""
 
 MOST_OPERANDS = 12
+MOST_CHANGES = 20
 MOST_FACTS = 40
 _CURRENCY_CODE = re.compile(r"\s+[A-Z]{3}\Z")
 _FIGURE = re.compile(r"\d+(?:\.\d+)?")
@@ -56,17 +58,16 @@ class Asking:
         self._graph, self._step = graph, step
         self._flows: dict[Found, Flow] = {}
         self._given, self._doors = GivenTo(graph), Doors(graph)
+        self._became = Became(graph, self._given, self._wording)
 
     def about(self, piece: Piece) -> Iterator[Segment]:
         """Yield the segment of a piece, and those of what came in elsewhere in it."""
         hints = frozenset(telling_words(piece.key or ""))
         whole = replace(self._segment(piece.text, hints), at=piece.at)
         fact = _only_fact(piece.text, piece.key)
-        if fact is not None and (whole.source in WORDED or whole.origin is None):
+        if fact is not None and (whole.source in WORDED or whole.in_transit or whole.origin is None):
             whole = replace(self._of_fact(fact, whole, hints) or whole, text=piece.text, at=piece.at)
-            if whole.source in WORDED and whole.derived is None:
-                whole = self._reckoned(fact, whole)
-            yield whole
+            yield self._explained(fact, whole)
             return
         if whole.source not in WORDED or whole.origin is None:
             yield whole
@@ -106,10 +107,8 @@ class Asking:
 
     def _part(self, fact: Fact, whole: Segment, hints: frozenset[str], piece: Piece) -> Iterator[Segment]:
         part = self._of_fact(fact, whole, hints)
-        alone = part or replace(whole, text=fact.text, changes=[])
-        if alone.source in WORDED and alone.derived is None:
-            alone = self._reckoned(fact, alone)
-        if part is not None or alone.derived is not None:
+        alone = self._explained(fact, part or replace(whole, text=fact.text, changes=[]))
+        if part is not None or alone.derived is not None or alone.changes:
             figure = _CURRENCY_CODE.sub("", alone.text) if fact.kind == "money" else alone.text
             yield replace(alone, text=figure, at=piece.at, part_of=piece.text)
 
@@ -137,7 +136,38 @@ class Asking:
         cut = Rewording("cut", whole.origin, before, piece.text)
         return replace(part, text=piece.text, at=piece.at, changes=[*part.changes, cut])
 
-    # What a figure was reckoned from
+    # What a fact was made of
+
+    def _explained(self, fact: Fact, segment: Segment) -> Segment:
+        """Return the segment of a fact, with what its origin made it of, where that was given none like it."""
+        if segment.origin is None or segment.derived is not None:
+            return segment
+        if segment.source not in WORDED and not segment.in_transit:
+            return segment
+        changed = self._changed(fact, segment.origin)
+        if changed:
+            return replace(segment, changes=[*changed, *segment.changes])
+        return segment if segment.in_transit else self._reckoned(fact, segment)
+
+    def _changed(self, fact: Fact, origin: Step | None) -> list[Rewording]:
+        """Return in the place of what a fact was said by its origin; and that, in the place of what, cause first."""
+        found: list[Rewording] = []
+        while origin is not None and len(found) < MOST_CHANGES:
+            exchange = self._became.told(origin, fact)
+            if exchange is None:
+                break
+            before, after = exchange
+            found.insert(0, Rewording("changed", origin, before.text, after.text))
+            fact, origin = before, self._wording(origin, before)
+        return found
+
+    def _wording(self, step: Step, fact: Fact) -> Step | None:
+        """Return who worded a fact that a step was given, or on which way it came in; None: one who words nothing."""
+        for other, side, _ in self._given.places(step):
+            given = self._standing_in(fact.text, other, side, fact.near, None)
+            if given is not None:
+                return given.origin if given.source in WORDED or given.in_transit else None
+        return None
 
     def _reckoned(self, fact: Fact, segment: Segment) -> Segment:
         origin = segment.origin

@@ -1,4 +1,4 @@
-"""What changed on the way of a piece: reformatted, cut, quoted or reworded, with what it was before and after."""
+"""What changed on the way of a piece: its form, or what it says, with what it was before and after."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from becausal.step import Step
 
 __all__ = ["ReWordingKind", "Rewording", "on_the_way", "source_piece"]
 
-ReWordingKind = Literal["reformatted", "cut", "quoted", "reworded"]
+ReWordingKind = Literal["reformatted", "cut", "quoted", "reworded", "changed"]
 """`reformatted`: the same in another form. `cut`: the end is missing. `quoted`: it became part of a longer text.
-`reworded`: other words, the same fact."""
+`reworded`: other words, the same fact. `changed`: another figure, date or identifier, in the place of the one that its
+origin was given."""
 
 MOST_STEPS = 20
 LONGEST_SHOWN = 300
@@ -28,7 +29,7 @@ LONGEST_SHOWN = 300
 
 @dataclass(frozen=True, slots=True)
 class Rewording:
-    """A change of a piece's form on its way."""
+    """A change of a piece on its way."""
 
     kind: ReWordingKind
     step: Step

@@ -23,7 +23,7 @@ from becausal.graph.content import data_in, said_in
 from becausal.payload import Payload
 from becausal.step import Step
 
-__all__ = ["GivenTo", "Scope"]
+__all__ = ["GivenTo", "Scope", "apart"]
 
 LARGEST = 200_000
 """Bytes of a payload whose facts are read; beside more figures nearly everything follows from some."""
@@ -112,7 +112,7 @@ class GivenTo:
         for other, side, payload in self.places(step):
             if payload.size > LARGEST or not payload.is_kept:
                 continue
-            for value in reversed(list(_apart(payload.value()))):
+            for value in reversed(list(apart(payload.value()))):
                 groups = self._stated(value)
                 together += groups[0][0] if groups else ()
                 if len(found) < MOST_SCOPES:
@@ -146,7 +146,7 @@ def _grouped(facts: tuple[Fact, ...]) -> Groups:
     return [(record, Given(record)) for record in list(apart)[:MOST_SCOPES]]
 
 
-def _apart(value: object) -> Iterator[object]:
+def apart(value: object) -> Iterator[object]:
     """Yield the messages' contents, and what else there is, each by itself."""
     if isinstance(value, str):
         yield from _parts_of(value)
@@ -155,17 +155,17 @@ def _apart(value: object) -> Iterator[object]:
         if said is None:
             return
         if said is not value:
-            yield from _apart(said["content"])
+            yield from apart(said["content"])
             return
         rest = {key: item for key, item in value.items() if not _holds_messages(item)}
         for item in value.values():
             if _holds_messages(item):
-                yield from _apart(item)
+                yield from apart(item)
         if rest:
             yield rest
     elif isinstance(value, Sequence) and not isinstance(value, bytes) and _holds_messages(value):
         for item in value:
-            yield from _apart(item)
+            yield from apart(item)
     else:
         yield value
 

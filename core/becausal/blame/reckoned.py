@@ -1,8 +1,9 @@
 """Figures that nobody wrote down, and that figures which were given make: how, and out of which.
 
 What `becausal.facts.derived` finds is grounded: it may be reckoned. To name the operands is a stronger claim. So here
-they must have been given together, and the figure must have more digits than chance would hit: with n figures there
-are some twelve ways to combine each two of them, and a figure of d digits is met by one in 10^d.
+they must have been given together, make the figure to the very digits that it is written with (`12,500` is no mean of
+12,521.25; `about 12,500` is), and the figure must have more digits than chance would hit: with n figures there are some
+twelve ways to combine each two of them, and a figure of d digits is met by one in 10^d.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def _in_scope(fact: Fact, scope: Scope) -> Reckoning | None:
     if fact.kind == "date":
         dated = scope.given.derivation(fact)
         return None if dated is None or not dated.of else Reckoning("date", dated.of, scope, True)
-    found = scope.given.derivation(fact) if fact.kind in (*FIGURES, "limit") else None
+    found = scope.given.derivation(fact, as_written=True) if fact.kind in (*FIGURES, "limit") else None
     if found is None or not found.of or not _is_told(fact, found.how, found.of):
         return None
     by_chance = _by_chance(fact, found.how, found.of, scope)

@@ -50,7 +50,8 @@ class Segment:
     part_of: str | None = None
     """The piece that it is a part of, if that as a whole came in elsewhere."""
     changes: list[Rewording] = field(default_factory=list)
-    """What changed of its form on the way, in order."""
+    """What changed on the way, in order: first, if its origin put it in the place of something else, that (`changed`);
+    then its form."""
     goes_on: bool = False
     """Whether its way goes on before what is loaded of the run (`Run.part`): who brought it in is not known, and
     `origin` is only the first step that is loaded on its way."""

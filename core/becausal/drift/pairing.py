@@ -8,7 +8,7 @@ and heard, what was exchanged for what between two facts that are the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import Any, Final
@@ -16,9 +16,10 @@ from typing import Any, Final
 from becausal.drift.turns import Stated
 from becausal.facts import Fact, added, changed, missing
 from becausal.facts.compare import comparable, likeness
+from becausal.facts.derived import figure_of, follows_from
 from becausal.facts.fact import Key
 
-__all__ = ["exchanged", "is_slip", "may_slip"]
+__all__ = ["exchanged", "is_reckoned", "is_slip", "may_slip", "plain"]
 
 MOST_ALIGNED: Final = 300
 """Facts of one side beyond which their order is not looked at."""
@@ -83,7 +84,7 @@ def _by_place(heard: Sequence[Fact], said: Sequence[Fact]) -> list[tuple[Fact, F
     """Return the facts that stand between the same neighbours on both sides."""
     if max(len(heard), len(said)) > MOST_ALIGNED:
         return []
-    matcher = SequenceMatcher(None, [_plain(f) for f in heard], [_plain(f) for f in said], autojunk=False)
+    matcher = SequenceMatcher(None, [plain(f) for f in heard], [plain(f) for f in said], autojunk=False)
     pairs = []
     for tag, i, i_end, j, j_end in matcher.get_opcodes():
         if tag != "replace":
@@ -92,7 +93,7 @@ def _by_place(heard: Sequence[Fact], said: Sequence[Fact]) -> list[tuple[Fact, F
             like = [after for after in said[j:j_end] if _is_like(before, after)]
             others = [one for one in heard[i:i_end] if _is_like(before, one)]
             # Of several alike on one side nothing tells which became which; nor where something came in between.
-            is_alone = len(set(map(_plain, like))) == 1 and len(set(map(_plain, others))) == 1
+            is_alone = len(set(map(plain, like))) == 1 and len(set(map(plain, others))) == 1
             if is_alone and (i_end - i == j_end - j or _label(before) & _label(like[0])):
                 pairs.append((before, _of_kind(before, like)))
     return pairs
@@ -103,7 +104,7 @@ def _by_label(gone: dict[Key, Fact], new: dict[Key, Fact]) -> list[tuple[Fact, F
     pairs = []
     for before in gone.values():
         like = [after for after in new.values() if _is_like(before, after) and _label(before) & _label(after)]
-        if len(set(map(_plain, like))) == 1:
+        if len(set(map(plain, like))) == 1:
             pairs.append((before, _of_kind(before, like)))
     return pairs
 
@@ -141,7 +142,7 @@ def _is_like(one: Fact, other: Fact) -> bool:
     return comparable(one) == comparable(other)
 
 
-def _plain(fact: Fact) -> tuple[object, ...]:
+def plain(fact: Fact) -> tuple[object, ...]:
     """Return what a fact is the same by, be it said as a limit or not, of a currency or of none."""
     value: Any = fact.value
     kind = fact.kind
@@ -152,6 +153,17 @@ def _plain(fact: Fact) -> tuple[object, ...]:
     if kind == "quantity":
         kind, value = "number", value[1]
     return kind, value, fact.negated
+
+
+def is_reckoned(before: Fact, after: Fact, heard: Iterable[Fact]) -> bool:
+    """Return whether a figure was reckoned with from the one in whose place it stands: a price and its discount."""
+    size, was = figure_of(after), figure_of(before)
+    if size is None or was is None or is_slip(before, after):
+        return False
+    if before.kind == after.kind == "limit":
+        return False  # nobody who is given a limit reckons another one from it
+    given = [figure for fact in heard if (figure := figure_of(fact)) is not None]
+    return follows_from(size, given) and not follows_from(size, [one for one in given if one != was])
 
 
 def is_slip(before: Fact, after: Fact) -> bool:

@@ -75,16 +75,23 @@ class Given:
     def __init__(self, facts: Iterable[Fact]) -> None:
         self.facts = tuple(facts)
 
-    def derivation(self, fact: Fact) -> Derivation | None:
-        """Return how a fact follows from these; None where it does not, or is no figure and no date."""
+    def derivation(self, fact: Fact, *, as_written: bool = False) -> Derivation | None:
+        """Return how a fact follows from these; None where it does not, or is no figure and no date.
+
+        Args:
+            fact: what may follow.
+            as_written: only where a figure is what they make, rounded to the digits that it is written with. Else one
+                that ends in zeros may be a rounding too, as `12,500` of 12,521: so it is in any case if it says so
+                itself (`about 12,500`).
+        """
         if fact.kind == "date":
             return self._date(fact)
         if fact.kind == "limit":
-            return self._of_limit(fact)
+            return self._of_limit(fact, as_written=as_written)
         size = figure_of(fact) if fact.kind in FIGURES else None
         if size is None:
             return None
-        return self._figure(fact, size)
+        return self._figure(_Nearness(fact, size, as_written=as_written))
 
     def leads_to(self, fact: Fact) -> bool:
         """Return whether `derivation` knows a way; where there are so many figures that it always does, at once."""
@@ -106,12 +113,13 @@ class Given:
                     return True
         return False
 
-    def _of_limit(self, fact: Fact) -> Derivation | None:
+    def _of_limit(self, fact: Fact, *, as_written: bool) -> Derivation | None:
         value: Any = fact.value
-        return self.derivation(Fact(value[1], value[2], fact.text, fact.span, fact.path, fact.hedge))
+        limited = Fact(value[1], value[2], fact.text, fact.span, fact.path, fact.hedge)
+        return self.derivation(limited, as_written=as_written)
 
-    def _figure(self, fact: Fact, size: Decimal) -> Derivation | None:
-        near = _Nearness(fact, size)
+    def _figure(self, near: _Nearness) -> Derivation | None:
+        fact, size = near.fact, near.size
         for number in self._simple_sizes.near(size, near.widest):
             how, made, of = self._simple[number]
             if near.is_it(made):
@@ -260,7 +268,7 @@ class _Sizes:
 class _Nearness:
     """Says whether a figure is another one, to the digits that it shows."""
 
-    def __init__(self, fact: Fact, size: Decimal) -> None:
+    def __init__(self, fact: Fact, size: Decimal, *, as_written: bool) -> None:
         self.fact, self.size = fact, size
         found = _SHOWN.search(fact.text)
         places = len(found[1] or "") if found is not None else 0
@@ -270,7 +278,8 @@ class _Nearness:
         self.exact = Decimal(5).scaleb(-places - 1) * worth
         exponent = size.normalize().as_tuple().exponent
         # What ends in many zeros may be exact: 20,000,000 is no rounding of 24,999,999.
-        self.round = Decimal(5).scaleb(exponent - 1) if isinstance(exponent, int) else ZERO
+        may_round = not as_written or fact.hedge is not None
+        self.round = Decimal(5).scaleb(exponent - 1) if may_round and isinstance(exponent, int) else ZERO
         self.most = Decimal("0.05") if fact.hedge is not None else Decimal("0.005")
         self.widest = max(self.exact, self.round)
         """No figure that is farther off is it."""

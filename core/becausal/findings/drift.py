@@ -14,12 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from becausal.drift.pairing import exchanged, is_slip, may_slip
+from becausal.drift.pairing import exchanged, is_reckoned, is_slip, may_slip
 from becausal.drift.request import is_pinned, wording
 from becausal.drift.turns import Stated, Turn, Turns
 from becausal.facts import Fact, changed, missing
 from becausal.facts.compare import lacks
-from becausal.facts.derived import figure_of, follows_from
 from becausal.facts.fact import Key
 from becausal.finding import Finding, FindingKind
 from becausal.findings.moved import of_moved
@@ -97,7 +96,7 @@ class _Judge:
         """Return whether a fact that stands in another's place is none that the turn worked out, or was told within."""
         if not passes_on and not (self.is_gone(before, turn) and self.went_on(after, turn)):
             return False
-        return not _is_derived(turn, before, after) and not self.was_known(turn, after)
+        return not is_reckoned(before, after, turn.heard[0]) and not self.was_known(turn, after)
 
     def slips(self, turn: Turn) -> Iterator[tuple[Fact, Fact]]:
         """Yield what a turn miscopied of anything that it was told."""
@@ -170,17 +169,6 @@ def _names(key: Key, name: Fact) -> bool:
     kind, value, _ = key
     stems = value[1] if kind == "rule" and isinstance(value, tuple) else ()
     return any(word.startswith(stem) for word in name.text.casefold().split() for stem in stems)
-
-
-def _is_derived(turn: Turn, before: Fact, after: Fact) -> bool:
-    """Return whether a figure was reckoned with from the one in whose place it stands: a price and its discount."""
-    size, was = figure_of(after), figure_of(before)
-    if size is None or was is None or is_slip(before, after):
-        return False
-    if before.kind == after.kind == "limit":
-        return False  # nobody who is given a limit reckons another one from it
-    given = [figure for fact in turn.heard[0] if (figure := figure_of(fact)) is not None]
-    return follows_from(size, given) and not follows_from(size, [one for one in given if one != was])
 
 
 def _lacking(wanted: Sequence[Fact], stated: Stated) -> tuple[Fact, ...]:

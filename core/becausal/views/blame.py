@@ -157,7 +157,7 @@ def _sources(blamed: Blame) -> Iterator[RenderableType]:
         said = Text.assemble(
             styled(f'"{cut(segment.text, 60)}"  ', f"bold {_COLOUR[segment.source]}"),
             *_from(segment),
-            styled(f"  {_reckoned(segment.derived)}" if segment.derived is not None else "", "dim"),
+            styled(f"  {_made(segment)}", "dim"),
         )
         yield hanging(said, 4 if segment.part_of is not None else 2)
     if len(known) > MOST_SOURCES:
@@ -265,6 +265,14 @@ def _notes(segment: Segment, *, full: bool) -> Iterator[Text | Way]:
 def _whole(said: str, style: str) -> Text:
     """Return a text that goes on in a further line where the screen is narrow: its end says which step."""
     return Text.assemble(styled(said, style))
+
+
+def _made(segment: Segment) -> str:
+    """Return what a figure was made of, in short; empty where it was said as it was given."""
+    changed = [change.before for change in segment.changes if change.kind == "changed"]
+    if changed:
+        return f"in the place of {', '.join(changed)}"
+    return "" if segment.derived is None else _reckoned(segment.derived)
 
 
 def _reckoned(derived: Derived) -> str:
