@@ -15,6 +15,7 @@ import collections
 import datetime as dt
 import decimal
 import enum
+import re
 import types
 from collections.abc import Callable
 from typing import Any
@@ -142,7 +143,10 @@ def _enum_reader(kind: type) -> Read:
 
 
 def _numpy_reader(kind: type, base: type) -> Read:
-    """Arrays and scalars, through numpy's own descriptors: a subclass has no say."""
+    """Arrays and scalars, through numpy's own descriptors: a subclass has no say.
+
+    Texts are items, as numpy's own four bytes for a sign no text and no secret would be found.
+    """
     body = BODY(base)
     shape, dtype = body["shape"].__get__, body["dtype"].__get__
     raw, items, name = body["tobytes"], body["tolist"], name_of(kind)
@@ -150,10 +154,15 @@ def _numpy_reader(kind: type, base: type) -> Read:
     def read(value: Any) -> Sight:
         form = dtype(value)
         text = form.str if form.names is None else str(form.descr)
-        content = items(value) if form.hasobject else raw(value)
+        is_text = form.hasobject or (form.kind in "USV" and _TEXTS.search(text) is not None)
+        content = items(value) if is_text else raw(value)
         return WRAP, Code.ARRAY, [name, text, [*shape(value)], content], None
 
     return read
+
+
+_TEXTS = re.compile(r"[<>=|][US][0-9]")
+"""Of a numpy type that is, or has a field that is, a text."""
 
 
 def _is_namedtuple(mro: tuple[type, ...]) -> bool:

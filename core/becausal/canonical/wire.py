@@ -102,7 +102,7 @@ class Code(IntEnum):
     ENUM = 23
     """[type name, member name, value]."""
     ARRAY = 24
-    """[dtype, shape, bytes in C order, or a list of items when they are objects]."""
+    """[type name, dtype, shape, bytes in C order, or a list of items when they are objects or texts]."""
     CUT_DOWN = 25
     """[full size, what was kept of it]: a body beyond its bound, under the digest of all of it; see `cutting`."""
 

@@ -6,7 +6,7 @@ Parts stay where they are: they were rewritten before whatever refers to them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -176,9 +176,7 @@ class _Walk:
         if item.code in (Code.TUPLE, Code.SET, Code.FROZENSET):
             return _Entry(item.code, _written(self.secret(key, _read(item.data))))
         if item.code == Code.ARRAY:
-            *form, content = _read(item.data)
-            kept = content if type(content) is bytes else self.secret(key, content)  # numbers, or objects
-            return _Entry(item.code, _written([*form, kept]))
+            return self._array(item, lambda content: self.secret(key, content))
         return self.value(item)
 
     def below(self, key: str, name: Any, item: Any) -> Any:
@@ -215,13 +213,23 @@ class _Walk:
         if ext.code == Code.STR:
             text = ext.data.decode("utf-8", "surrogatepass")
             return _Entry(ext.code, self._by.text(text).encode("utf-8", "surrogatepass"))
-        if (
-            ext.code == Code.ARRAY and type(_read(ext.data)[2]) is bytes
-        ):  # numbers: no text, and of a fixed size
-            return ext
+        if ext.code == Code.ARRAY:
+            return self._array(ext, self.value)
         if ext.code in NESTED:
             return _Entry(ext.code, _written(self.value(_read(ext.data))))
         return ext
+
+    def _array(self, ext: _Entry, keep: Callable[[Any], Any]) -> _Entry:
+        """Return an array; numbers are no text, and of a fixed size, but for single bytes, which may be one."""
+        name, form, shape, content = _read(ext.data)
+        if type(content) is not bytes:
+            return _Entry(ext.code, _written([name, form, shape, keep(content)]))
+        if (
+            re.fullmatch(r"[|<>=]?(?:[iu]1|V[0-9]+)|\[.*\]", form) is None
+            or (kept := keep(content)) == content
+        ):
+            return ext
+        return _Entry(ext.code, _written([name, "|u1", [len(kept)], kept]))
 
     def _number(self, value: int) -> Any:
         # A card's number, kept as one.

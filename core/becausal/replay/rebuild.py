@@ -13,6 +13,7 @@ import dataclasses
 import enum
 import inspect
 import pathlib
+import re
 import sys
 import types
 import typing
@@ -27,6 +28,10 @@ __all__ = ["Classes", "UnmadeError", "rebuild"]
 
 MOST_REACHED = 20_000
 """So many functions, classes and modules are looked through for classes of the app's."""
+
+
+MOST_TEXT_BYTES = 64 << 20
+"""Of an array of texts: numpy takes as many bytes for each as its type says, however short they are."""
 
 
 class UnmadeError(LookupError):
@@ -226,10 +231,27 @@ _PLAIN = (str, bytes, int, float, bool, type(None))
 
 def _array(name: str, form: str, shape: list[int], content: Any) -> object:
     numpy = sys.modules.get("numpy")
-    if numpy is None or not isinstance(content, bytes) or "[" in form:
+    texts = _texts(content, len(shape)) if re.fullmatch(r"[<>=|]?[US][0-9]+", form) else None
+    if numpy is None or "[" in form or (texts is None and not isinstance(content, bytes)):
         raise UnmadeError(f"an array of {name}")
-    array = numpy.frombuffer(content, dtype=form).reshape(shape).copy()
+    if texts is None:
+        array = numpy.frombuffer(content, dtype=form).reshape(shape).copy()
+    else:  # as wide as what stands in it: a marker may be longer than a secret
+        array = numpy.array(texts, dtype=form.strip("<>=|")[:1]).reshape(shape)
+        width = numpy.dtype(form).itemsize
+        if array.itemsize <= width and width * len(texts) <= MOST_TEXT_BYTES:
+            array = array.astype(form)
     return array if name == "numpy.ndarray" else array[()]
+
+
+def _texts(content: Any, levels: int) -> list[Any] | None:
+    """Return the texts in nested lists of so many levels; None where there is anything else: numpy would ask it."""
+    items = [content]
+    for _ in range(levels):
+        if any(type(item) is not list for item in items):
+            return None
+        items = [inner for item in items for inner in item]
+    return items if all(type(item) in (str, bytes) for item in items) else None
 
 
 FLAGS_MISSING: Any = vars(enum.Flag)["_missing_"].__func__
