@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,8 +155,12 @@ def test_a_secret_of_any_length_is_found_in_a_tuple_below_its_name(length: int) 
     assert not [body for body in all_kept(value, times=1) if secret.encode() in body]
 
 
-@pytest.mark.parametrize("pair", [("authorization", "7Kqx" * 150), [b"x-api-key", b"7Kqx" * 150]], ids=str)
-def test_the_value_of_a_header_is_found_however_long_it_is(pair: Any) -> None:
+@pytest.mark.parametrize("name", ["authorization", b"x-api-key", "password", b"password", "token"])
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_the_value_in_a_pair_is_found_however_long_it_is(name: str | bytes, kind: type) -> None:
+    secret = "7Kqx" * 150
+    pair = kind([name, secret if isinstance(name, str) else secret.encode()])
+
     assert not [body for body in all_kept(pair) if b"7Kqx" * 150 in body]
 
 
@@ -176,18 +181,44 @@ def test_what_is_withheld_for_its_depth_leaves_no_part_behind(
     assert not [body for body in all_kept(value) if secret.encode() in body]
 
 
-def test_a_conversation_beside_such_a_value_stays_split_and_is_kept_once() -> None:
+class Field(enum.Enum):
+    KEY = "api_key"
+
+
+@dataclass
+class Setting:
+    name: str
+    value: object
+
+
+CONFIGS: dict[str, Wrap] = {
+    "a key": lambda held: {"api_key": held},
+    "a name beside": lambda held: {"name": "api_key", "value": held},
+    "a name of bytes beside": lambda held: {"key": b"api_key", "value": held},
+    "names in a list": lambda held: [{"name": "region", "value": "eu"}, {"name": "api_key", "value": held}],
+    "an object's name": lambda held: Setting("api_key", held),
+    "a key of bytes": lambda held: {b"api_key": held},
+    "a member of an enum": lambda held: {Field.KEY: held},
+    "a tuple": lambda held: {"api_key": ("u", held)},
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_conversation_beside_such_a_value_stays_split_and_is_kept_once(config: str) -> None:
+    configured = CONFIGS[config]
     said = [HumanMessage(f"{number} {PAD * 40}", id=f"m{number}") for number in range(20)]
     secret = "Kq7x" * 150
     encoder = Encoder(Redactor())
 
     without = canonical.encode({"messages": said, "config": {}})
-    first = encoder.encode({"messages": said, "config": {"api_key": Held(secret)}})
-    second = encoder.encode({"messages": [*said, said[0]], "config": {"api_key": Held(secret)}})
+    first = encoder.encode({"messages": said, "config": configured(Held(secret))})
+    second = encoder.encode({"messages": [*said, said[0]], "config": configured(Held(secret))})
 
     assert {digest for digest, _ in without.parts} <= {digest for digest, _ in first.parts}
     assert sum(len(body) for _, body in second.parts) + len(second.body) < 4_000
-    assert canonical.decode(second.body, dict([*first.parts, *second.parts]).get)
+    kept = dict([*first.parts, *second.parts])
+    assert canonical.decode(second.body, kept.get)
+    assert not [body for body in (first.body, second.body, *kept.values()) if secret.encode() in body]
 
 
 def test_what_is_kept_of_such_a_value_is_its_shape() -> None:

@@ -5,6 +5,8 @@ Told from types and keys alone, and so that no code of the app's runs.
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Callable, Mapping
 from itertools import repeat
 from operator import is_
 from typing import Any
@@ -17,10 +19,12 @@ from becausal.canonical.wire import SPLIT_FROM
 __all__ = [
     "COMMON",
     "MOST_SEARCHED",
+    "NAMES",
     "SCALARS",
     "SHORTEST_RUN",
     "holds_messages",
     "is_message_list",
+    "is_secret",
     "is_text",
     "is_typed_list",
     "may_split",
@@ -30,6 +34,9 @@ __all__ = [
 
 MOST_SEARCHED = 64
 """A dict of more entries is not searched for message lists in it."""
+
+NAMES = ("name", "key", "field", "header")
+"""Keys under which a name stands beside its `value`."""
 
 SHORTEST_RUN = 3
 """Two messages are written faster than they are compared with what is known."""
@@ -100,3 +107,30 @@ def plain_keys(fields: dict[Any, Any]) -> bool:
     if not all(map(is_, map(type, fields), repeat(str))):
         return False
     return all(map(str.isascii, fields)) or all(map(is_text, fields))
+
+
+def is_secret(key: Any, beside: Mapping[str, Any] | None, is_secret_key: Callable[[str], bool]) -> bool:
+    """Return whether what stands under a key is secret by its name, or by the one beside it: `{"name": …, "value": …}`.
+
+    Args:
+        key: a key of any kind.
+        beside: the dict that it is of, where its keys are plain.
+        is_secret_key: judges a name.
+    """
+    names = [_said_by(key)]
+    if names[0] == "value" and beside is not None:
+        names += [_said_by(beside[name]) for name in NAMES if name in beside]
+    return any(name is not None and is_secret_key(name) for name in names)
+
+
+def _said_by(key: Any) -> str | None:
+    """Return what a key says: a text, bytes, an instance of a subclass of these, a member of an enum."""
+    kind = type(key)
+    if kind is str:
+        return key  # type: ignore[no-any-return]
+    if issubclass(kind, enum.Enum):
+        value = object.__getattribute__(key, "_value_")
+        return _said_by(value) if type(value) in (str, bytes) else None
+    if issubclass(kind, str):
+        return str.__str__(key)
+    return bytes.decode(key, "latin-1") if issubclass(kind, bytes) else None

@@ -225,7 +225,10 @@ class TopWalk(Walk):
                 body = belief = packb(value, self.hook, OPTIONS)
             else:
                 # What stands under a secret's name stays where its name is seen.
-                is_secret = self.redact is not None and self.redact.is_secret_key(key)
+                redact = self.redact
+                is_secret = redact is not None and (
+                    redact.is_secret_key(key) or (not self.fast and self.turns_at(key, fields))
+                )
                 write = self.secret if is_secret else self.piece
                 body, belief = write(value, step(path, key), top=top)
             exact += (name, body)

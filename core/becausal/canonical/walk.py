@@ -11,13 +11,13 @@ where no message-like thing was met.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ormsgpack import Ext, Fragment, packb
 
 from becausal.canonical.leaves import FIELDS, ITEMS, LEAF, UNORDERED, Sight
-from becausal.canonical.looks import SCALARS, is_text, plain_keys
+from becausal.canonical.looks import SCALARS, is_secret, is_text, plain_keys
 from becausal.canonical.readers import Reader, reader_of
 from becausal.canonical.terms import Info, Known, Pair, Path, Redacting, Seen, UnfitError, step, text_of
 from becausal.canonical.wire import (
@@ -84,10 +84,10 @@ class Walk(ABC):
         self.is_under_secret = not self.is_under_secret
         self.seen, self.seen_other = self.seen_other, self.seen
 
-    def turns_at(self, key: str) -> bool:
+    def turns_at(self, key: Any, beside: Mapping[str, Any] | None = None) -> bool:
         """Return whether what stands under a key is no part from here on; on the fast path no key is looked at."""
         is_open = not self.fast and not self.is_under_secret
-        return is_open and self.redact is not None and self.redact.is_secret_key(key)
+        return is_open and self.redact is not None and is_secret(key, beside, self.redact.is_secret_key)
 
     def pack(self, value: object, path: Path, *, held: bool = False) -> Pair:
         """Write a value whole: only typed objects and the like are split off.
@@ -288,7 +288,12 @@ class Walk(ABC):
             rows = []
             for key, value in content:
                 name = self.pack(key, step(path, "{key}"))[0]
+                turns = not self.fast and self.turns_at(key)
+                if turns:
+                    self.turn()
                 inner = self.pack(value, step(path, key))
+                if turns:
+                    self.turn()
                 rows.append((b"\x92" + name, inner[0], inner[1]))
             rows.sort()
             columns = [[k + v for k, v, _ in rows], [k + v for k, _, v in rows]]
@@ -383,7 +388,7 @@ class Walk(ABC):
             for key in sorted(fields):
                 yield packb(key)
                 inner = fields[key], step(path, key), depth
-                yield from (None, inner, None) if self.turns_at(key) else (inner,)
+                yield from (None, inner, None) if self.turns_at(key, fields) else (inner,)
         else:
             yield value, path, depth
 

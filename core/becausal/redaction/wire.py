@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import ormsgpack
 
 from becausal.canonical.calling import packed, unpacked
+from becausal.canonical.looks import NAMES
 from becausal.canonical.terms import SplitError
 from becausal.canonical.wire import NESTED, UNSORTED, Code
 
@@ -20,9 +21,6 @@ __all__ = ["Rewriting", "ends_text", "rewritten"]
 
 HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key"))
 """Names that stand before their values in a pair: headers, as ASGI and HTTP clients hold them."""
-
-NAMES = ("name", "key", "field", "header")
-"""Keys under which a name stands beside its `value`."""
 
 TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
 """Of a JSON schema: under `password` it says what a password is."""
@@ -51,7 +49,9 @@ def rewritten(body: bytes, by: Rewriting) -> bytes:
         SplitError: what stands under a secret's name is a part, which nobody has judged by that name.
         ValueError: it is none.
     """
-    return _written(_Walk(by).value(_read(body)))
+    value, walk = _read(body), _Walk(by)
+    walk.refuse_split_pair(value)
+    return _written(walk.value(value))
 
 
 def ends_text(body: bytes, end: int) -> bool:
@@ -105,6 +105,18 @@ def _packed(entry: Any) -> Any:
 class _Walk:
     def __init__(self, by: Rewriting) -> None:
         self._by = by
+
+    def refuse_split_pair(self, value: Any) -> None:
+        """Refuse a pair that is the whole value, of which a long text is a part by itself; elsewhere none is.
+
+        Raises:
+            SplitError: it is one, of a secret's name and a part.
+        """
+        pair = _read(value.data) if type(value) is _Entry and value.code == Code.TUPLE else value
+        if type(pair) is not list or len(pair) != 2 or self._secret_name(pair[0]) is None:
+            return
+        if type(pair[1]) is _Entry and pair[1].code == Code.PART:
+            raise SplitError
 
     def value(self, value: Any) -> Any:
         kind = type(value)
@@ -192,10 +204,6 @@ class _Walk:
 
     def items(self, items: list[Any]) -> list[Any]:
         # ("password", …): headers, as ASGI and HTTP clients hold them, and forms.
-        if len(items) == 2 and type(items[1]) is _Entry and items[1].code == Code.PART:
-            name = self._secret_name(items[0])
-            if name is not None and name.lower() in HEADERS:
-                raise SplitError
         if len(items) == 2 and type(items[1]) in (str, bytes):
             name = self._secret_name(items[0])
             # Not names of fields: ["password", "user"].
