@@ -35,6 +35,10 @@ import becausal
 becausal.instrument()  # the one line
 
 
+THRESHOLD = 10
+"""Millions of revenue from which on a company is audited."""
+
+
 class State(TypedDict, total=False):
     messages: Annotated[list[AnyMessage], add_messages]
     finding: str
@@ -61,18 +65,30 @@ class ScriptedModel(BaseChatModel):
 
 
 def answer(messages: list[BaseMessage]) -> AIMessage:
-    """Return what the model says to these messages."""
+    """Return what the model says to these messages, whatever they say."""
     role, last = str(messages[0].content), messages[-1]
-    if role.startswith("You research") and not isinstance(last, ToolMessage):
-        company, year = re.findall(r"of (\w+) in (\d+)", str(last.content))[0]
-        call = {"name": "revenue_database", "args": {"company": company, "year": int(year)}, "id": "call-1"}
-        return AIMessage("The audited figure is in the revenue database.", tool_calls=[call])
-    figure = re.findall(r"[\d,.]+ (?:million|thousand) USD", str(last.content))[0]
+    said = str(last.content)
+    found = re.search(r"(\d+(?:\.\d+)?) (million|thousand) USD", said)
     if role.startswith("You research"):
-        return AIMessage(f"The database gives {figure}.")
+        asked = re.search(r"of (\w+) in (\d+)", said)
+        if isinstance(last, ToolMessage):
+            return AIMessage(f"The database gives {found[0] if found else 'no figure'}.")
+        if asked is None:
+            return AIMessage("Which company, and which year?")
+        call = {
+            "name": "revenue_database",
+            "args": {"company": asked[1], "year": int(asked[2])},
+            "id": "call-1",
+        }
+        return AIMessage("The audited figure is in the revenue database.", tool_calls=[call])
+    if found is None:
+        return AIMessage("Without a figure there is nothing to say.")
     if role.startswith("You analyse"):
-        return AIMessage(f"With {figure} of revenue the company is past the threshold for a full audit.")
-    return AIMessage(f"Acme had revenue of {figure} in 2025. We recommend a full audit.")
+        is_past = found[2] == "million" and float(found[1]) >= THRESHOLD
+        which = "past the threshold for a full audit" if is_past else "too small to be audited"
+        return AIMessage(f"With {found[0]} of revenue the company is {which}.")
+    advice = "We recommend a full audit." if "full audit" in said else "No audit is due."
+    return AIMessage(f"Acme had revenue of {found[0]} in 2025. {advice}")
 
 
 model = ScriptedModel()

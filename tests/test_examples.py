@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -59,6 +62,36 @@ def test_the_wrong_figure_is_led_back_to_the_tool_over_every_hop(
     assert "revenue_database" in [
         segment["origin"]["name"] for segment in why["segments"] if "20 million" in segment["text"]
     ]
+
+
+def test_what_the_readme_says_to_type_about_the_quickstart_prints_what_it_shows(tmp_path: Path) -> None:
+    """As in a checkout: the examples lie in the folder where one asks. Ids and times are of each run."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (typed,) = (block for block in _blocks(readme) if block.startswith("becausal replay last"))
+    (blamed,) = (block for block in _blocks(readme) if block.startswith('"20 million"'))
+    run(tmp_path, "examples/quickstart.py")
+
+    printed = []
+    for line in typed.splitlines():
+        if written := re.fullmatch(r"echo '(.*)' > ([\w.]+)", line):
+            (tmp_path / written[2]).write_text(written[1])
+        else:
+            printed.append(run(tmp_path, "-m", *shlex.split(line, comments=True)))
+    same, changed, counterfactual, test = printed
+
+    assert same.startswith("reproduced: 17 of 17 steps")
+    assert "No audit is due" in changed
+    assert counterfactual in _blocks(readme)
+    assert "team.becausal" in test
+    (segment,) = asked(tmp_path, "blame", "last", "20 million")["segments"]
+    assert [int(number) for number in re.findall(r"^ +(\d+)  ", blamed, re.MULTILINE)] == [
+        number for number, _ in enumerate(segment["path"], 1)
+    ]
+
+
+def _blocks(readme: str) -> list[str]:
+    return re.findall(r"^```\w*\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
 
 
 def test_two_processes_of_own_code_are_one_chain(tmp_path: Path) -> None:

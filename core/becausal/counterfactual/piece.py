@@ -80,8 +80,8 @@ class Piece:
     def __str__(self) -> str:
         where = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.path)
         agent = f" of {self.step.agent}" if self.step.agent and self.step.agent != self.step.name else ""
-        lines = self.text.splitlines() or [""]
-        shown = lines[0][:100] + ("…" if len(lines) > 1 or len(lines[0]) > 100 else "")
+        said = " ".join(self.text.split())
+        shown = said[:100] + ("…" if len(said) > 100 else "")
         return f"{self.kind} {self.step.name}{where}{agent}: {shown!r}"
 
     def _parts(self) -> Iterator[Piece]:
