@@ -13,6 +13,7 @@ from tests.core.builders import Record
 from becausal.cli import main
 from becausal.memory_event import NewEvent
 from becausal.store import open_store
+from becausal.store.upkeep import Erasure, upkeep_of
 
 NAME = "Jane Doe-Nobody"
 NUMBERS = (1, 2, 3)
@@ -225,3 +226,25 @@ def test_where_the_order_of_a_page_is_damaged_nothing_is_erased_for_not_all_of_i
 
     assert "nothing was erased" in capsys.readouterr().err
     assert path.read_bytes().count(b"Jane") == bytes(whole).count(b"Jane")
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_the_file_is_looked_over_before_others_have_to_wait_for_an_erasure(path: Path, dry_run: bool) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    store, seen = open_store(str(path)), []
+
+    def told(doing: str, done: int, total: int) -> None:
+        if doing == "looking over its pages":
+            seen.append(done)
+            if done == total:
+                other.execute("COMMIT")  # only now what erases can begin to write
+
+    upkeep = upkeep_of(store)
+    assert upkeep is not None
+    erased = upkeep.erase(Erasure((NAME,)), dry_run=dry_run, told=told)
+
+    assert seen == [0, 1]
+    assert erased.total
+    store.close()
+    other.close()

@@ -263,13 +263,9 @@ class SQLiteUpkeep:
         from becausal.store.erasing import DryRun
         from becausal.store.sqlite.erase import Erasing
 
+        self._look_over(told)  # takes longest of all: before others have to wait
         at_ns, erased = time.time_ns(), Erased()
         with suppress(DryRun), self._changing("erasing", counts=True) as connection:
-            # Where pages are not what they were, a row that was read may not be found again by its key.
-            ((flaw,), *_) = connection.execute("PRAGMA integrity_check(1)").fetchall()
-            if flaw != "ok":
-                why = sqlite3.DatabaseError(flaw.split("\n")[-1])
-                raise file.damaged(self._path, "looking over its pages", why)
             # What is taken out must not stay in free pages until they are used again.
             connection.execute("PRAGMA secure_delete = ON")
             erasing = Erasing(connection, what, told)
@@ -299,6 +295,20 @@ class SQLiteUpkeep:
             ]
 
     # Inside
+
+    def _look_over(self, told: Progress) -> None:
+        """Raise where pages are not what they were: a row that was read may not be found again by its key there.
+
+        Raises:
+            StoreFormatError: a page is damaged.
+        """
+        doing = "looking over its pages"
+        told(doing, 0, 1)
+        with self._reading() as reader, file.told(self._path, doing):
+            ((flaw,), *_) = reader.execute("PRAGMA integrity_check(1)").fetchall()
+        if flaw != "ok":
+            raise file.damaged(self._path, doing, sqlite3.DatabaseError(flaw.split("\n")[-1]))
+        told(doing, 1, 1)
 
     def _is_recent(self, what: str, for_ns: int) -> bool:
         """Return whether a time that was noted is no longer ago than that."""
