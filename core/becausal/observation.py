@@ -151,8 +151,8 @@ class Replaying(Protocol):
     def memories(self) -> Store | None:
         """Return what stands for the store of the app's memories; None where nothing is replayed."""
 
-    def carrying(self) -> Callable[[Callable[[], Any]], Any] | None:
-        """Return what does a thread's work that is handed over here; None where nothing is replayed."""
+    def carrying(self, *, is_pool: bool) -> Callable[[Callable[[], Any]], Any] | None:
+        """Return what does the work of a thread or a pool that is handed over here; None where nothing is replayed."""
 
     def call(self, seen: Observation, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return what is called in a function's place, once the step is current: itself, or what answers."""

@@ -5,6 +5,9 @@ Hooked places, and why these
 `threading.Thread.start`
     The door of a raw thread. Its `run` is entered in the starter's context.
 
+`_thread.start_new_thread`
+    The same of a thread that has no object.
+
 `concurrent.futures.ThreadPoolExecutor.submit`
     The door of a pool, of `map` and of `loop.run_in_executor`. The function runs in the submitter's context; the pool's
     own threads are left out, or each would keep the context of its first customer for life.
@@ -12,11 +15,12 @@ Hooked places, and why these
 Only OpenTelemetry's context is carried (which holds the current step), never the app's other context variables:
 LangChain's would change streaming and callbacks. Nothing is done where no step is current.
 
-A replay is in force in that context, too. So while one is under way both doors are hooked, whether or not the adapter
-is in, and its work is carried where no step is current yet: what it asks is answered in every thread. What a thread
-still does once the app has returned and the replay has ended is no part of it, and is done for real.
+A replay is in force in that context, too. So while one is under way these doors are hooked, whether or not the adapter
+is in, and its work is carried where no step is current yet: what it asks is answered in every thread, and refused once
+the replay has ended (see `becausal.replay.outliving`).
 
-Not seen: `multiprocessing`, `_thread.start_new_thread`, threads made in C. Use `becausal.inject` and `extract` there.
+Not seen: `multiprocessing`, threads made in C, and a pool's `submit` or `start_new_thread` that somebody took by its
+name before. Use `becausal.inject` and `extract` there.
 """
 
 from __future__ import annotations
@@ -47,20 +51,24 @@ class ThreadsAdapter:
     arrives_with: tuple[str, ...] = ()
 
     def install(self, recorder: Recorder, hooks: Hooks) -> None:
-        """Hook both doors."""
-        _hook(hooks, lambda: _work_here(recorder, of_steps=True))
+        """Hook the doors."""
+        _hook(hooks, functools.partial(_work_here, recorder, of_steps=True))
 
     def install_for_replays(self, recorder: Recorder, hooks: Hooks) -> None:
-        """Hook both doors for what is replayed, and for nothing else."""
-        _hook(hooks, lambda: _work_here(recorder, of_steps=False))
+        """Hook the doors for what is replayed, and for nothing else."""
+        _hook(hooks, functools.partial(_work_here, recorder, of_steps=False))
 
 
 Work = Callable[[Callable[[], Any]], Any]
-"""Does the work of a thread that is started."""
+"""Does the work of a thread, or a piece of a pool's."""
+
+Carrying = Callable[..., Work | None]
+"""Returns what does the work that is handed over; told whether to a pool."""
 
 
-def _hook(hooks: Hooks, carrying: Callable[[], Work | None]) -> None:
+def _hook(hooks: Hooks, carrying: Carrying) -> None:
     replace(hooks, "threading:Thread.start", functools.partial(_starting, carrying))
+    replace(hooks, "_thread:start_new_thread", functools.partial(_starting_raw, carrying))
     replace(
         hooks,
         "concurrent.futures.thread:ThreadPoolExecutor.submit",
@@ -69,24 +77,25 @@ def _hook(hooks: Hooks, carrying: Callable[[], Work | None]) -> None:
 
 
 @guarded
-def _work_here(recorder: Recorder, *, of_steps: bool) -> Work | None:
+def _work_here(recorder: Recorder, *, of_steps: bool, is_pool: bool) -> Work | None:
     """Return what does the work that is handed over; None where the context is not to be carried.
 
     Args:
         recorder: whose.
         of_steps: whether a step's work is carried, too, and not a replay's alone.
+        is_pool: whether it is handed to a pool, which tells of its exceptions.
     """
     if not recorder.active:
         return None
     replaying = recorder.replaying
-    work = None if replaying is None else replaying.carrying()
+    work = None if replaying is None else replaying.carrying(is_pool=is_pool)
     return operator.call if work is None and of_steps and current() is not None else work
 
 
-def _starting(carrying: Callable[[], Work | None], original: Callable[..., Any]) -> Callable[..., Any]:
+def _starting(carrying: Carrying, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def start(self: Any, *args: Any, **kwargs: Any) -> Any:
-        work = carrying()
+        work = carrying(is_pool=False)
         if work is None:
             return original(self, *args, **kwargs)
         restore = _prepared(self, work)
@@ -122,19 +131,37 @@ def _prepared(thread: Any, work: Work) -> Callable[[], None] | None:
     return restore
 
 
-def _submitting(carrying: Callable[[], Work | None], original: Callable[..., Any]) -> Callable[..., Any]:
+def _starting_raw(carrying: Carrying, original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def start_new_thread(function: Callable[..., Any], args: Any, *kwargs: Any) -> Any:
+        work = carrying(is_pool=False)
+        if work is None or not callable(function):
+            return original(function, args, *kwargs)
+        context = otel_context.get_current()
+
+        def run(*args: Any, **kwargs: Any) -> None:
+            _run_in(context, work, functools.partial(function, *args, **kwargs))
+
+        return original(run, args, *kwargs)
+
+    return start_new_thread
+
+
+def _submitting(carrying: Carrying, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def submit(self: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        if carrying() is None:
+        work = carrying(is_pool=True)
+        if work is None:
             return original(self, fn, *args, **kwargs)
-        return original(self, functools.partial(_run_in, otel_context.get_current(), fn), *args, **kwargs)
+        does = functools.partial(fn, *args, **kwargs)
+        return original(self, functools.partial(_run_in, otel_context.get_current(), work, does))
 
     return submit
 
 
-def _run_in(context: Context, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def _run_in(context: Context, work: Work, function: Callable[[], Any]) -> Any:
     with Scope(context):
-        return function(*args, **kwargs)
+        return work(function)
 
 
 def _is_pool_worker(thread: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import queue
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -110,3 +112,27 @@ def test_what_others_start_in_threads_meanwhile_is_recorded_as_ever() -> None:
     assert run.replay(app).reproduced
     server.join()
     assert found == [None, None]
+
+
+def test_no_tool_runs_in_a_thread_that_has_no_object() -> None:
+    def raw(item: str) -> float:
+        prices: queue.Queue[float] = queue.Queue()
+        _thread.start_new_thread(lambda of: prices.put(shop(of)), (item,))
+        return prices.get(timeout=30)
+
+    shop("tea")
+
+    replay = becausal.last_run().replay(raw)
+
+    assert replay.reproduced
+    assert calls == ["tea"]
+
+
+def test_no_tool_runs_in_a_pool_that_was_there_before_the_replay() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(shop, "tea").result()
+
+        replay = becausal.last_run().replay(lambda item: pool.submit(shop, item).result())
+
+    assert replay.reproduced
+    assert calls == ["tea"]

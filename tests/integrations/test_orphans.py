@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import _thread
 import asyncio
 import contextvars
 import subprocess
 import sys
 import threading
+from _thread import start_new_thread
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ def graph_of(research: Any) -> Any:
 
 
 def in_a_bare_thread(work: Any) -> Any:
-    """Do work where no context of ours comes: a thread below `threading`."""
+    """Do work where no context of ours comes: in a thread whose door was taken before it was hooked."""
     made: list[Any] = []
     is_done = threading.Event()
 
@@ -62,7 +62,7 @@ def in_a_bare_thread(work: Any) -> Any:
         made.append(work())
         is_done.set()
 
-    _thread.start_new_thread(run, ())
+    start_new_thread(run, ())
     assert is_done.wait(10)
     return made[0]
 

@@ -15,7 +15,7 @@ from becausal.replay.divergence import Divergence, DivergenceError
 from becausal.replay.session import Session
 from becausal.step import Step
 
-__all__ = ["Patience", "Within", "apart", "patience_with"]
+__all__ = ["GRACE", "Patience", "Within", "apart", "patience_with"]
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ LEFT = 60.0
 """Seconds in which an app may end that has left the record: what waits for the call that was refused waits for ever."""
 
 GRACE = 5.0
-"""Seconds in which what was cancelled, or stands before its next call, may end by itself."""
+"""Seconds in which what was cancelled, stands before its next call, or outlives the app may end by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,10 @@ def apart(
     def run() -> None:
         try:
             with in_force():
-                done.append(work(awaiting.within))
+                try:
+                    done.append(work(awaiting.within))
+                finally:
+                    session.threads.end(GRACE)
         except BaseException as error:
             done.append(error)
         finally:
@@ -100,6 +103,8 @@ def apart(
         session.left(_overdue(why))
         awaiting.cut()
         thread.join(GRACE)
+        if thread.is_alive():
+            session.threads.leave_app()
     if not done:
         return []
     if isinstance(done[0], BaseException):

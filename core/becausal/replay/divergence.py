@@ -13,10 +13,11 @@ from becausal.step import Step, StepKind
 
 __all__ = ["Divergence", "DivergenceError", "Why"]
 
-Why = Literal["unknown", "needs_live", "unmade", "network", "timeout"]
+Why = Literal["unknown", "needs_live", "unmade", "network", "timeout", "ended"]
 """Why a replay stopped. `unknown`: the record knows no such call. `needs_live`: an edit changed what is asked, and
 nobody was allowed to answer. `unmade`: the recorded answer could not be made again. `network`: the app
-reached for it. `timeout`: it did not end in the time that it was given."""
+reached for it. `timeout`: it did not end in the time that it was given. `ended`: a thread asked that nobody had waited
+for."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Divergence:
             "unmade": "the recorded answer cannot be made again",
             "network": "the app reached for the network",
             "timeout": "it had not ended when its time was up",
+            "ended": "the replay had ended, and nobody waited for this thread",
         }[self.why]
         parts = [f"{self.kind} {self.name!r}{who} at {self.place}: {said}"]
         parts += [text for text in (self.detail, self.allows) if text]

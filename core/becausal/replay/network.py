@@ -72,7 +72,9 @@ def reaches_out(detail: str) -> None:
         DivergenceError: the network is shut here.
     """
     session = in_force()
-    if session is None or session.kept_for.get(OPEN):
+    if session is None or session.threads.has_let_go:
+        return
+    if session.kept_for.get(OPEN) and not session.threads.is_over:
         return
     here = current()
     if isinstance(here, OpenStep):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextvars
+import functools
 import inspect
+import logging
 import shutil
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from becausal.adapter import Hooks
 from becausal.answers.recorded import Recorded
@@ -24,7 +27,7 @@ from becausal.payload import Bodies
 from becausal.recorder import Recorder
 from becausal.replay import network as networking
 from becausal.replay.adapter import Entry, ReplayAdapter, carriers, replay_adapters
-from becausal.replay.apart import Within, apart, patience_with
+from becausal.replay.apart import GRACE, Within, apart, patience_with
 from becausal.replay.app import App, found_app, imported, tops
 from becausal.replay.check import check
 from becausal.replay.divergence import DivergenceError
@@ -41,6 +44,8 @@ from becausal.step import Step
 from becausal.store import Store, open_store
 
 __all__ = ["answering", "replay", "several"]
+
+log: logging.Logger = logging.getLogger("becausal")
 
 R = TypeVar("R", bound=Recorded)
 
@@ -78,12 +83,15 @@ def replay(
             check(session, recorded.steps, target, entries)
             edits.check(session, {step.id for step in entries} if target.takes_input else ())
             session.kept_for[networking.OPEN] = bool(live) if network is None else network
+            session.threads.in_force = functools.partial(_in_force, recorder, adapters, script)
             outcomes = apart(
                 lambda within: _run(session, target, entries, within),
-                lambda: _in_force(recorder, adapters, script),
+                functools.partial(_in_force, recorder, adapters, script),
                 session,
                 patience_with(recorded.steps, timeout, is_live=bool(live) or standin is not None),
             )
+            if session.threads.is_at_work:
+                _left_behind.add(recorder)
         recorder.flush(30.0)
         store = _to_read(recorder)
         # A divergence shows what was asked, after the recorder's store is closed too.
@@ -102,6 +110,12 @@ def _come_of(session: Session, recorded: R, run: R, edits: Edits, outcomes: Sequ
         tuple(id for id in {**edits.inputs, **edits.outputs} if id not in session.course.applied),
         session.course.recalled,
     )
+
+
+LEFT_BEHIND: Final = (
+    "becausal: the replayed app has left a thread running. What it asks is refused, and for that becausal stays in and "
+    "records to %s: have the app wait for its threads, or call becausal.uninstrument() when it has ended"
+)
 
 
 @contextmanager
@@ -135,8 +149,13 @@ def answering(
         classes = classes_of(adapters, roots)
         session = _session(recorded, recorder, classes, Edits(recorded), live, standin)
         session.kept_for[networking.OPEN] = bool(live)
-        with _in_force(recorder, adapters), session.here():
-            yield session
+        session.threads.in_force = functools.partial(_in_force, recorder, adapters)
+        with _in_force(recorder, adapters):
+            try:
+                with session.here():
+                    yield session
+            finally:
+                session.threads.end(GRACE)
 
 
 def _session(
@@ -246,7 +265,9 @@ _NO_SCRIPT: Mapping[str, type] = {}
 
 _lock = threading.RLock()
 _under_way: dict[int, tuple[int, Callable[[], None]]] = {}
-"""By a recorder's id: how many replays it records, and what takes their hooks out."""
+"""By a recorder's id: how much is held to a record with it, and what takes the hooks of replays out."""
+_left_behind: weakref.WeakSet[Recorder] = weakref.WeakSet()
+"""Those that steps are begun with of apps that have returned, or were given up."""
 
 
 @contextmanager
@@ -297,12 +318,16 @@ def _recording(bodies: Bodies | None) -> Iterator[Recorder]:
     recorder = active_recorder()
     if recorder is None:
         url = str(getattr(bodies, "url", ""))
-        instrument(store=url if url.startswith("sqlite:") and ":memory:" not in url else _new_store())
+        url = url if url.startswith("sqlite:") and ":memory:" not in url else _new_store()
+        instrument(store=url)
         try:
             with _recording(bodies) as recorder:
                 yield recorder
         finally:
-            uninstrument()
+            if recorder in _left_behind:
+                log.warning(LEFT_BEHIND, shown_url(url))
+            else:
+                uninstrument()
         return
     if recorder.store is None:
         raise ReplayError(

@@ -69,11 +69,12 @@ class Seam:
         session = in_force()
         return None if session is None else cast(Store, session.memories())
 
-    def carrying(self) -> Callable[[Callable[[], Any]], Any] | None:
-        """Return what does the work of a thread that is started here; None outside every replay and every trial."""
+    def carrying(self, *, is_pool: bool) -> Callable[[Callable[[], Any]], Any] | None:
+        """Return what does the work that is handed over here; None outside every replay and every trial."""
         if on_trial() is not None:
-            return stopped_quietly
-        return None if in_force() is None else operator.call
+            return operator.call if is_pool else stopped_quietly
+        session = in_force()
+        return None if session is None else session.carried()
 
     def call(self, seen: Observation, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return what is called in a function's place."""

@@ -30,6 +30,7 @@ from becausal.replay.answers import ANSWERED, NOWHERE, Answers, Coming, Place, P
 from becausal.replay.divergence import Divergence, DivergenceError, Why
 from becausal.replay.memories import MemoryTwin
 from becausal.replay.order import Order
+from becausal.replay.outliving import Carried, Threads
 from becausal.replay.rebuild import Classes, UnmadeError, rebuild
 from becausal.replay.recalled import Asked, Recalled, Standin
 from becausal.step import Attribute, OpenStep, Step, StepKind, StepRef
@@ -123,6 +124,7 @@ class Session:
         self._memories: MemoryTwin | None = None
         self._secrets = Counterparts(steps, own_key)
         self.order = Order()  # in which calls of coroutines get their answers
+        self.threads = Threads(len(steps))
         self._lock = threading.Lock()
         _by_chain[self.chain_id] = self
 
@@ -147,6 +149,7 @@ class Session:
     def begun(self, step: OpenStep) -> None:
         """Note where a step stands."""
         self.heard = time.monotonic()
+        self.threads.begun()
         with self._lock:
             self._places[step.id] = place_below(self._places.get(step.parent_id or "", NOWHERE), step)
             if len(self._places) > MOST_PLACES:
@@ -167,6 +170,8 @@ class Session:
         self.heard = time.monotonic()
         if self.divergence is not None:
             raise DivergenceError(self.divergence)
+        if self.threads.is_over:
+            raise self.diverged(step, "ended")
         if step.id in self.course.ran:
             return None  # it asks itself by another door
         place = self.place(step)
@@ -297,10 +302,17 @@ class Session:
 
     def left(self, divergence: Divergence) -> DivergenceError:
         """Note where the replay left the record, and return the exception that ends it; the first place counts."""
+        if self.threads.is_over and self.divergence is None:
+            return DivergenceError(divergence)  # its result is told
         if self.divergence is None:
             self.divergence = divergence
             self.settled.set()
         return DivergenceError(self.divergence)
+
+    def carried(self) -> Carried:
+        """Return what does the work of a thread or a pool that is handed over here."""
+        late = Divergence("ended", "workflow", "the app", None, "the top", None, "")
+        return self.threads.carried(lambda: self.left(late))
 
     def body(self, digest: bytes) -> bytes | None:
         """Return a body of the recorded run, or of this one."""

@@ -1,0 +1,115 @@
+"""The work that a replayed app hands to threads, and what becomes of it once the app has returned.
+
+A replay waits for what has begun steps of it, and for everything as long as it has fewer steps than the record; though
+not for ever. What still works then is left behind: models and tools are refused to it, and what holds it to the record
+stays in until it has ended. The network stays shut to it too, unless it has begun no step: then it may be a library's
+own, which serves others as well.
+
+Whether a thread is a daemon says nothing here: one that was started in a replay is, as its starter is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
+
+__all__ = ["Carried", "Threads"]
+
+LOOKS_S: Final = 0.05
+"""Between two looks at work that is waited for: what was cancelled tells nobody of it."""
+
+
+class Threads:
+    """The threads of one replay.
+
+    Args:
+        steps: how many the record has.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.is_over = False
+        """Whether what they ask is refused."""
+        self.in_force: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Returns what holds work to the record."""
+        self.changed = threading.Condition()
+        self.here: dict[int, Carried] = {}
+        """The work that is being done, by the identities of threads."""
+        self._works: weakref.WeakSet[Carried] = weakref.WeakSet()
+        self._missing = steps
+        self._has_left_app = False
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the app is under way still, or work that has begun steps."""
+        return self._has_left_app or any(work.has_begun for work in list(self.here.values()))
+
+    @property
+    def has_let_go(self) -> bool:
+        """Whether this thread outlives the replay, and has never had to do with it."""
+        here = self.here.get(threading.get_ident())
+        return self.is_over and here is not None and not here.has_begun
+
+    def begun(self) -> None:
+        """Note that a step begins here."""
+        self._missing -= 1
+        here = self.here.get(threading.get_ident())
+        if here is not None:
+            here.has_begun = True
+
+    def carried(self, refused: Callable[[], BaseException]) -> Carried:
+        """Return what does the work of a thread or a pool that is handed over now.
+
+        Args:
+            refused: returns what it ends with where it begins too late.
+        """
+        work = Carried(self, refused)
+        with self.changed:
+            self._works.add(work)
+        return work
+
+    def end(self, patience: float) -> None:
+        """Wait for the threads, for so many seconds at most, and refuse from then on what they ask."""
+        until = time.monotonic() + patience
+        with self.changed:
+            while self._is_awaited() and (left := until - time.monotonic()) > 0:
+                self.changed.wait(min(left, LOOKS_S))
+            self.is_over = True
+
+    def leave_app(self) -> None:
+        """Refuse from now on what the app itself asks, which does not return."""
+        self.is_over = self._has_left_app = True
+
+    def _is_awaited(self) -> bool:
+        return any(not work.is_done and (work.has_begun or self._missing > 0) for work in self._works)
+
+
+class Carried:
+    """Does the work of one thread, or one piece of a pool's."""
+
+    def __init__(self, threads: Threads, refused: Callable[[], BaseException]) -> None:
+        self.has_begun = False
+        """Whether a step has begun in it."""
+        self.is_done = False
+        self._threads, self._refused = threads, refused
+
+    def __call__(self, work: Callable[[], Any]) -> Any:
+        """Do it, held to the record for as long as it takes."""
+        threads, thread = self._threads, threading.get_ident()
+        held = threads.in_force()
+        with threads.changed:
+            if threads.is_over:
+                raise self._refused()
+            held.__enter__()
+            threads.here[thread] = self
+        try:
+            return work()
+        finally:
+            with threads.changed:
+                del threads.here[thread]
+                self.is_done = True
+                threads.changed.notify_all()
+            held.__exit__(None, None, None)
