@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,7 +131,7 @@ def test_what_a_thread_asks_once_its_replay_has_ended_is_refused(
 def test_what_a_pool_begins_once_the_replay_has_ended_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("becausal.replay.apart.GRACE", 0.0)
     with ThreadPoolExecutor(1) as pool:
-        waits = []
+        waits: list[Future[Any]] = []
 
         def app(item: str) -> float:
             waits.append(pool.submit(asks.wait, 30))

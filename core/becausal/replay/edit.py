@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from becausal.answers.comparison.pair import Side
 from becausal.answers.recorded import Recorded
 from becausal.errors import ReplayError
 from becausal.replay.answers import ANSWERED
+from becausal.replay.changes import Change
 from becausal.replay.named import step_named
 from becausal.replay.recalled import Recalled
 from becausal.replay.session import Session
@@ -33,7 +34,6 @@ from becausal.step import Step
 
 __all__ = ["Edit", "Edits", "Place", "edit"]
 
-Change = Callable[[Any], Any]
 Key = str | int
 
 _PRODUCED_FIRST = frozenset({"tool", "memory_read", "memory_write", "route"})

@@ -29,6 +29,7 @@ from becausal.replay import network as networking
 from becausal.replay.adapter import Entry, ReplayAdapter, carriers, replay_adapters
 from becausal.replay.apart import GRACE, Within, apart, patience_with
 from becausal.replay.app import App, found_app, imported, tops
+from becausal.replay.changes import Changes
 from becausal.replay.check import check
 from becausal.replay.divergence import DivergenceError
 from becausal.replay.edit import Edits
@@ -112,12 +113,6 @@ def _come_of(session: Session, recorded: R, run: R, edits: Edits, outcomes: Sequ
     )
 
 
-LEFT_BEHIND: Final = (
-    "becausal: the replayed app has left a thread running. What it asks is refused, and for that becausal stays in and "
-    "records to %s: have the app wait for its threads, or call becausal.uninstrument() when it has ended"
-)
-
-
 @contextmanager
 def several(recorded: Recorded) -> Iterator[None]:
     """Make many replays of a run, with one store, and look through the app once: it must not change meanwhile."""
@@ -167,14 +162,10 @@ def _session(
     standin: Standin | None,
 ) -> Session:
     return Session(
-        recorded.chain_id,
-        recorded.steps,
+        recorded,
         _bodies_of(recorded) or _NoBodies(),
         classes,
-        live=(live,) if isinstance(live, str) else live,
-        standin=standin,
-        instead=edits.outputs,
-        inputs=edits.inputs,
+        Changes(edits.inputs, edits.outputs, (live,) if isinstance(live, str) else live, standin),
         written=recorder.store,
         flush=lambda: recorder.flush(30.0),
     )
@@ -310,6 +301,12 @@ def _hooked(recorder: Recorder, adapters: Sequence[ReplayAdapter]) -> Callable[[
         hooks.undo()
 
     return leave
+
+
+LEFT_BEHIND: Final = (
+    "becausal: the replayed app has left a thread running. What it asks is refused, and for that becausal stays in and "
+    "records to %s: have the app wait for its threads, or call becausal.uninstrument() when it has ended"
+)
 
 
 @contextmanager

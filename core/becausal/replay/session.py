@@ -10,7 +10,7 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -21,12 +21,14 @@ from opentelemetry import context as otel_context
 from becausal import canonical, clock, semconv
 from becausal.answers.comparison.counterparts import Counterparts, own_key
 from becausal.answers.comparison.meaning import means_the_same
+from becausal.answers.recorded import Recorded
 from becausal.context import Scope, current
 from becausal.making import MEMORY_KINDS
 from becausal.observation import NOTHING, Opening, Sealed
 from becausal.payload import Bodies, Payload
 from becausal.redaction import markers_in
 from becausal.replay.answers import ANSWERED, NOWHERE, Answers, Coming, Place, Placed, place_below
+from becausal.replay.changes import Change, Changes, allowing
 from becausal.replay.divergence import Divergence, DivergenceError, Why
 from becausal.replay.memories import MemoryTwin
 from becausal.replay.order import Order
@@ -73,34 +75,26 @@ class Session:
 
     def __init__(
         self,
-        chain_id: str,
-        steps: tuple[Step, ...],
+        recorded: Recorded,
         bodies: Bodies,
         classes: Classes,
+        changes: Changes,
         *,
-        live: bool | Collection[str] = False,
-        standin: Standin | None = None,
-        instead: Mapping[str, Callable[[Any], Any]] | None = None,
-        inputs: Mapping[str, Callable[[Any], Any]] | None = None,
         written: Bodies | None = None,
         flush: Callable[[], object] = lambda: None,
     ) -> None:
         """Make one.
 
         Args:
-            chain_id: of the recorded run.
-            steps: all of its steps, in `seq` order.
-            bodies: where their payloads are kept.
+            recorded: the run that answers.
+            bodies: where its payloads are kept.
             classes: of which answers may be made.
-            live: True for models whose request the record does not know; or the names of models and tools that are
-                run whenever they are called.
-            standin: answers what the record does not know, in the place of a live call.
-            instead: by a recorded step's id: what makes another answer of the recorded one.
-            inputs: by a recorded step's id: what makes something else of what it receives.
+            changes: what is to be other than recorded.
             written: where the bodies of the replay's own steps are kept, once `flush` has returned.
             flush: makes durable what was recorded so far.
         """
-        self.of = chain_id
+        steps = recorded.steps
+        self.of = recorded.chain_id
         self.chain_id = clock.new_chain_id(clock.REPLAYS)
         self.steps = steps
         self.answers = Answers(steps)
@@ -117,9 +111,8 @@ class Session:
         self.kept_for: dict[object, Any] = {}
         """What adapters keep for the time of this replay, by keys of their own."""
         self._bodies, self._written, self._flush = bodies, written, flush
-        self._live, self._standin = live, standin
-        self._instead, self._inputs = dict(instead or {}), dict(inputs or {})
-        self._asking: dict[str, Callable[[Any], Any]] = {}
+        self._changes = changes
+        self._asking: dict[str, Change] = {}
         self._places: OrderedDict[str, Place] = OrderedDict()
         self._memories: MemoryTwin | None = None
         self._secrets = Counterparts(steps, own_key)
@@ -176,22 +169,22 @@ class Session:
             return None  # it asks itself by another door
         place = self.place(step)
         found = self.answers.take(step, place) or self._redacted(self.answers, step, place, self)
-        if found is not None and found.id in self._inputs:
+        if found is not None and found.id in self._changes.received:
             self.course.applied.add(found.id)
-            self._asking[step.id], found = self._inputs[found.id], None
+            self._asking[step.id], found = self._changes.received[found.id], None
         if self.is_run(step.name):
             self.course.ran.append(step.id)
             return None
         if found is not None:
             self.course.recalled[step.id] = found.id
             return self._recalled(step, found)
-        if self._live is True and step.kind == "model":
+        if self._changes.runs_unknown(step):
             self.course.ran.append(step.id)
             return None
-        if self._standin is not None:
+        if self._changes.standin is not None:
             self.course.stood_in.append(step.id)
-            return self._stood_in(step, place, self._standin)
-        raise self.diverged(step, "needs_live" if self._instead or self._inputs else "unknown")
+            return self._stood_in(step, place, self._changes.standin)
+        raise self.diverged(step, "needs_live" if self._changes.are_edits else "unknown")
 
     def made(self, payload: Payload) -> Any:
         """Return the value of a recorded payload, made again.
@@ -216,11 +209,11 @@ class Session:
 
     def is_run(self, name: str) -> bool:
         """Return whether a model or a tool is run whenever it is called."""
-        return not isinstance(self._live, bool) and name in self._live
+        return self._changes.runs(name)
 
     def recorded_input(self, step: Step) -> Any:
         """Return what a recorded step received, made again and edited, where somebody asked for that."""
-        given, edit = self.unedited_input(step), self._edit(step.id, self._inputs)
+        given, edit = self.unedited_input(step), self._edit(step.id, self._changes.received)
         return given if edit is None else edit(given)
 
     def unedited_input(self, step: Step) -> Any:
@@ -234,14 +227,14 @@ class Session:
         """Return the value of a canonical body, made again."""
         return rebuild(body, self._bodies.body, self.classes)
 
-    def request_edit(self, step: OpenStep) -> Callable[[Any], Any] | None:
+    def request_edit(self, step: OpenStep) -> Change | None:
         """Return what makes another request of the one of a call that is to be run; None where nothing does."""
         return self._asking.get(step.id)
 
     @property
     def edits_inputs(self) -> bool:
         """Whether what some recorded step received is to be another."""
-        return bool(self._inputs)
+        return bool(self._changes.received)
 
     def input_edit(
         self,
@@ -250,7 +243,7 @@ class Session:
         received: Sealed,
         attributes: Mapping[str, Attribute],
         parent: StepRef | None,
-    ) -> Callable[[Any], Any] | None:
+    ) -> Change | None:
         """Return what makes something else of what a step is about to receive; None where nothing does.
 
         Args:
@@ -265,17 +258,17 @@ class Session:
         found = self._receivers.take(coming, place) or self._redacted(
             self._receivers, coming, place, _Unwritten(dict(received.bodies), self)
         )
-        return None if found is None else self._edit(found.id, self._inputs)
+        return None if found is None else self._edit(found.id, self._changes.received)
 
-    def output_edit(self, step: OpenStep) -> Callable[[Any], Any] | None:
+    def output_edit(self, step: OpenStep) -> Change | None:
         """Return what makes something else of what a step that runs again produces; None where nothing does."""
-        if not self._instead:
+        if not self._changes.produced:
             return None
         with self._lock:
             if step.id not in self._stands_for:
                 found = self._producers.take(step, self.place(step))
                 self._stands_for[step.id] = "" if found is None else found.id
-        return self._edit(self._stands_for[step.id], self._instead)
+        return self._edit(self._stands_for[step.id], self._changes.produced)
 
     def diverged(self, step: OpenStep, why: Why, detail: str = "", allows: str = "") -> DivergenceError:
         """Return the exception that ends the replay at a step; the first one counts."""
@@ -283,7 +276,7 @@ class Session:
         request = None if step.received is None else replace(step.received, bodies=self)
         nearest = self.answers.nearest(step, place)
         if not allows and why in ("unknown", "needs_live"):
-            allows = _allowing(step)
+            allows = allowing(step)
         return self.left(
             Divergence(
                 why,
@@ -353,7 +346,7 @@ class Session:
         return found or answers.take_where(step, place, partial(asks, learns=True))
 
     def _recalled(self, step: OpenStep, found: Step) -> Recalled:
-        edit = self._edit(found.id, self._instead)
+        edit = self._edit(found.id, self._changes.produced)
         answer = Recalled(found, self)
         try:
             return answer if edit is None else Recalled(found, self, edit(answer.produced()))
@@ -380,7 +373,7 @@ class Session:
             raise UnmadeError("what was not kept")
         return rebuild(body, part, self.classes)
 
-    def _edit(self, id: str, edits: Mapping[str, Callable[[Any], Any]]) -> Callable[[Any], Any] | None:
+    def _edit(self, id: str, edits: Mapping[str, Change]) -> Change | None:
         edit = edits.get(id)
         if edit is not None:
             self.course.applied.add(id)
@@ -404,9 +397,3 @@ def _unknown(step: OpenStep) -> Step:
         step.id, step.kind, step.name, step.agent, None, step.chain_id, None, None, step.seq, 0, 0, 0, "ok", None,
         step.received, None,
     )  # fmt: skip
-
-
-def _allowing(step: OpenStep) -> str:
-    if step.kind == "model":
-        return "allow it with live=True (`--live models`), or give a stand-in"
-    return f"a {step.kind} runs live only when it is named: live=[{step.name!r}] (`--live {step.name}`)"
