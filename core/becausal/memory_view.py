@@ -21,7 +21,7 @@ from becausal.payload import Payload
 from becausal.redaction.naming import hidden_names
 from becausal.step import Step
 
-__all__ = ["Held", "MemoryView", "Moment", "content_of"]
+__all__ = ["Held", "MemoryView", "Moment", "content_of", "instance_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,16 @@ class Held:
     """The memory's name; of a state channel, the graph's."""
     key: str
     version: int | None
-    """As it was counted in the run: a channel's by LangGraph, a memory's by becausal; None for a change in place, which
-    nobody counted."""
+    """A channel's as LangGraph counted it, a memory's as the store's log does; None for a change in place, which nobody
+    counted."""
     operation: Operation
     step: Step
     """Which step wrote it."""
     seq: int
     """The causal sequence number from which on it holds: that of the last step within the one that wrote it."""
     is_channel: bool = False
+    instance: str | None = None
+    """Which object it is, of a memory that lives in one process alone: another of its name holds something else."""
 
     @property
     def agent(self) -> str | None:
@@ -104,6 +106,17 @@ class MemoryView:
             MemoryKeyError: no memory of this run has it, or several have.
         """
         return tuple(self._histories[self._name(key)])
+
+    def lines(self, key: str) -> tuple[tuple[Held, ...], ...]:
+        """Return every version of a key, in causal order, for each memory object of that name by itself.
+
+        Raises:
+            MemoryKeyError: as for `history`.
+        """
+        found: dict[str | None, list[Held]] = {}
+        for held in self.history(key):
+            found.setdefault(held.instance, []).append(held)
+        return tuple(map(tuple, found.values()))
 
     def blame(self, key: str) -> Held:
         """Return who last changed a key; `run.why(held.step)` tells on what evidence.
@@ -181,7 +194,8 @@ class MemoryView:
                 str(said.get(semconv.MEMORY_STORE, "")),
                 version if isinstance(version, int) else None,
             )
-            yield Held(memory, key, number, _operation(step), step, self._last_seq(step))
+            seq, its = self._last_seq(step), instance_of(step)
+            yield Held(memory, key, number, _operation(step), step, seq, instance=its)
         for channel, number in _numbered(said.get(semconv.STATE_WRITTEN)):
             memory, seq = self._graph_of(step), self._last_seq(step)
             yield Held(memory, channel, number, "write", step, seq, is_channel=True)
@@ -233,6 +247,12 @@ class MemoryView:
 def content_of(step: Step) -> Payload | None:
     """Return what a write left: what a reducer made of it, else what was written; None for a deletion."""
     return step.received if step.produced is None else step.produced
+
+
+def instance_of(step: Step) -> str | None:
+    """Return which object a step wrote or read, of a memory that lives in one process alone; None of others."""
+    told = step.attributes.get(semconv.MEMORY_INSTANCE)
+    return told if isinstance(told, str) else None
 
 
 def _operation(step: Step) -> Operation:

@@ -136,10 +136,27 @@ REGISTRY: Final = (
         "the steps whose words the context held back",
         "model calls of AutoGen",
     ),
-    Registered(semconv.MEMORY_VERSION, "int", "the key's version that was read or written", MEMORY),
+    Registered(
+        semconv.MEMORY_VERSION,
+        "int",
+        "the key's version that was read or written: of adapters, as the process counted it",
+        MEMORY,
+    ),
     Registered(semconv.MEMORY_LATEST, "int", "the newest version there was", "reads of an older one"),
     Registered(
         semconv.MEMORY_SEEN, "string[]", "`key@version` of each record, where several were read", MEMORY
+    ),
+    Registered(
+        semconv.MEMORY_WRITERS,
+        "string[]",
+        "`key@version=step` of versions that are told of and are no cause: which step wrote them",
+        "memory reads of LangGraph",
+    ),
+    Registered(
+        semconv.MEMORY_INSTANCE,
+        "string",
+        "which object it is, of a memory that lives in one process and no longer",
+        MEMORY,
     ),
     Registered(
         semconv.MEMORY_OPERATION,

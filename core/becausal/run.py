@@ -51,6 +51,7 @@ from becausal.replay.recalled import Standin
 from becausal.replay.replaying import replay, several
 from becausal.step import Step
 from becausal.store import Store
+from becausal.store.numbering import load
 from becausal.toolcall import ToolCall
 
 __all__ = ["Asked", "Run"]
@@ -259,7 +260,7 @@ class Run(Record):
         self._must_be_whole("a replay runs from beginning to end")
         return replay(
             self,
-            lambda chain_id, store: Run(chain_id, store.load(chain_id), store=store),
+            lambda chain_id, store: Run(chain_id, load(store, chain_id), store=store),
             app,
             edit=edit,
             live=live,

@@ -25,6 +25,7 @@ from becausal.settings import store_url
 from becausal.step import Step
 from becausal.store import ChainInfo, Store, newest, open_store
 from becausal.store.links import links_of, passing_damage
+from becausal.store.numbering import load
 from becausal.store.retention import Pruned
 from becausal.store.upkeep import Erased, Progress
 from becausal.tending import bounds_of, erase_from, pin_in, prune_from
@@ -327,7 +328,7 @@ class Runs:
             window == Window(last=window.last) and info.steps <= (window.last or 0)
         )
         if is_whole:
-            return Run(info.chain_id, self.store.load(info.chain_id), store=self.store)
+            return Run(info.chain_id, load(self.store, info.chain_id), store=self.store)
         part = Part.of(self.store, info.chain_id, window)
         if not part.leaves_any_out:
             return Run(info.chain_id, part.steps, store=self.store)

@@ -2,8 +2,9 @@
 
 A memory's own marks do not serve: the time stamps of LangGraph's `InMemoryStore` are alike for two writes in one tick,
 AutoGen's memories have none. So versions are counted here, for each key from 1, in the order in which the writes
-ended. A content that was read is known again by its digest: as the latest version, as an earlier one (then somebody
-was served what is outdated), or as none of ours (another process wrote it, or it was there before).
+ended; the store's log numbers them over all processes, see `becausal.store.numbering`. A content that was read is known
+again by its digest: as the latest version, as an earlier one (then somebody was served what is outdated), or as none of
+ours (another process wrote it, or it was there before).
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class _Kept(NamedTuple):
     """What is remembered of one memory."""
 
     memory: weakref.ref[object]
+    name: str
     keys: OrderedDict[str, list[Version]]
 
 
@@ -63,6 +65,15 @@ class Versions:
         self._memories: dict[int, _Kept] = {}
         # Reentrant: the garbage collector may run code of the app, and so ours, while this thread holds it.
         self._lock = threading.RLock()
+
+    def name_of(self, memory: object) -> str:
+        """Return what tells a memory from all others of its name, here and in other processes, while it lives.
+
+        Raises:
+            TypeError: the memory cannot be referred to weakly.
+        """
+        with self._lock:
+            return self._known(memory).name
 
     def wrote(self, memory: object, key: str, digest: str | None, step: StepRef) -> Version:
         """Count a write that has ended; `digest` is None for a deletion.
@@ -98,6 +109,9 @@ class Versions:
             return next((version for version in kept if before is None or version.at <= before), None)
 
     def _keys_of(self, memory: object) -> OrderedDict[str, list[Version]]:
+        return self._known(memory).keys
+
+    def _known(self, memory: object) -> _Kept:
         known = self._memories.get(id(memory))
         if known is None or known.memory() is not memory:
             number, memories = id(memory), self._memories
@@ -107,8 +121,10 @@ class Versions:
                 if (kept := memories.get(number)) is not None and kept.memory is gone:
                     memories.pop(number, None)
 
-            known = memories[number] = _Kept(weakref.ref(memory, forget), OrderedDict())
-        return known.keys
+            known = memories[number] = _Kept(
+                weakref.ref(memory, forget), clock.new_step_id()[:8], OrderedDict()
+            )
+        return known
 
     def _kept(self, memory: object, key: str) -> list[Version]:
         known = self._memories.get(id(memory))

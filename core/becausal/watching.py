@@ -36,6 +36,7 @@ from becausal.guard import guarded
 from becausal.recorder import Recorder
 from becausal.run import Run
 from becausal.step import OpenStep, Step
+from becausal.store.numbering import load
 from becausal.store.upkeep import upkeep_of
 
 __all__ = ["Watch"]
@@ -121,7 +122,7 @@ class Watch:
         if store is None:
             return
         began = time.perf_counter()
-        run = Run(root.chain_id, store.load(root.chain_id))
+        run = Run(root.chain_id, load(store, root.chain_id))
         if run.chain_id.startswith(REPLAYS):
             return
         found = list(self._new(run))

@@ -9,7 +9,8 @@ Within a run everything downstream of a wrong step is reached; of that, those st
 what was wrong, in whichever wording. It passes to other runs by memory (a version that carries it was read there), by
 a conversation that goes on from a step that carries it, and by content (a step there received or produced the very
 same payload: a cached result of a tool, an answer that became the next question). What was only reached may be fine,
-and passes nothing on unless `possible` says so.
+and passes nothing on unless `possible` says so. Nothing passes to what had ended before: who read a version is known by
+the write that the read names, never by a number, and the same payload counts from when it was wrong.
 
 Only the runs that it came to are loaded, however many the store has.
 """
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from becausal import facts as stating
 from becausal import semconv
@@ -36,6 +37,7 @@ from becausal.payload import Payload
 from becausal.step import Step
 from becausal.store import Store
 from becausal.store.links import links_of
+from becausal.store.numbering import load, versions_by
 
 __all__ = ["Contamination", "Entry", "Spread", "contaminated_by"]
 
@@ -156,11 +158,26 @@ def contaminated_by(
     if begin is not None:
         tracing.begin_with(Version(begin.memory, begin.key, begin.version), begin)
     if payload is not None and payload.size >= SMALLEST:
-        tracing.payloads.append((payload, None if step is None else step.chain_id))
+        since_ns = begin.at_ns if begin is not None else 0 if step is None else step.started_ns
+        tracing.payloads.append((payload, None if step is None else step.chain_id, since_ns))
     tracing.run()
     return Contamination(
         tuple(wording.text for wording in texts), tuple(tracing.spreads.values()), tuple(tracing.versions)
     )
+
+
+class _Seed(NamedTuple):
+    """How it may have come to a step."""
+
+    how: How
+    evidence: str
+    from_run: str | None
+    since_ns: int
+    """When it was there at the earliest; 0: the record itself says that it came here."""
+
+    def may_have_come_to(self, step: Step) -> bool:
+        """Return whether a step had not ended by then."""
+        return step.ended_ns is None or step.ended_ns >= self.since_ns
 
 
 @dataclass(eq=False)
@@ -174,16 +191,18 @@ class _Tracing:
     most_runs: int | None
     began_in: str | None
     """The run that it began in."""
-    payloads: list[tuple[Payload, str | None]] = field(default_factory=list)
-    """What is looked for by its digest in the next round, and the run that has it."""
+    payloads: list[tuple[Payload, str | None, int]] = field(default_factory=list)
+    """What is looked for by its digest in the next round, the run that has it, and since when."""
     versions: dict[Version, None] = field(default_factory=dict)
     spreads: dict[str, Spread] = field(default_factory=dict)
-    _entered: dict[str, dict[str, tuple[How, str, str | None]]] = field(default_factory=dict)
+    _entered: dict[str, dict[str, _Seed]] = field(default_factory=dict)
     _waiting: dict[str, None] = field(default_factory=dict)
     _reads: dict[tuple[str, str], list[MemoryRead]] = field(default_factory=dict)
     _seen_digests: set[str] = field(default_factory=set)
 
-    def enter(self, chain_id: str, step_id: str, how: How, evidence: str, from_run: str | None) -> None:
+    def enter(
+        self, chain_id: str, step_id: str, how: How, evidence: str, from_run: str | None, since_ns: int = 0
+    ) -> None:
         """Note that a step of a run had it; the run is looked at in this round.
 
         A replay says again what a run said: it is no other run that it came to.
@@ -193,7 +212,7 @@ class _Tracing:
         steps = self._entered.setdefault(chain_id, {})
         known = self.spreads.get(chain_id)
         if step_id not in steps and (known is None or all(step.id != step_id for step in known.reached)):
-            steps[step_id] = how, evidence, from_run
+            steps[step_id] = _Seed(how, evidence, from_run, since_ns)
             self._waiting[chain_id] = None
 
     def begin_with(self, version: Version, event: MemoryEvent) -> None:
@@ -216,8 +235,12 @@ class _Tracing:
 
     def _spread(self, chain_id: str) -> Iterator[str]:
         """Look at one run; yield the ids of the steps that pass it on."""
-        graph = self.loaded.pop(chain_id, None) or Graph(self.store.load(chain_id))
-        seeds = {step_id: entry for step_id, entry in self._entered[chain_id].items() if step_id in graph}
+        graph = self.loaded.pop(chain_id, None) or Graph(load(self.store, chain_id))
+        seeds = {
+            step_id: seed
+            for step_id, seed in self._entered[chain_id].items()
+            if step_id in graph and seed.may_have_come_to(graph.step(step_id))
+        }
         if not seeds:
             return
         reached = {one.id: one for seed in seeds for one in (graph.step(seed), *graph.downstream(seed))}
@@ -225,7 +248,7 @@ class _Tracing:
         ordered = sorted(reached.values(), key=lambda step: (step.seq, step.id))
         carrying = [step for step in ordered if step.id in seeds or _carries(step, digests)]
         passing = ordered if self.possible else carrying
-        written = [version for step in passing if (version := _written(step)) is not None]
+        written = self._written(passing)
         output = (
             graph.output_step if graph.output_step is not None and graph.output_step.id in reached else None
         )
@@ -234,8 +257,7 @@ class _Tracing:
             chain_id,
             graph.roots[0].name,
             tuple(
-                Entry(graph.step(one), how, evidence, source)
-                for one, (how, evidence, source) in seeds.items()
+                Entry(graph.step(one), seed.how, seed.evidence, seed.from_run) for one, seed in seeds.items()
             ),
             tuple(ordered),
             tuple(carrying),
@@ -243,16 +265,35 @@ class _Tracing:
             is_wrong,
             tuple(written),
         )
-        for version in written:
-            self._pass_on(version, chain_id)
+        for version, is_logged in written.items():
+            if is_logged:
+                self._pass_on(version, chain_id)
         if (
             is_wrong
             and output is not None
             and output.produced is not None
             and output.produced.size >= SMALLEST
         ):
-            self.payloads.append((output.produced, chain_id))
+            began_ns = min(graph.step(one).started_ns for one in seeds)
+            self.payloads.append((output.produced, chain_id, began_ns))
         yield from (step.id for step in passing)
+
+    def _written(self, steps: Iterable[Step]) -> dict[Version, bool]:
+        """Return the versions that steps wrote, and whether the store's log has them under these numbers."""
+        writes = [step for step in steps if step.kind == "memory_write"]
+        logged = {
+            (chain_id, step_id, memory): version
+            for (step_id, memory, _), by_chain in versions_by(self.store, {s.id for s in writes}).items()
+            for chain_id, version in by_chain.items()
+        }
+        found: dict[Version, bool] = {}
+        for step in writes:
+            said = step.attributes
+            memory, key = said.get(semconv.MEMORY_STORE), said.get(semconv.MEMORY_RECORD)
+            number = logged.get((step.chain_id, step.id, str(memory)), said.get(semconv.MEMORY_VERSION))
+            if isinstance(memory, str) and isinstance(key, str) and isinstance(number, int):
+                found[Version(memory, key, number)] = (step.chain_id, step.id, memory) in logged
+        return found
 
     def _pass_on(self, version: Version, chain_id: str | None) -> None:
         """Enter the runs that read a version."""
@@ -269,15 +310,15 @@ class _Tracing:
     def _by_digest(self) -> None:
         """Enter the runs that hold the very same payloads."""
         links = links_of(self.store)
-        wanted = {payload.digest: chain_id for payload, chain_id in self.payloads}
+        wanted = {payload.digest: (chain_id, since_ns) for payload, chain_id, since_ns in self.payloads}
         self.payloads = []
         new = [digest for digest in wanted if digest not in self._seen_digests]
         self._seen_digests.update(new)
         for found in links.holding(new, limit=MOST_HOLDERS) if links is not None and new else ():
-            source = wanted[found.digest]
+            source, since_ns = wanted[found.digest]
             if found.chain_id != source:
                 short = found.digest.rpartition(":")[2][:8]
-                self.enter(found.chain_id, found.step_id, "content", f"payload {short}", source)
+                self.enter(found.chain_id, found.step_id, "content", f"payload {short}", source, since_ns)
 
     def _by_cause(self, sources: dict[str, str]) -> None:
         """Enter the runs that go on from a step that has it."""
@@ -286,16 +327,6 @@ class _Tracing:
             if taken.chain_id != sources[taken.source_id]:
                 evidence = f"step {taken.source_id}"
                 self.enter(taken.chain_id, taken.step_id, "continued", evidence, sources[taken.source_id])
-
-
-def _written(step: Step) -> Version | None:
-    said = step.attributes
-    memory, key, version = (
-        said.get(name) for name in (semconv.MEMORY_STORE, semconv.MEMORY_RECORD, semconv.MEMORY_VERSION)
-    )
-    if step.kind != "memory_write" or not isinstance(memory, str) or not isinstance(key, str):
-        return None
-    return Version(memory, key, version) if isinstance(version, int) else None
 
 
 def _content(step: Step | None) -> Payload | None:

@@ -15,6 +15,7 @@ from becausal.errors import CassetteError, StoreError
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
 from becausal.step import OpenStep, RemoteStep, Step
 from becausal.store import ChainInfo, Store, StoreInfo
+from becausal.store.numbering import numbered
 from becausal.store.outline import Outline
 
 __all__ = ["CassetteStore", "take_in"]
@@ -155,9 +156,12 @@ def take_in(cassette: Cassette, store: Store, anchors: Iterable[tuple[str, str]]
         CassetteError: the store has a run with this chain id and another content.
         StoreError: the store cannot be written.
     """
-    there = {step.id: _written(step) for step in store.load(cassette.chain_id)}
+    steps_there = store.load(cassette.chain_id)
+    # With the numbers of the log that they were exported with, or as they were recorded.
+    forms = steps_there, numbered(store, steps_there)
+    there = {step.id: {_written(step), _written(same)} for step, same in zip(*forms, strict=True)}
     own = {step.id: _written(step) for step in cassette.steps}
-    differs = next((id for id, written in there.items() if id in own and written != own[id]), None)
+    differs = next((id for id, written in there.items() if id in own and own[id] not in written), None)
     if differs is not None or not (own.keys() <= there.keys() or there.keys() <= own.keys()):
         where = "has other steps" if differs is None else f"tells otherwise of the step {differs}"
         raise CassetteError(

@@ -15,7 +15,7 @@ from becausal.finding import Finding, FindingKind
 from becausal.findings.held import head, is_before, memory_finding
 from becausal.findings.scene import LARGEST, Scene, noted
 from becausal.findings.updates import merged, overwritten
-from becausal.memory_view import Held, MemoryView, content_of
+from becausal.memory_view import Held, MemoryView, content_of, instance_of
 from becausal.payload import text_of
 from becausal.step import Step
 
@@ -33,11 +33,11 @@ def of_memory(scene: Scene) -> Iterator[Finding]:
     yield from _outdated_reads(scene, view)
     yield from _written_by_nobody(scene, view)
     for name in view.keys():  # noqa: SIM118 - it is no mapping
-        history = view.history(name)
-        yield from merged(scene, history)
-        if not history[0].is_channel:
-            yield from overwritten(scene, view, history)
-            yield from _used_after(scene, view, history)
+        for history in view.lines(name):
+            yield from merged(scene, history)
+            if not history[0].is_channel:
+                yield from overwritten(scene, view, history)
+                yield from _used_after(scene, view, history)
 
 
 # -- changes in place
@@ -82,7 +82,7 @@ def _outdated_reads(scene: Scene, view: MemoryView) -> Iterator[Finding]:
         )
         if step.kind != "memory_read" or semconv.MEMORY_AS_OF in said or not isinstance(key, str):
             continue
-        if not isinstance(version, int) or not isinstance(latest, int) or version >= latest:
+        if not isinstance(version, int) or not isinstance(latest, int) or version == latest:
             continue
         name = f"{said.get(semconv.MEMORY_STORE, '')}/{key}"
         history = view.history(name) if name in view.keys() else ()  # noqa: SIM118
@@ -109,7 +109,9 @@ def _behind(scene: Scene, view: MemoryView, step: Step) -> Iterator[Finding]:
     for key, version in found.items():
         name = f"{said.get(semconv.MEMORY_STORE, '')}/{key}"
         for held in view.history(name) if name in view.keys() else ():  # noqa: SIM118
-            is_newer = held.version is not None and held.version > version
+            is_newer = (
+                held.version is not None and held.version > version and held.instance == instance_of(step)
+            )
             if not is_newer or not is_before(scene.graph, held.step, step):
                 continue
             kind: FindingKind = (

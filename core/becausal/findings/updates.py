@@ -9,7 +9,7 @@ from becausal import semconv
 from becausal.finding import Finding
 from becausal.findings.held import is_before, memory_finding
 from becausal.findings.scene import LARGEST, Scene
-from becausal.memory_view import Held, MemoryView, content_of
+from becausal.memory_view import Held, MemoryView, content_of, instance_of
 from becausal.payload import text_of
 from becausal.step import Step
 
@@ -115,6 +115,7 @@ def _last_read(scene: Scene, view: MemoryView, newer: Held) -> int | None:
     for reader in view.readers(newer.name):
         if (
             reader.kind == "memory_read"
+            and instance_of(reader) == newer.instance
             and reader.seq < newer.step.seq
             and scene.graph.parent(reader) is turn
         ):

@@ -21,6 +21,7 @@ from becausal.errors import StepNotFoundError
 from becausal.harmless import legible
 from becausal.step import Step
 from becausal.store import Store
+from becausal.store.numbering import load
 from becausal.store.outline import Outline
 
 __all__ = ["MOST_REACHED", "USUAL", "Part", "Window"]
@@ -206,7 +207,7 @@ class Part:
     def _load(self, ids: Iterable[str]) -> None:
         missing = [name for name in dict.fromkeys(ids) if name not in self._loaded]
         if missing:
-            self._loaded.update((step.id, step) for step in self.store.load(self.chain_id, missing))
+            self._loaded.update((step.id, step) for step in load(self.store, self.chain_id, missing))
 
     def _load_callers(self) -> None:
         outer = {step.parent_id for step in self.steps if step.parent_id is not None}

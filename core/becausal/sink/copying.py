@@ -27,6 +27,7 @@ from becausal.step import Step
 from becausal.store import Store
 from becausal.store.encoding import encodable
 from becausal.store.moving import moving_of
+from becausal.store.numbering import load
 from becausal.store.upkeep import ChainAge, Progress, Upkeep, silent, upkeep_of
 
 __all__ = ["Copied", "behind", "copy_all", "upkeep_in"]
@@ -209,11 +210,11 @@ class _Copying:
             if how == "ends" and not wanted:
                 return
         if is_small:
-            whole = self._store.load(age.chain_id)
+            whole = load(self._store, age.chain_id)
             self._steps(whole, only=set(wanted) if how == "ends" else None)
         else:
             for start in range(0, len(wanted), STEPS_AT_ONCE):
-                self._steps(self._store.load(age.chain_id, wanted[start : start + STEPS_AT_ONCE]))
+                self._steps(load(self._store, age.chain_id, wanted[start : start + STEPS_AT_ONCE]))
         judged, findings = self._judged(age.chain_id, whole)
         self._put("runs", row.run_row(self._source, info, age, judged, findings, contents=self._contents))
 

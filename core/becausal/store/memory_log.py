@@ -19,7 +19,7 @@ from becausal import canonical, semconv
 from becausal.errors import StoreFormatError
 from becausal.memory_event import MemoryEvent, NewEvent, value_at
 from becausal.payload import Payload
-from becausal.step import OpenStep
+from becausal.step import Attribute, OpenStep, StepKind
 from becausal.store.encoding import encodable, json_text, number_of, step_id_of
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ __all__ = [
     "event_from",
     "event_of",
     "hash_of",
+    "is_channel",
     "link_of",
     "parts_below",
     "reads_of",
@@ -218,13 +219,14 @@ def event_of(step: OpenStep) -> NewEvent | None:
         return None
     told = step.attributes
     memory, key = told.get(semconv.MEMORY_STORE), told.get(semconv.MEMORY_RECORD)
+    if is_channel(step.kind, step.name, told):
+        return None
     if not isinstance(memory, str) or not isinstance(key, str) or semconv.MEMORY_VERSION not in told:
         return None  # a write that is no key's, such as a checkpoint
     if semconv.MEMORY_EVENT in told:
         return None  # its event was appended by whoever wrote it
     if semconv.REPLAY_OF in told:
         return None  # a replay's, which writes to nothing that lasts
-    # Of a reducer: what it made of the writes.
     content = step.received if step.produced is None else step.produced
     return NewEvent(
         memory,
@@ -237,6 +239,15 @@ def event_of(step: OpenStep) -> NewEvent | None:
         step_id=step.id,
         agent=step.agent,
     )
+
+
+def is_channel(kind: StepKind, name: str, told: Mapping[str, Attribute]) -> bool:
+    """Return whether a write is to a channel of a graph's state: its step bears the channel's name, not the memory's.
+
+    A state belongs to a run or a thread, and LangGraph counts its versions; runs tell of it, and no log does.
+    """
+    key = told.get(semconv.MEMORY_RECORD)
+    return kind == "memory_write" and name == key != told.get(semconv.MEMORY_STORE)
 
 
 def reads_of(step: OpenStep) -> Iterator[tuple[object, ...]]:

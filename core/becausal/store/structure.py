@@ -18,7 +18,13 @@ STRUCTURE = (
 )
 """How attributes begin that stay when a run's contents go: they say what happened, not what was said."""
 
-NOT_STRUCTURE = (semconv.CHECKS, semconv.CONTRACT_BREACHES, semconv.MEMORY_SEEN, semconv.CONTEXT_SEEN)
+NOT_STRUCTURE = (
+    semconv.CHECKS,
+    semconv.CONTRACT_BREACHES,
+    semconv.MEMORY_SEEN,
+    semconv.MEMORY_WRITERS,
+    semconv.CONTEXT_SEEN,
+)
 
 
 def is_structure(name: str) -> bool:

@@ -64,7 +64,10 @@ class SharedState:
         state = getattr(context, "_state", None)
         owner = state if type(state).__weakrefoffset__ else context
         name = hidden_name(str(key)) if self._recorder.withholds_content else str(key)
-        return Notes(owner, {semconv.MEMORY_STORE: STORE, semconv.MEMORY_RECORD: name})
+        its = self._ledger.versions.name_of(owner)
+        return Notes(
+            owner, {semconv.MEMORY_STORE: STORE, semconv.MEMORY_RECORD: name, semconv.MEMORY_INSTANCE: its}
+        )
 
 
 def _is_frameworks(key: object) -> bool:

@@ -50,19 +50,24 @@ class Memories:
             hooks,
             "autogen_core.memory._base_memory:Memory",
             {
-                "query": seen(Observation(_queried, self._found, answers=replayed.query_result)),
+                "query": seen(Observation(self._queried, self._found, answers=replayed.query_result)),
                 "update_context": seen(
                     Observation(
-                        _updated, self._put, answers=replayed.update_result, redone=replayed.put_into_context
+                        self._updated,
+                        self._put,
+                        answers=replayed.update_result,
+                        redone=replayed.put_into_context,
                     )
                 ),
                 "add": seen(Observation(self._adding, self._added, answers=replayed.written)),
-                "clear": seen(Observation(_cleared, lambda step, result: NOTHING, answers=replayed.written)),
+                "clear": seen(
+                    Observation(self._cleared, lambda step, result: NOTHING, answers=replayed.written)
+                ),
             },
         )
 
     def _adding(self, memory: Any, content: object, *_: Any, **__: Any) -> Opening | None:
-        opening = _opening("memory_write", memory, NOTHING)
+        opening = self._opening("memory_write", memory, NOTHING)
         if opening is not None and isinstance(opening.attributes, Notes):
             # What is written is fixed here, and is what it was when the write has ended.
             opening.received = sealed = self._ledger.seal(content)
@@ -118,27 +123,26 @@ class Memories:
             return digest[-16:]
         return hidden_name(name) if self._recorder.withholds_content else name
 
+    def _queried(self, memory: Any, query: object = NOTHING, *_: Any, **__: Any) -> Opening | None:
+        return self._opening("memory_read", memory, query)
 
-def _queried(memory: Any, query: object = NOTHING, *_: Any, **__: Any) -> Opening | None:
-    return _opening("memory_read", memory, query)
+    def _updated(self, memory: Any, model_context: Any) -> Opening | None:
+        opening = self._opening("memory_read", memory, NOTHING)
+        if opening is not None and isinstance(opening.attributes, Notes):
+            opening.attributes.content = []
+        return opening
 
+    def _cleared(self, memory: Any) -> Opening | None:
+        return self._opening("memory_write", memory, NOTHING)
 
-def _updated(memory: Any, model_context: Any) -> Opening | None:
-    opening = _opening("memory_read", memory, NOTHING)
-    if opening is not None and isinstance(opening.attributes, Notes):
-        opening.attributes.content = []
-    return opening
-
-
-def _cleared(memory: Any) -> Opening | None:
-    return _opening("memory_write", memory, NOTHING)
-
-
-def _opening(kind: Literal["memory_read", "memory_write"], memory: Any, received: object) -> Opening | None:
-    here = current()
-    if owns(here, memory):
-        return None
-    name = describe.memory_name(memory)
-    return Opening(
-        kind, name, received=received, attributes=Notes(memory, here, {semconv.MEMORY_STORE: name})
-    )
+    def _opening(
+        self, kind: Literal["memory_read", "memory_write"], memory: Any, received: object
+    ) -> Opening | None:
+        here = current()
+        if owns(here, memory):
+            return None
+        name = describe.memory_name(memory)
+        notes = Notes(memory, here, {semconv.MEMORY_STORE: name})
+        if any(cls.__name__ == "ListMemory" for cls in type(memory).__mro__):  # gone with the process
+            notes[semconv.MEMORY_INSTANCE] = self._versions.name_of(memory)
+        return Opening(kind, name, received=received, attributes=notes)

@@ -105,6 +105,8 @@ class Stores:
             return Call((), is_batch=True)
         operations = operations_of(store, door.removeprefix("a"), args, kwargs, self._recorder.seal)
         for operation in operations:
+            if _is_in_process(store):
+                operation.opening.attributes[semconv.MEMORY_INSTANCE] = self._versions.name_of(store)
             if self._recorder.withholds_content and operation.key:
                 operation.key = hidden_name(operation.key)
                 operation.opening.attributes[semconv.MEMORY_RECORD] = operation.key
@@ -156,6 +158,7 @@ class Stores:
             latest = self._versions.latest(store, key, before=step.seq)
             if latest is not None and latest.number > version.number:
                 step.attributes[semconv.MEMORY_LATEST] = latest.number
+                _name_writer(step, latest)
         elif value is not None or self._versions.latest(store, key) is not None:
             self._unknown(step, store, key)
             step.attributes[semconv.MEMORY_SEEN] = (f"{key}@?",)
@@ -169,8 +172,10 @@ class Stores:
             seen.append(f"{key}@?" if version is None else str(version))
             if version is None:
                 self._unknown(step, store, key)
-            if version is not None and len(seen) <= MAX_CAUSES:
+            elif len(seen) <= MAX_CAUSES:
                 self._recorder.cause(step, version.cause())
+            else:
+                _name_writer(step, version)
         step.attributes[semconv.MEMORY_SEEN] = tuple(seen)
         return [
             {"key": key, "value": value, "score": getattr(item, "score", None)}
@@ -183,7 +188,8 @@ class Stores:
         if latest is not None:
             known = step.attributes.get(UNKNOWN, ())
             step.attributes[UNKNOWN] = (*(known if isinstance(known, tuple) else ()), str(latest))
-            if any(kind.__name__ == "InMemoryStore" for kind in type(store).__mro__):
+            _name_writer(step, latest)
+            if _is_in_process(store):
                 step.attributes[IN_PROCESS] = True
 
     # -- versions
@@ -210,6 +216,20 @@ class Stores:
                 )
                 step.attributes[semconv.MEMORY_VERSION] = operation.counted.number
             return operation.counted
+
+
+def _is_in_process(store: BaseStore) -> bool:
+    """Return whether what a store holds is in this process alone, and gone with it."""
+    return any(kind.__name__ == "InMemoryStore" for kind in type(store).__mro__)
+
+
+def _name_writer(step: OpenStep, version: Version) -> None:
+    """Note which step wrote a version that a step tells of, and that is no cause of it."""
+    known = step.attributes.get(semconv.MEMORY_WRITERS)
+    step.attributes[semconv.MEMORY_WRITERS] = (
+        *(known if isinstance(known, tuple) else ()),
+        f"{version}={version.step.id}",
+    )
 
 
 def _within(call: Call | None) -> Context | None:

@@ -206,6 +206,13 @@ class PostgresStore:
             lambda connection: memory.reads_of(connection, memory_name, key),
         )
 
+    def memory_versions(self, step_ids: Collection[str]) -> list[tuple[str | None, str, str, str, int]]:
+        """Return what some steps wrote to memories: the chain, the step, the memory, the key and the version."""
+        return self._read(
+            "reading which versions of memories a run wrote",
+            lambda connection: memory.versions_by(connection, step_ids),
+        )
+
     def broken_link(self, memory_name: str) -> str | None:
         """Return which event of a memory is not what was appended, in words; None: all of them are."""
 

@@ -32,6 +32,7 @@ __all__ = [
     "note_steps",
     "reads_of",
     "value_at",
+    "versions_by",
 ]
 
 SAID = "memory, key, version, operation, of, seq, at_ns, chain_id, step_id, agent, digest, reason"
@@ -182,6 +183,17 @@ def reads_of(connection: Connection, memory: str | None, key: str | None) -> lis
         MemoryRead(m, k, version, chain_id, step_id_of(step_id), agent, seq)
         for m, k, version, chain_id, step_id, agent, seq in connection.execute(query, asked)
     ]
+
+
+def versions_by(
+    connection: Connection, step_ids: Iterable[str]
+) -> list[tuple[str | None, str, str, str, int]]:
+    """Return what some steps wrote: the chain, the step, the memory, the key and the version."""
+    query = (
+        "SELECT chain_id, step_id, memory, key, version FROM memory_events WHERE step_id = ANY(%s::bigint[])"
+    )
+    found = connection.execute(query, ([number_of(one) for one in step_ids],))
+    return [(chain, step_id_of(step), *rest) for chain, step, *rest in found]
 
 
 def broken_link(connection: Connection, memory: str, body: Find) -> str | None:

@@ -154,6 +154,15 @@ class SQLiteStore:
         with self._reading() as reader, file.read(self._path, "reading who read the memories"):
             return memory.reads_of(reader, memory_name, key)
 
+    def memory_versions(self, step_ids: Collection[str]) -> list[tuple[str | None, str, str, str, int]]:
+        """Return what some steps wrote to memories: the chain, the step, the memory, the key and the version."""
+        asked = file.list_of(map(row.number_of, step_ids))
+        with (
+            self._reading() as reader,
+            file.read(self._path, "reading which versions of memories a run wrote"),
+        ):
+            return memory.versions_by(reader, asked)
+
     def broken_link(self, memory_name: str) -> str | None:
         """Return which event of a memory is not what was appended, in words; None: all of them are."""
         wanted = row.encodable(memory_name)

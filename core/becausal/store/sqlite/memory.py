@@ -30,6 +30,7 @@ __all__ = [
     "note_steps",
     "reads_of",
     "value_at",
+    "versions_by",
 ]
 
 SCHEMA = (
@@ -161,6 +162,15 @@ def reads_of(connection: sqlite3.Connection, memory: str | None, key: str | None
     return [
         MemoryRead(m, k, version, chain_id, row.step_id_of(step_id), agent, seq)
         for m, k, version, chain_id, step_id, agent, seq in found
+    ]
+
+
+def versions_by(connection: sqlite3.Connection, step_ids: str) -> list[tuple[str | None, str, str, str, int]]:
+    """Return what some steps, whose ids come as JSON, wrote: chain, step, memory, key and version."""
+    query = """SELECT chain_id, step_id, memory, key, version FROM memory_events
+        WHERE step_id IN (SELECT value FROM json_each(?))"""
+    return [
+        (chain, row.step_id_of(step), *rest) for chain, step, *rest in connection.execute(query, (step_ids,))
     ]
 
 
