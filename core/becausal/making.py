@@ -18,7 +18,7 @@ from becausal.guard import guarded
 from becausal.keeping import Keeping
 from becausal.observation import NOTHING, Opening, Passing, Replaying, Sealed, new_step
 from becausal.settings import Capture, Level
-from becausal.step import Cause, Choice, OpenStep, StepKind, StepRef
+from becausal.step import Cause, Choice, OpenStep, RemoteStep, StepKind, StepRef
 from becausal.telemetry import MAX_LINKS, Telemetry
 from becausal.writer import Writer
 
@@ -107,6 +107,8 @@ class Making(Keeping):
             if self.packages:
                 step.attributes[semconv.PACKAGES] = self.packages
                 step.attributes[semconv.REDACTION] = "off" if self._redact is None else "on"
+        elif type(parent) is RemoteStep:
+            step.attributes[semconv.ENTERED] = True
         if self._withholds and opening.kind == "request":
             step.name = "request"  # its name is what somebody asked
         if self._redact is not None:

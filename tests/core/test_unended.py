@@ -125,3 +125,40 @@ with becausal.chain("refund"):
     run = becausal.open(url).last()
     assert [step.name for step in run.steps] == ["planner"]
     assert run.status == "unfinished"
+
+
+def test_what_came_in_from_another_process_and_ended_here_is_said_to_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    headers: dict[str, str] = {}
+    becausal.instrument("threads", store=f"sqlite:///{tmp_path / 'caller.db'}")
+    with becausal.chain("what does it cost?"):
+        becausal.inject(headers)
+    becausal.uninstrument()
+    monkeypatch.setenv("BECAUSAL_STORE", f"sqlite:///{tmp_path / 'service.db'}")
+    becausal.instrument("threads")
+    with becausal.extract(headers), becausal.agent("pricing", received="lamp") as turn:
+        with becausal.agent("looker", received="lamp"):
+            pass
+        turn.returned("12 EUR")
+    becausal.uninstrument()
+
+    said = {}
+    for command in ("runs", "show", "findings", "health"):
+        main([command])
+        said[command] = " ".join(capsys.readouterr().out.split())
+
+    assert "ended here" in said["runs"]
+    assert "0 handoffs, ended here" in said["show"]
+    assert all("came in from another process" in said[command] for command in ("show", "findings", "health"))
+    assert not any("unfinished" in text for text in said.values())
+    run = becausal.open().last()
+    assert (run.status, run.ended_ns, run.health.ok) == (
+        "unfinished",
+        None,
+        False,
+    )  # of the whole nothing is known
+    entered = next(step for step in run.steps if step.name == "pricing")
+    assert not Run(
+        "c" * 32, [step for step in run.steps if step is not entered]
+    ).graph.came_in  # died in that turn

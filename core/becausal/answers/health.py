@@ -28,7 +28,7 @@ from becausal.harmless import legible
 from becausal.payload import Payload
 from becausal.step import Step
 
-__all__ = ["ROOT_IS_LOST", "VERDICTS", "Health", "Verdict", "health", "unended"]
+__all__ = ["CAME_IN", "ROOT_IS_LOST", "VERDICTS", "Health", "Verdict", "health", "unended"]
 
 Verdict = Literal["coherent", "contained", "unknown", "suspect", "incomplete", "contaminated"]
 
@@ -40,6 +40,12 @@ ROOT_IS_LOST: Final = (
     "at work, or it was written to another store."
 )
 """What is said of a run whose root is lost (`Graph.root_is_lost`), wherever it is shown."""
+
+CAME_IN: Final = (
+    "this run came in from another process, and what it did here has ended; how the whole ended is in the store that "
+    "the other process writes to, or is not written yet."
+)
+"""What is said instead of a run that came in from elsewhere (`Graph.came_in`)."""
 
 WIDEST: Final = 150
 """Characters of a reason in a repr: pytest shows some 240 of a value."""
@@ -152,7 +158,7 @@ def unended(run: Recorded) -> Iterator[str]:
         elif root.status == "interrupted":
             yield f"{root.kind} {root.name} waits for somebody's word."
     if run.graph.root_is_lost:
-        yield ROOT_IS_LOST
+        yield CAME_IN if run.graph.came_in else ROOT_IS_LOST
     if not run.steps:
         yield "nothing was recorded."
 

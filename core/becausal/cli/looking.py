@@ -25,6 +25,7 @@ from becausal.cli.command import (
 )
 from becausal.counted import counted
 from becausal.errors import RunNotFoundError, StepNotFoundError, StoreFormatError
+from becausal.graph import Graph
 from becausal.run import Run
 from becausal.runs import Runs
 from becausal.store import ChainInfo, Store
@@ -96,12 +97,12 @@ def _runs(options: argparse.Namespace) -> Answer:
     with runs_of(options) as runs:
         listed = runs.list(limit=options.limit + 1, replays=options.all)
         more = Text(_more(runs, options), "dim") if len(listed) > options.limit and not options.json else None
-        infos = _looked_into(runs.store, listed[: options.limit])
+        infos, came_in = _looked_into(runs.store, listed[: options.limit])
     damaged = [info.chain_id for info in infos if info.is_damaged]
     named = ", ".join(damaged[:MOST_NAMED]) + (", …" if len(damaged) > MOST_NAMED else "")
     told = Text(f"{counted(len(damaged), 'run')} cannot be read whole: becausal doctor says more\n  {named}")
     return Answer(
-        lambda: Group(text.runs(infos), *([more] if more else ()), *([told] if damaged else ())),
+        lambda: Group(text.runs(infos, came_in), *([more] if more else ()), *([told] if damaged else ())),
         lambda: jsons.runs(infos),
         lambda: FOUND if damaged else FINE,
     )
@@ -116,18 +117,23 @@ def _more(runs: Runs, options: argparse.Namespace) -> str:
     return f"and {counted(count - options.limit, 'older run')}: --limit {count} lists all"
 
 
-def _looked_into(store: Store, infos: list[ChainInfo]) -> list[ChainInfo]:
-    """Return runs of which those are told as damaged that cannot be loaded: a list alone does not look into steps."""
-    left, found = MOST_LOADED, []
+def _looked_into(store: Store, infos: list[ChainInfo]) -> tuple[list[ChainInfo], set[str]]:
+    """Return runs of which those are told as damaged that cannot be loaded, and which of them came in from elsewhere.
+
+    A list alone does not look into steps.
+    """
+    left, found, came_in = MOST_LOADED, [], set[str]()
     for info in infos:
         left -= info.steps
         if left >= 0 and not info.is_damaged:
             try:
-                store.load(info.chain_id)
+                steps = store.load(info.chain_id)
+                if info.root_is_lost and Graph(steps).came_in:
+                    came_in.add(info.chain_id)
             except StoreFormatError:
                 info = replace(info, is_damaged=True)
         found.append(info)
-    return found
+    return found, came_in
 
 
 def _show(options: argparse.Namespace) -> Answer:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from becausal import semconv
 from becausal.errors import BecausalError, StepNotFoundError
 from becausal.facts import Fact
 from becausal.graph.content import Contents
@@ -84,6 +85,13 @@ class Graph:
         """Whether every step was called by another: the one that holds them all was never written, or elsewhere."""
         callers = [root.parent_id for root in self.roots]
         return bool(callers) and all(one is not None and self.is_foreign(one) for one in callers)
+
+    @cached_property
+    def came_in(self) -> bool:
+        """Whether its root is lost because the chain came in from another process, and what came in has ended."""
+        return self.root_is_lost and all(
+            semconv.ENTERED in root.attributes and root.ended_ns is not None for root in self.roots
+        )
 
     @cached_property
     def output_step(self) -> Step | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from becausal import semconv
-from becausal.answers.health import ROOT_IS_LOST
+from becausal.answers.health import CAME_IN, ROOT_IS_LOST
 from becausal.answers.lineage import Lineage
 from becausal.decision import Decision
 from becausal.delta import Change
@@ -63,8 +63,18 @@ def short(chain_id: str) -> str:
     return chain_id[:12]
 
 
-def runs(infos: Sequence[ChainInfo]) -> RenderableType:
-    """Return a table of runs, in the order given."""
+def _end_lost(*, came_in: bool) -> str:
+    """Return how a run stands whose root is lost."""
+    return "ended here" if came_in else "unfinished"
+
+
+def runs(infos: Sequence[ChainInfo], came_in: Collection[str] = ()) -> RenderableType:
+    """Return a table of runs, in the order given.
+
+    Args:
+        infos: the runs.
+        came_in: those that are known to have come in from another process (`Graph.came_in`).
+    """
     if not infos:
         return Text("No run has been recorded here yet.")
     table = table_of(
@@ -76,7 +86,11 @@ def runs(infos: Sequence[ChainInfo]) -> RenderableType:
             styled(short(info.chain_id), "bold"),
             styled(cut(info.name, 40)),
             Text(datetime.fromtimestamp(info.started_ns / 1e9).strftime("%m-%d %H:%M:%S")),
-            Text("unfinished" if info.root_is_lost else _took(ended and ended - info.started_ns)),
+            Text(
+                _end_lost(came_in=info.chain_id in came_in)
+                if info.root_is_lost
+                else _took(ended and ended - info.started_ns)
+            ),
             Text(str(info.steps)),
             Text(str(info.handoffs)),
             Text(str(info.errors), style="bold red" if info.errors else ""),
@@ -90,7 +104,10 @@ def run(shown: Run) -> RenderableType:
     title = Text.assemble(
         styled(f"run {shown.chain_id}", "bold"),
         f"  {_count(len(shown.steps), 'step')}, {_count(len(shown.handoffs), 'handoff')}, ",
-        styled(shown.status, _STATUS.get(shown.status, "yellow")),
+        styled(
+            _end_lost(came_in=shown.graph.came_in) if shown.graph.root_is_lost else shown.status,
+            _STATUS.get(shown.status, "yellow"),
+        ),
         no_wrap=True,
         overflow="ellipsis",
     )
@@ -126,7 +143,7 @@ def _beyond(shown: Run) -> Iterator[RenderableType]:
             earlier.discard(cause.source_id)
     if shown.graph.root_is_lost:
         yield Text(
-            ROOT_IS_LOST.capitalize(), "yellow"
+            (CAME_IN if shown.graph.came_in else ROOT_IS_LOST).capitalize(), "yellow"
         )  # not cut at the edge of the terminal: it is the verdict
     lost = missing - {cause.source_id for _, cause in named if cause.kind in _GO_ON}
     if lost:
