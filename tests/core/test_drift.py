@@ -410,6 +410,17 @@ def test_a_value_that_drifts_over_five_hops_is_one_finding_with_the_first_agent_
     ]
 
 
+@pytest.mark.parametrize("first", [1, 98, 117])
+def test_a_number_that_counts_the_turns_is_no_fact_that_changes(first: int) -> None:
+    plan = "the order of 1450 desks goes to the office in Lisbon"
+    said = [f"Message {first + i}: {plan}." for i in range(5)]
+
+    assert findings_of(row(*said)) == []
+    assert findings_of(wired(REQUEST, [(tuple(range(i)), text) for i, text in enumerate(said)])) == []
+    # Twice is no count yet: somebody may have miscopied it.
+    assert [kind for kind, _, _ in findings_of(row(*said[:2]))] == ["drift.changed_fact"] * (first == 117)
+
+
 def test_a_change_on_one_branch_is_told_though_another_branch_kept_the_fact() -> None:
     other = KEPT.replace("1450", "1540")
     record = wired(REQUEST, [((), KEPT), ((0,), other), ((0,), KEPT), ((1, 2), KEPT)])

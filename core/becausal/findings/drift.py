@@ -6,12 +6,14 @@ became of a change further on (another one, and another one) is told with the fi
 
 Whatever else a step was told may turn into something new by its work: a total, a price with tax. Only a slip is told
 of that: another digit, two of them swapped, a zero too many, the same figure in another unit, an identifier that
-differs in a letter, where nothing said so before.
+differs in a letter, where nothing said so before. A number that goes up by one over three turns counts them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import cached_property
 from typing import Final
 
 from becausal.drift.pairing import exchanged, is_reckoned, is_slip, may_slip
@@ -28,6 +30,8 @@ from becausal.findings.way import way_to_output
 __all__ = ["of_drift"]
 
 MOST_TURNS: Final = 500
+FEWEST_COUNTED: Final = 3
+"""So many numbers in a row are a count; of two, one may be the other miscopied."""
 
 
 def of_drift(scene: Scene) -> Iterator[Finding]:
@@ -105,8 +109,34 @@ class _Judge:
         for before, after in changed(turn.heard[0], turn.said[0], text=turn.said[1]):
             is_new = before.key not in self.told and after.key not in self.told
             is_new = is_new and after.key not in self.root_of
-            if is_new and is_slip(before, after) and not self.was_known(turn, after):
+            is_new = is_new and is_slip(before, after) and not self.counts(before, after)
+            if is_new and not self.was_known(turn, after):
                 yield before, after
+
+    def counts(self, before: Fact, after: Fact) -> bool:
+        """Return whether a number counts the turns (`Message 117: …`): turns say it and those next to it in a row."""
+        first, last = _number(before), _number(after)
+        if first is None or last is None or (last - first) not in range(1, len(self.turns)):
+            return False
+        row = [first + step for step in range(int(last - first) + 1)]
+        for word in before.near & after.near:
+            said = self.numbers_beside.get(word, set())
+            if said.issuperset(row) and (
+                len(row) >= FEWEST_COUNTED or not said.isdisjoint((first - 1, last + 1))
+            ):
+                return True
+        return False
+
+    @cached_property
+    def numbers_beside(self) -> Mapping[str, set[Decimal]]:
+        """Which numbers turns said beside each word."""
+        found: dict[str, set[Decimal]] = {}
+        for turn in self.turns:
+            for fact in turn.said[0]:
+                if (number := _number(fact)) is not None:
+                    for word in fact.near:
+                        found.setdefault(word, set()).add(number)
+        return found
 
     def was_known(self, turn: Turn, fact: Fact) -> bool:
         """Return whether a fact had been told: to an earlier turn, by one, or within this one."""
@@ -162,6 +192,10 @@ class _Judge:
             wrong=() if after is None else (wording(after),),
             right=(wording(before),),
         )
+
+
+def _number(fact: Fact) -> Decimal | None:
+    return fact.value if fact.kind == "number" and isinstance(fact.value, Decimal) else None
 
 
 def _names(key: Key, name: Fact) -> bool:
