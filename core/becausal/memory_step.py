@@ -40,7 +40,7 @@ def kept_whole(name: str, key: str, value: object) -> tuple[Payload, dict[bytes,
     Raises:
         MemoryValueError: it cannot be kept whole.
     """
-    encoded = canonical.encode(value, in_force())
+    encoded = canonical.Encoder(in_force()).encode(value)  # all of its parts, as nothing is known of any
     if encoded.lossy:
         where, why = encoded.lossy[0]
         raise MemoryValueError(

@@ -37,6 +37,8 @@ import threading
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from ormsgpack import packb
+
 from becausal import settings
 from becausal.canonical.decoded import Cycle, Missing, Opaque, Record, decode, part_digests
 from becausal.canonical.leaves import name_of
@@ -66,6 +68,9 @@ __all__ = [
 
 PREFIX = "bc1-xxh3:"
 """The canonical form and the hash, in front of a digest's text."""
+
+TEXT = reader_of(str).name
+"""What the type of a text is called."""
 
 MARKED = b"[redacted:"
 """What stands in what was redacted: its digest as it was is another one."""
@@ -109,6 +114,8 @@ class Encoder:
 
     def encode(self, value: object) -> Encoded:
         """Return the canonical form of any value. Never raises: where we fail it is unreadable, but if strict."""
+        if type(value) is str:
+            return self._text(value)
         redact, known, runs = self._redact, self._known, self._runs
         # First the way that nearly every value can go, all of it in this one frame: each step is here twice.
         swift = Swift()
@@ -136,6 +143,19 @@ class Encoder:
         belief = digest if lean is body else digest_of(lean)
         # As `Encoded(...)` makes it, without a call of ours.
         return tuple.__new__(Encoded, (digest, belief, len(body) + swift.below, body, tuple(parts), name, ()))
+
+    def _text(self, text: str) -> Encoded:
+        """Return the canonical form of a text: it has no parts, and nothing in it has to be walked through."""
+        redact = self._redact
+        version = 0 if redact is None else redact.version  # before it is looked through, as above
+        try:
+            body = packb(text)
+        except TypeError:  # half a surrogate pair
+            return self._thoroughly(text)
+        digest = digest_of(body)
+        if redact is not None and not (redact.keeps(((digest, body),)) and redact.version == version):
+            return self._thoroughly(text)
+        return tuple.__new__(Encoded, (digest, digest, len(body), body, (), TEXT, ()))
 
     def _thoroughly(self, value: object) -> Encoded:
         """Return the canonical form of a value of any shape, whatever is redacted of it."""

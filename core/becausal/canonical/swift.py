@@ -62,7 +62,7 @@ class Swift(Brief):
             return self.mapping(value.copy(), None)
         if kind is list:
             return self.top_list(value.copy())
-        if kind is str or kind is int or kind is bool or value is None:
+        if kind is int or kind is bool or value is None:
             body = packb(value)
             return body, body
         if kind is tuple:
