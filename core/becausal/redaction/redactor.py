@@ -70,6 +70,9 @@ class _Judged(dict[str, T], Generic[T]):
 class Redactor:
     """Replaces secrets. Safe to be used by several threads; never raises."""
 
+    _clean: tuple[int, None]
+    """What is remembered of bodies that may be kept as they are: one thing, of which each would have its own."""
+
     version: int
     """Grows when a secret was met that has to be looked for elsewhere as well."""
 
@@ -144,7 +147,7 @@ class Redactor:
         # Not before: another thread would note here what it has read without what is known by now. Of one that is
         # reading right now, what it finds goes to the names of before.
         self.name, self.said = _Judged(self.text).__getitem__, set()
-        self.version = version
+        self.version, self._clean = version, (version, None)
 
     @property
     def key_id(self) -> str | None:
@@ -192,7 +195,8 @@ class Redactor:
         Args:
             bodies: each with its digest in front.
         """
-        version, done = self.version, self._done
+        clean, done = self._clean, self._done
+        version = clean[0]
         new: dict[bytes, bytes] = {}
         for digest, body in bodies:
             found = done.get(digest)
@@ -204,7 +208,7 @@ class Redactor:
         if new:
             if self._finds_in(new.values()):
                 return False
-            self._remember(new, (version, None))
+            self._remember(new, clean)
         return True
 
     def text(self, text: str) -> str:
@@ -274,8 +278,10 @@ class Redactor:
         """Return whether a secret may stand in one of some bodies, so that they have to be taken apart."""
         if self._finder.own:
             return True
-        if len(bodies) <= AT_ONCE and sum(map(len, bodies)) < FROM:  # nearly always
-            return self._strikes(b"\n".join(bodies))
+        if len(bodies) <= AT_ONCE:
+            together = b"\n".join(bodies)
+            if len(together) < FROM:  # nearly always
+                return self._strikes(together)
         if self.version != self._blocks_at:  # what was clean may hold what is known by now
             self._blocks, self._blocks_at = Blocks(), self.version
         blocks = self._blocks
