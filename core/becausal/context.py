@@ -159,10 +159,10 @@ class StepScope(Scope):
     def __enter__(self) -> None:
         self._mine = _NEVER
         try:
-            mine = with_step(self._step)
+            self._former = former = context_now()
+            mine = with_step(self._step, former)
             if not isinstance(mine, Context):
                 raise TypeError(f"no context: {type(mine).__name__}")
-            self._former = context_now()
             attach(mine)
             self._mine = mine
         except Exception as failure:

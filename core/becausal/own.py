@@ -135,6 +135,7 @@ def _stood_for(function: F, called: str) -> F:
     from becausal.standin import FunctionStandIn  # here: `import becausal` need not wait for wrapt
 
     seam = _seam_for(function)
+    answers = _items if seam.endswith("stream") else _result
     named: dict[bool, Naming] = {}  # by whether it is bound: the parameters are the same every time
 
     def observed(wrapped: Any, instance: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -156,7 +157,6 @@ def _stood_for(function: F, called: str) -> F:
         if replaying is not None:
             # Not guarded: where an edit of the replay's fails, that is what it tells.
             args, kwargs = replaying.calling(opened(*args, **kwargs), recorder.seal, wrapped, args, kwargs)
-        answers = _items if seam.endswith("stream") else _result
         seen = Observation(opened, closed, answers=answers)
         return getattr(recorder, seam)(seen, wrapped, *args, **kwargs)
 
