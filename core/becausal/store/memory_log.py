@@ -93,7 +93,7 @@ def said(event: NewEvent, version: int, seq: int) -> Said:
 def entry_of(event: NewEvent, version: int, seq: int, former: bytes, body: Find) -> Entry:
     """Return an event as it is to stand in a log, behind the one with the hash `former`."""
     says = said(event, version, seq)
-    salt, commitment = committed(event.payload, body)
+    salt, commitment = committed(says, body)
     return Entry(says, salt, commitment, hash_of(former, says, commitment))
 
 
@@ -118,14 +118,14 @@ def event_from(said: Said, hash: bytes, payload: Payload | None) -> MemoryEvent:
 
 def hash_of(former: bytes, said: Said, commitment: bytes | None) -> bytes:
     """Return an event's hash: over the hash of the event before it, and over what it says as JSON."""
-    plain = [item.hex() if isinstance(item, bytes) else item for item in (*said, commitment)]
+    plain = [item.hex() if type(item) is bytes else item for item in (*said, commitment)]
     return hashlib.sha256(former + json_text(plain).encode()).digest()
 
 
-def committed(payload: Payload | None, body: Find) -> tuple[bytes | None, bytes | None]:
-    """Return a new salt and the commitment to a content under it; also where there is none, so that a hash hides it."""
+def committed(said: Said, body: Find) -> tuple[bytes, bytes | None]:
+    """Return a new salt and the commitment to an event's content under it; also to none, so that a hash hides it."""
     salt = os.urandom(16)
-    return salt, commitment(salt, None if payload is None else canonical.parse_digest(payload.digest), body)
+    return salt, commitment(salt, said[10], body)
 
 
 def commitment(salt: bytes, digest: bytes | None, body: Find) -> bytes | None:

@@ -98,7 +98,7 @@ def beside(path: Path, end: str) -> Path:
     return path.with_name(path.name + end)
 
 
-def identity(path: Path) -> Identity | None:
+def identity(path: Path | str) -> Identity | None:
     """Return what a path leads to; None: nothing."""
     try:
         found = os.stat(path)

@@ -27,6 +27,7 @@ class Session:
         # In memory both are the same connection, so both are the same lock.
         self.read_lock = self.write_lock if path is None else threading.RLock()
         self.path = path
+        self._place = None if path is None else str(path)
         self._reader: sqlite3.Connection | None = None
         self._unpacker: Unpacker | None = None
         self._writing: sqlite3.Connection | None = None
@@ -58,7 +59,8 @@ class Session:
 
         SQLite goes on writing to what nobody will ever read again.
         """
-        return self.path is not None and bool(self._files) and file.identity(self.path) != self._files[""]
+        place = self._place
+        return place is not None and bool(self._files) and file.identity(place) != self._files[""]
 
     def drop_remains(self) -> None:
         """Remove what was left beside a file that is gone: another file of its name must not take it for its own."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from becausal import canonical
 from becausal.memory_event import MemoryEvent, NewEvent
@@ -68,9 +68,6 @@ WRITE_CAUSE = "INSERT OR REPLACE INTO causes VALUES (?,?,?,?,?,?,?)"
 _CAUSES = attrgetter("causes")
 _NAMES = attrgetter("kind", "name", "agent", "status")
 _NAMES_OF_CAUSE = attrgetter("kind", "grade")
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 class Writer:
@@ -156,9 +153,9 @@ class Writer:
             with suppress(sqlite3.Error):  # some errors have rolled back already
                 self.connection.execute("ROLLBACK")
             raise
-        _forget_oldest(self._names)
-        _forget_oldest(self._chains)
-        _forget_oldest(self._contents.known)
+        for remembered in (self._names, self._chains, self._contents.known):
+            if len(remembered) > REMEMBERED:
+                _forget_oldest(remembered)
 
     def begin_anew(self) -> None:
         """Doubt that parts are there which were handed out before: steps that need them are on their way."""
@@ -319,8 +316,7 @@ def _fresh(steps: Sequence[OpenStep]) -> dict[bytes, bytes]:
     return {digest: body for step in steps for digest, body in step.bodies}
 
 
-def _forget_oldest(remembered: dict[K, V]) -> None:
+def _forget_oldest(remembered: dict[Any, Any]) -> None:
     # What is forgotten costs one more look-up, so oldest is near enough to least used.
-    if len(remembered) > REMEMBERED:
-        for key in list(islice(remembered, len(remembered) // 2)):
-            del remembered[key]
+    for key in list(islice(remembered, len(remembered) // 2)):
+        del remembered[key]
