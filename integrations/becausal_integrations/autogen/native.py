@@ -69,7 +69,7 @@ def makes_spans(helper: Any) -> bool:
     """
     tracer = getattr(helper, "tracer", None)
     # What stands for a tracer until a provider is set: while it has found none and there is none, it need not be asked.
-    if getattr(tracer, "_real_tracer", tracer) is None and getattr(trace, "_TRACER_PROVIDER", trace) is None:
+    if trace._TRACER_PROVIDER is None and getattr(tracer, "_real_tracer", tracer) is None:
         return False
     return type(getattr(tracer, "_tracer", tracer)) is not NoOpTracer
 
