@@ -33,6 +33,7 @@ from becausal.answers.orphans import Orphan
 from becausal.answers.report import Format
 from becausal.answers.report import report as write_report
 from becausal.answers.rootcause import Suspect
+from becausal.answers.version import held_as, names_key, not_held, version_of
 from becausal.blame import Blame
 from becausal.cassette import Cassette
 from becausal.counterfactual import MOST_REPLAYS, Counterfactual, Piece, PieceKind, blame_by_replay
@@ -89,15 +90,25 @@ class Run(Record):
         """Return where something wrong of this run came to: every reader, every output, in this run and in others.
 
         Args:
-            of: a step whose result is wrong, a tool call, a finding, a version of a memory's key.
+            of: a step whose result is wrong, a tool call, a finding, a version of a memory's key (`facts/tier@3`;
+                without a number the last that this run wrote).
             possible: follow what depends on it without saying it into other runs, too.
 
         Raises:
-            StepNotFoundError: there is no such step.
+            StepNotFoundError: there is no such step, and nobody wrote such a key.
+            MemoryKeyError: several memories have this key.
             BecausalError: this run came from no store.
         """
         if self.store is None:
             raise BecausalError("this run came from no store: get it with becausal.open().get(…)")
+        if isinstance(of, str) and names_key(of):
+            held = held_as(self.memory, of)
+            version = None if held is not None else version_of(self.store, of)
+            if version is not None:  # that another run wrote
+                return contaminated_by(self.store, version, possible=possible)
+            if held is None:
+                raise StepNotFoundError(not_held(self.memory, self.store, of))
+            of = held
         wrong = (
             of
             if isinstance(of, Finding)

@@ -9,11 +9,11 @@ from itertools import islice
 from becausal.answers.contamination import Contamination, contaminated_by
 from becausal.answers.orphans import Orphan, orphans_in
 from becausal.answers.orphans.hosts import MOST_CHAINS, ON_ITS_OWN
-from becausal.answers.version import Version, not_written, version_of
+from becausal.answers.version import Version, version_of
 from becausal.cassette import is_cassette
 from becausal.cassette.store import CassetteStore
 from becausal.clock import ASIDE
-from becausal.errors import MemoryKeyError, RunNotFoundError, StepNotFoundError
+from becausal.errors import RunNotFoundError
 from becausal.finding import Finding
 from becausal.graph.part import Part, Window
 from becausal.harmless import legible
@@ -164,30 +164,7 @@ class Runs:
         step = of if isinstance(of, Step) else getattr(of, "step", None)
         chain_id = step.chain_id if isinstance(step, Step) else run
         found = self.last() if chain_id is None else self.get(chain_id)
-        try:
-            return found.contamination(of, possible=possible)
-        except StepNotFoundError:
-            if not isinstance(of, str) or not ("/" in of or "@" in of):  # no name of a key
-                raise
-            return found.contamination(self._held(found, of), possible=possible)
-
-    def _held(self, run: Run, name: str) -> Held:
-        """Return the version of a key that only a run tells of, such as a state's channel.
-
-        Raises:
-            StepNotFoundError: neither the run nor the store has it.
-        """
-        for key, number in ((name.rpartition("@")[0], name.rpartition("@")[2]), (name, "")):
-            try:
-                versions = run.memory.history(key)
-            except MemoryKeyError:
-                continue
-            asked = [held for held in versions if not number or str(held.version) == number]
-            if asked:
-                return asked[-1]
-            there = ", ".join(str(held.version) for held in versions if held.version is not None)
-            raise StepNotFoundError(f"{key} has no version {number} in this run; it has: {there}")
-        raise StepNotFoundError(not_written(self.store, name))
+        return found.contamination(of, possible=possible)
 
     def orphans(self, *, limit: int = 1_000) -> tuple[Orphan, ...]:
         """Return the chains that are no runs of their own, newest first, each with the run that shows its content.

@@ -27,6 +27,7 @@ import becausal
 from becausal import semconv
 from becausal.answers.contamination import Contamination
 from becausal.cli import main
+from becausal.errors import StepNotFoundError
 from becausal.runs import Runs
 
 ACME = ("acme",)
@@ -472,3 +473,22 @@ def test_a_channel_of_a_state_has_the_graph_s_numbers_and_is_in_no_log(
     assert main(["memory", "sums/total", "--store", recording.store, "--json"]) == 0
     lines = json.loads(capsys.readouterr().out)["versions"]
     assert [line["version"] for line in lines if line["value"] == 8] == [counted[-1][0]]
+
+
+def test_a_run_is_asked_about_a_version_by_its_name_whoever_wrote_it(recording: Recording) -> None:
+    store = InMemoryStore()
+    for tier in ("gold", "silver"):
+        desk(tier, store, reads=False, is_async=False).invoke({"writes": f"the tier is {tier}"})
+    desk("reader", store, reads=True, is_async=False).invoke({"said": ""})
+    assert becausal.flush()
+    runs = becausal.open(recording.store)
+    reader, silver, gold = (runs.get(info.chain_id) for info in runs.list())
+
+    assert told(silver.contamination("InMemoryStore/acme/tier@2")) == [("silver", False), ("reader", True)]
+    assert told(silver.contamination("acme/tier")) == [("silver", False), ("reader", True)]
+    assert told(reader.contamination("acme/tier@2")) == [("silver", False), ("reader", True)]
+    assert told(reader.contamination("acme/tier@1")) == [("gold", False)]
+    with pytest.raises(StepNotFoundError, match="has no version 7 in this run; it has: 1"):
+        gold.contamination("acme/tier@7")
+    with pytest.raises(StepNotFoundError, match="no memory has a key acme/price"):
+        gold.contamination("acme/price@1")

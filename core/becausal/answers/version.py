@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from becausal.errors import MemoryKeyError
 from becausal.memory_event import MemoryEvent
+from becausal.memory_view import Held, MemoryView
 from becausal.store import Store
 
-__all__ = ["Version", "event_of", "not_written", "version_of"]
+__all__ = ["Version", "event_of", "held_as", "names_key", "not_held", "version_of"]
 
 MOST_NAMED: Final = 8
 """So many keys or versions are named where somebody asks for one that is not there."""
@@ -49,17 +50,6 @@ def version_of(store: Store, name: str) -> Version | None:
     return None
 
 
-def not_written(store: Store, name: str) -> str:
-    """Return what to say of `memory/key@3` where nobody wrote it: which versions there are, or which keys."""
-    key, _, number = name.rpartition("@")
-    versions = sorted({event.version for event in _events(store, key)}) if key else []
-    if versions:
-        return f"{key} has no version {number}; it has: {_few(versions)}"
-    keys = sorted({f"{event.memory}/{event.key}" for event in store.memory_events()})
-    there = f"there are: {_few(keys)}" if keys else "this store has no memory"
-    return f"no memory has a key {key or name}, and the run has no such step; {there}"
-
-
 def event_of(store: Store, version: Version) -> MemoryEvent:
     """Return the event that wrote a version.
 
@@ -73,7 +63,47 @@ def event_of(store: Store, version: Version) -> MemoryEvent:
     return event
 
 
+def names_key(name: str) -> bool:
+    """Return whether a text names a key of a memory, and no step."""
+    return "/" in name or "@" in name
+
+
+def held_as(memory: MemoryView, name: str) -> Held | None:
+    """Return the version that a run wrote under a name, the last of them without a number; None where it wrote none."""
+    return next((asked[-1] for asked, _ in _histories(memory, name) if asked), None)
+
+
+def not_held(memory: MemoryView, store: Store, name: str) -> str:
+    """Return what to say of a name under which neither a run nor anybody else wrote."""
+    for _, versions in _histories(memory, name):
+        key, number = name.rpartition("@")[0], name.rpartition("@")[2]
+        there = ", ".join(str(held.version) for held in versions if held.version is not None)
+        return f"{key} has no version {number} in this run; it has: {there}"
+    return _not_written(store, name)
+
+
 # Inside
+
+
+def _histories(memory: MemoryView, name: str) -> Iterator[tuple[list[Held], tuple[Held, ...]]]:
+    """Yield what a run wrote that a name may mean, with the whole history of that key."""
+    for key, number in ((name.rpartition("@")[0], name.rpartition("@")[2]), (name, "")):
+        try:
+            versions = memory.history(key)
+        except MemoryKeyError:
+            continue
+        yield [held for held in versions if not number or str(held.version) == number], versions
+
+
+def _not_written(store: Store, name: str) -> str:
+    """Return what to say of `memory/key@3` where nobody wrote it: which versions there are, or which keys."""
+    key, _, number = name.rpartition("@")
+    versions = sorted({event.version for event in _events(store, key)}) if key else []
+    if versions:
+        return f"{key} has no version {number}; it has: {_few(versions)}"
+    keys = sorted({f"{event.memory}/{event.key}" for event in store.memory_events()})
+    there = f"there are: {_few(keys)}" if keys else "this store has no memory"
+    return f"no memory has a key {key or name}, and the run has no such step; {there}"
 
 
 def _few(names: Sequence[object]) -> str:
