@@ -10,10 +10,11 @@ from tests.core.builders import open_step
 
 from becausal import Memory, canonical, semconv
 from becausal.memory_event import MemoryEvent, NewEvent, value_at
-from becausal.step import OpenStep
+from becausal.step import Cause, OpenStep
 from becausal.store import Store
 from becausal.store.memory_log import Entry, said, value_of
 from becausal.store.moving import moving_of
+from becausal.store.numbering import load
 
 
 def filled(store: Store, seed: int) -> list[MemoryEvent]:
@@ -121,3 +122,40 @@ def test_what_runs_write_to_a_key_within_a_batch_is_in_the_order_in_which_it_cam
 
     events = store.memory_events("notes", "a")
     assert [(event.version, event.step_id) for event in events] == list(enumerate(order, 1))
+
+
+def test_a_loaded_run_tells_of_versions_by_the_numbers_of_the_log(store: Store) -> None:
+    """Each process counts its own from 1; the last reader reads the first version, and another one knows no log."""
+    writers = ["f" * 16, "a" * 16, "e" * 16]
+    for id in writers:
+        write = wrote(7, f"run {id}", id)
+        write.attributes[semconv.MEMORY_VERSION] = 1
+        store.write([write])
+    for chain_id, source in ("reader", writers[1]), ("stranger", "c" * 16):
+        read = open_step(9, id="b" * 16, chain_id=chain_id, kind="memory_read")
+        read.status, read.ended_ns = "ok", 9
+        read.causes = [Cause(source, "memory", "observed", "memory a@1")]
+        read.attributes.update(
+            {
+                semconv.MEMORY_STORE: "notes",
+                semconv.MEMORY_RECORD: "a",
+                semconv.MEMORY_VERSION: 1,
+                semconv.MEMORY_LATEST: 4,
+                semconv.MEMORY_SEEN: ("a@1", "a@?"),
+                semconv.MEMORY_WRITERS: (f"a@4={writers[2]}",),
+            }
+        )
+        store.write([read])
+
+    versions = [load(store, f"run {id}")[0].attributes[semconv.MEMORY_VERSION] for id in writers]
+    (read_by,), (strange,) = load(store, "reader"), load(store, "stranger")
+    assert versions == [1, 2, 3]
+    assert [read_by.attributes[name] for name in (semconv.MEMORY_VERSION, semconv.MEMORY_LATEST)] == [2, 3]
+    assert read_by.attributes[semconv.MEMORY_SEEN] == ("a@2", "a@?")
+    assert read_by.attributes[semconv.MEMORY_WRITERS] == (f"a@3={writers[2]}",)
+    assert [cause.evidence for cause in read_by.causes] == ["memory a@2"]
+    assert strange.attributes[semconv.MEMORY_VERSION] == 1
+    assert [(read.chain_id, read.version) for read in store.memory_reads("notes", "a")] == [
+        ("reader", 2),
+        ("stranger", None),
+    ]
