@@ -323,6 +323,41 @@ def test_a_text_that_is_not_in_the_output_has_no_origin() -> None:
     assert (segment.origin, segment.source, segment.grade, segment.path) == (None, "unknown", "inferred", [])
 
 
+@pytest.mark.parametrize(
+    ("said", "asked", "there"),
+    [
+        ("It earned 48000 EUR.", "48,000", "48000"),
+        ({"earned": 48_000}, "48,000", "48000"),
+        ("It earned $20 Million this year.", "20000000", "$20 Million"),
+        ("All is well, says Ada.", "all IS well", "All is well"),
+        ("It came on 2026-05-03 at noon.", "3 May 2026", "2026-05-03"),
+    ],
+)
+def test_what_the_output_says_in_other_words_is_told_and_blamed_in_its_own(
+    said: object, asked: str, there: str
+) -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        record.did("tool", "db", "q", said)
+        team.produces(said)
+
+    segment = one(record.graph(), asked)
+
+    assert (segment.text, segment.asked) == (there, asked)
+    assert (segment.source, segment.grade, segment.changes) == ("tool", "observed", [])
+
+
+def test_what_the_output_says_as_it_was_asked_for_is_told_as_that() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        record.did("tool", "db", "q", "48,000")
+        team.produces("It earned 48000 EUR, which is 48,000.")
+
+    segment = one(record.graph(), "48,000")
+
+    assert (segment.text, segment.asked) == ("48,000", None)
+
+
 def test_what_only_the_request_says_is_not_in_the_output() -> None:
     record = Record()
     record.did("workflow", "team", "please mention Atlantis", "no")

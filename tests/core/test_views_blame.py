@@ -65,6 +65,14 @@ def test_a_changed_figure_is_shown_with_what_it_was_and_who_changed_it() -> None
     assert "in the place of 1,250" in shown(blames.why(run.why(), run.blame()))
 
 
+def test_what_was_asked_for_in_other_words_is_shown_as_the_output_has_it() -> None:
+    found = reckoning().blame("17,250.00")
+
+    assert '"17250"  stands there for "17,250.00"' in shown(blames.text(found, asked="17,250.00"))
+    (segment,) = blames.json(found)["segments"]
+    assert (segment["text"], segment["asked"]) == ("17250", "17,250.00")
+
+
 def test_pieces_are_shown_with_their_fields_and_coloured_by_source() -> None:
     plain = shown(blames.text(reckoning().blame(), asked=None))
     coloured = shown(blames.text(reckoning().blame(), asked=None), colour=True)

@@ -16,7 +16,7 @@ from __future__ import annotations
 from becausal.blame.asking import Asking
 from becausal.blame.changes import Rewording
 from becausal.blame.origins import Source
-from becausal.blame.pieces import Piece, cut
+from becausal.blame.pieces import cut
 from becausal.blame.segment import Blame, Derived, Segment, unknown
 from becausal.facts import remembering
 from becausal.graph import Graph
@@ -30,7 +30,7 @@ def blame(graph: Graph, text: str | None = None, *, of: Step | Handoff | str | N
     """Return where each piece of an output came in.
 
     Args:
-        text: the piece to ask about; None for all: sentences and lines of texts, leaves of data.
+        text: the piece to ask about, in whichever wording; None for all: sentences and lines of texts, leaves of data.
         of: the step whose produced payload is asked about (else the received one); None for the run's output.
 
     Raises:
@@ -41,7 +41,7 @@ def blame(graph: Graph, text: str | None = None, *, of: Step | Handoff | str | N
         return Blame(None, [] if text is None else [unknown(text)])
     asking = Asking(graph, step)
     if text is not None:
-        return Blame(step, list(asking.about(Piece(text, "$"))))
+        return Blame(step, list(asking.about_text(text)))
     payload = step.produced or step.received
     if payload is None or not payload.is_kept:
         return Blame(step, [])

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from becausal.blame.became import Became
-from becausal.blame.changes import Rewording, on_the_way, source_piece
+from becausal.blame.changes import Rewording, in_words_of, on_the_way, source_piece
 from becausal.blame.doors import Doors
 from becausal.blame.flow import Flow
 from becausal.blame.given import GivenTo
@@ -59,6 +59,13 @@ class Asking:
         self._flows: dict[Found, Flow] = {}
         self._given, self._doors = GivenTo(graph), Doors(graph)
         self._became = Became(graph, self._given, self._wording)
+
+    def about_text(self, text: str) -> Iterator[Segment]:
+        """Yield the segments of what a text asks about: of what stands there, if that is the same in other words."""
+        there = self._as_it_stands(text)
+        for segment in self.about(Piece(there, "$")):
+            is_asked = there != text and segment.part_of is None
+            yield replace(segment, asked=text) if is_asked else segment
 
     def about(self, piece: Piece) -> Iterator[Segment]:
         """Yield the segment of a piece, and those of what came in elsewhere in it."""
@@ -196,38 +203,55 @@ class Asking:
 
     # One text
 
+    def _as_it_stands(self, text: str) -> str:
+        """Return a text in the words of the step that is asked about; as it is where that does not say it."""
+        for fact in (None, _only_fact(text, None)):
+            for _, payload in self._sides():
+                flow = self._flow(text, payload, fact)
+                grade = None if flow is None else flow.grade(payload)
+                if grade == "observed":
+                    return text
+                if flow is not None and grade == "matched":
+                    return next(in_words_of(self._graph, flow, text, payload, fact), text)
+        return text
+
     def _segment(self, text: str, hints: frozenset[str] = frozenset(), fact: Fact | None = None) -> Segment:
-        step = self._step
-        sides: tuple[tuple[Side, Payload | None], ...] = (
-            ("produced", step.produced),
-            ("received", step.received),
-        )
-        for side, payload in sides:
-            if payload is None:
-                continue
-            if side == "received" and step.produced is not None and _is_output(self._graph, step):
-                break  # what an output does not say is not in it, even if the request said it
-            found = self._standing_in(text, step, side, hints, fact)
+        for side, _ in self._sides():
+            found = self._standing_in(text, self._step, side, hints, fact)
             if found is not None:
                 return found
         return unknown(text)
+
+    def _sides(self) -> Iterator[tuple[Side, Payload]]:
+        step = self._step
+        if step.produced is not None:
+            yield "produced", step.produced
+            if _is_output(self._graph, step):
+                return  # what an output does not say is not in it, even if the request said it
+        if step.received is not None:
+            yield "received", step.received
+
+    def _flow(self, text: str, payload: Payload, fact: Fact | None) -> Flow | None:
+        """Return the way of a text, or of a fact, as a payload says it; None where what that says is not known."""
+        graph = self._graph
+        if graph.contents.of(payload) is None:
+            return None
+        wording = graph.index.wording(text, payload)
+        found = graph.index.find(wording) if fact is None else graph.index.find_fact(fact, wording)
+        if found not in self._flows:
+            self._flows[found] = Flow(graph, found, self._doors)
+        return self._flows[found]
 
     def _standing_in(
         self, text: str, step: Step, side: Side, hints: frozenset[str], fact: Fact | None
     ) -> Segment | None:
         """Return the segment of a text, or of a fact, that stands on a side of a step."""
-        graph, payload = self._graph, step.produced if side == "produced" else step.received
-        if payload is None or graph.contents.of(payload) is None:
-            return None
-        wording = graph.index.wording(text, payload)
-        found = graph.index.find(wording) if fact is None else graph.index.find_fact(fact, wording)
-        flow = self._flows.get(found)
-        if flow is None:
-            flow = self._flows[found] = Flow(graph, found, self._doors)
-        if flow.grade(payload) is None:
+        payload = step.produced if side == "produced" else step.received
+        flow = None if payload is None else self._flow(text, payload, fact)
+        if flow is None or flow.grade(payload) is None:
             return None
         arrival = flow.arrival(step, side, hints)
-        return self._told(text, arrival, on_the_way(graph, flow, text, arrival, fact))
+        return self._told(text, arrival, on_the_way(self._graph, flow, text, arrival, fact))
 
     def _told(self, text: str, arrival: Arrival, changes: list[Rewording]) -> Segment:
         decisions = [

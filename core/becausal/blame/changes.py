@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,7 +17,7 @@ from becausal.graph.wording import normal, pieces
 from becausal.payload import Payload
 from becausal.step import Step
 
-__all__ = ["ReWordingKind", "Rewording", "on_the_way", "source_piece"]
+__all__ = ["ReWordingKind", "Rewording", "in_words_of", "on_the_way", "source_piece"]
 
 ReWordingKind = Literal["reformatted", "cut", "quoted", "reworded", "changed"]
 """`reformatted`: the same in another form. `cut`: the end is missing. `quoted`: it became part of a longer text.
@@ -25,6 +26,11 @@ origin was given."""
 
 MOST_STEPS = 20
 LONGEST_SHOWN = 300
+LONGEST_WORD = 20
+"""Characters by which words may be longer than the ones that they become together: `20 Million` is `20000000`."""
+
+_WORD = re.compile(r"\S+")
+_AROUND = " .,;:!?()[]\"'*_`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +75,12 @@ def _as_said(graph: Graph, flow: Flow, text: str, step: Step, fact: Fact | None)
         if grade == "observed":
             return text
         if grade == "matched" and payload is not None:
-            return next(_in_payload(graph, flow, text, payload, fact), None)
+            return next(in_words_of(graph, flow, text, payload, fact), None)
     return None
 
 
-def _in_payload(graph: Graph, flow: Flow, text: str, payload: Payload, fact: Fact | None) -> Iterator[str]:
+def in_words_of(graph: Graph, flow: Flow, text: str, payload: Payload, fact: Fact | None) -> Iterator[str]:
+    """Yield a text, or a fact, as a payload says it that has it in other words."""
     wanted = normal(text).strip()
     for leaf in graph.contents.leaves(payload):
         if not flow.is_in_leaf(leaf):
@@ -83,7 +90,21 @@ def _in_payload(graph: Graph, flow: Flow, text: str, payload: Payload, fact: Fac
                 yield from (other.text for other in facts(piece) if not missing((fact,), (other,)))
             elif wanted in normal(piece):
                 yield from (figure for figure in figures(piece) if normal(figure) == wanted)
-                yield piece[:LONGEST_SHOWN]
+                yield _stretch(piece[:LONGEST_SHOWN], wanted)
+
+
+def _stretch(piece: str, wanted: str) -> str:
+    """Return the words of a piece that are some in normal form; all of it where they are no whole words."""
+    words = list(_WORD.finditer(piece))
+    for at, first in enumerate(words):
+        for last in words[at:]:
+            said = piece[first.start() : last.end()].strip(_AROUND)
+            is_there = normal(said).strip(_AROUND)
+            if is_there == wanted.strip(_AROUND):
+                return said
+            if len(is_there) > len(wanted) + LONGEST_WORD:
+                break
+    return piece
 
 
 def _same(before: str, after: str) -> bool:

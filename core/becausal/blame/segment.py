@@ -29,6 +29,7 @@ class Segment:
     """One piece of an output."""
 
     text: str
+    """As it stands in the output; where it stands nowhere in it, as it was asked for."""
     origin: Step | None
     """The step that brought it in; None where the text does not stand in the output."""
     source: Source
@@ -57,6 +58,8 @@ class Segment:
     `origin` is only the first step that is loaded on its way."""
     derived: Derived | None = None
     """How the origin reckoned it, and from what; None where it did not, or nothing shows it."""
+    asked: str | None = None
+    """How it was asked for, where the output has it in other words: `48,000` of a `text` of 48000."""
 
 
 @dataclass(frozen=True)

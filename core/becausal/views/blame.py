@@ -62,6 +62,7 @@ class SegmentJson(TypedDict):
     """A piece of an output."""
 
     text: str
+    asked: str | None
     at: str
     part_of: str | None
     origin: StepJson | None
@@ -168,6 +169,8 @@ def _sources(blamed: Blame) -> Iterator[RenderableType]:
 def _lines(segment: Segment, of: Step, *, is_asked: bool, full: bool) -> Iterator[RenderableType]:
     indent = 4 if segment.part_of is not None and not is_asked else 0
     place = f"  {segment.at}" if segment.at != "$" else ""
+    if segment.asked is not None:
+        place += f'  stands there for "{cut(segment.asked, WIDEST)}"'
     said = styled(f'"{cut(segment.text, WIDEST)}"', f"bold {_COLOUR[segment.source]}")
     yield hanging(Text.assemble(said, styled(place, "dim")), indent)
     if segment.origin is None:
@@ -289,6 +292,7 @@ def _segments_json(blamed: Blame) -> list[SegmentJson]:
 def _segment_json(segment: Segment, of: Step | None) -> SegmentJson:
     return SegmentJson(
         text=segment.text,
+        asked=segment.asked,
         at=segment.at,
         part_of=segment.part_of,
         origin=None if segment.origin is None else step_json(segment.origin),
