@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from becausal import semconv
 from becausal.harmless import legible
@@ -64,6 +64,9 @@ no kind that is known."""
 
 KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
 
+WIDEST: Final = 120
+"""Characters of a message in a finding's `repr`."""
+
 
 def anomaly(kind: FindingKind, severity: Severity) -> dict[str, Attribute]:
     """Return the attributes by which a tail sampler knows a trace that is to be kept: a real boolean, one kind."""
@@ -100,6 +103,10 @@ class Finding:
     """The words that are there and should not be, as far as they can be told from what is right."""
     right: tuple[str, ...] = ()
     """The words that should be there: in the place of the wrong ones, or that are gone."""
+
+    @legible
+    def __repr__(self) -> str:
+        return f"<Finding {self.severity} {self.kind}: {self.message:.{WIDEST}}>"
 
     @legible
     def __str__(self) -> str:

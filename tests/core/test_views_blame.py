@@ -106,6 +106,39 @@ def test_a_text_whose_step_kept_no_content_is_said_to_need_it() -> None:
     assert "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY" in told
 
 
+def test_of_a_run_that_failed_without_an_output_it_is_said_what_to_ask_instead() -> None:
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        record.did("agent", "researcher", "q", "1,250 units")
+    team.step.status, team.step.error = "error", "ValueError: no"
+    run = Run(record.chain_id, record.steps())
+
+    for asked in (None, "1,250"):
+        told = " ".join(shown(blames.text(run.blame(asked), asked=asked)).split())
+        assert all(f"becausal {other} RUN" in told for other in ("findings", "why", "blame"))
+    assert [one["nowhere"] for one in blames.json(run.blame("1,250"))["segments"]] == ["no output"]
+
+
+def test_what_blame_and_root_cause_return_is_short_in_a_prompt() -> None:
+    said = "The plant made 1,250 units in March. " * 40
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        record.did("agent", "researcher", "q", said)
+        record.did("agent", "editor", said, said.replace("1,250", "12,500"))
+        team.produces(said.replace("1,250", "12,500"))
+    run = Run(record.chain_id, record.steps())
+    blamed = run.blame("12,500")
+
+    assert repr(blamed) == "<Blame of workflow team: 1 segment>"
+    assert repr(blamed.segments) == "[<Segment '12,500' from the agent: agent editor, observed>]"
+    assert (
+        repr(blamed.segments[0].changes) == "[<Rewording changed by agent editor: '1,250' became '12,500'>]"
+    )
+    for one in (*run.blame().segments, *run.root_cause(), *run.findings, *run.root_cause(text="12,500")):
+        assert len(repr(one)) < 200
+    assert run.findings
+
+
 def _without_body(step: Step) -> Step:
     return replace(step, received=_hollow(step.received), produced=_hollow(step.produced))
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from reprlib import Repr
 from typing import Literal
 
 from becausal.blame.flow import Flow
@@ -14,10 +15,11 @@ from becausal.facts import Fact, facts, missing
 from becausal.graph import Graph
 from becausal.graph.wording import facts as figures
 from becausal.graph.wording import normal, pieces
+from becausal.harmless import legible
 from becausal.payload import Payload
 from becausal.step import Step
 
-__all__ = ["ReWordingKind", "Rewording", "in_words_of", "on_the_way", "source_piece"]
+__all__ = ["ReWordingKind", "Rewording", "in_words_of", "on_the_way", "shortly", "source_piece"]
 
 ReWordingKind = Literal["reformatted", "cut", "quoted", "reworded", "changed"]
 """`reformatted`: the same in another form. `cut`: the end is missing. `quoted`: it became part of a longer text.
@@ -28,6 +30,10 @@ MOST_STEPS = 20
 LONGEST_SHOWN = 300
 LONGEST_WORD = 20
 """Characters by which words may be longer than the ones that they become together: `20 Million` is `20000000`."""
+
+shortly = Repr()
+"""Shows texts in a `repr`: of a long one its beginning and its end."""
+shortly.maxstring = 60
 
 _WORD = re.compile(r"\S+")
 _AROUND = " .,;:!?()[]\"'*_`"
@@ -42,6 +48,11 @@ class Rewording:
     """Who changed it: the first that has it so."""
     before: str
     after: str
+
+    @legible
+    def __repr__(self) -> str:
+        before, after = shortly.repr(self.before), shortly.repr(self.after)
+        return f"<Rewording {self.kind} by {self.step.kind} {self.step.name}: {before} became {after}>"
 
 
 def on_the_way(graph: Graph, flow: Flow, text: str, arrival: Arrival, fact: Fact | None) -> list[Rewording]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from becausal.blame.changes import Rewording
+from becausal.blame.changes import Rewording, shortly
 from becausal.blame.origins import Source
+from becausal.counted import counted
 from becausal.decision import Decision
+from becausal.harmless import legible
 from becausal.step import Grade, Step
 
 __all__ = ["Blame", "Derived", "Segment", "unknown"]
@@ -22,6 +24,11 @@ class Derived:
     """What it was reckoned from, each with where it came in; the first ones of many."""
     is_sure: bool
     """False where other figures that were given make it as well, or chance may."""
+
+    @legible
+    def __repr__(self) -> str:
+        few = ", ".join(operand.text for operand in self.operands)
+        return f"<Derived {self.how} of {shortly.repr(few)}>"
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,13 @@ class Segment:
     asked: str | None = None
     """How it was asked for, where the output has it in other words: `48,000` of a `text` of 48000."""
 
+    @legible
+    def __repr__(self) -> str:
+        said = shortly.repr(self.text)
+        if self.origin is None:
+            return f"<Segment {said} from nowhere>"
+        return f"<Segment {said} from the {self.source}: {self.origin.kind} {self.origin.name}, {self.grade}>"
+
 
 @dataclass(frozen=True)
 class Blame:
@@ -70,6 +84,11 @@ class Blame:
     """The step whose payload was asked about; None where the run has no output."""
     segments: list[Segment]
     """In the order of the output; what came in elsewhere within a piece follows it."""
+
+    @legible
+    def __repr__(self) -> str:
+        of = "no output" if self.of is None else f"{self.of.kind} {self.of.name}"
+        return f"<Blame of {of}: {counted(len(self.segments), 'segment')}>"
 
 
 def unknown(text: str) -> Segment:

@@ -36,9 +36,14 @@ _COLOUR: Final[dict[Source, str]] = {
 }  # fmt: skip
 
 
-Nowhere = Literal["cut", "left out", "not kept", "not there"]
+Nowhere = Literal["cut", "left out", "not kept", "not there", "no output"]
 """Why a text was not found: it may stand in the part that was cut off; the content was left out, as the run was beyond
-its bound; it was not kept at all; it is not there."""
+its bound; it was not kept at all; it is not there; there is no output in which it could be."""
+
+NO_OUTPUT: Final = (
+    "This run has no output in which anything could stand. `becausal findings RUN` says what went wrong, "
+    "`becausal why RUN` who may have caused it, and `becausal blame RUN --of STEP` where came in what a step said."
+)
 
 
 class ChangeJson(TypedDict):
@@ -141,7 +146,7 @@ def text(blamed: Blame, *, asked: str | None, full: bool = False) -> RenderableT
         full: whether ways are shown whole, however long.
     """
     if blamed.of is None:
-        return Text("This run has no output.")
+        return Text(NO_OUTPUT)
     if not blamed.segments:
         return styled(f"The output of {called(blamed.of)} is empty, or its content was not kept.")
     lines: list[RenderableType] = []
@@ -200,7 +205,9 @@ def _step_of(segment: Segment, place: int) -> Iterator[RenderableType]:
             yield Text.assemble("       ", decision_line(decision), no_wrap=True, overflow="ellipsis")
 
 
-def _why_nowhere(of: Step) -> Nowhere:
+def _why_nowhere(of: Step | None) -> Nowhere:
+    if of is None:
+        return "no output"
     payload = of.produced or of.received
     if payload is None:
         return "not there"
@@ -306,7 +313,7 @@ def _segment_json(segment: Segment, of: Step | None) -> SegmentJson:
         candidates=[step_json(step) for step in segment.candidates],
         changes=[_change_json(change) for change in segment.changes],
         derived=None if segment.derived is None else _derived_json(segment.derived, of),
-        nowhere=None if segment.origin is not None or of is None else _why_nowhere(of),
+        nowhere=None if segment.origin is not None else _why_nowhere(of),
     )
 
 

@@ -37,6 +37,9 @@ class Suspect:
     who: str = ""
     """The party in words: `tool get_offer`, `the way from ada to bo`, `the merge of offers`."""
 
+    def __repr__(self) -> str:
+        return f"<Suspect {self}>"
+
     @legible
     def __str__(self) -> str:
         what = (
