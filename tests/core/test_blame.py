@@ -172,6 +172,14 @@ def test_what_a_handoff_delivers_from_an_earlier_step_is_that_steps() -> None:
     segment = one(record.graph(), "ship by sea")
 
     assert (getattr(segment.origin, "name", None), segment.in_transit) == ("planner", False)
+    assert names(segment) == [
+        "agent planner",
+        "handoff planner to buyer",
+        "agent buyer",
+        "handoff buyer to writer",
+        "agent writer",
+        "workflow team",
+    ]
 
 
 def test_what_an_agents_code_took_from_its_tool_into_a_handoff_is_matched_and_its_decision_told() -> None:

@@ -298,13 +298,25 @@ class Flow:
             grade: Grade = "inferred" if surely is None else "matched"
             if self._answered(maker, step):
                 grade = "observed"
-            yield Place(self._outermost(maker, step).id, "produced"), grade
+            carrier = self._carrier(maker, step)
+            if carrier is not None:
+                yield Place(carrier.id, "received"), grade
+            else:
+                yield Place(self._outermost(maker, step).id, "produced"), grade
         caller = self._graph.parent(step)
         while caller is not None:
             if self._holds(caller, "received"):
                 yield Place(caller.id, "received"), "matched"
                 return
             caller = self._graph.parent(caller)
+
+    def _carrier(self, maker: Step, handoff: Step) -> Step | None:
+        """Return the sender of a handoff that brought what he did not send: it stood in the state that he was given."""
+        for edge in reversed(self._graph.in_edges(handoff)) if handoff.kind == "handoff" else ():
+            sender, is_turn = edge.source, edge.kind == "transfer" and edge.source.kind == "agent"
+            if is_turn and self._holds(sender, "received") and _had_ended(maker, sender):
+                return sender
+        return None
 
     def _makers_from(self, place: int) -> Iterator[Step]:
         return map(self._makers.__getitem__, range(place, len(self._makers)))
