@@ -105,6 +105,9 @@ class Aside(Protocol):
     def memories(self, store: S) -> S:
         """Return what stands for the store of the app's memories, in which nothing lasts."""
 
+    def begins(self, kind: str, name: str) -> bool:
+        """Return whether a step of it is told; one that must not come about is stopped by what this raises."""
+
 
 def aside() -> Aside | None:
     """Return the work in whose course the caller runs, whose memory accesses are none of the app's history; or None."""

@@ -21,7 +21,7 @@ from becausal import clock, semconv
 from becausal.bounds import MAX_PAYLOAD_BYTES
 from becausal.context import Scope, StepScope, aside, context_now, span_parent, step_of
 from becausal.guard import guarded, keepers
-from becausal.making import MEMORY_KINDS, Making, arrival, received_by
+from becausal.making import Making, arrival, received_by
 from becausal.observation import (
     NOTHING,
     Observation,
@@ -165,7 +165,8 @@ class Recorder(Making):
         """Start a step; None where the level leaves its kind out, or it is none of what the app did."""
         if not self.active or (self.level == "boundaries" and opening.kind not in BOUNDARY_KINDS):
             return None
-        if opening.kind in MEMORY_KINDS and aside() is not None:
+        beside = aside()
+        if beside is not None and not beside.begins(opening.kind, opening.name):
             return None
         base = context_now() if opening.base is None else opening.base
         here = step_of(base)

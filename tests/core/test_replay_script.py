@@ -128,6 +128,33 @@ def test_a_regression_test_of_a_script_passes(folder: Path) -> None:
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
+UNGUARDED = """
+becausal.instrument("threads", store="runs.db")
+print(shop("tea"))
+"""
+
+
+@pytest.mark.parametrize("ends", ["{}", "try:\n    {}\nexcept BaseException:\n    pass\n"])
+def test_a_script_that_runs_its_app_when_it_is_imported_is_stopped_before_its_first_step(
+    folder: Path, ends: str
+) -> None:
+    run(folder, "shop.py")
+    app, _ = APP.split("if __name__")
+    instruments, runs = UNGUARDED.strip().split("\n")
+    asks = 'open("asked", "w").close()'
+    spied = app.replace("def price(item):", f"def price(item):\n    {asks}")
+    (folder / "shop.py").write_text(f"{spied}\n{instruments}\n{ends.format(runs)}")
+
+    done = replay(folder)
+
+    assert done.returncode == 2
+    assert "shop, which has the app, runs it when it is imported" in done.stderr
+    assert "if __name__" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not (folder / "asked").exists()
+
+
 @dataclasses.dataclass
 class Price:
     amount: float

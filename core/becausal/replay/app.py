@@ -18,7 +18,7 @@ from becausal import semconv
 from becausal.errors import ReplayError
 from becausal.redaction import shown
 from becausal.replay.adapter import Entry, ReplayAdapter
-from becausal.replay.trying import Tried, building
+from becausal.replay.trying import Tried, app_module, building
 from becausal.step import Step
 
 __all__ = ["App", "found_app", "imported", "tops"]
@@ -140,8 +140,7 @@ def imported(place: str) -> Any:
     if "" not in sys.path and os.getcwd() not in sys.path:  # as `python -m` does
         sys.path.insert(0, os.getcwd())
     try:
-        with building():
-            found: Any = importlib.import_module(module_name)
+        found: Any = app_module(module_name, lambda: importlib.import_module(module_name))
     except ModuleNotFoundError as missing:
         if missing.name is not None and f"{module_name}.".startswith(f"{missing.name}."):
             raise ReplayError(
@@ -151,6 +150,8 @@ def imported(place: str) -> Any:
         raise ReplayError(
             f"{module_name}, which has the app, imports {missing.name!r}, which is not there"
         ) from missing
+    except ReplayError:
+        raise
     except (Exception, SystemExit) as failure:
         raise ReplayError(
             f"{module_name}, which has the app, {_raised(failure)} when it was imported"

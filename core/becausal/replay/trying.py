@@ -15,16 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
 from opentelemetry import context as otel_context
 
 from becausal.context import Scope, put_aside
+from becausal.errors import ReplayError
 from becausal.making import MEMORY_KINDS
 from becausal.observation import Opening
 from becausal.replay.memories import MemoryTwin
 
-__all__ = ["Tried", "begins", "building", "on_trial", "stopped_quietly", "tried"]
+__all__ = ["Tried", "app_module", "begins", "building", "on_trial", "stopped_quietly", "tried"]
 
 
 @dataclass(slots=True)
@@ -47,8 +49,18 @@ S = TypeVar("S")
 class _Building:
     """The making of an app: what it does to memories it does to twins of theirs."""
 
-    def __init__(self) -> None:
-        self._twins: dict[int, MemoryTwin] = {}
+    def __init__(self, *, may_begin: bool) -> None:
+        self._may_begin, self._twins = may_begin, dict[int, MemoryTwin]()
+        self.first: str | None = None
+        """The step that was stopped, though none may begin."""
+
+    def begins(self, kind: str, name: str) -> bool:
+        if kind in MEMORY_KINDS:
+            return False
+        if not self._may_begin:
+            self.first = self.first or f"{kind} {name!r}"
+            raise _BeginningError
+        return True
 
     def memories(self, store: S) -> S:
         return cast(S, self._twins.setdefault(id(store), MemoryTwin(store, "", ())))
@@ -56,7 +68,36 @@ class _Building:
 
 def building() -> Scope:
     """Return a scope in which an app is made: imported, or called for by its factory."""
-    return Scope(put_aside(_Building()))
+    return Scope(put_aside(_Building(may_begin=True)))
+
+
+def app_module(name: str, load: Callable[[], ModuleType]) -> ModuleType:
+    """Return the module that has the app; where importing it begins a run, that is stopped before its first step.
+
+    This takes a module that instruments itself before it does so, or a process in which becausal is at work already.
+
+    Args:
+        name: of the module.
+        load: imports it.
+
+    Raises:
+        ReplayError: it begins a run.
+    """
+    made, stopped = None, _Building(may_begin=False)
+    try:
+        with Scope(put_aside(stopped)):
+            made = load()
+    except _BeginningError:
+        pass
+    except BaseException:
+        if stopped.first is None:
+            raise
+    if made is None or stopped.first is not None:
+        raise ReplayError(
+            f"{name}, which has the app, runs it when it is imported, and was stopped before {stopped.first}: put what "
+            'runs it below `if __name__ == "__main__":`'
+        )
+    return made
 
 
 _TRIAL = otel_context.create_key("becausal-trial")
