@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, final
+from typing import TYPE_CHECKING, Any, Protocol, final
 
 import becausal.canonical as canonical
 from becausal.errors import DamagedContentError
 from becausal.frozen import become, twin
+
+if TYPE_CHECKING:
+    from becausal.facts.growing import Growing
 
 __all__ = ["CUT_DOWN", "ERASED", "Bodies", "Payload", "decoded", "is_call", "is_message", "text_of"]
 
@@ -141,16 +144,21 @@ def decoded(body: bytes, part: Callable[[bytes], Any], name: str) -> object:
 # From decoded values to text. A message is recognised by its fields, whatever framework made it.
 
 
-def text_of(value: object) -> str:
-    """Return a decoded value as text for people."""
-    return "\n".join(_lines(value))
+def text_of(value: object, lists: Growing[list[str]] | None = None) -> str:
+    """Return a decoded value as text for people.
+
+    Args:
+        value: as `Payload.value` gives it.
+        lists: the lines of lists that were written before, of which this value's may be longer ones.
+    """
+    return "\n".join(_lines(value, lists=lists))
 
 
 MOST_LEVELS = 100
 """So deep is content shown; each line of what lies deeper would be mostly its indentation."""
 
 
-def _lines(value: object, level: int = 0) -> list[str]:
+def _lines(value: object, level: int = 0, lists: Growing[list[str]] | None = None) -> list[str]:
     match value:
         case str():
             return value.split("\n")
@@ -165,7 +173,16 @@ def _lines(value: object, level: int = 0) -> list[str]:
         case Mapping() | list() | tuple() | set() | frozenset() if value and level >= MOST_LEVELS:
             return [f"({len(value)} items, more than {MOST_LEVELS} levels deep)"]
         case Mapping():
-            return [line for key, item in value.items() for line in _entry(str(key), item, level + 1)]
+            return [line for key, item in value.items() for line in _entry(str(key), item, level + 1, lists)]
+        case list() if lists is not None:
+            return lists.of(
+                level,
+                value,
+                list,
+                lambda lines, items, _: lines.extend(
+                    line for item in items for line in _item(item, level + 1)
+                ),
+            )
         case list() | tuple() | set() | frozenset():
             return [line for item in value for line in _item(item, level + 1)]
         case bytes() | bytearray():
@@ -174,8 +191,8 @@ def _lines(value: object, level: int = 0) -> list[str]:
             return [_said(value)]
 
 
-def _entry(key: str, item: object, level: int) -> list[str]:
-    lines = _lines(item, level)
+def _entry(key: str, item: object, level: int, lists: Growing[list[str]] | None) -> list[str]:
+    lines = _lines(item, level, lists)
     if len(lines) == 1 and not isinstance(item, list | tuple | set | frozenset):
         return [f"{key}: {lines[0]}"]
     return [f"{key}:", *(f"  {line}" for line in lines)]

@@ -45,6 +45,6 @@ def blame(graph: Graph, text: str | None = None, *, of: Step | Handoff | str | N
     payload = step.produced or step.received
     if payload is None or not payload.is_kept:
         return Blame(step, [])
-    with remembering():
+    with remembering(graph.kept):
         found = [segment for piece in cut(payload.value()) for segment in asking.about(piece)]
     return Blame(step, list({(segment.text, segment.at): segment for segment in found}.values()))

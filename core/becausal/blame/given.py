@@ -112,7 +112,7 @@ class GivenTo:
         for other, side, payload in self.places(step):
             if payload.size > LARGEST or not payload.is_kept:
                 continue
-            for value in reversed(list(apart(payload.value()))):
+            for value in reversed(list(apart(self._graph.values.of(payload)))):
                 groups = self._stated(value)
                 together += groups[0][0] if groups else ()
                 if len(found) < MOST_SCOPES:

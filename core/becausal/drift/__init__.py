@@ -190,7 +190,7 @@ def drift(
     if root is not None and root.received is not None and not root.received.is_kept:
         return Drift(root, (), (), NOT_KEPT)
     turns = Turns(graph, handoffs, read)
-    with remembering():
+    with remembering(graph.kept):
         request = request_of(graph, turns.shown_first)
         following = _Following(turns, request.asked, answer)
         return Drift(

@@ -18,6 +18,8 @@ from becausal.facts import Fact, added, changed, missing
 from becausal.facts.compare import comparable, likeness
 from becausal.facts.derived import figure_of, follows_from
 from becausal.facts.fact import Key
+from becausal.facts.growing import Growing
+from becausal.facts.kept import kept
 
 __all__ = ["exchanged", "is_reckoned", "is_slip", "may_slip", "plain"]
 
@@ -190,22 +192,38 @@ def may_slip(heard: Sequence[Fact], said: Sequence[Fact]) -> bool:
 
     A long conversation's turn heard all that was said in it, so this costs little for each fact that was heard.
     """
-    known = {fact.key for fact in heard}
     by_mark: dict[str, list[Fact]] = {}
     for fact in said:
         for mark in _marks_said(fact):
             by_mark.setdefault(mark, []).append(fact)
     repeated = {fact.key for fact in said}
+    in_mind = kept()
+    grown: Growing[_Heard] = Growing() if in_mind is None else in_mind.grown
+    marked = grown.of("slips", heard, _Heard, _Heard.extend)
     return any(
         # A limit may lose its words and leave an amount that was there before.
-        (other.key not in known or fact.kind == "limit")
+        (other.key not in marked.keys or fact.kind == "limit")
         and is_slip(fact, other)
         and likeness(fact, other) > 0
-        for fact in heard
+        for mark, others in by_mark.items()
+        for fact in marked.by_mark.get(mark, ())
         if fact.key not in repeated
-        for mark in by_mark.keys() & _marks_heard(fact)
-        for other in by_mark[mark]
+        for other in others
     )
+
+
+class _Heard:
+    """What a turn heard, by what its facts may be miscopied into."""
+
+    def __init__(self) -> None:
+        self.keys: set[Key] = set()
+        self.by_mark: dict[str, list[Fact]] = {}
+
+    def extend(self, facts: Sequence[Fact], _: int) -> None:
+        for fact in facts:
+            self.keys.add(fact.key)
+            for mark in _marks_heard(fact):
+                self.by_mark.setdefault(mark, []).append(fact)
 
 
 def _marks_heard(fact: Fact) -> frozenset[str]:

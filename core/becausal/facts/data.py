@@ -11,7 +11,7 @@ import json
 import math
 import re
 import uuid
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -24,7 +24,8 @@ from becausal.facts import kinds
 from becausal.facts.amounts import in_base, unit_kind
 from becausal.facts.dates import date_value, time_value
 from becausal.facts.fact import Fact, FactKind
-from becausal.facts.kept import OVERHEAD, kept
+from becausal.facts.growing import Growing
+from becausal.facts.kept import OVERHEAD, ReadSoFar, kept
 from becausal.facts.language import Language, language
 from becausal.facts.names import stem
 from becausal.facts.units import UNITS, Unit
@@ -41,6 +42,9 @@ LONGEST_TERM: Final = 60
 LONGEST_ID: Final = 100
 MOST_NAMED: Final = 1_000
 """Names of fields of which it is remembered what they say of a value."""
+
+DEEPEST_GROWING: Final = 6
+"""A list that lies no deeper is read as one that goes on from what was sent before."""
 
 Path = tuple[object, ...]
 
@@ -82,6 +86,9 @@ class _Beside:
     kind: FactKind | None = None
 
 
+NOTHING_BESIDE: Final = _Beside()
+
+
 @dataclass(slots=True)
 class _Walk:
     locale: str
@@ -105,15 +112,42 @@ def read(value: object, *, locale: str = "en") -> Reading:
     return Reading(tuple(walk.facts), walk.characters > 0 and walk.values > 0)
 
 
-def _walk(value: object, path: Path, walk: _Walk) -> None:
+def _items(
+    items: Sequence[object], at: Path, beside: _Beside, walk: _Walk, lists: Growing[ReadSoFar]
+) -> None:
+    """Read a list, of which the beginning may have been read when it was sent without the rest."""
+    name = (walk.locale, at, beside)
+    taken = lists.take(name, items)
+    start, so_far = taken or (0, ReadSoFar([], 0, 0))
+    if so_far.values >= walk.values or so_far.characters >= walk.characters:
+        start, so_far = 0, ReadSoFar([], 0, 0)
+    values, characters = walk.values, walk.characters
+    walk.values -= so_far.values
+    walk.characters -= so_far.characters
+    walk.facts.extend(so_far.facts)
+    before = len(walk.facts)
+    for place in range(start, len(items)):
+        if walk.values <= 0 or walk.characters <= 0:
+            return
+        _walk(items[place], (*at, place), walk, beside)
+    if walk.values > 0 and walk.characters > 0:
+        so_far.facts.extend(walk.facts[before:])
+        so_far.values, so_far.characters = values - walk.values, characters - walk.characters
+        lists.put(name, items, so_far)
+
+
+def _walk(value: object, path: Path, walk: _Walk, under: _Beside = NOTHING_BESIDE) -> None:
     # A stack in place of recursion: data may be nested as deep as it was sent.
-    todo: list[tuple[object, Path, _Beside]] = [(value, path, _Beside())]
+    todo: list[tuple[object, Path, _Beside]] = [(value, path, under)]
     while todo and walk.values > 0 and walk.characters > 0:
         item, at, beside = todo.pop()
         walk.values -= 1
         if isinstance(item, Mapping):
             todo.extend(reversed(list(_fields(item, at, walk))))
         elif isinstance(item, list | tuple):
+            if not walk.depth and len(at) < DEEPEST_GROWING and (known := kept()) is not None:
+                _items(item, at, beside, walk, known.lists)
+                continue
             # Each item counts before it is looked at, or a long list would be copied in vain.
             within = item[: walk.values]
             todo.extend((part, (*at, place), beside) for place, part in reversed(list(enumerate(within))))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from becausal.facts.fact import Fact
+from becausal.facts.growing import Growing
 from becausal.facts.remembered import Remembered
 from becausal.facts.sharing import Sides
 
-__all__ = ["OVERHEAD", "Kept", "kept", "remembering"]
+__all__ = ["OVERHEAD", "Kept", "ReadSoFar", "kept", "remembering"]
 
 MOST_KEPT: Final = 4_000_000
 """Characters up to which in all texts that were read are kept in mind."""
@@ -26,6 +28,15 @@ OVERHEAD: Final = 64
 """As so many characters a text counts beside its own."""
 
 
+@dataclass(slots=True)
+class ReadSoFar:
+    """What a list states, and how many values and characters were read for that."""
+
+    facts: list[Fact]
+    values: int
+    characters: int
+
+
 class Kept:
     """Texts that were read, and what they state."""
 
@@ -33,6 +44,12 @@ class Kept:
         self.texts: Remembered[tuple[str, int, str], list[Fact]] = Remembered(MOST_KEPT)
         self.placed: Remembered[tuple[object, ...], list[Fact]] = Remembered(MOST_PLACED)
         """By text, its place in the data and what stands beside it."""
+        self.lists: Growing[ReadSoFar] = Growing()
+        """By place in the data, what lists state that go on from turn to turn."""
+        self.lines: Growing[list[str]] = Growing()
+        """By level, the lines of such lists in a text for people."""
+        self.grown: Growing[Any] = Growing()
+        """What others make of such lists, under names of theirs."""
         self.normal: Remembered[str, str] = Remembered(MOST_KEPT)
         """By text, its normal form, where somebody compares texts in one."""
         self.words: Remembered[str, tuple[frozenset[str], int]] = Remembered(MOST_OF_WORDS)
@@ -50,12 +67,16 @@ def kept() -> Kept | None:
 
 
 @contextmanager
-def remembering() -> Iterator[None]:
-    """Read each text once, however often it is asked about while this is open."""
+def remembering(of: Kept | None = None) -> Iterator[None]:
+    """Read each text once, however often it is asked about while this is open.
+
+    Args:
+        of: what is kept in mind already, and goes on being kept after this.
+    """
     if _kept.get() is not None:
         yield
         return
-    token = _kept.set(Kept())
+    token = _kept.set(Kept() if of is None else of)
     try:
         yield
     finally:

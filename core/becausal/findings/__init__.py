@@ -77,7 +77,7 @@ def find(
     scene = Scene(graph, handoffs)
     if graph.part is not None:
         return _of_a_part(scene)
-    with remembering():
+    with remembering(graph.kept):
         found = told_once([finding for judge in judges for finding in judge(scene)])
         # One fault of one step, seen by each of its receivers, is told once.
         found += contaminated(scene, found)
@@ -87,7 +87,7 @@ def find(
 
 
 def _of_a_part(scene: Scene) -> tuple[Finding, ...]:
-    with remembering():
+    with remembering(scene.graph.kept):
         found = told_once([finding for judge in JUDGES_OF_A_PART for finding in judge(scene)])
         found += contaminated(scene, found)
     return _in_order([finding for finding in found if finding.kind not in OF_THE_WHOLE])

@@ -37,11 +37,16 @@ SHORTEST: Final = 40
 
 def superlatives(scene: Scene, turn: Turn) -> Iterator[Odd]:
     """Yield what is called the lowest or the highest of a list that was told, and is not."""
-    said = [clause for payload in turn.said for clause in clauses(payload.value())]
+    said = [clause for payload in turn.said for clause in clauses(turn.scene.value(payload))]
     claims = [clause for clause in said if LOWEST.search(clause) or HIGHEST.search(clause)]
     if not claims:
         return
-    told = [row for payload in turn.heard for clause in clauses(payload.value()) if (row := _row(clause))]
+    told = [
+        row
+        for payload in turn.heard
+        for clause in clauses(turn.scene.value(payload))
+        if (row := _row(clause))
+    ]
     for claim in claims:
         is_low = LOWEST.search(claim) is not None
         stated = [fact for fact in facts(claim) if fact.kind in AMOUNTS]

@@ -163,7 +163,7 @@ def _bound(
         but: the only ones that are asked for; None for all.
     """
     found: dict[Bound, Fact | None] = {}
-    for clause in (clause for payload in payloads for clause in clauses(payload.value())):
+    for clause in (clause for payload in payloads for clause in clauses(scene.value(payload))):
         # Every turn of a conversation hears what the turns before it heard: each clause is read once.
         beside = scene.clauses.get(clause)
         if beside is None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from becausal.facts import Fact, missing
 from becausal.facts.derived import Given, figure_of, follows_from
+from becausal.facts.growing import Growing
 from becausal.finding import Finding, Severity
 from becausal.findings.scene import Scene
 from becausal.findings.way import way_to_output
@@ -35,6 +36,7 @@ MOST_TOLD: Final = 5
 def of_grounding(scene: Scene) -> Iterator[Finding]:
     """Yield what models said from nowhere."""
     known: set[object] = set()  # what anybody in this run had said or been told before
+    told: Growing[None] = Growing()  # of what a turn was told most had been told before
     read: set[str] = set()
     for step in scene.graph.nodes:
         for payload in (step.received, step.produced if step.kind in LEAVES else None):
@@ -45,7 +47,10 @@ def of_grounding(scene: Scene) -> Iterator[Finding]:
                 for fact, has_material in _from_nowhere(scene, step)[:MOST_TOLD]:
                     if fact.key not in known:
                         yield _finding(scene, step, fact, has_material)
-            known.update(fact.key for fact in scene.stated(payload)[0])
+            stated = scene.stated(payload)[0]
+            length, _ = told.take(None, stated) or (0, None)
+            known.update(fact.key for fact in stated[length:])
+            told.put(None, stated, None)
 
 
 def _from_nowhere(scene: Scene, step: Step) -> list[tuple[Fact, bool]]:

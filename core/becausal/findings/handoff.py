@@ -83,7 +83,7 @@ def judged(handoff: Handoff, scene: Scene) -> list[Finding]:
     if max(sent.size, received.size) > LARGEST:
         return [_not_judged(handoff, f"{max(sent.size, received.size)} bytes")]
     budget = Budget()
-    given, got = alike(sent.value(), received.value(), two_keys=handoff.has_two_keys)
+    given, got = alike(scene.value(sent), scene.value(received), two_keys=handoff.has_two_keys)
     found = list(_Judge(handoff, scene, budget).losses(given, got))
     findings = [_finding(loss, handoff, scene) for loss in found[:MOST_LOSSES]]
     if budget.is_spent:
@@ -143,7 +143,7 @@ class _Judge:
         payload = None if step is None else step.received
         if payload is None or not payload.is_kept or payload.size > LARGEST:
             return {}
-        value = payload.value()
+        value = self.scene.value(payload)
         return value if isinstance(value, Mapping) else {}
 
     def came_in(self, sent: Any, received: Any) -> Iterator[Loss]:

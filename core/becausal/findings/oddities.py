@@ -122,7 +122,7 @@ def stopped(scene: Scene, turn: Turn) -> Iterator[Odd]:
         reasons = [
             value for key, value in step.attributes.items() if "finish_reason" in key or "stop_reason" in key
         ]
-        said = step.produced.value()
+        said = scene.value(step.produced)
         if isinstance(said, dict):
             reasons.append(str(said.get("finish_reason", "")))
         flat = [one for reason in reasons for one in (reason if isinstance(reason, tuple) else (reason,))]

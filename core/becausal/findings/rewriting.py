@@ -23,6 +23,7 @@ from becausal.canonical.belief import is_message
 from becausal.canonical.decoded import Record
 from becausal.facts import Fact
 from becausal.facts.compare import WEAK
+from becausal.facts.kept import kept
 from becausal.finding import Finding, Severity
 from becausal.findings.handoff import KIND, is_allowed
 from becausal.findings.loss import Loss, shown
@@ -43,6 +44,8 @@ MOST_AFTER: Final = 1_000
 """So many steps after a turn are looked at for what it left out."""
 MOST_TOLD: Final = 50
 DEEPEST: Final = 12
+SHALLOW: Final = 4
+"""A list that lies no deeper is looked through once, however often it comes again with more behind it."""
 UNSURE: Final = 0.4
 """A list that became shorter may have been worked off, or filtered: that is never more than a note."""
 LEAST_TEXT: Final = 40
@@ -66,7 +69,7 @@ def of_rewriting(scene: Scene) -> Iterator[Finding]:
     told = 0
     for place, step in turns[:MOST_TURNS]:
         after = scene.graph.nodes[place + 1 : place + 1 + MOST_AFTER]
-        for loss in islice(_losses(step), MOST_OF_A_TURN):
+        for loss in islice(_losses(scene, step), MOST_OF_A_TURN):
             if not _is_elsewhere(scene, step, loss, after):
                 yield _finding(scene, step, loss)
                 told += 1
@@ -74,7 +77,7 @@ def of_rewriting(scene: Scene) -> Iterator[Finding]:
             return
 
 
-def _losses(step: Step) -> Iterator[Loss]:
+def _losses(scene: Scene, step: Step) -> Iterator[Loss]:
     """Yield what is missing from the records of a turn that it had been given."""
     received, produced = step.received, step.produced
     if received is None or produced is None or max(received.size, produced.size) > LARGEST:
@@ -83,7 +86,10 @@ def _losses(step: Step) -> Iterator[Loss]:
         return
     # Of a graph's state a node writes some fields, so the state itself is no record that was written again.
     is_state = semconv.STATE_READ in step.attributes or semconv.STATE_WRITTEN in step.attributes
-    given, made = _records(received.value()), _records(produced.value())
+    # A record that holds nothing was not written from another one.
+    made = {at: record for at, record in _records(scene.value(produced)).items() if record}
+    alone = is_state and made.keys() <= {()}
+    given = dict(_records_in((), scene.value(received), 1 if alone else MOST_RECORDS))
     if is_state:
         state, update = given.pop((), {}), made.pop((), {})
         # A field that is emptied was done with.
@@ -100,9 +106,13 @@ def _losses(step: Step) -> Iterator[Loss]:
 
 def _records(value: object) -> Rows:
     """Return the records within a value, those in texts of JSON too; messages are not records, what they say may be."""
-    found: Rows = {}
-    todo: list[tuple[At, Any]] = [((), value)]
-    while todo and len(found) < MOST_RECORDS:
+    return dict(_records_in((), value, MOST_RECORDS))
+
+
+def _records_in(start: At, value: object, most: int) -> Iterator[tuple[At, Mapping[Any, Any]]]:
+    """Yield the records of a value that stands somewhere, at most so many."""
+    todo: list[tuple[At, Any]] = [(start, value)]
+    while todo and most > 0:
         at, item = todo.pop()
         if len(at) > DEEPEST:
             continue
@@ -110,11 +120,31 @@ def _records(value: object) -> Rows:
             item = _decoded(item)
         if isinstance(item, Mapping):
             if not (type(item) is Record or is_message(item)):
-                found[at] = item
+                most -= 1
+                yield at, item
             todo.extend(((*at, key), part) for key, part in item.items())
         elif isinstance(item, list | tuple):
-            todo.extend(((*at, place), part) for place, part in enumerate(item[:MOST_RECORDS]))
-    return found
+            rows = _records_of(at, item[:MOST_RECORDS])
+            if rows is None or len(rows) > most:
+                todo.extend(((*at, place), part) for place, part in enumerate(item[:MOST_RECORDS]))
+            else:
+                most -= len(rows)
+                yield from reversed(rows)
+
+
+def _records_of(at: At, items: Sequence[Any]) -> list[tuple[At, Mapping[Any, Any]]] | None:
+    """Return the records of a list, the last one first to be looked at; None where nothing is kept in mind."""
+    known = kept()
+    if known is None or len(at) > SHALLOW:
+        return None
+
+    def extend(rows: list[tuple[At, Mapping[Any, Any]]], new: Sequence[Any], start: int) -> None:
+        for place, item in enumerate(new, start):
+            if len(rows) <= MOST_RECORDS:
+                rows += reversed(list(_records_in((*at, place), item, MOST_RECORDS)))
+
+    rows: list[tuple[At, Mapping[Any, Any]]] = known.grown.of(("records", at), items, list, extend)
+    return rows
 
 
 def _decoded(text: str) -> object:

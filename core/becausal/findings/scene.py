@@ -49,9 +49,14 @@ class Scene:
             return (), ""
         found = self.graph.stated.get(payload.digest)
         if found is None:
-            value = payload.value()
-            found = self.graph.stated[payload.digest] = stating.facts(value), text_of(value)
+            value = self.value(payload)
+            found = stating.facts(value), text_of(value, self.graph.kept.lines)
+            self.graph.stated.put(payload.digest, found, len(found[0]) + len(found[1]))
         return found
+
+    def value(self, payload: Payload) -> Any:
+        """Return a payload's value, shared with all who judge this run: not to be changed."""
+        return self.graph.values.of(payload)
 
     @cached_property
     def clauses(self) -> dict[str, dict[tuple[str, str], Fact | None]]:
@@ -79,7 +84,7 @@ class Scene:
         step = self._put_out
         if step is None or step.produced is None:
             return ""
-        said = step.produced.value()
+        said = self.value(step.produced)
         if isinstance(said, list) and len(said) > 1:
             return text_of(said[-1])
         if isinstance(said, dict):
@@ -88,7 +93,7 @@ class Scene:
                 for turn in self.graph.children(step)
                 if turn.kind == "agent" and turn.produced is not None
             ]
-            wrote = turns[-1].produced.value() if turns and turns[-1].produced is not None else None
+            wrote = self.value(turns[-1].produced) if turns and turns[-1].produced is not None else None
             if (
                 isinstance(wrote, dict)
                 and wrote
@@ -142,7 +147,7 @@ class Scene:
         """At which step each fact was stated first, handoffs apart; None for a run that says too much to be read."""
         first: dict[Key, int] = {}
         for since, payload in self.payloads:
-            for fact in stating.facts(payload.value()):
+            for fact in self.stated(payload)[0] or stating.facts(self.value(payload)):
                 first[fact.key] = min(since, first.get(fact.key, since))
         return first if self.payloads else None
 

@@ -37,7 +37,7 @@ class Turn:
         """What its models were shown and its sources told; of a turn without a model, what it received."""
         shown = [step.received for step in self.inner if step.kind == "model"]
         told = [step.produced for step in self.inner if step.kind in SOURCES]
-        return _kept([*(shown or [self.step.received]), *told])
+        return _kept(self.scene, [*(shown or [self.step.received]), *told])
 
     @cached_property
     def said(self) -> tuple[Payload, ...]:
@@ -53,7 +53,7 @@ class Turn:
             h.sent for h in handoffs if not is_waiting or h.sent is None or h.sent.digest != _digest(given)
         ]
         spoke = [step.produced for step in self.inner if step.kind == "model"][-1:]
-        return _kept([*told, None if is_waiting else given]) or _kept(spoke)
+        return _kept(self.scene, [*told, None if is_waiting else given]) or _kept(self.scene, spoke)
 
     @cached_property
     def speaks(self) -> bool:
@@ -83,12 +83,12 @@ class Turn:
     @cached_property
     def heard_labels(self) -> Labels:
         """Values by label in what it was told."""
-        return _labelled(self.heard)
+        return _labelled(self.scene, self.heard)
 
     @cached_property
     def said_labels(self) -> Labels:
         """Values by label in what it said."""
-        return _labelled(self.said)
+        return _labelled(self.scene, self.said)
 
 
 def turns(scene: Scene) -> tuple[Turn, ...]:
@@ -97,7 +97,7 @@ def turns(scene: Scene) -> tuple[Turn, ...]:
     if len(steps) > MOST_TURNS:
         return ()
     told = [step.produced for step in scene.graph.nodes if step.kind in SOURCES]
-    sourced = _labelled(_kept([*(root.received for root in scene.graph.roots[:1]), *told]))
+    sourced = _labelled(scene, _kept(scene, [*(root.received for root in scene.graph.roots[:1]), *told]))
     return tuple(Turn(scene, step, tuple(_within(scene, step)), sourced) for step in steps)
 
 
@@ -112,19 +112,19 @@ def _digest(payload: Payload | None) -> str | None:
     return None if payload is None else payload.digest
 
 
-def _kept(payloads: Iterable[Payload | None]) -> tuple[Payload, ...]:
+def _kept(scene: Scene, payloads: Iterable[Payload | None]) -> tuple[Payload, ...]:
     found = {
         payload.digest: payload
         for payload in payloads
         if payload is not None and payload.is_kept and payload.size <= MOST_READ
     }
-    return tuple(payload for payload in found.values() if payload.value() not in (None, "", [], {}))
+    return tuple(payload for payload in found.values() if scene.value(payload) not in (None, "", [], {}))
 
 
-def _labelled(payloads: Iterable[Payload]) -> Labels:
+def _labelled(scene: Scene, payloads: Iterable[Payload]) -> Labels:
     found: Labels = {}
     for payload in payloads:
-        for label, said in labels(payload.value()).items():
+        for label, said in labels(scene.value(payload)).items():
             there = found.setdefault(label, [])
             there.extend(one for one in said if one not in there)
     return found

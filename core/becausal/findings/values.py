@@ -21,6 +21,7 @@ from becausal.canonical.belief import is_message, meaning, speaks
 from becausal.canonical.decoded import Cycle, Missing, Opaque, Record
 from becausal.delta.listing import in_step
 from becausal.delta.sameness import same_content
+from becausal.facts.kept import kept
 from becausal.findings.loss import Loss
 from becausal.findings.texts import lost_words, normal, text_losses
 from becausal.payload import text_of
@@ -165,7 +166,7 @@ class _Comparison:
             if type(item) is not Record or item.type_name.rpartition(".")[2] not in _CONTROL
         ]
         here = [mark_of(item, self.budget) for item in a]
-        there = [mark_of(item, self.budget) for item in b]
+        there = self.marks_of(at, b)
         if self.budget.is_spent:
             return
         counts, theirs = Counter(here), Counter(there)
@@ -190,6 +191,20 @@ class _Comparison:
         for place in lost:
             if not _says_nothing(a[place]):
                 yield Loss("dropped", (*at, place), a[place], None, 0.9, self.facts(a[place]))
+
+    def marks_of(self, at: At, items: list[Any]) -> list[int]:
+        """Return the marks of what arrived; of a list that arrived before with less in it, the new ones' are made."""
+        known = kept()
+        if known is None:
+            return [mark_of(item, self.budget) for item in items]
+        length, (marks, values) = known.grown.take(("marks", at), items) or (0, ([], 0))
+        if not self.budget.take(values):
+            return []
+        before = self.budget.values
+        marks += [mark_of(item, self.budget) for item in items[length:]]
+        if not self.budget.is_spent:
+            known.grown.put(("marks", at), items, (marks, values + before - self.budget.values))
+        return marks
 
     def pairs(self, gone: list[Any], rest: list[Any]) -> dict[int, int]:
         """Return which of the items that are not there became which of those that were not sent."""

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, TypeVar
 from becausal import semconv
 from becausal.errors import BecausalError, StepNotFoundError
 from becausal.facts import Fact
+from becausal.facts.kept import Kept
+from becausal.facts.remembered import Remembered
 from becausal.graph.content import Contents
 from becausal.graph.dataflow import data_edges
 from becausal.graph.edge import Edge
 from becausal.graph.index import Index
 from becausal.graph.order import Nesting, Order
 from becausal.graph.part import Part
+from becausal.graph.values import Values
 from becausal.handoff import Handoff
 from becausal.harmless import legible
 from becausal.step import Step
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     import networkx  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
 __all__ = ["Graph", "View"]
+
+MOST_STATED = 64_000_000
+"""Characters and facts of payloads that are kept in mind as what they state."""
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -51,7 +57,11 @@ class Graph:
         self._steps = {step.id: step for step in sorted(steps, key=lambda step: (step.seq, step.id))}
         self.contents = Contents()
         """What the payloads say, each read once."""
-        self.stated: dict[str, tuple[tuple[Fact, ...], str]] = {}
+        self.values = Values()
+        """What the payloads hold, decoded: each stored part once."""
+        self.kept = Kept()
+        """Which texts were read for what they state, by whomever."""
+        self.stated: Remembered[str, tuple[tuple[Fact, ...], str]] = Remembered(MOST_STATED)
         """What payloads state, and their texts, by digest: read once for all who judge this run."""
 
     @property

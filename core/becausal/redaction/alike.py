@@ -6,16 +6,19 @@ sent may hold a text, and what arrived the same text with a marker in it: that i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from becausal.canonical.decoded import Record
+from becausal.facts.kept import kept
 from becausal.redaction.marker import MARKER, markers_in
 from becausal.redaction.replacing import replaced
 
 __all__ = ["alike"]
 
+BEGINNING = "[redacted:"
+"""How every marker begins."""
 MOST_TEXTS = 10_000
 MOST_MARKED = 64
 """Texts with markers that are led back to what they were; more of them are compared as they are."""
@@ -38,6 +41,8 @@ def alike(first: Any, second: Any, *, two_keys: bool = False) -> tuple[Any, Any]
     """
     if two_keys:
         first, second = _unkeyed(first), _unkeyed(second)
+    if not (_has_marker(first) or _has_marker(second)):
+        return first, second
     here, there = _texts(first), _texts(second)
     marked_here, marked_there = _marked(here - there), _marked(there - here)
     if marked_there and (told := _plain(marked_there, here - there)):
@@ -122,6 +127,28 @@ def _replaced(value: Any, by: Callable[[str], str]) -> Any:
 
 def _unkeyed(value: Any) -> Any:
     return _replaced(value, lambda text: MARKER.sub(r"[redacted:\1:00000000]", text))
+
+
+def _has_marker(value: Any) -> bool:
+    """Say whether a marker may stand in a value; of a list that came before with less in it, the rest is looked at."""
+    known = kept()
+    looked_at: list[Sequence[Any]] = []
+    todo = [value]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, str):
+            if BEGINNING in item:
+                return True
+        elif isinstance(item, dict):
+            todo += item.values()
+        elif isinstance(item, list | tuple):
+            before = None if known is None else known.grown.take("without markers", item)
+            todo += item if before is None else item[before[0] :]
+            looked_at.append(item)
+    if known is not None:
+        for items in looked_at:
+            known.grown.put("without markers", items, None)
+    return False
 
 
 def _texts(value: Any) -> set[str]:
