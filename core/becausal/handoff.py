@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from becausal import semconv
 from becausal.canonical.belief import BOOKKEEPING
@@ -31,6 +32,8 @@ class Handoff:
     receiver: str | None
     sent_by: Step | None
     received_by: Step | None
+    read: Callable[[Payload], Any] = field(default=Payload.value, compare=False, repr=False)
+    """Gives a payload's value: a run's handoffs share what they have in common, and so do their deltas."""
 
     @property
     def id(self) -> str:
@@ -54,7 +57,10 @@ class Handoff:
 
     @cached_property
     def delta(self) -> Delta:
-        """What differs between the two, by path; empty where a body was not kept."""
+        """What differs between the two, by path; empty where a body was not kept.
+
+        What it holds is shared with a run's other handoffs, and must not be changed.
+        """
         # An app that records imports this module for its name alone (`becausal.handoff`), and compares nothing.
         from becausal.delta import Delta, delta
         from becausal.redaction.alike import alike
@@ -64,7 +70,7 @@ class Handoff:
             return Delta(())
         if not sent.is_kept or not received.is_kept:
             return Delta(())
-        return delta(*alike(sent.value(), received.value(), two_keys=self.has_two_keys))
+        return delta(*alike(self.read(sent), self.read(received), two_keys=self.has_two_keys))
 
     @property
     def told(self) -> Delta:

@@ -7,7 +7,7 @@ import json
 
 import pytest
 from rich.console import Console, RenderableType
-from tests.core.builders import Record, research_team
+from tests.core.builders import Draft, Record, message, research_team
 
 from becausal.run import Run
 from becausal.store import ChainInfo
@@ -157,6 +157,48 @@ def test_blame_tells_the_origin_the_way_and_the_decision() -> None:
     assert "handoff researcher to analyst" in out
     assert "decides a full audit is due" in out
     assert "as model scripted of researcher decided: call revenue_database" in out
+
+
+def chat(turns: int) -> Record:
+    """Return the record of a conversation whose turns are each handed all of it, and send what they say."""
+    record = Record()
+    said: list[dict[str, object]] = [message("human", "How is the harbour?")]
+    arrivals: list[Draft] = []
+    with record.step("workflow", "team", received={"messages": said}) as team:
+        for turn in range(turns):
+            agent = f"agent {turn % 2}"
+            with record.step("agent", agent, received={"messages": list(said)}, arrivals=arrivals) as draft:
+                new = message("ai", f"turn {turn} says so")
+                draft.produces({"messages": [new]})
+            arrivals = [record.handoff(draft, f"agent {(turn + 1) % 2}", {"messages": [new]})]
+            said.append(new)
+        team.produces({"messages": said})
+    return record
+
+
+def test_what_an_earlier_handoff_had_brought_is_counted_and_what_is_new_is_shown() -> None:
+    run = run_of(chat(30))
+
+    folded, full = shown(text.handoffs(run.handoffs)), shown(text.handoffs(run.handoffs, full=True))
+
+    assert folded.count("+ added") == 1  # the request, by the first one
+    assert "= 28 that an earlier handoff had brought: --full" in folded
+    assert full.count("+ added") == sum(range(30))
+    assert "--full" not in full
+    assert len(folded.splitlines()) <= 2 * len(run.handoffs)
+
+
+def test_handoffs_that_lost_something_show_it_each_time() -> None:
+    record = Record()
+    arrivals: list[Draft] = []
+    for turn in range(4):
+        with record.step("agent", f"agent {turn}", received={"plan": "ship"}, arrivals=arrivals) as draft:
+            draft.produces({"plan": "ship", "limit": "$9,000"})
+        arrivals = [record.handoff(draft, f"agent {turn + 1}", {"plan": "ship", "limit": "$9,000"})]
+
+    out = shown(text.handoffs(run_of(record).handoffs))
+
+    assert out.count("dropped $.limit") == 3
 
 
 def test_blame_says_so_where_the_text_is_not_in_the_output() -> None:

@@ -83,6 +83,11 @@ def add_to(commands: Commands) -> None:
     )
     passed = add_command(commands, "handoffs", _handoffs, "list a run's handoffs and what changed on the way")
     passed.add_argument("--diff", action="store_true", help="those that changed, each change whole")
+    passed.add_argument(
+        "--full",
+        action="store_true",
+        help="every change, also what an earlier handoff had brought (default: a count of that; JSON has it whole)",
+    )
     called = add_command(commands, "tools", _tools, "list a run's tool calls")
     called.add_argument("--failed", action="store_true", help="those that failed, or that a finding names")
     written = add_command(commands, "logs", _logs, "list what the app logged inside a run's steps")
@@ -207,7 +212,9 @@ def _blame(options: argparse.Namespace) -> Answer:
 def _handoffs(options: argparse.Namespace) -> Answer:
     run = run_of(options)
     shown = [handoff for handoff in run.handoffs if handoff.told] if options.diff else run.handoffs
-    return Answer(lambda: text.handoffs(shown, whole=options.diff), lambda: jsons.handoffs(shown))
+    return Answer(
+        lambda: text.handoffs(shown, whole=options.diff, full=options.full), lambda: jsons.handoffs(shown)
+    )
 
 
 def _tools(options: argparse.Namespace) -> Answer:

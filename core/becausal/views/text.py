@@ -11,6 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from becausal import semconv
+from becausal.answers.handoffs import with_news
 from becausal.answers.health import CAME_IN, ROOT_IS_LOST
 from becausal.answers.lineage import Lineage
 from becausal.decision import Decision
@@ -30,6 +31,9 @@ __all__ = ["GRADE_STYLE", "called", "decision_line", "edges", "handoffs", "run",
 
 MOST_LINES = 40
 """So many lines of a value are shown where all of it is asked for."""
+
+MOST_NEWS = 50
+"""Changes of a handoff that are shown where the handoffs are what was asked for."""
 
 MOST_CHANGES = 12
 """So many changes of a handoff are shown in a tree."""
@@ -181,20 +185,29 @@ def edges(lineage: Lineage) -> RenderableType:
     return by_width(table)
 
 
-def handoffs(shown: Sequence[Handoff], *, whole: bool = False) -> RenderableType:
-    """Return handoffs, with what changed on the way below each; a line a change, or the change as a whole."""
+def handoffs(shown: Sequence[Handoff], *, whole: bool = False, full: bool = False) -> RenderableType:
+    """Return handoffs, with what changed on the way below each; a line a change, or the change as a whole.
+
+    What only came along, since an earlier one had brought it, is a count; `full` shows it too.
+    """
     if not shown:
         return Text("No handoff of this run changed on its way." if whole else "This run has no handoff.")
     tree = Tree("", guide_style="dim", hide_root=True)
-    for handoff in shown:
+    rows = ((one, list(one.told), 0) for one in shown) if full else with_news(shown)
+    for handoff, changes, along in rows:
         branch = tree.add(_handoff_line(handoff))
-        for change in handoff.told:
+        most = len(changes) if full else MOST_NEWS
+        for change in changes[:most]:
             below = branch.add(styled(_change_text(change)))
             for sign, value in (("−", change.before), ("+", change.after)) if whole else ():  # noqa: RUF001
                 if value is not None:
                     below.add(
                         Text.assemble(styled(f"{sign} ", "red" if sign != "+" else "green"), _whole(value))
                     )
+        if len(changes) > most:
+            branch.add(styled(f"… and {len(changes) - most} more: --full", "dim"))
+        if along:
+            branch.add(styled(f"= {along} that an earlier handoff had brought: --full", "dim"))
     return tree
 
 
@@ -274,7 +287,7 @@ def _add_changes(branch: Tree, handoff: Handoff) -> None:
     for change in changes[:MOST_CHANGES]:
         branch.add(styled(_change_text(change)))
     if len(changes) > MOST_CHANGES:
-        branch.add(styled(f"… and {len(changes) - MOST_CHANGES} more: becausal handoffs", "dim"))
+        branch.add(styled(f"… and {len(changes) - MOST_CHANGES} more: becausal handoffs --full", "dim"))
 
 
 def _change_text(change: Change) -> str:
