@@ -12,8 +12,11 @@ import pytest
 from tests.core.builders import Record, message
 
 from becausal.canonical.decoded import Missing
-from becausal.facts import facts, remembering
+from becausal.facts import facts, kinds, remembering
 from becausal.facts.growing import Growing
+from becausal.facts.remembered import Remembered
+from becausal.findings.scene import Scene
+from becausal.graph import Graph
 from becausal.graph.values import Values, _Sharing
 from becausal.payload import Payload, text_of
 
@@ -122,3 +125,27 @@ def test_what_is_known_of_lists_that_go_on_is_bounded() -> None:
             grown.put(name % 500, [object() for _ in range(5)], [])
 
     assert sum(map(len, grown._known.values())) <= 64 * 4
+
+
+def test_what_was_forgotten_of_a_payload_is_told_again_from_the_messages_that_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = Record()
+    said = [message("ai", f"turn {turn} is for {turn}00 kg") for turn in range(30)]
+    payloads = [payload_of(record, {"messages": said[: turn + 1]}) for turn in range(30)]
+    scene = Scene(Graph(record.steps()), ())
+    monkeypatch.setattr(scene.graph, "stated", Remembered(0))
+    first = [scene.stated(payload) for payload in payloads]
+    read = 0
+    read_text = kinds.read_text
+
+    def counting(*args: Any, **more: Any) -> Any:
+        nonlocal read
+        read += 1
+        return read_text(*args, **more)
+
+    monkeypatch.setattr(kinds, "read_text", counting)
+    again = [scene.stated(payload) for payload in payloads]
+
+    assert again == first
+    assert read == 0

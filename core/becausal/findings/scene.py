@@ -50,7 +50,9 @@ class Scene:
         found = self.graph.stated.get(payload.digest)
         if found is None:
             value = self.value(payload)
-            found = stating.facts(value), text_of(value, self.graph.kept.lines)
+            # Whoever asks, and however long ago it was asked before: its messages were read with those of others.
+            with stating.remembering(self.graph.kept):
+                found = stating.facts(value), text_of(value, self.graph.kept.lines)
             self.graph.stated.put(payload.digest, found, len(found[0]) + len(found[1]))
         return found
 
