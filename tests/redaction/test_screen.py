@@ -20,6 +20,7 @@ from tests.redaction.secrets import HARMLESS, IN_CONTEXT, SECRETS
 from tests.redaction.test_hostile import UNITS, VALUES
 
 from becausal.canonical import encode
+from becausal.canonical.terms import SplitError
 from becausal.cleaning import clean
 from becausal.redaction.cards import is_card, may_hold_card
 from becausal.redaction.finder import BEFORE, Finder
@@ -175,12 +176,21 @@ def test_so_it_is_in_any_text(text: str) -> None:
 @settings(max_examples=200, deadline=None)
 @example({"PRIVATE KEY=": "0"})
 @given(VALUES)
+@example({"password": (SECRETS["private_key"][0] * 2,)})
 def test_what_is_rewritten_by_one_engine_is_struck_on_by_the_other(value: object) -> None:
     body = encode(value).body
     for by_re2 in ENGINES:
         redactor = Redactor(by_re2=by_re2)
-        if redactor.body(body) is not body and not redactor._finder.known.version:
+        if not leaves(redactor, body) and not redactor._finder.known.version:
             assert Redactor(by_re2=not by_re2)._finds_in([body])
+
+
+def leaves(redactor: Redactor, body: bytes) -> bool:
+    """Return whether a body is kept as it is."""
+    try:
+        return redactor.body(body) is body
+    except SplitError:  # part of it stands under a secret's name, and has to be put back before it is read
+        return False
 
 
 @pytest.mark.parametrize("by_re2", ENGINES)
