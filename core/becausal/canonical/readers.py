@@ -145,7 +145,8 @@ def _enum_reader(kind: type) -> Read:
 def _numpy_reader(kind: type, base: type) -> Read:
     """Arrays and scalars, through numpy's own descriptors: a subclass has no say.
 
-    Texts are items, as numpy's own four bytes for a sign no text and no secret would be found.
+    Texts are items, as numpy's own four bytes for a sign no text and no secret would be found; where they are fields,
+    each stands under its name.
     """
     body = BODY(base)
     shape, dtype = body["shape"].__get__, body["dtype"].__get__
@@ -154,15 +155,26 @@ def _numpy_reader(kind: type, base: type) -> Read:
     def read(value: Any) -> Sight:
         form = dtype(value)
         text = form.str if form.names is None else str(form.descr)
-        is_text = form.hasobject or (form.kind in "USV" and _TEXTS.search(text) is not None)
-        content = items(value) if is_text else raw(value)
+        if form.hasobject or form.kind in "US" or (form.names is not None and _TEXT_FIELD.search(text)):
+            content = _by_field(items(value), form)
+        else:
+            content = raw(value)
         return WRAP, Code.ARRAY, [name, text, [*shape(value)], content], None
 
     return read
 
 
-_TEXTS = re.compile(r"[<>=|][US][0-9]")
-"""Of a numpy type that is, or has a field that is, a text."""
+_TEXT_FIELD = re.compile(r"(?<!\(''), '[<>=|]?[USV][0-9]")
+"""Of a numpy type with a field that is, or may be, a text; what has no name lies between fields."""
+
+
+def _by_field(item: Any, form: Any) -> Any:
+    """Return an array's items with each record among them as a dict."""
+    if form.names is None:
+        return item
+    if type(item) is list:
+        return [_by_field(one, form) for one in item]
+    return {name: _by_field(one, form.fields[name][0]) for name, one in zip(form.names, item, strict=True)}
 
 
 def _is_namedtuple(mro: tuple[type, ...]) -> bool:

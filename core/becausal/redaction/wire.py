@@ -25,6 +25,12 @@ HEADERS = frozenset(("authorization", "proxy-authorization", "cookie", "set-cook
 TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
 """Of a JSON schema: under `password` it says what a password is."""
 
+_IS_TEXT = re.compile(r"[|<>=]?S[0-9]+")
+"""How the form of an array is written whose items are texts as bytes; a single one is not in a list."""
+
+_MAY_BE_TEXT = re.compile(r"^[|<>=]?(?:[iu]1|V[0-9]+)$|^\[.*(?<!\(''), '[|<>=]?(?:[iu]1|V[0-9]+)'")
+"""The same of single bytes, or with a field of them; what has no name lies between fields."""
+
 
 class Rewriting(Protocol):
     """What becomes of what is found."""
@@ -230,12 +236,9 @@ class _Walk:
     def _array(self, ext: _Entry, keep: Callable[[Any], Any]) -> _Entry:
         """Return an array; numbers are no text, and of a fixed size, but for single bytes, which may be one."""
         name, form, shape, content = _read(ext.data)
-        if type(content) is not bytes:
+        if type(content) is not bytes or _IS_TEXT.fullmatch(form):
             return _Entry(ext.code, _written([name, form, shape, keep(content)]))
-        if (
-            re.fullmatch(r"[|<>=]?(?:[iu]1|V[0-9]+)|\[.*\]", form) is None
-            or (kept := keep(content)) == content
-        ):
+        if _MAY_BE_TEXT.search(form) is None or (kept := keep(content)) == content:
             return ext
         return _Entry(ext.code, _written([name, "|u1", [len(kept)], kept]))
 
