@@ -26,7 +26,8 @@ from tests.integrations.kinds import Kinds
 
 import becausal
 from becausal import semconv
-from becausal.step import Step
+from becausal.recorder import Recorder
+from becausal.step import OpenStep, Step
 from becausal_integrations.langgraph.records import digest_of, record_name
 
 FACTS = ("facts", "market")
@@ -149,6 +150,38 @@ async def test_a_search_names_its_first_sixty_four_writers_and_all_that_it_saw(r
 
     read = all_steps(recording).one("memory_read")
     assert (len(read.attributes[semconv.MEMORY_SEEN]), len(memory_causes(read))) == (70, 64)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_what_a_search_notes_grows_no_faster_than_what_it_finds(
+    recording: Recording, monkeypatch: pytest.MonkeyPatch, is_changed: bool
+) -> None:
+    noted: list[int] = []
+
+    class Weighed(dict[str, Any]):
+        def __setitem__(self, name: str, said: Any) -> None:
+            noted.append(len(said) if isinstance(said, tuple) else 1)
+            super().__setitem__(name, said)
+
+    begin = Recorder.begin
+
+    def weighing(self: Recorder, opening: Any) -> OpenStep | None:
+        step = begin(self, opening)
+        if step is not None and step.kind == "memory_read":
+            step.attributes = Weighed(step.attributes)
+        return step
+
+    monkeypatch.setattr(Recorder, "begin", weighing)
+    store = InMemoryStore()
+    for index in range(400):
+        store.put(("many",), str(index), {"index": index})
+    for item in store.search(("many",), limit=400) if is_changed else ():
+        item.value["index"] = -1
+    noted.clear()
+    store.search(("many",), limit=400)
+
+    assert 400 < sum(noted) < 4 * 400
+    assert len(all_steps(recording).all("memory_read")[-1].attributes[semconv.MEMORY_WRITERS]) in (336, 400)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("how", ["sync", "async"])

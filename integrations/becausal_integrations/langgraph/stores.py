@@ -158,39 +158,42 @@ class Stores:
             latest = self._versions.latest(store, key, before=step.seq)
             if latest is not None and latest.number > version.number:
                 step.attributes[semconv.MEMORY_LATEST] = latest.number
-                _name_writer(step, latest)
+                _name_writers(step, [latest])
         elif value is not None or self._versions.latest(store, key) is not None:
-            self._unknown(step, store, key)
+            _name_writers(step, self._unknown(step, store, [key]))
             step.attributes[semconv.MEMORY_SEEN] = (f"{key}@?",)
         return sealed
 
     def _found_records(self, step: OpenStep, store: BaseStore, found: Sequence[Any]) -> Any:
         seen: list[str] = []
+        unknown: list[str] = []
+        beyond: list[Version] = []
         for name, value in hits(found):
             key = hidden_name(name) if self._recorder.withholds_content else name
             version = self._version(store, key, digest_of(value))
             seen.append(f"{key}@?" if version is None else str(version))
             if version is None:
-                self._unknown(step, store, key)
+                unknown.append(key)
             elif len(seen) <= MAX_CAUSES:
                 self._recorder.cause(step, version.cause())
             else:
-                _name_writer(step, version)
+                beyond.append(version)
         step.attributes[semconv.MEMORY_SEEN] = tuple(seen)
+        _name_writers(step, beyond + self._unknown(step, store, unknown))
         return [
             {"key": key, "value": value, "score": getattr(item, "score", None)}
             for (key, value), item in zip(hits(found), found, strict=True)
         ]
 
-    def _unknown(self, step: OpenStep, store: BaseStore, key: str) -> None:
-        """Note that what was read is no version of a key that was written here, and whether others can write it."""
-        latest = self._versions.latest(store, key, before=step.seq)
-        if latest is not None:
-            known = step.attributes.get(UNKNOWN, ())
-            step.attributes[UNKNOWN] = (*(known if isinstance(known, tuple) else ()), str(latest))
-            _name_writer(step, latest)
+    def _unknown(self, step: OpenStep, store: BaseStore, keys: Sequence[str]) -> list[Version]:
+        """Note which keys stood at which versions, none of which was read, and whether others can write them."""
+        latest = [self._versions.latest(store, key, before=step.seq) for key in keys]
+        since = [version for version in latest if version is not None]
+        if since:
+            step.attributes[UNKNOWN] = tuple(map(str, since))
             if _is_in_process(store):
                 step.attributes[IN_PROCESS] = True
+        return since
 
     # -- versions
 
@@ -223,13 +226,10 @@ def _is_in_process(store: BaseStore) -> bool:
     return any(kind.__name__ == "InMemoryStore" for kind in type(store).__mro__)
 
 
-def _name_writer(step: OpenStep, version: Version) -> None:
-    """Note which step wrote a version that a step tells of, and that is no cause of it."""
-    known = step.attributes.get(semconv.MEMORY_WRITERS)
-    step.attributes[semconv.MEMORY_WRITERS] = (
-        *(known if isinstance(known, tuple) else ()),
-        f"{version}={version.step.id}",
-    )
+def _name_writers(step: OpenStep, versions: Sequence[Version]) -> None:
+    """Note which steps wrote the versions that a step tells of, and that are no causes of it."""
+    if versions:
+        step.attributes[semconv.MEMORY_WRITERS] = tuple(f"{one}={one.step.id}" for one in versions)
 
 
 def _within(call: Call | None) -> Context | None:
