@@ -149,3 +149,12 @@ def test_what_was_forgotten_of_a_payload_is_told_again_from_the_messages_that_ar
 
     assert again == first
     assert read == 0
+
+
+def test_an_answer_that_is_given_again_takes_its_room_once() -> None:
+    remembered: Remembered[str, int] = Remembered(20)
+    remembered.put("other", 1, 10)
+    for answer in range(5):
+        remembered.put("same", answer, 10)
+
+    assert (remembered.get("other"), remembered.get("same")) == (1, 4)

@@ -29,6 +29,8 @@ class Remembered(Generic[K, V]):
 
     def put(self, question: K, answer: V, weight: int) -> None:
         """Remember an answer, which takes so much room."""
+        before = self._answers.pop(question, None)
+        self._room += 0 if before is None else before[1]
         self._answers[question] = answer, weight
         self._room -= weight
         while self._room < 0 and self._answers:
