@@ -14,6 +14,7 @@ import pytest
 import becausal
 from becausal.instrument import active_recorder
 from becausal.replay import DivergenceError
+from becausal.replay.outliving import Threads
 
 calls: list[str] = []
 """What the tool of these tests was really asked."""
@@ -126,6 +127,58 @@ def test_what_a_thread_asks_once_its_replay_has_ended_is_refused(
     recorder = active_recorder()
     assert recorder is not None
     assert recorder.replaying is None  # the thread has ended
+
+
+def test_a_thread_that_has_nothing_to_do_with_a_replay_does_not_hold_it_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("becausal.replay.apart.GRACE", 3_000.0)
+
+    def beats(item: str) -> None:
+        with becausal.chain(item):
+            left.append(threading.Thread(target=asks.wait, args=(20,)))
+            left[-1].start()
+
+    shop("tea")
+
+    replay = becausal.last_run().replay(beats)
+
+    assert not replay.reproduced  # it has fewer steps
+    assert left[-1].is_alive()
+
+
+def test_a_thread_that_a_step_began_in_is_waited_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("becausal.replay.outliving.SHORTLY_S", 0.0)
+
+    def app(item: str) -> None:
+        late(item, has_begun=True)
+        threading.Timer(0.1, asks.set).start()
+
+    asks.set()
+    app("tea")
+    left[-1].join()
+    asks.clear()
+    begun.clear()
+
+    replay = becausal.last_run().replay(app)
+
+    assert replay.reproduced
+    assert refused == []
+
+
+def test_work_that_is_done_within_other_work_of_one_thread_leaves_that_as_it_was() -> None:
+    threads = Threads(3)
+    outer, inner = (threads.carried(AssertionError) for _ in range(2))
+
+    def working() -> bool:
+        inner(threads.begun)
+        is_at_work = threads.is_at_work
+        threads.begun()
+        return is_at_work
+
+    assert outer(working)
+    assert not threads.is_at_work
+    assert threads.here == {}
 
 
 def test_what_a_pool_begins_once_the_replay_has_ended_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
