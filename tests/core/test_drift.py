@@ -548,3 +548,70 @@ def test_no_turn_is_passed_over_that_miscopied_something(rows: list[tuple[int, s
     ]
     slips = [pair for pair in changed(heard, said) if is_slip(*pair)]
     assert may_slip(heard, said) or not slips
+
+
+SUPPORT = {
+    "customer": "C-1042",
+    "messages": told("I am Jane Doe, customer C-1042, and I want 700 EUR back. My API key: sk-1"),
+}
+
+
+def answered(*inside: tuple[str, str, object, object], given: object, answer: str) -> Record:
+    """Return the record of a triage that says the amount alone, and of a responder that does some things before."""
+    said = "refund request, amount 700 EUR"
+    record = Record()
+    with record.step("workflow", "support", received=SUPPORT) as team:
+        with record.step("agent", "triage", received=SUPPORT, produced=said) as triage:
+            record.did("model", "scripted", SUPPORT["messages"], said)
+        arrivals = [record.handoff(triage, "responder", said)]
+        with record.step("agent", "responder", received=given, produced=answer, arrivals=arrivals):
+            for kind, name, received, produced in inside:
+                record.did(kind, name, received, produced)  # type: ignore[arg-type]
+            record.did("model", "scripted", told(f"limit 150 EUR; {said}"), answer)
+        team.produces(answer)
+    return record
+
+
+DECLINED = "Your limit is 150 EUR, so 700 EUR needs a manager."
+READ = ("memory_read", "store", {"namespace": ["customers", "C-1042"]}, "limit 150 EUR")
+ASKED = ("tool", "crm", {"customer": "C-1042"}, "limit 150 EUR")
+PROSE = {"request": "I am customer C-1042", "messages": told("refund request, amount 700 EUR")}
+
+
+@pytest.mark.parametrize(
+    ("inside", "given", "answer"),
+    [
+        ([READ], PROSE, DECLINED),
+        ([ASKED], PROSE, DECLINED),
+        ([], SUPPORT, DECLINED),
+        ([], PROSE, f"C-1042: {DECLINED}"),
+    ],
+    ids=("key of a memory", "argument of a tool", "field of its own", "answer"),
+)
+def test_a_fact_that_a_later_turn_works_with_or_the_answer_states_is_not_lost(
+    inside: list[tuple[str, str, object, object]], given: object, answer: str
+) -> None:
+    assert findings_of(answered(*inside, given=given, answer=answer)) == []
+
+
+def test_a_fact_that_stands_in_the_prose_of_a_shared_state_alone_is_lost() -> None:
+    (found,) = findings_of(answered(given=PROSE, answer=DECLINED))
+
+    assert found == ("drift.lost_fact", "triage", ("C-1042",))
+
+
+def test_what_a_later_turn_works_with_is_known_there() -> None:
+    fates = {one.fact.text: one.fate for one in drift_of(answered(READ, given=PROSE, answer=DECLINED)).facts}
+
+    assert fates["C-1042"] == "kept"
+    assert fates["Jane Doe"] == "lost"
+
+
+def test_the_label_of_a_value_is_no_fact_of_the_request() -> None:
+    followed = [
+        one.fact.text
+        for one in drift_of(row(KEPT, request="My API key: 77421. Then ask IBM for QX-48213.")).facts
+    ]
+
+    assert "API" not in followed
+    assert {"IBM", "QX-48213"} <= set(followed)

@@ -8,9 +8,9 @@
 
 Followed are the request's facts and constraints (`becausal.facts`): figures, names, dates, identifiers, addresses,
 limits, denials. A hop is what agents tell agents: by the recorded handoffs, else by data that reached a turn. At each
-hop a fact is known if any turn there was told of it, on whichever branch; what all of them lack is lost. What a later
-turn was given though nobody said it again went past those between: a worker that is sent one part did not lose the
-others. Lost is not wrong by itself: not every agent needs every fact, and `run.findings` tells of losses that are.
+hop a fact is known if any turn there was told of it or works with it, on whichever branch; what all lack is lost. What
+a later turn was given though nobody said it again went past those between: a worker that is sent one part did not lose
+the others. Lost is not wrong by itself: not every agent needs every fact, and `run.findings` tells of losses that are.
 """
 
 from __future__ import annotations
@@ -252,7 +252,11 @@ class _Following:
 
     def _known(self, fact: Fact) -> tuple[bool, ...]:
         """Return of each hop whether a fact was known there, or went past it."""
-        known = [any(not _lacks(fact, stated) for stated in rows) for rows in self._live]
+        known = [
+            any(not _lacks(fact, stated) for stated in rows)
+            or any(self._turns.has_at_hand(turn, fact) for turn in hop)
+            for rows, hop in zip(self._live, self._turns.hops, strict=True)
+        ]
         heard = [at for at, is_known in enumerate(known) if is_known]
         for last, back in pairwise(heard):
             between = [turn for hop in self._turns.hops[last + 1 : back] for turn in hop]

@@ -8,6 +8,7 @@ shown binds this agent, so of that only limits and rules are followed, and they 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -38,6 +39,9 @@ MOST_READ: Final = 1_000_000
 
 DEEPEST: Final = 6
 """So deep in data are messages looked for."""
+
+_LABEL = re.compile(r"(?: [a-z]+){1,2}\s*[:=]")
+"""What makes an abbreviation a part of a label: `API key: …`."""
 
 _VOICES: Final[Mapping[str, Voice]] = {
     "user": "user",
@@ -104,11 +108,17 @@ def request_of(graph: Graph, shown: Sequence[Payload | None]) -> Request:
     )
     found: dict[Key, Asked] = {}
     for source, counts, rows in texts:
-        for fact in facts("\n".join(rows)):
+        text = "\n".join(rows)
+        for fact in facts(text):
             wanted = fact.kind in FOLLOWED if counts else fact.kind in ("limit", "rule")
-            if wanted:
+            if wanted and not _is_in_label(fact, text):
                 found.setdefault(fact.key, Asked(fact, source, counts))
     return Request(root, tuple(found.values()), "\n".join(said["user"]))
+
+
+def _is_in_label(fact: Fact, text: str) -> bool:
+    """Return whether an abbreviation says of which kind the value behind it is, and so names nobody."""
+    return fact.kind == "name" and fact.text.isupper() and _LABEL.match(text, fact.span[1]) is not None
 
 
 def _is_part(text: str, others: set[str]) -> bool:

@@ -3,6 +3,9 @@
 A turn heard what its models were shown; without a model, what it received. A shared state hands everything to
 everybody, and what an agent works from is what it asks its model with. It said what it produced, and what it sent
 before it was over.
+
+What its own code takes from the state is not shown to a model: a field that is a fact and nothing else, the key by
+which it read a memory, the argument with which it called a tool. That it has at hand.
 """
 
 from __future__ import annotations
@@ -10,8 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+from becausal import semconv
 from becausal.facts import Fact
+from becausal.facts.compare import lacks
+from becausal.facts.fact import Key
 from becausal.graph import Graph
 from becausal.handoff import Handoff
 from becausal.payload import Payload
@@ -98,6 +105,16 @@ class Turns:
         """Return what a turn was given, whatever its models were shown of it."""
         return self._read(turn.step.received)
 
+    def has_at_hand(self, turn: Turn, fact: Fact) -> bool:
+        """Return whether a turn works with a fact that its models were not shown.
+
+        It called a tool or a memory with it, or was given it as the request gave it, as a field of its own. That the
+        request's own prose stands in a shared state says nothing.
+        """
+        if any(not lacks(fact, *stated) for stated in self._used_by(turn)):
+            return True
+        return fact.key in self._fields and self._fields[fact.key] <= self._own_fields(turn.step.received)
+
     def heard_by(self, turn: Turn) -> tuple[Turn, ...]:
         """Return the turns that had a turn's word."""
         return tuple(self._after.get(turn.step.id, ()))
@@ -160,6 +177,39 @@ class Turns:
         while step is not None and step.id not in turns:
             step = self._graph.parent(step)
         return step
+
+    def _used_by(self, turn: Turn) -> Iterator[Stated]:
+        """Yield what a turn called tools and memories with."""
+        for child in self._graph.children(turn.step):
+            if child.kind in ("tool", "memory_read", "memory_write"):
+                yield self._read(child.received)
+                yield (), str(child.attributes.get(semconv.MEMORY_RECORD, ""))
+
+    @cached_property
+    def _fields(self) -> Mapping[Key, frozenset[tuple[Key, tuple[object, ...]]]]:
+        """The request's facts that fill fields of their own, with where they stand."""
+        root = next(iter(self._graph.roots), None)
+        found: dict[Key, set[tuple[Key, tuple[object, ...]]]] = {}
+        for key, path in self._own_fields(None if root is None else root.received):
+            found.setdefault(key, set()).add((key, path))
+        return {key: frozenset(places) for key, places in found.items()}
+
+    def _own_fields(self, payload: Payload | None) -> frozenset[tuple[Key, tuple[object, ...]]]:
+        """Return the facts of data that fill fields of their own, each with its path."""
+        return frozenset(
+            (fact.key, fact.path)
+            for fact in self._read(payload)[0]
+            if fact.path and self._fills_its_field(fact, payload)
+        )
+
+    def _fills_its_field(self, fact: Fact, payload: Payload | None) -> bool:
+        value: Any = None if payload is None else self._graph.values.of(payload)
+        for part in fact.path:
+            try:
+                value = value[part]
+            except (TypeError, KeyError, IndexError):
+                return False
+        return not isinstance(value, str) or value.strip() == fact.text.strip()
 
     def _heard(self, turn: Step) -> Stated:
         shown = [child.received for child in self._graph.children(turn) if child.kind == "model"]

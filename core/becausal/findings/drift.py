@@ -1,8 +1,9 @@
 """What the request said and a step on the way lost, or made something else of.
 
 Not every answer repeats the request. A fact of it counts as lost where a step that passed most of them on left this one
-out, and nobody after that step could know it from elsewhere; as changed where something else stands in its place. What
-became of a change further on (another one, and another one) is told with the first.
+out, nobody after that step could know it from elsewhere or works with it, and the answer does not state it; as changed
+where something else stands in its place. What became of a change further on (another one, and another one) is told with
+the first.
 
 Whatever else a step was told may turn into something new by its work: a total, a price with tax. Only a slip is told
 of that: another digit, two of them swapped, a zero too many, the same figure in another unit, an identifier that
@@ -46,7 +47,7 @@ class _Judge:
     """The turns of one run, judged in their order."""
 
     def __init__(self, scene: Scene, turns: Turns) -> None:
-        self.scene, self.turns = scene, turns.all
+        self.scene, self.turns, self.at_hand = scene, turns.all, turns.has_at_hand
         root = next(iter(scene.graph.roots), None)
         stated = scene.stated(None if root is None else root.received)[0]
         self.asked = tuple(fact for fact in stated if is_pinned(fact))
@@ -92,7 +93,7 @@ class _Judge:
                 self.told.update((before.key, after.key))
                 yield turn, before, after, "drift.changed_fact"
         for fact in lost if passes_on else ():
-            if fact.key not in changed_here and fact.key not in self.told and self.is_gone(fact, turn):
+            if fact.key not in changed_here and fact.key not in self.told and self.is_lost(fact, turn):
                 self.told.add(fact.key)
                 yield turn, fact, None, "drift.lost_fact"
 
@@ -160,6 +161,12 @@ class _Judge:
         """Return whether nobody who came later was told of a fact, by whomever."""
         later = self.later(turn)
         return bool(later) and all(lacks(fact, *other.heard) for other in later)
+
+    def is_lost(self, fact: Fact, turn: Turn) -> bool:
+        """Return whether a fact is gone, and nobody later works with it either, nor does the answer state it."""
+        if not self.is_gone(fact, turn) or not lacks(fact, *self.scene.told):
+            return False
+        return not any(self.at_hand(other, fact) for other in self.later(turn))
 
     def went_on(self, fact: Fact, turn: Turn) -> bool:
         """Return whether anybody who came later was told of a fact."""
