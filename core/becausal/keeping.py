@@ -28,6 +28,9 @@ __all__ = ["REDACTED", "Keeping"]
 REDACTED: Final = "redacted "
 """How the counts of what was redacted begin, before the kind: a store keeps them beside those of what was lost."""
 
+MOST_CHAINS: Final = 1024
+"""Chains of which it is remembered that a step says the key of the markers."""
+
 LACKING = {
     "becausal.recorder.Recorder.opened": "step not recorded",
     **{
@@ -78,6 +81,8 @@ class Keeping:
         self._redact = redact
         self._marked_by: str | None = None
         """What tells the key of the markers from others; None while there is none."""
+        self._says_key: set[str] = set()
+        """Chains of which a step says it."""
         self.clean: Callable[[OpenStep], object] = _kept if redact is None else partial(clean, redact=redact)
         """Takes the secrets out of what a step says of itself."""
         self._checks = None
@@ -149,6 +154,15 @@ class Keeping:
     def shown(self, text: str) -> str:
         """Return a text as it may be kept or told."""
         return text if self._redact is None else self._redact.text(text)
+
+    def _say_key(self, step: OpenStep) -> None:
+        """Have a step say which key the markers are made under, if none of its chain does; the first one always."""
+        if self._marked_by is None or (step.parent_id is not None and step.chain_id in self._says_key):
+            return
+        step.attributes[semconv.REDACTION_KEY] = self._marked_by
+        if len(self._says_key) >= MOST_CHAINS:
+            self._says_key.clear()
+        self._says_key.add(step.chain_id)
 
     def _note_redacted(self, kinds: Counter[str]) -> None:
         if self._marked_by is None and self._redact is not None:

@@ -248,6 +248,8 @@ class Recorder(Making):
         for step in list(self._open.values()):
             so_far = step.as_it_is()
             self.clean(so_far)
+            if self._marked_by is not None:  # said for now: what it has become says it by itself
+                so_far.attributes[semconv.REDACTION_KEY] = self._marked_by
             self._writer.put(so_far)
         return self._writer.flush(max(0.0, deadline - time.monotonic()))
 
@@ -356,12 +358,11 @@ class Recorder(Making):
             step.status = status or "ok"
         else:
             self._failed_with(step, error, status or status_of(error))
-        if step.parent_id is None:
-            if self._checks is not None:
-                step.attributes.update(self._checks.wrong_with(step.chain_id))
-            if self._marked_by is not None:
-                step.attributes[semconv.REDACTION_KEY] = self._marked_by
+        if step.parent_id is None and self._checks is not None:
+            step.attributes.update(self._checks.wrong_with(step.chain_id))
         self.clean(step)
+        if self._marked_by is not None:
+            self._say_key(step)
         try:
             if step.span is not None:
                 self._close_span(step, error)

@@ -192,7 +192,7 @@ REGISTRY: Final = (
         semconv.REDACTION_KEY,
         "string",
         "what tells the key of the markers from others, and nothing of it",
-        "the first step of a run, once a secret was met",
+        "a step of each run with secrets; its first one, if it had ended by then",
     ),
     Registered(
         semconv.LEVEL, "string", "`boundaries` where the insides were left out", "the first step of a run"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 import becausal
 from becausal import semconv
+from becausal.answers.comparison.counterparts import Counterparts, keys_of
 from becausal.doctor import Check, diagnose
 from becausal.doctor.redacting import look_at_redaction
 from becausal.redaction.marker import Marking
@@ -97,6 +99,65 @@ def test_what_else_differs_is_told_and_the_secrets_are_not(elsewhere: Callable[.
 
 def test_under_one_key_another_secret_is_another(elsewhere: Callable[..., Replayed]) -> None:
     elsewhere(Login(ANN), Login(BOB), key="one", there="one").diverges()
+
+
+class Outliving:
+    """An app of which a step goes on when its run has ended, and meets the only secret."""
+
+    def __init__(self, password: str) -> None:
+        self.password = password
+
+    def __call__(self, request: str) -> str:
+        @becausal.tool(name="audit")
+        def audit(password: str) -> str:
+            return "noted"
+
+        with becausal.chain(request) as chain:
+            context = contextvars.copy_context()
+            chain.returned("ok")
+        context.run(audit, self.password)
+        return "ok"
+
+
+def test_under_one_key_another_secret_of_a_step_that_outlived_its_run_is_another(
+    elsewhere: Callable[..., Replayed],
+) -> None:
+    elsewhere(Outliving(ANN), Outliving(BOB), key="one", there="one").diverges()
+
+
+def test_under_another_key_a_secret_of_a_step_that_outlived_its_run_is_reproduced(
+    elsewhere: Callable[..., Replayed],
+) -> None:
+    elsewhere(Outliving(ANN), Outliving(BOB), key="one", there="another").reproduces()
+
+
+def test_a_record_that_does_not_say_its_key_is_taken_at_its_word(elsewhere: Callable[..., Replayed]) -> None:
+    here = frozenset({"01234567"})
+    assert not Counterparts((), lambda: here).are_apart
+
+    run = elsewhere(Login(ANN), Login(ANN), key="one", there="another").replay.of
+    assert Counterparts(run.steps, lambda: here).are_apart
+    assert not Counterparts(run.steps, lambda: frozenset()).are_apart
+
+
+def test_a_run_says_its_key_wherever_it_was_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BECAUSAL_REDACTION_KEY", "one")
+    key = Marking(None, {"BECAUSAL_REDACTION_KEY": "one"}).key_id
+    becausal.instrument("threads", store=tmp_path / "runs.db")
+    try:
+        with becausal.chain("log in", received={"password": ANN}):
+            becausal.flush()  # all there is where a process is killed now
+            assert keys_of(becausal.last_run().steps) == {key}
+            with becausal.agent("clerk", received={"password": ANN}):
+                pass
+            becausal.flush()
+            assert key in [
+                step.attributes.get(semconv.REDACTION_KEY)
+                for step in becausal.last_run().steps
+                if step.status == "ok"
+            ]
+    finally:
+        becausal.uninstrument()
 
 
 def test_under_one_key_the_same_secrets_are_the_same(elsewhere: Callable[..., Replayed]) -> None:

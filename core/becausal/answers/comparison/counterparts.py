@@ -63,9 +63,9 @@ class Counterparts:
 
     @property
     def are_apart(self) -> bool:
-        """Whether the two may have been redacted under two keys."""
-        key = self._key()
-        return len(key) != 1 or keys_of(self._steps) != key
+        """Whether the two were redacted under two keys; not where the record of one of them does not say which."""
+        here, there = self._key(), keys_of(self._steps)
+        return bool(here and there) and here != there
 
     def led_back(self, recorded: Any, replayed: Any) -> tuple[Any, dict[str, str]]:
         """Return a replay's decoded value with the record's markers for its own.
