@@ -11,10 +11,23 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import threading
 import time
 
-__all__ = ["ASIDE", "OUTSIDE", "REPLAYS", "new_chain_id", "new_step_id", "now_ns", "stamp", "tick", "witness"]
+__all__ = [
+    "OUTSIDE",
+    "REPLAYS",
+    "is_aside",
+    "is_outside",
+    "is_replay",
+    "new_chain_id",
+    "new_step_id",
+    "now_ns",
+    "stamp",
+    "tick",
+    "witness",
+]
 
 now_ns = time.time_ns
 """Wall-clock nanoseconds since the epoch, as OpenTelemetry counts them."""
@@ -33,8 +46,11 @@ OUTSIDE = "memory"
 """How the id of the chain begins that a process's memory accesses outside every request belong to: a store that is
 filled before the first request is no hundred runs."""
 
-ASIDE = (OUTSIDE, REPLAYS)
-"""How the ids of chains begin that are no run of the app's: they are neither listed nor counted among them."""
+_ASIDE = re.compile(
+    f"(?:{OUTSIDE}|{REPLAYS})(?:[0-9a-f]{{{32 - len(REPLAYS)}}}"
+    # Digits may be all that somebody wanted erased.
+    r"|[0-9a-f]*(?:\[erased [0-9a-f]{8}\][0-9a-f]*)+(?: #\d+)?)"
+)
 
 
 def new_step_id() -> str:
@@ -45,6 +61,24 @@ def new_step_id() -> str:
 def new_chain_id(beginning: str = "") -> str:
     """Return 32 random hexadecimal digits from the operating system, the first of them replaced by a beginning."""
     return (beginning + os.urandom(16).hex())[:32]
+
+
+def is_replay(chain_id: str) -> bool:
+    """Return whether a chain is one into which a replay was recorded.
+
+    An app may call its runs what it likes, `replay-7` among others: ours have digits to the end.
+    """
+    return chain_id.startswith(REPLAYS) and is_aside(chain_id)
+
+
+def is_outside(chain_id: str) -> bool:
+    """Return whether a chain is one of what a process's memories did outside every request."""
+    return chain_id.startswith(OUTSIDE) and is_aside(chain_id)
+
+
+def is_aside(chain_id: str) -> bool:
+    """Return whether a chain is no run of the app's: such are neither listed nor counted among them."""
+    return _ASIDE.fullmatch(chain_id) is not None
 
 
 def tick() -> int:

@@ -12,7 +12,7 @@ from becausal.answers.orphans.hosts import MOST_CHAINS, ON_ITS_OWN
 from becausal.answers.version import Version, version_of
 from becausal.cassette import is_cassette
 from becausal.cassette.store import CassetteStore
-from becausal.clock import ASIDE
+from becausal.clock import OUTSIDE, REPLAYS, is_aside
 from becausal.errors import RunNotFoundError
 from becausal.finding import Finding
 from becausal.graph.part import Part, Window
@@ -98,7 +98,7 @@ class Runs:
             RunNotFoundError: no run, or more than one, answers to it.
         """
         if chain_id is None:
-            infos = [*islice(newest(self.store, but=ASIDE), MOST_NAMED)]
+            infos = [*islice(newest(self.store, aside=False), MOST_NAMED)]
             if not infos:
                 raise RunNotFoundError(self._nothing_yet())
             return self._not_within_another(infos)
@@ -129,7 +129,7 @@ class Runs:
         """
         if replays:
             return self.store.chains(limit=limit)
-        return [*islice(newest(self.store, but=ASIDE), limit)]
+        return [*islice(newest(self.store, aside=False), limit)]
 
     def count(self, *, replays: bool = True) -> int:
         """Return how many there are.
@@ -138,7 +138,10 @@ class Runs:
             replays: whether what is no run of the app's is counted; see `list`.
         """
         chains = self.store.describe().chains
-        return chains if replays else chains - sum(len(self.store.chains(prefix=one)) for one in ASIDE)
+        if replays:
+            return chains
+        begin = (info for one in (OUTSIDE, REPLAYS) for info in self.store.chains(prefix=one))
+        return chains - sum(is_aside(info.chain_id) for info in begin)
 
     def contaminated_by(
         self, of: Asked | Finding | Held | Version, *, run: str | None = None, possible: bool = False

@@ -29,7 +29,7 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from opentelemetry.trace import Link, TracerProvider
 
 from becausal import semconv
-from becausal.clock import REPLAYS
+from becausal.clock import is_replay
 from becausal.context import Scope, stand_in
 from becausal.finding import SEVERITIES, Finding, anomaly
 from becausal.guard import guarded
@@ -123,7 +123,7 @@ class Watch:
             return
         began = time.perf_counter()
         run = Run(root.chain_id, load(store, root.chain_id))
-        if run.chain_id.startswith(REPLAYS):
+        if is_replay(run.chain_id):
             return
         found = list(self._new(run))
         self._instruments.tell(run, found)

@@ -16,6 +16,7 @@ import becausal
 from becausal import canonical, semconv
 from becausal.bounds import Retention
 from becausal.cli import main
+from becausal.clock import OUTSIDE, REPLAYS
 from becausal.errors import StoreError
 from becausal.memory_event import NewEvent
 from becausal.payload import Payload
@@ -47,6 +48,36 @@ def aged(number: int, days: float, **changes: object) -> OpenStep:
     return made
 
 
+def test_a_run_whose_app_calls_it_a_memory_or_a_replay_is_a_run_like_others(store: Store) -> None:
+    named = ["memory-report-7", "replay-2026", "replay", f"memory{0:027}"]
+    replayed, outside = (f"{begins}{0xF00:026x}" for begins in (REPLAYS, OUTSIDE))
+    steps = [aged(number, number) for number in range(1, 7)]
+    for made, chain_id in zip(steps, (*named, replayed, outside), strict=True):
+        made.chain_id = chain_id
+    store.write(steps)
+
+    assert [info.chain_id for info in Runs(store).list(replays=False)] == named
+    assert [info.chain_id for info in Runs(store).list()] == [*named, replayed, outside]
+    assert Runs(store).count(replays=False) == 4
+    assert {age.chain_id for age in upkeep(store).ages() if age.is_listed} == {*named}
+    done = prune(store, Retention(keep_last=1), dry_run=True)
+    assert (sorted(done.chain_ids), {*done.aside}) == (sorted(named[1:]), {replayed, outside})
+
+
+def test_what_is_no_run_is_none_once_some_of_its_id_is_erased(store: Store) -> None:
+    steps = [aged(number, number) for number in range(1, 4)]
+    for made, chain_id in zip(
+        steps, ("run", f"{REPLAYS}{44711111:026}", f"{REPLAYS}{4471:026}"), strict=True
+    ):
+        made.chain_id = chain_id
+    store.write(steps)
+
+    upkeep(store).erase(Erasure(("4471",)))
+
+    assert [info.chain_id for info in Runs(store).list(replays=False)] == ["run"]
+    assert "erased" in Runs(store).list()[1].chain_id
+
+
 def test_runs_go_by_age_and_bodies_that_are_in_use_stay(store: Store) -> None:
     wrong = aged(3, 10)
     wrong.attributes = {semconv.CHECKS: "[]"}
@@ -74,18 +105,20 @@ def test_of_a_number_of_runs_those_that_are_listed_are_counted_and_replays_go_wi
         made.attributes = {} if of is None else {semconv.REPLAY_OF: of}
         return made
 
+    replays = [f"{REPLAYS}{number:026x}" for number in range(3)]
+    memories = [f"{OUTSIDE}{number:026x}" for number in range(2)]
     store.write([aged(number, 10 - number) for number in range(1, 5)])
-    store.write([beside(11, 1, "replay a", "run 1"), beside(12, 1, "replay b", "run 4")])
+    store.write([beside(11, 1, replays[0], "run 1"), beside(12, 1, replays[1], "run 4")])
     store.write(
-        [beside(13, 9.5, "memory a"), beside(14, 1, "memory b"), beside(15, 9.5, "replay c", "elsewhere")]
+        [beside(13, 9.5, memories[0]), beside(14, 1, memories[1]), beside(15, 9.5, replays[2], "elsewhere")]
     )
 
     done = prune(store, Retention(keep_last=2))
 
     assert [info.chain_id for info in Runs(store).list(replays=False)] == ["run 4", "run 3"]
-    assert {info.chain_id for info in store.chains()} == {"run 4", "run 3", "replay b", "memory b"}
+    assert {info.chain_id for info in store.chains()} == {"run 4", "run 3", replays[1], memories[1]}
     assert (set(done.chain_ids), done.kept, done.is_within) == ({"run 1", "run 2"}, 2, True)
-    assert set(done.aside) == {"replay a", "replay c", "memory a"}
+    assert set(done.aside) == {replays[0], replays[2], memories[0]}
 
 
 def test_the_same_ages_are_told_by_either_store(recorded: str, store: Store) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.core.builders import Record, research_team
 
 import becausal
+from becausal import clock
 from becausal.cli import GROUPS, _groups_for, _parser, main
 
 COMMANDS = ["runs", "show", "why", "blame", "handoffs", "tools", "findings", "memory", "doctor"]
@@ -59,7 +60,7 @@ def test_what_is_no_run_of_the_app_s_is_listed_when_asked_for(
     begins: str, store: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     becausal.instrument("threads", store=store)
-    with becausal.chain("again", id=f"{begins}-1"):
+    with becausal.chain("again", id=clock.new_chain_id(begins)):
         pass
     becausal.uninstrument()
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from tests.core.builders import Record, research_team
 
 import becausal
-from becausal import Memory, MemoryKeyError, semconv
+from becausal import Memory, MemoryKeyError, clock, semconv
 from becausal.cli import main
 from becausal.graph import Graph
 from becausal.memory_view import MemoryView
@@ -172,7 +172,7 @@ def test_where_no_memory_was_written_it_is_said_how_to_ask_for_a_run_s_state(
 def test_what_a_replay_wrote_and_read_is_shown_when_asked_for(
     memory: Memory, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with becausal.chain("again", id="replay-1"), becausal.agent("checker"):
+    with becausal.chain("again", id=clock.new_chain_id(clock.REPLAYS)), becausal.agent("checker"):
         memory.write("size", 99)
         memory.read("size")
     assert becausal.flush()

@@ -24,6 +24,7 @@ from becausal.cassette.archive import Moved
 from becausal.cli import main
 from becausal.cli.carrying import _counted
 from becausal.cli.tending import _erased
+from becausal.clock import OUTSIDE, REPLAYS
 from becausal.errors import BecausalWarning, SettingsError, StoreError
 from becausal.retaining import Retaining
 from becausal.settings import Settings
@@ -783,10 +784,10 @@ def aside(store: Store, name: str, days_ago: float, of: str | None = None) -> No
 def test_of_a_number_of_runs_those_stay_that_are_listed_first_and_replays_go_with_theirs(some: Store) -> None:
     for number in range(6):
         recorded(some, f"run{number}", 10 - number, change=failed if number == 1 else lambda record: None)
-        aside(some, f"replay{number}", 0.5, of=f"run{number}")
-    aside(some, "replay of another store's", 9, of="elsewhere")
-    aside(some, "memory of the oldest", 9.5)
-    aside(some, "memory of the newest", 0.1)
+        aside(some, REPLAYS + f"{number:026}", 0.5, of=f"run{number}")
+    aside(some, REPLAYS + f"{9:026}", 9, of="elsewhere")
+    aside(some, OUTSIDE + f"{1:026}", 9.5)
+    aside(some, newest := OUTSIDE + f"{2:026}", 0.1)
     listed = [info.chain_id for info in becausal.runs.Runs(some).list(limit=3, replays=False)]
 
     foreseen = prune(some, Retention(keep_last=3), now_ns=NOW, dry_run=True)
@@ -794,7 +795,13 @@ def test_of_a_number_of_runs_those_stay_that_are_listed_first_and_replays_go_wit
 
     assert (foreseen.chain_ids, foreseen.aside) == (done.chain_ids, done.aside)
     assert [info.chain_id for info in becausal.runs.Runs(some).list(replays=False)] == listed
-    assert left(some) == ["memory of the newest", "replay3", "replay4", "replay5", "run3", "run4", "run5"]
+    assert left(some) == [
+        newest,
+        *(REPLAYS + f"{number:026}" for number in (3, 4, 5)),
+        "run3",
+        "run4",
+        "run5",
+    ]
     assert (sorted(done.chain_ids), done.kept, done.is_within) == (["run0", "run1", "run2"], 3, True)
 
 
@@ -811,12 +818,12 @@ def test_a_run_that_ended_last_is_not_kept_before_one_that_is_listed_first(some:
 def test_for_the_sake_of_a_size_a_replay_goes_with_its_run_and_a_run_stays(some: Store) -> None:
     for number in range(4):
         recorded(some, f"run{number}", 10 - number, said=random.Random(number).randbytes(200_000))
-    aside(some, "replay", 0.5, of="run0")
+    aside(some, replayed := REPLAYS + f"{0:026}", 0.5, of="run0")
 
     done = prune(some, Retention(max_bytes=tended(some).least() + 50_000), now_ns=NOW)
 
     assert left(some) == ["run3"]
-    assert (done.chain_ids, done.aside) == (("run0", "run1", "run2"), ("replay",))
+    assert (done.chain_ids, done.aside) == (("run0", "run1", "run2"), (replayed,))
 
 
 def test_prune_shows_whoever_sits_at_a_terminal_what_would_go_and_asks(

@@ -8,6 +8,7 @@ import pytest
 from tests.core.builders import Record, research_team
 
 import becausal
+from becausal import clock
 from becausal.errors import RunNotFoundError, StepNotFoundError, StoreError
 from becausal.run import Run
 from becausal.runs import open as open_runs
@@ -228,7 +229,8 @@ def test_one_may_ask_about_whatever_tells_of_a_step() -> None:
 
 def test_the_newest_runs_are_found_behind_any_number_of_replays_each_once(store: str) -> None:
     becausal.instrument("threads", store=store)
-    for name in ("one", *(f"replay{number}" for number in range(100)), "two", *("replay-a", "replay-b")):
+    aside = [clock.new_chain_id(begins) for begins in (clock.REPLAYS, clock.OUTSIDE) for _ in range(51)]
+    for name in ("one", *aside[:100], "two", *aside[100:]):
         with becausal.chain("q", id=name):
             pass
     becausal.uninstrument()

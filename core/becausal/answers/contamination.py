@@ -24,7 +24,7 @@ from typing import Final, Literal, NamedTuple
 from becausal import facts as stating
 from becausal import semconv
 from becausal.answers.version import Version, event_of
-from becausal.clock import REPLAYS
+from becausal.clock import is_replay
 from becausal.finding import Finding
 from becausal.findings.scene import Scene
 from becausal.graph import Graph
@@ -207,7 +207,7 @@ class _Tracing:
 
         A replay says again what a run said: it is no other run that it came to.
         """
-        if chain_id.startswith(REPLAYS) and chain_id != self.began_in:
+        if is_replay(chain_id) and chain_id != self.began_in:
             return
         steps = self._entered.setdefault(chain_id, {})
         known = self.spreads.get(chain_id)

@@ -14,7 +14,7 @@ from becausal.bounds import Retention
 from becausal.cli.command import FINE, FOUND, Answer, Commands, add_command, info_of, runs_of
 from becausal.cli.progressing import progress
 from becausal.cli.sinking import erase_there, left_there
-from becausal.clock import REPLAYS
+from becausal.clock import is_replay
 from becausal.counted import counted
 from becausal.errors import SettingsError, StoreError, StoreFormatError
 from becausal.harmless import harmless
@@ -223,7 +223,7 @@ def _pruned(done: Pruned, bounds: Retention, *, dry_run: bool) -> str:
 
 def _counted_gone(done: Pruned) -> Iterator[str]:
     """Yield how many there are of each sort of what goes, in words."""
-    replays = sum(chain_id.startswith(REPLAYS) for chain_id in done.aside)
+    replays = sum(is_replay(chain_id) for chain_id in done.aside)
     outside = len(done.aside) - replays
     if done.chain_ids:
         yield counted(len(done.chain_ids), "run")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from becausal import settings
+from becausal.clock import is_aside
 from becausal.errors import StoreError
 from becausal.memory_event import MemoryEvent, MemoryRead, NewEvent
 from becausal.step import OpenStep, RemoteStep, Step
@@ -144,8 +145,12 @@ class Store(Protocol):
         """Let go of the store. Closing twice is harmless."""
 
 
-def newest(store: Store, *, but: tuple[str, ...] = ()) -> Iterator[ChainInfo]:
-    """Yield a store's chains whose ids do not begin so, newest first; the newest few are asked for first."""
+def newest(store: Store, *, aside: bool = True) -> Iterator[ChainInfo]:
+    """Yield a store's chains, newest first; the newest few are asked for first.
+
+    Args:
+        aside: whether those are among them that are no runs of the app's.
+    """
     known: set[str] = set()  # while an app writes, one that was told comes again further back
     asked = ASKED_FIRST
     while True:
@@ -153,7 +158,7 @@ def newest(store: Store, *, but: tuple[str, ...] = ()) -> Iterator[ChainInfo]:
         for info in infos:
             if info.chain_id not in known:
                 known.add(info.chain_id)
-                if not info.chain_id.startswith(but):
+                if aside or not is_aside(info.chain_id):
                     yield info
         if len(infos) < asked:
             return

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from becausal import semconv
-from becausal.clock import REPLAYS
+from becausal.clock import is_replay
 from becausal.step import Attribute
 
 __all__ = ["Asking", "replayed_by", "sources_of"]
@@ -53,7 +53,7 @@ def replayed_by(
     Args:
         reading: gives attributes as they were written.
     """
-    replays = [chain_id for chain_id in chain_ids if chain_id.startswith(REPLAYS)]
+    replays = [chain_id for chain_id in chain_ids if is_replay(chain_id)]
     found: dict[str, str] = {}
     for chain_id, attributes in asking.first(replays) if replays else ():
         with contextlib.suppress(ValueError, AttributeError):  # damaged: whoever asks for the step is told

@@ -23,7 +23,6 @@ from itertools import islice
 from typing import Final
 
 from becausal.bounds import Retention
-from becausal.clock import ASIDE
 from becausal.errors import StoreError, StoreFormatError
 from becausal.store import Store, newest
 from becausal.store.upkeep import ChainAge, Progress, Upkeep, silent, upkeep_of
@@ -244,7 +243,7 @@ class _Pruning:
         if len(left) <= most:
             return set()
         places = max(0, most - len(left - may_go))
-        listed = (info for info in newest(self._store, but=ASIDE) if info.chain_id in may_go)
+        listed = (info for info in newest(self._store, aside=False) if info.chain_id in may_go)
         stay = {info.chain_id: info.started_ns for info in islice(listed, places)}
         since = min(stay.values(), default=self._now)
         beside = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from becausal import semconv
-from becausal.clock import ASIDE
+from becausal.clock import is_aside
 from becausal.errors import StoreError
 
 __all__ = [
@@ -73,7 +73,7 @@ class ChainAge:
     @property
     def is_listed(self) -> bool:
         """Whether it is a run of the app's: no replay, and not what memories did outside of every run."""
-        return not self.chain_id.startswith(ASIDE)
+        return not is_aside(self.chain_id)
 
 
 @dataclass(frozen=True, slots=True)

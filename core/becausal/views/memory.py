@@ -11,7 +11,7 @@ from typing import TypedDict
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from becausal.clock import OUTSIDE, REPLAYS
+from becausal.clock import OUTSIDE, is_outside, is_replay
 from becausal.errors import MemoryKeyError, RunNotFoundError
 from becausal.memory_event import MemoryEvent, MemoryRead, value_at
 from becausal.memory_view import Held, content_of
@@ -271,7 +271,7 @@ def _run(runs: Runs, run: str) -> Run:
 
 
 def _is_replayed(chain_id: str | None) -> bool:
-    return chain_id is not None and chain_id.startswith(REPLAYS)
+    return chain_id is not None and is_replay(chain_id)
 
 
 def _is(key: str | None, memory: str, its_key: str) -> bool:
@@ -370,7 +370,7 @@ def _place(chain_id: str | None, width: int) -> str:
 
 
 def _is_outside(chain_id: str | None) -> bool:
-    return chain_id is None or chain_id.startswith(OUTSIDE)
+    return chain_id is None or is_outside(chain_id)
 
 
 def _when(at_ns: int | None) -> str:

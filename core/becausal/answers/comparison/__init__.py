@@ -23,7 +23,7 @@ from becausal.answers.comparison.pair import Pair, Side, State, difference
 from becausal.answers.comparison.pairing import paired
 from becausal.answers.comparison.parting import Parting, partings
 from becausal.answers.recorded import Recorded
-from becausal.clock import REPLAYS
+from becausal.clock import is_replay
 from becausal.delta import Delta
 from becausal.finding import Finding
 from becausal.harmless import legible
@@ -136,7 +136,7 @@ def compare(before: Recorded, after: Recorded) -> Comparison:
 
     The work grows with the number of steps and, where steps part, with the size of what they received and produced.
     """
-    if not after.chain_id.startswith(REPLAYS):
+    if not is_replay(after.chain_id):
         return Comparison(before, after, paired(before, after))
     secrets = Counterparts(before.steps, lambda: keys_of(after.steps))
     pairs = paired(before, after, secrets)

@@ -12,7 +12,7 @@ from becausal import semconv
 from becausal.answers.comparison.counterparts import Counterparts
 from becausal.answers.comparison.meaning import LARGEST, means_alike
 from becausal.canonical.belief import BOOKKEEPING
-from becausal.clock import REPLAYS
+from becausal.clock import is_replay
 from becausal.delta import Delta, delta
 from becausal.harmless import legible
 from becausal.payload import Payload
@@ -84,7 +84,7 @@ class Pair:
     @cached_property
     def _differing(self) -> frozenset[Side]:
         sides: tuple[Side, ...] = ("received", "produced")
-        if not self.step.chain_id.startswith(REPLAYS):
+        if not is_replay(self.step.chain_id):
             return frozenset(side for side in sides if not _is_believed(*self.payloads(side)))
         return frozenset(side for side in sides if not means_alike(*self.payloads(side), self.secrets))
 

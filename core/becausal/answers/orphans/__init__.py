@@ -22,7 +22,7 @@ from itertools import chain
 from becausal.answers.orphans.hosts import LATE_NS, MOST_CHAINS, ON_ITS_OWN, Host, Hosts
 from becausal.answers.orphans.orphan import How, Orphan, top_of
 from becausal.answers.orphans.within import dangling, outlived, unread
-from becausal.clock import ASIDE
+from becausal.clock import is_aside
 from becausal.finding import Finding
 from becausal.graph import Graph
 from becausal.payload import Payload
@@ -61,7 +61,7 @@ def orphans_in(store: Store, *, limit: int) -> Iterator[Orphan]:
     if links is None:
         return
     hosts = Hosts(store, links, {})
-    infos = [info for info in store.chains(limit=limit) if not info.chain_id.startswith(ASIDE)]
+    infos = [info for info in store.chains(limit=limit) if not is_aside(info.chain_id)]
     for info in infos:
         begun = next(
             (

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Final
 
 from becausal.answers.orphans.orphan import Orphan, top_of
-from becausal.clock import ASIDE
+from becausal.clock import is_aside
 from becausal.graph import Graph
 from becausal.graph.content import Content
 from becausal.graph.edge import Edge
@@ -169,7 +169,7 @@ class Hosts:
 
     def orphan(self, begun: Begun) -> Orphan | None:
         """Return a chain as an orphan of the run that it fits best; None if it fits none."""
-        if begun.chain_id.startswith(ASIDE):
+        if is_aside(begun.chain_id):
             return None
         graph = Graph(self._store.load(begun.chain_id))
         if not graph.nodes or any(cause for root in graph.roots for cause in root.causes):
@@ -214,7 +214,7 @@ class Hosts:
         at_once = [
             one.chain_id
             for one in self._links.under_way(begun.started_ns, limit=MOST_CHAINS)
-            if one.kind in ON_ITS_OWN and not one.chain_id.startswith(ASIDE)
+            if one.kind in ON_ITS_OWN and not is_aside(one.chain_id)
         ]
         for chain_id in dict.fromkeys((*sorted(known), *at_once[:MOST_HOSTS])):
             if chain_id == begun.chain_id:
