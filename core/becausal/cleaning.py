@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["clean"]
 
 IDS = frozenset((semconv.TRANSFER_SENT_BY, semconv.TRANSFER_RECEIVED_BY))
-"""Attributes that are ids of ours; those of what was kept are digests."""
+"""Attributes that are ids of ours, and others in each step; those of what was kept are digests."""
+
+OURS = IDS | {semconv.REPLAY_OF, semconv.PACKAGES, semconv.RECORDED_BY, semconv.REDACTION_KEY}
+"""Attributes whose words are ours alone."""
 
 _EVIDENCE = attrgetter("evidence")
 
@@ -89,14 +92,17 @@ def _words(step: OpenStep) -> tuple[object, ...] | None:
 def _clean_each(step: OpenStep, redact: Redactor) -> None:
     for name in redact.secret_names(step.attributes):
         value = step.attributes[name]
-        if type(value) is str and not _is_id(name):
+        if type(value) is str and not _is_ours(name):
             step.attributes[name] = redact.under(name, value)
     if not redact.finds_in("\n".join(_texts(step))):  # as one text: that is read quicker than piece by piece
         return
     step.name = redact.text(step.name)
     step.agent = None if step.agent is None else redact.text(step.agent)
     step.error = None if step.error is None else redact.text(step.error)
-    said = {redact.text(name): _attribute(name, value, redact) for name, value in step.attributes.items()}
+    said = {
+        redact.text(name): value if _is_ours(name) else _attribute(name, value, redact)
+        for name, value in step.attributes.items()
+    }
     step.attributes.clear()  # the same dict: whoever opened the step may go on writing to it
     step.attributes.update(said)
     step.choices = [_choice(choice, redact) for choice in step.choices]
@@ -114,9 +120,10 @@ def _texts(step: OpenStep) -> list[str]:
     if step.error is not None:
         said.append(step.error)
     for name, value in step.attributes.items():
+        if _is_ours(name):
+            continue
         if type(value) is str:
-            if not _is_id(name):
-                said.append(f"{name}={value}")
+            said.append(f"{name}={value}")
         elif type(value) is tuple:
             said += (name, *value)
         else:
@@ -127,8 +134,8 @@ def _texts(step: OpenStep) -> list[str]:
     return said
 
 
-def _is_id(name: str) -> bool:
-    return name in IDS or name.startswith(semconv.KEPT)
+def _is_ours(name: str) -> bool:
+    return name in OURS or name.startswith(semconv.KEPT)
 
 
 def _attribute(name: str, value: Attribute, redact: Redactor) -> Attribute:

@@ -12,7 +12,7 @@ import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import END, START, StateGraph, add_messages
 from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import Send
@@ -20,6 +20,8 @@ from tests.integrations.fakes_langchain import PureModel
 from typing_extensions import TypedDict
 
 import becausal
+from becausal import canonical
+from becausal.payload import Payload
 from becausal.replay import Asked
 from becausal.run import Run
 from becausal.step import Step
@@ -340,3 +342,54 @@ def test_branches_on_equal_content_are_answered_each_its_own(tmp_path: Path) -> 
 
     assert replay.value["log"] == drawn
     assert replay.reproduced
+
+
+class Talk(TypedDict, total=False):
+    messages: Annotated[list[BaseMessage], add_messages]
+
+
+def talk() -> Any:
+    """A graph whose messages get their ids where they are put into the state, after they were told of."""
+    graph = StateGraph(Talk)
+    graph.add_node("greet", lambda _: {"messages": [HumanMessage("welcome " * 30)]})
+    graph.add_node("answer", lambda state: {"messages": [model.invoke(state["messages"])]})
+    graph.add_edge(START, "greet")
+    graph.add_edge("greet", "answer")
+    return graph.compile()
+
+
+def lacking_of(run: Run) -> list[tuple[str, str]]:
+    """Return the steps that refer to contents which are not there."""
+    sides = [
+        (step, side) for step in run.steps for side in (step.received, step.produced) if side is not None
+    ]
+    return [(step.kind, step.name) for step, side in sides if lacking(side)]
+
+
+def lacking(payload: Payload | None) -> list[bytes]:
+    """Return the digests of what a payload refers to and does not have."""
+    assert payload is not None
+    assert payload.bodies is not None
+    waiting, missing = [canonical.parse_digest(payload.digest)], []
+    while waiting:
+        digest = waiting.pop()
+        body = payload.bodies.body(digest)
+        if body is None:
+            missing.append(digest)
+        else:
+            waiting += canonical.part_digests(body)
+    return missing
+
+
+def test_a_replay_with_a_changed_request_keeps_all_that_its_steps_received(tmp_path: Path) -> None:
+    becausal.instrument("langgraph", store=tmp_path / "becausal.db")
+    try:
+        talk().invoke({"messages": [HumanMessage("hello " * 30)]})
+        run = becausal.last_run()
+        request = next(step for step in run.steps if step.kind == "model")
+
+        played = run.replay(talk, edit=becausal.edit(request).message(0).text("hi"), live=True)
+
+        assert lacking_of(played.run) == []
+    finally:
+        becausal.uninstrument()

@@ -69,6 +69,9 @@ class Missing:
 
     digest: bytes
 
+    def __repr__(self) -> str:
+        return "<content that is not there>"
+
 
 @dataclass(frozen=True, slots=True)
 class Cycle:

@@ -23,6 +23,7 @@ from typing import Any
 from becausal.canonical.decoded import Cycle, Missing, Opaque, Reading
 from becausal.canonical.leaves import FLAGS, HEAP, name_of
 from becausal.canonical.wire import Code
+from becausal.replay.divergence import DivergenceError
 
 __all__ = ["Classes", "UnmadeError", "rebuild"]
 
@@ -47,6 +48,8 @@ class Classes:
         self._frameworks: set[str] = set()
         for cls in _BUILTIN_ERRORS:
             self.add(cls)
+        # With it ends a recorded replay that left its record.
+        self._known[name_of(DivergenceError)] = DivergenceError
         for cls in known:
             self.add(cls)
             self._frameworks.add(_package(cls))

@@ -115,6 +115,7 @@ class Session:
         self._asking: dict[str, Change] = {}
         self._places: OrderedDict[str, Place] = OrderedDict()
         self._memories: MemoryTwin | None = None
+        self._sealed: list[tuple[bytes, bytes]] = []  # bodies that were handed out, and that no step has yet
         self._secrets = Counterparts(steps, own_key)
         self.order = Order()  # in which calls of coroutines get their answers
         self.threads = Threads(len(steps))
@@ -133,9 +134,8 @@ class Session:
         """Lead a step that begins a chain into the replay's own."""
         if parent is None or opening.chain_id is not None:
             opening.chain_id = self.chain_id
-        if (
-            parent is None or opening.kind in MEMORY_KINDS
-        ):  # what is done to memories is none of their history
+        # What is done to memories is none of their history.
+        if parent is None or opening.kind in MEMORY_KINDS:
             # In place: it may be an adapter's own kind of dict.
             opening.attributes[semconv.REPLAY_OF] = self.of
 
@@ -144,6 +144,8 @@ class Session:
         self.heard = time.monotonic()
         self.threads.begun()
         with self._lock:
+            step.bodies += self._sealed
+            self._sealed = []
             self._places[step.id] = place_below(self._places.get(step.parent_id or "", NOWHERE), step)
             if len(self._places) > MOST_PLACES:
                 self._places.popitem(last=False)
@@ -253,6 +255,8 @@ class Session:
             attributes: of the step.
             parent: what it will stand in.
         """
+        with self._lock:
+            self._sealed += received.bodies  # whoever is sealed next takes them for kept
         place = self._places.get("" if parent is None else parent.id, NOWHERE)
         coming = Coming(kind, name, received.payload, attributes)
         found = self._receivers.take(coming, place) or self._redacted(
@@ -346,8 +350,7 @@ class Session:
         return found or answers.take_where(step, place, partial(asks, learns=True))
 
     def _recalled(self, step: OpenStep, found: Step) -> Recalled:
-        edit = self._edit(found.id, self._changes.produced)
-        answer = Recalled(found, self)
+        edit, answer = self._edit(found.id, self._changes.produced), Recalled(found, self)
         try:
             return answer if edit is None else Recalled(found, self, edit(answer.produced()))
         except UnmadeError as unmade:
@@ -368,14 +371,12 @@ class Session:
 
     def _rebuilt(self, digest: bytes, part: Callable[[bytes], bytes | None] | None = None) -> Any:
         part = part or self._bodies.body
-        body = part(digest)
-        if body is None:
+        if (body := part(digest)) is None:
             raise UnmadeError("what was not kept")
         return rebuild(body, part, self.classes)
 
     def _edit(self, id: str, edits: Mapping[str, Change]) -> Change | None:
-        edit = edits.get(id)
-        if edit is not None:
+        if (edit := edits.get(id)) is not None:
             self.course.applied.add(id)
         return edit
 
