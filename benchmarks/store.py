@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sqlite3
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ __all__ = ["Found", "measured"]
 
 STEPS = [100_000]
 APPENDS, KEYS = 1_000, 25
+SQLITE = "sqlite:///"
 
 FIGURES = {
     "seal": ("sealing the payloads of a step", "µs", None),
@@ -62,6 +64,7 @@ FIGURES = {
     "anchor": ("find a step by its anchor, p95", "ms", 1.0),
     "holding": ("find the steps that hold a content, p95", "ms", 1.0),
     "append": ("append to a memory", "ms", 1 / 3.0),
+    "append, floor": ("the same rows put there by SQLite alone", "ms", None),
     "as of": ("read a memory's key as of then", "ms", 0.1),
     "forget": ("forget runs, a step", "µs", None),
     "sweep": ("sweep out what nothing refers to, a step of the store", "µs", None),
@@ -82,7 +85,12 @@ class Found:
         steps, figures = max(self.sizes.items())
         return [
             Target(
-                f"{what}, {steps:,} steps in the store", unit, figures[name], limit, at_least=name == "rate"
+                f"{what}, {steps:,} steps in the store",
+                unit,
+                figures[name],
+                limit,
+                at_least=name == "rate",
+                floor=figures.get(f"{name}, floor"),
             )
             for name, (what, unit, limit) in FIGURES.items()
             if name in figures and limit is not None
@@ -134,7 +142,7 @@ def place(url: str | None, folder: Path | None) -> Iterator[tuple[str, Path]]:
     """Give the URL of an empty store and a folder beside it; both are gone afterwards."""
     with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as made:
         if url is None:
-            yield f"sqlite:///{made}/becausal.db", Path(made)
+            yield f"{SQLITE}{made}/becausal.db", Path(made)
         else:
             import psycopg
 
@@ -220,6 +228,8 @@ def read(url: str, steps: int, mean_bytes: int, aside: Path) -> dict[str, float]
     if links is not None:
         found["holding"] = most(lambda one: links.holding([one], limit=20), digests)
     found |= memory(store)
+    if url.startswith(SQLITE):
+        found["append, floor"] = bare_appends(Path(url.removeprefix(SQLITE)), aside / "bare.db")
     found |= forgetting(store, steps, few)
     store.close()
     return found
@@ -241,6 +251,41 @@ def memory(store: Store) -> dict[str, float]:
     asked = [(f"key {number % KEYS}", APPENDS // 2 + number) for number in range(200)]
     as_of = middle(lambda one: value_of(store, "notes", *one), asked)
     return {"append": late * 1e3, "as of": as_of}
+
+
+def bare_appends(written: Path, bare: Path) -> float:
+    """Return the milliseconds that SQLite alone takes to put the rows of those appends into tables like theirs.
+
+    Each has a transaction of its own, on disk when it returns, as an append promises; nothing is digested, hashed,
+    chained, numbered, or read back.
+    """
+    with (
+        closing(sqlite3.connect(written)) as source,
+        closing(sqlite3.connect(bare, isolation_level=None)) as target,
+    ):
+        target.execute("PRAGMA journal_mode = WAL")
+        target.execute("PRAGMA synchronous = FULL")
+        for table in ("blobs", "memory_events"):
+            for (made,) in source.execute(
+                "SELECT sql FROM sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL ORDER BY type DESC",
+                (table,),
+            ):
+                target.execute(made)
+        events = source.execute(
+            "SELECT * FROM memory_events ORDER BY rowid DESC LIMIT ?", (APPENDS,)
+        ).fetchall()
+        find = "SELECT blobs.* FROM blobs JOIN memory_events USING (digest) WHERE event_no = ?"
+        rows = [(event, source.execute(find, event[:1]).fetchone()) for event in reversed(events)]
+        took = [spent(lambda row=row: bare_append(target, *row)) for row in rows]  # type: ignore[misc]
+    return statistics.mean(took[-200:]) * 1e3
+
+
+def bare_append(target: sqlite3.Connection, event: Sequence[object], content: Sequence[object]) -> None:
+    """Put two rows into a file, at once and for good."""
+    target.execute("BEGIN IMMEDIATE")
+    for table, row in (("blobs", content), ("memory_events", event)):
+        target.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(row))})", row)
+    target.execute("COMMIT")
 
 
 def forgetting(store: Store, steps: int, some: Sequence[str]) -> dict[str, float]:
