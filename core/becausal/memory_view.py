@@ -236,12 +236,27 @@ class MemoryView:
         ]
         if len(matches) == 1:
             return matches[0]
+        if not matches and (read := self._read_alone(key)):
+            raise MemoryKeyError(
+                f"this run read {read[0]} (version {read[1]}) and did not write it: who did is in the store's log. Ask "
+                f"becausal memory {read[0]} --readers, or becausal.open().contaminated_by({f'{read[0]}@{read[1]}'!r})"
+            )
         there = ", ".join(matches or self._histories) or "nothing"
         if matches:
             raise MemoryKeyError(
                 f"several memories of this run have {key!r}: {there}; name the one that you mean"
             )
         raise MemoryKeyError(f"no memory of this run has {key!r}; it has: {there}")
+
+    def _read_alone(self, key: str) -> tuple[str, object] | None:
+        """Return which key that this run only read is meant, and the last version that it read."""
+        told = (key, *hidden_names(key))
+        read = [
+            (name, "?" if version is None else version)
+            for _, name, version in self._reads
+            if name.endswith(tuple(f"/{one}" for one in told)) or name in told
+        ]
+        return read[-1] if read and len({name for name, _ in read}) == 1 else None
 
 
 def content_of(step: Step) -> Payload | None:

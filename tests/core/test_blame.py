@@ -574,3 +574,26 @@ def test_how_a_content_is_to_be_read_is_no_piece_of_what_an_output_says() -> Non
     pieces = [segment.text for segment in blame(record.graph()).segments]
     # The second stands beside no content whose form it would be: it is what is said.
     assert pieces == ["The tier is gold.", "image/png", "small"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [(("c1", "c2"), ("look_up", "look_up")), ((None, None), ("stock", "price"))],
+    ids=("by its id", "by its name"),
+)
+def test_of_two_tools_called_in_one_turn_each_is_told_with_the_decision_that_called_it(
+    ids: tuple[str | None, str | None], names: tuple[str, str]
+) -> None:
+    calls = [{"id": ids[i], "name": names[i], "arguments": f"{i}"} for i in (0, 1)]
+    record = Record()
+    with record.step("workflow", "team", received="q") as team:
+        model = record.did("model", "m", "q", {"content": calls})
+        for i, said in enumerate(("1,270 units", "34.50 EUR")):
+            model.decides(f"call {names[i]}({i})")
+            with record.step("tool", names[i], received={}, produced=said, call=ids[i]) as tool:
+                tool.caused_by(model, "data")
+        team.produces("1,270 units at 34.50 EUR each")
+
+    graph = record.graph()
+    told = [[decision.conclusion for decision in one(graph, text).asked_by] for text in ("1,270", "34.50")]
+    assert told == [[f"call {names[0]}(0)"], [f"call {names[1]}(1)"]]

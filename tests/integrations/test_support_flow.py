@@ -6,7 +6,9 @@ reads the profile under the customer's number, which its model is not shown.
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -19,6 +21,8 @@ from tests.integrations.fakes_langchain import PureModel
 from typing_extensions import TypedDict
 
 import becausal
+from becausal.cli import main
+from becausal.errors import MemoryKeyError
 
 
 @pytest.fixture(autouse=True)
@@ -97,3 +101,56 @@ def test_a_number_by_which_the_next_agent_reads_its_memory_is_not_lost() -> None
     assert [finding.message for finding in run.findings if finding.severity != "note"] == []
     assert run.health.ok
     assert run.root_cause() == []
+
+
+def asked(capsys: pytest.CaptureFixture[str], store: str, *words: str) -> str:
+    becausal.flush()
+    main([words[0], "--store", store, *words[1:]])
+    return " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("command", [("blame", "last", "1500 EUR"), ("why", "last")])
+def test_a_wrong_value_from_a_memory_leads_to_the_agent_and_the_run_that_wrote_it(
+    command: tuple[str, ...], recording: Recording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serve("1500")
+
+    becausal.flush()
+    support, onboarding = becausal.open().list()
+    (write,) = (
+        step for step in becausal.open().get(onboarding.chain_id).steps if step.kind == "memory_write"
+    )
+    told = asked(capsys, recording.store, *command)
+    ask = f"becausal blame {onboarding.chain_id[:12]} --of {write.id}"
+    assert f"written by keeper in run {onboarding.chain_id[:12]}" in told
+    assert f"(InMemoryStore/customers/C-1042/profile@1); ask: {ask}" in told
+
+    segments = json.loads(asked(capsys, recording.store, *command, "--json"))["segments"]
+    (writer,) = next(one["written_by"] for one in segments if one["written_by"])
+    assert writer == {
+        "version": "InMemoryStore/customers/C-1042/profile@1",
+        "agent": "keeper",
+        "run": onboarding.chain_id,
+        "step": write.id,
+    }
+    told = asked(capsys, recording.store, *ask.split()[1:], "1500 EUR")
+    assert told.startswith('"1500 EUR" from the model: model pure-1 of keeper')
+    assert support.name == "support"
+
+
+def test_a_run_that_only_read_a_key_says_so_and_whom_to_ask() -> None:
+    serve("1500")
+
+    with pytest.raises(MemoryKeyError, match=r"read InMemoryStore/customers/C-1042/profile \(version 1\)"):
+        becausal.last_run().memory.history("customers/C-1042/profile")
+
+
+def test_a_store_without_the_log_says_that_it_cannot_name_the_writer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serve("1500")
+    cassette = becausal.last_run().export(tmp_path / "support.becausal")
+    other = f"sqlite:///{tmp_path}/other.db"
+    asked(capsys, other, "import", str(cassette))
+
+    assert "who wrote it is not in this store" in asked(capsys, other, "blame", "last", "1500 EUR")

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from becausal.blame.became import Became
+from becausal.blame.calling import called_by
 from becausal.blame.changes import Rewording, in_words_of, on_the_way, source_piece
 from becausal.blame.doors import Doors
 from becausal.blame.flow import Flow
@@ -107,7 +108,12 @@ class Asking:
             if fact.kind not in ASKED or any(begin <= start and end <= last for begin, last in covered):
                 continue
             hints = frozenset(telling_words(piece.text) | fact.near | telling_words(piece.key or ""))
-            for part in self._part(fact, whole, hints, piece):
+            found = list(self._part(fact, whole, hints, piece))
+            if fact.kind == "limit" and not found and (amount := _amount_in(fact)) is not None:
+                found = list(
+                    self._part(amount, whole, hints, piece)
+                )  # it may have been no limit where it came from
+            for part in found:
                 # Any word has a capital there: that another worded it so too is no sign that it is from him.
                 if part.source not in WORDED or not _opens(piece.text, fact):
                     yield part
@@ -283,6 +289,16 @@ def _only_fact(text: str, key: str | None) -> Fact | None:
     return found[0] if found[0].text.strip() == bare else None
 
 
+def _amount_in(limit: Fact) -> Fact | None:
+    """Return the amount that a limit sets, by itself; None where its words say more than that."""
+    figure = _FIGURE.search(limit.text)
+    return (
+        None
+        if figure is None
+        else _only_fact(limit.text[limit.text.rfind(" ", 0, figure.start()) + 1 :], None)
+    )
+
+
 def _opens(text: str, fact: Fact) -> bool:
     """Return whether a name is one word that begins what is told behind a colon: `Turn 7: Noted.`"""
     is_one_word = fact.kind == "name" and " " not in fact.text
@@ -317,7 +333,7 @@ def _asked_by(graph: Graph, origin: Step) -> list[Decision]:
     return [
         Decision(caller, choice)
         for caller in {caller.id: caller for caller in callers if caller.kind == "model"}.values()
-        for choice in caller.choices
+        for choice in called_by(graph, caller, origin)
     ]
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from rich.console import Group
 from rich.text import Text
 
+from becausal.answers.writers import writers_of
 from becausal.blame import Blame
 from becausal.cli.command import (
     FINE,
@@ -155,9 +156,10 @@ def _why(options: argparse.Namespace) -> Answer:
         run.blame(of=options.step),
         run.root_cause(options.step),
     )
+    writers = writers_of(run.store, blamed)
     return Answer(
         lambda: Group(
-            blames.why(lineage, blamed),
+            blames.why(lineage, blamed, writers),
             rootcause.dominators(lineage, full=options.full),
             *(
                 [
@@ -169,7 +171,7 @@ def _why(options: argparse.Namespace) -> Answer:
             ),
         ),
         lambda: {
-            **blames.why_json(lineage, blamed),
+            **blames.why_json(lineage, blamed, writers),
             "dominators": [step.id for step in lineage.dominators],
             "suspects": rootcause.json(suspects),
         },
@@ -205,8 +207,13 @@ def _impact(run: Run, step: str | None, *, full: bool) -> Answer:
 
 def _blame(options: argparse.Namespace) -> Answer:
     asked = " ".join(options.text) or None  # without quotes the shell makes several words of a phrase
-    blamed = _run_before(options, None if asked else 'blame last "TEXT"').blame(asked, of=options.of)
-    return Answer(lambda: blames.text(blamed, asked=asked, full=options.full), lambda: blames.json(blamed))
+    run = _run_before(options, None if asked else 'blame last "TEXT"')
+    blamed = run.blame(asked, of=options.of)
+    writers = writers_of(run.store, blamed)
+    return Answer(
+        lambda: blames.text(blamed, asked=asked, full=options.full, writers=writers),
+        lambda: blames.json(blamed, writers),
+    )
 
 
 def _handoffs(options: argparse.Namespace) -> Answer:

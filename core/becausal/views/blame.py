@@ -10,7 +10,9 @@ from rich.text import Text
 
 from becausal import semconv
 from becausal.answers.lineage import Lineage
+from becausal.answers.writers import Writers, Written
 from becausal.blame import Blame, Derived, Rewording, Segment, Source
+from becausal.clock import OUTSIDE
 from becausal.step import Step
 from becausal.views.clean import cut, styled
 from becausal.views.json import (
@@ -29,12 +31,20 @@ __all__ = ["BlameJson", "LineageJson", "json", "text", "why", "why_json"]
 MOST_SOURCES: Final = 20
 MOST_BEYOND: Final = 5
 MOST_OPERANDS: Final = 6
+MOST_WRITERS: Final = 5
 WIDEST: Final = 200
 
 _COLOUR: Final[dict[Source, str]] = {
     "user": "cyan", "tool": "green", "memory": "magenta", "model": "yellow", "agent": "blue", "unknown": "red",
 }  # fmt: skip
 
+
+NOBODY: Final[Writers] = {}
+
+UNKNOWN_WRITER: Final = (
+    "who wrote it is not in this store: no log of the memory has it. Ask where the run was recorded, or bring all of "
+    "that store here: becausal export all carries the memories"
+)
 
 Nowhere = Literal["cut", "left out", "not kept", "not there", "no output"]
 """Why a text was not found: it may stand in the part that was cut off; the content was left out, as the run was beyond
@@ -63,6 +73,15 @@ class DerivedJson(TypedDict):
     operands: list[SegmentJson]
 
 
+class WriterJson(TypedDict):
+    """Who wrote a version of a memory's key."""
+
+    version: str
+    agent: str | None
+    run: str | None
+    step: str | None
+
+
 class SegmentJson(TypedDict):
     """A piece of an output."""
 
@@ -81,6 +100,8 @@ class SegmentJson(TypedDict):
     candidates: list[StepJson]
     changes: list[ChangeJson]
     derived: DerivedJson | None
+    written_by: list[WriterJson] | None
+    """Of what was read from a memory: who wrote it; empty where no log here says it."""
     nowhere: Nowhere | None
 
 
@@ -101,28 +122,28 @@ class LineageJson(TypedDict):
     goes_on: list[str]
 
 
-def json(blamed: Blame) -> BlameJson:
+def json(blamed: Blame, writers: Writers = NOBODY) -> BlameJson:
     """Return a blame."""
     of = None if blamed.of is None else blamed.of.id
-    return BlameJson(of=of, segments=_segments_json(blamed))
+    return BlameJson(of=of, segments=_segments_json(blamed, writers))
 
 
-def why_json(lineage: Lineage, blamed: Blame) -> LineageJson:
+def why_json(lineage: Lineage, blamed: Blame, writers: Writers = NOBODY) -> LineageJson:
     """Return a lineage, and where what it led to says came in."""
     return LineageJson(
         of=lineage.of.id,
         steps=[step_json(step) for step in lineage.steps],
         edges=[edge_json(edge) for edge in lineage.edges],
-        segments=_segments_json(blamed),
+        segments=_segments_json(blamed, writers),
         goes_on=[step.id for step in lineage.goes_on],
     )
 
 
-def why(lineage: Lineage, blamed: Blame) -> RenderableType:
+def why(lineage: Lineage, blamed: Blame, writers: Writers = NOBODY) -> RenderableType:
     """Return the edges of a lineage, causes first, and below them where what it led to says came in."""
     if not lineage.edges:
         return styled(f"Nothing led to {called(lineage.of)}: it has no cause in this record.")
-    return Group(edges(lineage), *_beyond(lineage), *_sources(blamed))
+    return Group(edges(lineage), *_beyond(lineage), *_sources(blamed, writers))
 
 
 def _beyond(lineage: Lineage) -> Iterator[RenderableType]:
@@ -135,7 +156,9 @@ def _beyond(lineage: Lineage) -> Iterator[RenderableType]:
         yield styled(f"and before {len(lineage.goes_on) - MOST_BEYOND} steps more", "yellow")
 
 
-def text(blamed: Blame, *, asked: str | None, full: bool = False) -> RenderableType:
+def text(
+    blamed: Blame, *, asked: str | None, full: bool = False, writers: Writers = NOBODY
+) -> RenderableType:
     """Return each piece of an output with where it came in, coloured by the kind of source.
 
     With the way and the decisions if a piece was asked for.
@@ -144,6 +167,7 @@ def text(blamed: Blame, *, asked: str | None, full: bool = False) -> RenderableT
         blamed: what was found.
         asked: the piece that was asked for; None: all of the output was.
         full: whether ways are shown whole, however long.
+        writers: who wrote what was read from memories.
     """
     if blamed.of is None:
         return Text(NO_OUTPUT)
@@ -151,11 +175,12 @@ def text(blamed: Blame, *, asked: str | None, full: bool = False) -> RenderableT
         return styled(f"The output of {called(blamed.of)} is empty, or its content was not kept.")
     lines: list[RenderableType] = []
     for number, segment in enumerate(blamed.segments):
-        lines += _lines(segment, blamed.of, is_asked=asked is not None and number == 0, full=full)
+        is_asked = asked is not None and number == 0
+        lines += _lines(segment, blamed.of, writers, is_asked=is_asked, full=full)
     return Group(*lines)
 
 
-def _sources(blamed: Blame) -> Iterator[RenderableType]:
+def _sources(blamed: Blame, writers: Writers) -> Iterator[RenderableType]:
     known = [segment for segment in blamed.segments if segment.origin is not None]
     if known:
         yield styled("\nwhat it says, and where that came in", "italic")
@@ -165,13 +190,17 @@ def _sources(blamed: Blame) -> Iterator[RenderableType]:
             *_from(segment),
             styled(f"  {_made(segment)}", "dim"),
         )
-        yield hanging(said, 4 if segment.part_of is not None else 2)
+        indent = 4 if segment.part_of is not None else 2
+        yield hanging(said, indent)
+        yield from (hanging(one, indent + 2) for one in _written(segment, writers))
     if len(known) > MOST_SOURCES:
         more = f"  and {len(known) - MOST_SOURCES} more: becausal blame shows them, each with its way"
         yield styled(more, "dim")
 
 
-def _lines(segment: Segment, of: Step, *, is_asked: bool, full: bool) -> Iterator[RenderableType]:
+def _lines(
+    segment: Segment, of: Step, writers: Writers, *, is_asked: bool, full: bool
+) -> Iterator[RenderableType]:
     indent = 4 if segment.part_of is not None and not is_asked else 0
     place = f"  {segment.at}" if segment.at != "$" else ""
     if segment.asked is not None:
@@ -182,7 +211,7 @@ def _lines(segment: Segment, of: Step, *, is_asked: bool, full: bool) -> Iterato
         yield _nowhere(of)
         return
     yield hanging(Text.assemble(*_from(segment)), indent + 2)
-    for note in _notes(segment, full=full):
+    for note in (*_written(segment, writers), *_notes(segment, writers, full=full)):
         yield hanging(note, indent + 2)
     if not is_asked:
         yield hanging(Way([called(step) for step in segment.path], whole=full), indent + 2)
@@ -249,7 +278,28 @@ def _from(segment: Segment) -> Iterator[Text]:
     yield Text(segment.grade, style=GRADE_STYLE[segment.grade])
 
 
-def _notes(segment: Segment, *, full: bool) -> Iterator[Text | Way]:
+def _written(segment: Segment, writers: Writers) -> Iterator[Text]:
+    """Yield who wrote what a segment was read from, and how to ask on there."""
+    if segment.origin is None or (segment.origin.id, segment.text) not in writers:
+        return
+    known = writers[segment.origin.id, segment.text]
+    for one in known[:MOST_WRITERS]:
+        yield _whole(_writer(one, segment.text), "magenta")
+    if len(known) > MOST_WRITERS:
+        yield _whole(f"or one of {len(known) - MOST_WRITERS} more: --json names them", "magenta")
+    if not known:
+        yield _whole(UNKNOWN_WRITER, "yellow")
+
+
+def _writer(one: Written, text: str) -> str:
+    who = one.agent or "nobody named"
+    if one.chain_id is None or one.step_id is None or one.chain_id.startswith(OUTSIDE):
+        return f"written by {who}, outside of every run ({one.version})"
+    ask = f'becausal blame {one.chain_id[:12]} --of {one.step_id} "{cut(text, 60)}"'
+    return f"written by {who} in run {one.chain_id[:12]} ({one.version}); ask: {ask}"
+
+
+def _notes(segment: Segment, writers: Writers, *, full: bool) -> Iterator[Text | Way]:
     if segment.goes_on and segment.origin is not None:
         own = segment.origin.id
         yield _whole(f"the way goes on before the step {own}: load more with --around {own}", "yellow")
@@ -259,6 +309,7 @@ def _notes(segment: Segment, *, full: bool) -> Iterator[Text | Way]:
             if operand.origin is not None:
                 said = f'  "{cut(operand.text, 60)}" {operand.at}  '
                 yield Way([called(step) for step in operand.path], before=said, whole=full)
+                yield from _written(operand, writers)
     for change in segment.changes:
         before, after = cut(change.before, 80), cut(change.after, 80)
         yield _whole(f'{change.kind} by {called(change.step)}: "{before}" became "{after}"', "dim")
@@ -292,11 +343,12 @@ def _reckoned(derived: Derived) -> str:
     return f"reckoned: {derived.how} of {few}{more}{sure}"
 
 
-def _segments_json(blamed: Blame) -> list[SegmentJson]:
-    return [_segment_json(segment, blamed.of) for segment in blamed.segments]
+def _segments_json(blamed: Blame, writers: Writers) -> list[SegmentJson]:
+    return [_segment_json(segment, blamed.of, writers) for segment in blamed.segments]
 
 
-def _segment_json(segment: Segment, of: Step | None) -> SegmentJson:
+def _segment_json(segment: Segment, of: Step | None, writers: Writers) -> SegmentJson:
+    known = None if segment.origin is None else writers.get((segment.origin.id, segment.text))
     return SegmentJson(
         text=segment.text,
         asked=segment.asked,
@@ -312,7 +364,8 @@ def _segment_json(segment: Segment, of: Step | None) -> SegmentJson:
         asked_by=[decision_json(decision) for decision in segment.asked_by],
         candidates=[step_json(step) for step in segment.candidates],
         changes=[_change_json(change) for change in segment.changes],
-        derived=None if segment.derived is None else _derived_json(segment.derived, of),
+        derived=None if segment.derived is None else _derived_json(segment.derived, of, writers),
+        written_by=None if known is None else list(map(_writer_json, known)),
         nowhere=None if segment.origin is not None else _why_nowhere(of),
     )
 
@@ -321,6 +374,10 @@ def _change_json(change: Rewording) -> ChangeJson:
     return ChangeJson(kind=change.kind, step=change.step.id, before=change.before, after=change.after)
 
 
-def _derived_json(derived: Derived, of: Step | None) -> DerivedJson:
-    operands = [_segment_json(operand, of) for operand in derived.operands]
+def _writer_json(one: Written) -> WriterJson:
+    return WriterJson(version=str(one.version), agent=one.agent, run=one.chain_id, step=one.step_id)
+
+
+def _derived_json(derived: Derived, of: Step | None, writers: Writers) -> DerivedJson:
+    operands = [_segment_json(operand, of, writers) for operand in derived.operands]
     return DerivedJson(how=derived.how, is_sure=derived.is_sure, operands=operands)
