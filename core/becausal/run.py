@@ -62,7 +62,10 @@ Asked = Step | Handoff | ToolCall | Decision | str
 
 
 class Run(Record):
-    """One recorded chain: what its record says, and what is asked of it."""
+    """One recorded chain: what its record says, and what is asked of it.
+
+    What was worked out for one question is kept for the next, without a lock: threads that ask at once load a run each.
+    """
 
     def __init__(
         self, chain_id: str, steps: Iterable[Step], *, store: Store | None = None, part: Part | None = None
