@@ -142,9 +142,16 @@ def _starting_raw(carrying: Carrying, original: Callable[..., Any]) -> Callable[
         def run(*args: Any, **kwargs: Any) -> None:
             _run_in(context, work, functools.partial(function, *args, **kwargs))
 
+        _name_after(function, run)
         return original(run, args, *kwargs)
 
     return start_new_thread
+
+
+@guarded
+def _name_after(function: Callable[..., Any], run: Callable[..., Any]) -> None:
+    """Call what runs in a function's place as it is called: Python names it where a thread fails."""
+    functools.update_wrapper(run, function, updated=())
 
 
 def _submitting(carrying: Carrying, original: Callable[..., Any]) -> Callable[..., Any]:

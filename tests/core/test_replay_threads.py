@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import queue
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -136,3 +137,17 @@ def test_no_tool_runs_in_a_pool_that_was_there_before_the_replay() -> None:
 
     assert replay.reproduced
     assert calls == ["tea"]
+
+
+def test_a_raw_thread_that_fails_is_told_under_the_app_s_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: queue.SimpleQueue[str] = queue.SimpleQueue()
+    # In Python 3.13 and later the name stands in the message alone.
+    monkeypatch.setattr(sys, "unraisablehook", lambda of: told.put(f"{of.err_msg} {of.object!r}"))
+
+    def worker() -> None:
+        raise ValueError("the app's own")
+
+    with becausal.chain("q"):
+        _thread.start_new_thread(worker, ())
+
+    assert worker.__qualname__ in told.get(timeout=30)
