@@ -44,6 +44,7 @@ __all__ = [
     "instrument",
     "is_hooked",
     "is_listening",
+    "leave",
     "listen",
     "store_url_in_use",
     "uninstrument",
@@ -199,6 +200,13 @@ def _forget() -> None:
     stop()
 
 
+def leave(recorder: Recorder) -> None:
+    """Take every hook out, unless another recorder is at work by now."""
+    with _lock:
+        if active_recorder() is recorder:
+            uninstrument()
+
+
 def flush(timeout: float = 5.0) -> bool:
     """Make durable all that was recorded so far; False when the time was up first."""
     return True if _active is None else _active.recorder.flush(timeout)
@@ -242,11 +250,16 @@ def _start(
 ) -> tuple[_Active, bool]:
     """Return what is at work, and whether it has only just begun. Called with the lock held."""
     global _active
+    left = None
+    if _active is not None and _active.recorder.records_nothing:
+        left = _active.recorder.replaying  # refuses what replays have left running
+        uninstrument()
     if _active is None:
         from becausal.redaction import start  # here: `import becausal` need not wait for it
 
         redactor = start(redact, settings.store)
         _active = _Active(settings, tracer_provider, _recorder(settings, tracer_provider, redactor), redact)
+        _active.recorder.replaying = left
         if settings.watch:
             _active.watch = _watch(_active)
         _flush_in_pool_workers()

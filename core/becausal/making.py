@@ -49,6 +49,8 @@ class Making(Keeping):
         self.level: Level = level
         self.replaying: Replaying | None = None
         """What answers calls from the record, while runs are replayed in this process."""
+        self.records_nothing = False
+        """Whether it is there for what replays have left running alone, which is refused what it asks."""
         self.packages: tuple[str, ...] = ()
         """What is recorded with, as `name==version`; the first step of each chain says so."""
         self._telemetry = telemetry
@@ -64,13 +66,17 @@ class Making(Keeping):
             passing: the handoff.
             received: what came of it, or a `Sealed`.
         """
-        if not self.active:
+        if not self.active or (self.records_nothing and not self._is_replayed()):
             return None
         base = context_now()
         here = step_of(base)
         handoff = self._handed_over(passing, here)
         self._tell(handoff, span_parent(passing.parent or passing.sent_by, here, base), received)
         return handoff
+
+    def _is_replayed(self) -> bool:
+        replaying = self.replaying
+        return replaying is not None and replaying.is_in_force()
 
     def cause(self, step: OpenStep, cause: Cause) -> None:
         """Add a cause that was found after the step had begun."""

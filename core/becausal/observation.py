@@ -129,6 +129,9 @@ class Answer(Protocol):
 class Replaying(Protocol):
     """What the seam asks while runs are replayed; see `becausal.replay`."""
 
+    def is_in_force(self) -> bool:
+        """Return whether what runs here belongs to a replay."""
+
     def opening(self, opening: Opening, parent: StepRef | None) -> None:
         """A step is about to begin."""
 

@@ -165,6 +165,8 @@ class Recorder(Making):
         """Start a step; None where the level leaves its kind out, or it is none of what the app did."""
         if not self.active or (self.level == "boundaries" and opening.kind not in BOUNDARY_KINDS):
             return None
+        if self.records_nothing and not self._is_replayed():
+            return None
         beside = aside()
         if beside is not None and not beside.begins(opening.kind, opening.name):
             return None

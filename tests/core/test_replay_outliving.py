@@ -243,3 +243,62 @@ def test_where_nothing_else_is_recorded_what_is_left_behind_is_refused_too(
     becausal.uninstrument()
     assert quote("tea") == 2.5
     assert calls == ["tea"]
+
+
+def test_what_stays_for_a_thread_that_was_left_behind_records_nothing_else_and_leaves_with_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("becausal.replay.apart.GRACE", 0.0)
+    shop("tea")
+    run = becausal.last_run()
+    becausal.uninstrument()
+
+    def app(item: str) -> float:
+        late(item, has_begun=True)
+        return shop(item)
+
+    run.replay(app)
+    before = run_ids(tmp_path)
+    shop("live")
+    assert active_recorder() is not None
+    asks.set()
+    left[-1].join(30)
+
+    assert active_recorder() is None
+    assert len(refused) == 2
+    assert run_ids(tmp_path) == before
+
+
+def test_whoever_instruments_takes_the_place_of_what_stays_for_a_thread(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("becausal.replay.apart.GRACE", 0.0)
+    shop("tea")
+    run = becausal.last_run()
+    becausal.uninstrument()
+
+    def app(item: str) -> float:
+        late(item, has_begun=True)
+        return shop(item)
+
+    run.replay(app)
+    begun.clear()
+    run.replay(app)  # once more, beside what stays
+    calls.clear()
+    becausal.instrument("threads", store=tmp_path / "mine.db")
+    shop("live")
+    asks.set()
+    for thread in left:
+        thread.join(30)
+
+    assert calls == ["live"]
+    assert len(refused) == 4
+    assert becausal.last_run().steps[0].name == "live"
+    recorder = active_recorder()
+    assert recorder is not None
+    assert recorder.replaying is None
+
+
+def run_ids(folder: Path) -> list[str]:
+    with becausal.open(folder / "becausal.db") as runs:
+        return [info.chain_id for info in runs.list(replays=False)]

@@ -48,12 +48,16 @@ class Threads:
         self.moved_s = 0.0
         """When a step began last, or work ended that one had begun in."""
         self._has_left_app = False
+        self._has_ended = False
+        self.on_idle: Callable[[], object] | None = None
+        """Called once nothing is at work any more."""
 
     @property
     def is_at_work(self) -> bool:
         """Whether the app is under way still, or work that has begun steps."""
         with self.changed:
-            return self._has_left_app or any(work.is_under_way for work in self._works)
+            app_is_there = self._has_left_app and not self._has_ended
+            return app_is_there or any(work.is_under_way for work in self._works)
 
     @property
     def has_let_go(self) -> bool:
@@ -87,7 +91,13 @@ class Threads:
             self.moved_s = began
             while (left := min(began + patience, self._awaited_until()) - time.monotonic()) > 0:
                 self.changed.wait(min(left, LOOKS_S))
-            self.is_over = True
+            self.is_over = self._has_ended = True
+        self.tell_idle()
+
+    def tell_idle(self) -> None:
+        """Tell whoever wants to know once nothing is at work any more."""
+        if self.on_idle is not None and not self.is_at_work:
+            self.on_idle()
 
     def leave_app(self) -> None:
         """Refuse from now on what the app itself asks, which does not return."""
@@ -138,3 +148,4 @@ class Carried:
                 self.is_done = True
                 threads.changed.notify_all()
             held.__exit__(None, None, None)
+            threads.tell_idle()

@@ -22,7 +22,7 @@ from becausal.adapter import Hooks
 from becausal.answers.recorded import Recorded
 from becausal.canonical.renaming import known_as
 from becausal.errors import ReplayError
-from becausal.instrument import active_recorder, instrument, uninstrument
+from becausal.instrument import active_recorder, instrument, leave
 from becausal.payload import Bodies
 from becausal.recorder import Recorder
 from becausal.replay import network as networking
@@ -34,6 +34,7 @@ from becausal.replay.check import check
 from becausal.replay.divergence import DivergenceError
 from becausal.replay.edit import Edits
 from becausal.replay.outcome import Outcome, Replay
+from becausal.replay.outliving import Threads
 from becausal.replay.rebuild import Classes
 from becausal.replay.recalled import Standin
 from becausal.replay.script import script_classes
@@ -92,7 +93,7 @@ def replay(
                 patience_with(recorded.steps, timeout, is_live=bool(live) or standin is not None),
             )
             if session.threads.is_at_work:
-                _left_behind.add(recorder)
+                _left_behind.setdefault(recorder, []).append(session.threads)
         recorder.flush(30.0)
         store = _to_read(recorder)
         # A divergence shows what was asked, after the recorder's store is closed too.
@@ -257,8 +258,8 @@ _NO_SCRIPT: Mapping[str, type] = {}
 _lock = threading.RLock()
 _under_way: dict[int, tuple[int, Callable[[], None]]] = {}
 """By a recorder's id: how much is held to a record with it, and what takes the hooks of replays out."""
-_left_behind: weakref.WeakSet[Recorder] = weakref.WeakSet()
-"""Those that steps are begun with of apps that have returned, or were given up."""
+_left_behind: weakref.WeakKeyDictionary[Recorder, list[Threads]] = weakref.WeakKeyDictionary()
+"""The threads of apps that have returned, or were given up, by what their steps are begun with."""
 
 
 @contextmanager
@@ -304,8 +305,8 @@ def _hooked(recorder: Recorder, adapters: Sequence[ReplayAdapter]) -> Callable[[
 
 
 LEFT_BEHIND: Final = (
-    "becausal: the replayed app has left a thread running. What it asks is refused, and for that becausal stays in and "
-    "records to %s: have the app wait for its threads, or call becausal.uninstrument() when it has ended"
+    "becausal: the replayed app has left a thread running. What it asks is refused, and for that becausal stays in "
+    "until it has ended, and records nothing: have the app wait for its threads, or call becausal.uninstrument()"
 )
 
 
@@ -313,18 +314,17 @@ LEFT_BEHIND: Final = (
 def _recording(bodies: Bodies | None) -> Iterator[Recorder]:
     """Give the recorder that is at work; where none is, one that writes to the run's own store for as long."""
     recorder = active_recorder()
-    if recorder is None:
+    if recorder is None or recorder.records_nothing:
         url = str(getattr(bodies, "url", ""))
         url = url if url.startswith("sqlite:") and ":memory:" not in url else _new_store()
         instrument(store=url)
+        recorder = active_recorder()
+        assert recorder is not None
         try:
-            with _recording(bodies) as recorder:
+            with _recording(bodies):
                 yield recorder
         finally:
-            if recorder in _left_behind:
-                log.warning(LEFT_BEHIND, shown_url(url))
-            else:
-                uninstrument()
+            _leave_or_stay(recorder)
         return
     if recorder.store is None:
         raise ReplayError(
@@ -336,6 +336,26 @@ def _recording(bodies: Bodies | None) -> Iterator[Recorder]:
             "becausal records no contents in this process, which a replay needs: call becausal.uninstrument() first"
         )
     yield recorder
+
+
+def _leave_or_stay(recorder: Recorder) -> None:
+    """Stop recording; what refuses what was left running stays until that has ended."""
+    left, seam = _left_behind.get(recorder, []), recorder.replaying
+
+    def leave_once_done() -> None:
+        if any(threads.is_at_work for threads in left):
+            return
+        leave(recorder)
+        in_its_place = active_recorder()
+        if in_its_place is not None and in_its_place.replaying is seam:
+            in_its_place.replaying = None
+
+    recorder.records_nothing = True
+    for threads in left:
+        threads.on_idle = leave_once_done
+    if any(threads.is_at_work for threads in left):
+        log.warning(LEFT_BEHIND)
+    leave_once_done()  # it may have ended meanwhile
 
 
 def _to_read(recorder: Recorder) -> Store:

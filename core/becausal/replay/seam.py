@@ -28,6 +28,10 @@ __all__ = ["Seam", "recall", "result_of"]
 class Seam:
     """What a recorder asks; see `becausal.observation.Replaying`. One for a process, whatever the number of replays."""
 
+    def is_in_force(self) -> bool:
+        """Return whether what runs here belongs to a replay."""
+        return in_force() is not None
+
     def opening(self, opening: Opening, parent: StepRef | None) -> None:
         """Tell the replay, if one is under way here, that a step is about to begin."""
         begins(opening)
