@@ -196,7 +196,8 @@ def test_own_code_is_recorded_and_its_last_run_blamed(url: str) -> None:
 
     segment = run.blame("4711.5 EUR").segments[0]
     assert segment.origin is not None
-    assert (segment.origin.name, segment.source, segment.grade) == ("price", "tool", "matched")
+    assert (segment.origin.name, segment.source, segment.grade) == ("price", "tool", "observed")
+    assert (segment.text, segment.asked) == ("4,711.50 EUR", "4711.5 EUR")
     assert [step.name for step in segment.path] == ["price", "seller"]
     assert segment.decisions[0].conclusion == "look the price up"
 

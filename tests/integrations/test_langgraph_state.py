@@ -254,9 +254,10 @@ def test_all_that_a_send_carries_is_kept_whoever_sends_it(
         graph.invoke(None, config)
 
     told = [step for step in recording.last() if (step.kind, step.name) == ("agent", "work")]
-    assert [value(step.received)["text"] for step in told] == [
+    # The two run at once: either may begin first.
+    assert {value(step.received)["text"] for step in told} == {
         f"{number} cups of tea " * 500 for number in (1, 2)
-    ]
+    }
     assert [value(step.received)["deep"] for step in told] == [{"more": ["tea" * 900]}] * 2
 
 

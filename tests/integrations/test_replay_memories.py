@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from becausal.memory_event import MemoryEvent, MemoryRead
 from becausal.regression import replayed
 from becausal.run import Run
 
+CHECKOUT = Path(__file__).parents[2]
 RULES = ("rules",)
 
 
@@ -204,10 +206,16 @@ def test_an_app_whose_module_fills_its_memories_is_replayed_by_name_with_the_his
     tmp_path: Path,
 ) -> None:
     (tmp_path / "shop.py").write_text(SHOP)
+    path = os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH"))))
 
     def command(*words: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
+            [sys.executable, *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         assert done.returncode == 0, done.stderr
         return done

@@ -73,26 +73,29 @@ def _are_all(reader: sqlite3.Connection, found: dict[int, str], prefix: str) -> 
 
 def _ids_one_by_one(reader: sqlite3.Connection, prefix: str, limit: int) -> dict[int, str]:
     """Return the same of what can be read of the table itself, and of its indexes what it cannot give."""
-    found, is_whole = _until_damaged(reader, ROWS)
+    found, is_whole = _until_damaged(reader, ROWS, ROWS_FROM_THE_END)
     if not is_whole:  # each of these two is answered from an index alone, where it is there
-        started, _ = _until_damaged(reader, STARTED)
-        ids, _ = _until_damaged(reader, IDS)
+        started, _ = _until_damaged(reader, STARTED, STARTED_FROM_THE_END)
+        ids, _ = _until_damaged(reader, IDS, IDS_FROM_THE_END)
         found = {number: (*started.get(number, (0,)), *id) for number, id in ids.items()} | found
     newest = sorted(found, key=lambda number: (found[number][0], number), reverse=True)
     chosen = [number for number in newest if found[number][1].startswith(prefix)]
     return {number: found[number][1] for number in (chosen if limit < 0 else chosen[:limit])}
 
 
-def _until_damaged(reader: sqlite3.Connection, query: str) -> tuple[dict[int, tuple[Any, ...]], bool]:
+def _until_damaged(reader: sqlite3.Connection, *queries: str) -> tuple[dict[int, tuple[Any, ...]], bool]:
     """Return rows by their first column, from their beginning and from their end until what is damaged.
+
+    Args:
+        queries: one that begins at either end.
 
     Returns:
         The rows, and whether nothing on the way was damaged.
     """
     rows: dict[int, tuple[Any, ...]] = {}
-    for way in ("ASC", "DESC"):
+    for query in queries:
         try:
-            for number, *rest in reader.execute(f"{query} {way}"):
+            for number, *rest in reader.execute(query):
                 if number in rows:
                     break
                 rows[number] = tuple(rest)
@@ -145,10 +148,13 @@ NEWEST_CHAINS = f"""SELECT chain_no, {file.CHAIN_ID} FROM chains
     WHERE ?1 = '' ORDER BY started_ns DESC, chain_no DESC LIMIT ?2"""
 
 ROWS = f"SELECT chain_no, coalesce(started_ns, 0), {file.CHAIN_ID} FROM chains NOT INDEXED ORDER BY chain_no"
+ROWS_FROM_THE_END = f"{ROWS} DESC"
 
 # A page of another index holds other types.
 STARTED = "SELECT chain_no, started_ns FROM chains WHERE typeof(started_ns) = 'integer' ORDER BY started_ns"
+STARTED_FROM_THE_END = f"{STARTED} DESC"
 IDS = "SELECT chain_no, chain_id FROM chains WHERE typeof(chain_id) = 'text' ORDER BY chain_id"
+IDS_FROM_THE_END = f"{IDS} DESC"
 
 CHOSEN = "chain_no IN (SELECT value FROM json_each(?))"
 
