@@ -114,7 +114,9 @@ class Runs:
             raise RunNotFoundError(
                 f"{chain_id!r} is the beginning of several chain ids; write more of it: {_named(found)}"
             )
-        there = self.store.chains(limit=MOST_NAMED + 1)
+        there = [*islice(newest(self.store, aside=False), MOST_NAMED + 1)] or self.store.chains(
+            limit=MOST_NAMED + 1
+        )
         if not there:
             raise RunNotFoundError(self._nothing_yet())
         raise RunNotFoundError(f"no run's chain id begins with {chain_id!r}; the newest are: {_named(there)}")

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.core.builders import research_team
+from tests.core.builders import Record, research_team
 
 import becausal
+from becausal.clock import REPLAYS
 from becausal.errors import (
     BecausalError,
     MemoryValueError,
@@ -120,3 +121,18 @@ def test_what_is_damaged_is_still_said_to_be(url: str) -> None:
 
     with becausal.open(url) as runs, pytest.raises(StoreError, match="is damaged"):
         runs.get(chain_id)
+
+
+def test_who_names_no_run_is_told_the_runs_and_no_replays(tmp_path: Path) -> None:
+    url = str(tmp_path / "some.db")
+    for chain_id in ("a" * 32, f"{REPLAYS}{'b' * 26}"):
+        record = Record("a" * 32 if chain_id.startswith("a") else "b" * 32)
+        record.did("workflow", "team", "q", "a")
+        for step in record.made:
+            step.chain_id = chain_id
+        record.write(url)
+
+    with becausal.open(url) as runs, pytest.raises(RunNotFoundError) as told:
+        runs.get("zzz")
+
+    assert str(told.value).endswith(f"the newest are: {'a' * 16} (team)")

@@ -154,3 +154,52 @@ def test_a_store_without_the_log_says_that_it_cannot_name_the_writer(
     asked(capsys, other, "import", str(cassette))
 
     assert "who wrote it is not in this store" in asked(capsys, other, "blame", "last", "1500 EUR")
+
+
+def test_a_pipe_gets_keys_and_values_of_memories_whole_and_so_does_a_screen_that_asks(
+    recording: Recording, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve("1500")
+    key, value = (
+        "InMemoryStore/customers/C-1042/profile",
+        "note: tier=silver; refund limit=1500 EUR tier: silver",
+    )
+
+    for words in ([], ["customers/C-1042/profile", "--readers"]):
+        told = asked(capsys, recording.store, "memory", *words)
+        assert key in told
+        assert value in told
+    monkeypatch.setenv("COLUMNS", "60")
+    assert value not in asked(capsys, recording.store, "memory")
+    assert value in asked(capsys, recording.store, "memory", "--full")
+
+
+def test_a_run_whose_answer_does_not_say_what_its_agent_wrote_is_told_so(
+    recording: Recording, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serve("1500")
+
+    told = asked(capsys, recording.store, "contaminated", "customers/C-1042/profile@1")
+    assert "its answer may depend on it, and does not say it 1 of the 3 steps from there on say it" in told
+
+
+def test_a_store_without_memories_says_what_carries_them(
+    recording: Recording, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serve("1500")
+    cassette = becausal.last_run().export(tmp_path / "support.becausal")
+    other = f"sqlite:///{tmp_path}/other.db"
+    asked(capsys, other, "import", str(cassette))
+
+    assert "becausal export all" in asked(capsys, other, "memory")
+    main(["contaminated", "--store", other, "customers/C-1042/profile@1"])
+    assert "becausal export all" in capsys.readouterr().err
+
+
+def test_a_step_is_named_to_why_as_to_blame(recording: Recording, capsys: pytest.CaptureFixture[str]) -> None:
+    serve("1500")
+
+    ways = [
+        asked(capsys, recording.store, "why", "last", *words) for words in (["triage"], ["--of", "triage"])
+    ]
+    assert ways[0] == ways[1] != ""

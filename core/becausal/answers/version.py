@@ -13,6 +13,11 @@ from becausal.store import Store
 
 __all__ = ["Version", "event_of", "held_as", "names_key", "not_held", "version_of"]
 
+NO_MEMORY: Final = (
+    "this store has no memory (the cassette of one run brings none along: "
+    "becausal export all carries the memories)"
+)
+
 MOST_NAMED: Final = 8
 """So many keys or versions are named where somebody asks for one that is not there."""
 
@@ -102,7 +107,7 @@ def _not_written(store: Store, name: str) -> str:
     if versions:
         return f"{key} has no version {number}; it has: {_few(versions)}"
     keys = sorted({f"{event.memory}/{event.key}" for event in store.memory_events()})
-    there = f"there are: {_few(keys)}" if keys else "this store has no memory"
+    there = f"there are: {_few(keys)}" if keys else NO_MEMORY
     return f"no memory has a key {key or name}, and the run has no such step; {there}"
 
 

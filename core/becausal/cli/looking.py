@@ -25,7 +25,7 @@ from becausal.cli.command import (
     runs_of,
 )
 from becausal.counted import counted
-from becausal.errors import RunNotFoundError, StepNotFoundError, StoreFormatError
+from becausal.errors import RunNotFoundError, SettingsError, StepNotFoundError, StoreFormatError
 from becausal.graph import Graph
 from becausal.run import Run
 from becausal.runs import Runs
@@ -76,6 +76,7 @@ def add_to(commands: Commands) -> None:
         metavar="STEP",
         help="a step's id or the beginning of it, or an agent's or tool's name",
     )
+    why.add_argument("--of", metavar="STEP", help="the same, as `blame` takes it")
     why.add_argument("--impact", action="store_true", help="show what came of STEP, not what led to it")
     blame = add_command(commands, "blame", _blame, "show where the output, or a text in it, came in")
     blame.add_argument("text", nargs="*", metavar="TEXT", help="a phrase or a number of the output")
@@ -148,6 +149,9 @@ def _show(options: argparse.Namespace) -> Answer:
 
 
 def _why(options: argparse.Namespace) -> Answer:
+    if options.step and options.of:
+        raise SettingsError(f"name one step: {options.step!r}, or --of {options.of!r}")
+    options.step = options.step or options.of
     run = _run_before(options, None if options.step else "why last STEP")
     if options.impact:
         return _impact(run, options.step, full=options.full)

@@ -20,7 +20,7 @@ from becausal.cli.command import Answer
 from becausal.errors import BecausalError
 from becausal.harmless import harmless
 
-__all__ = ["OutputError", "look_away", "put", "writing"]
+__all__ = ["OutputError", "is_piped", "look_away", "put", "writing"]
 
 POORER: Final = "becausal.poorer"
 """How a terminal whose encoding lacks a sign is written to."""
@@ -126,8 +126,13 @@ def _poorer(failure: UnicodeError) -> tuple[str, int]:
     return "".join(SIGNS.get(sign, "?") for sign in lacking), failure.end
 
 
+def is_piped(out: TextIO | None = None) -> bool:
+    """Return whether what is printed goes to no screen, and nobody said how wide one is."""
+    return not (out or sys.stdout).isatty() and "COLUMNS" not in os.environ
+
+
 def _console(out: TextIO, *, plain: bool) -> Console:
-    width = None if out.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_PIPE
+    width = WIDTH_OF_A_PIPE if is_piped(out) else None
     # rich's own reading of NO_COLOR keeps bold; ours prints no escape sequence at all.
     colors: Literal["auto"] | None = None if plain or os.environ.get("NO_COLOR") else "auto"
     return _Console(file=out, color_system=colors, highlight=False, markup=False, emoji=False, width=width)

@@ -6,6 +6,7 @@ import argparse
 from functools import partial
 
 from becausal.cli.command import RUN, Answer, Commands, add_command, count, found_in, is_run, runs_of
+from becausal.cli.printing import is_piped
 from becausal.errors import MemoryKeyError
 from becausal.views import memory
 
@@ -37,6 +38,11 @@ def add_to(commands: Commands) -> None:
     held.add_argument(
         "--all", action="store_true", help="what replays and counterfactuals wrote and read, too"
     )
+    held.add_argument(
+        "--full",
+        action="store_true",
+        help="each key and each value whole (default on a screen: the beginning)",
+    )
     held.add_argument("--readers", action="store_true", help="also who read it")
 
 
@@ -58,4 +64,4 @@ def _memory(options: argparse.Namespace) -> Answer:
         raise MemoryKeyError(
             f"{unknown}; {options.key!r} is a run: becausal memory --run {options.key} shows what it tells"
         ) from None
-    return Answer(lambda: memory.text(found), lambda: memory.json(found))
+    return Answer(lambda: memory.text(found, full=options.full or is_piped()), lambda: memory.json(found))

@@ -12,7 +12,7 @@ from becausal import semconv
 from becausal.answers.lineage import Lineage
 from becausal.answers.writers import Writers, Written
 from becausal.blame import Blame, Derived, Rewording, Segment, Source
-from becausal.clock import OUTSIDE
+from becausal.clock import is_outside
 from becausal.step import Step
 from becausal.views.clean import cut, styled
 from becausal.views.json import (
@@ -293,7 +293,7 @@ def _written(segment: Segment, writers: Writers) -> Iterator[Text]:
 
 def _writer(one: Written, text: str) -> str:
     who = one.agent or "nobody named"
-    if one.chain_id is None or one.step_id is None or one.chain_id.startswith(OUTSIDE):
+    if one.chain_id is None or one.step_id is None or is_outside(one.chain_id):
         return f"written by {who}, outside of every run ({one.version})"
     ask = f'becausal blame {one.chain_id[:12]} --of {one.step_id} "{cut(text, 60)}"'
     return f"written by {who} in run {one.chain_id[:12]} ({one.version}); ask: {ask}"

@@ -116,14 +116,14 @@ def _line(spread: Spread) -> Text:
     if spread.is_output_wrong:
         output = styled("its answer says it", "bold red")
     elif spread.output is not None:
-        output = styled("its answer depends on it", "yellow")
+        output = styled("its answer may depend on it, and does not say it", "yellow")
     else:
         output = styled("its answer does not depend on it", "green")
     return Text.assemble(
         styled(f"{spread.name} ", "bold"),
         styled(f"{spread.chain_id[:16]}  ", "dim"),
         output,
-        styled(f"  {len(spread.carrying)} of {len(spread.reached)} steps", "dim"),
+        styled(f"  {len(spread.carrying)} of the {len(spread.reached)} steps from there on say it", "dim"),
         styled(said),
     )
 

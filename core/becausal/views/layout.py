@@ -14,7 +14,7 @@ from rich.text import Text
 
 from becausal.views.clean import cut, styled
 
-__all__ = ["FEW", "MANY", "NARROW", "ByWidth", "Way", "by_width", "ends_of", "hanging", "table_of"]
+__all__ = ["FEW", "MANY", "NARROW", "ByWidth", "Way", "Whole", "by_width", "ends_of", "hanging", "table_of"]
 
 NARROW: Final = 80
 """Columns of a screen on which a table of many columns shows something in each of them."""
@@ -26,6 +26,9 @@ FEW: Final = (8, 4)
 MANY: Final = (12, 12)
 """So many of the first and of the last steps of a longer way are shown: in a line, and each in a line of its own."""
 
+
+WIDEST: Final = 100_000
+"""Columns that no screen has."""
 
 LEAST_NAME: Final = 8
 """Columns that a name on a way takes at least, or it says nothing."""
@@ -106,6 +109,18 @@ class ByWidth:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield self.wide() if options.max_width >= self.least else self.narrow()
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A table where nothing in it is cut, else what says the same in lines that go on below."""
+
+    table: Table
+    lines: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        wide = console.measure(self.table, options=options.update(max_width=WIDEST)).maximum
+        yield self.table if wide <= options.max_width else self.lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,18 +9,21 @@ from datetime import datetime
 from typing import TypedDict
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from becausal.clock import OUTSIDE, is_outside, is_replay
 from becausal.errors import MemoryKeyError, RunNotFoundError
+from becausal.harmless import harmless
 from becausal.memory_event import MemoryEvent, MemoryRead, value_at
 from becausal.memory_view import Held, content_of
+from becausal.payload import text_of
 from becausal.redaction.naming import hidden_names
 from becausal.run import Run
 from becausal.runs import Runs
 from becausal.views.clean import head, styled
 from becausal.views.json import Json, plain
-from becausal.views.layout import ByWidth, hanging, table_of
+from becausal.views.layout import ByWidth, Whole, hanging, table_of
 
 __all__ = ["Asked", "Line", "Reader", "json", "look_up", "text"]
 
@@ -132,21 +135,29 @@ def look_up(
     return Asked(tuple(lines), tuple(read) if readers else None, at, run)
 
 
-def text(asked: Asked) -> RenderableType:
-    """Return a table of versions, and one of readers where they were asked for; on a narrow screen a block for each."""
+def text(asked: Asked, *, full: bool = False) -> RenderableType:
+    """Return a table of versions, and one of readers where they were asked for; on a narrow screen a block for each.
+
+    Args:
+        asked: what was found.
+        full: whether keys and values are shown whole, however long.
+    """
     if not asked.lines:
         return Text(_nothing(asked))
-    shown = ByWidth(lambda: _wide(asked), lambda: _narrow(asked), WIDE)
+    if full:
+        shown: RenderableType = Whole(_wide(asked, full=True), _narrow(asked, full=True))
+    else:
+        shown = ByWidth(lambda: _wide(asked), lambda: _narrow(asked), WIDE)
     return shown if asked.readers is None else Group(shown, Text(), _readers(asked.readers))
 
 
-def _narrow(asked: Asked) -> RenderableType:
+def _narrow(asked: Asked, *, full: bool = False) -> RenderableType:
     """Return for each version a line that says who wrote it and when, and one with the value; the key above them."""
     rows: list[RenderableType] = []
     before = None
     for line in asked.lines:
         if line.name != before:
-            rows.append(styled(line.name, "bold"))
+            rows.append(Text(harmless(line.name), "bold") if full else styled(line.name, "bold"))
             before = line.name
         version = "?" if line.version is None else str(line.version)
         said = Text.assemble(
@@ -155,11 +166,11 @@ def _narrow(asked: Asked) -> RenderableType:
             styled(f"  seq {line.seq}  {_when(line.at_ns)}", "dim"),
             styled(f"  step {(line.step_id or '')[:8]} of {_place(line.chain_id, 8)}", "dim"),
         )
-        rows += [hanging(said), hanging(_value(line), 6)]
+        rows += [hanging(said), hanging(_value(line, full=full), 6)]
     return Group(*rows)
 
 
-def _wide(asked: Asked) -> RenderableType:
+def _wide(asked: Asked, *, full: bool = False) -> Table:
     table = table_of(
         *("key", "version", "", "by", "value", "seq", "when", "step", "run"),
         gives_way=("key", "value"),
@@ -171,7 +182,7 @@ def _wide(asked: Asked) -> RenderableType:
             Text("?" if line.version is None else str(line.version)),
             Text(line.operation, style="" if line.operation == "write" else "yellow"),
             styled(line.writer),
-            _value(line),
+            _value(line, full=full),
             Text(str(line.seq)),
             Text(_when(line.at_ns)),
             styled((line.step_id or "")[:8], "dim"),
@@ -196,7 +207,10 @@ def _nothing(asked: Asked) -> str:
         return f"No memory held anything at {asked.at}."
     if asked.run is not None:
         return "This run wrote to no memory, and its state has no channel that was written."
-    return "No memory has been written here yet. What a run's state held: becausal memory --run last"
+    return (
+        "No memory has been written here yet. What a run's state held: becausal memory --run last. The cassette of one "
+        "run brings no memory along: becausal export all carries them"
+    )
 
 
 def _from_log(
@@ -343,7 +357,9 @@ def _readers(readers: Sequence[Reader]) -> RenderableType:
     return table
 
 
-def _value(line: Line) -> Text:
+def _value(line: Line, *, full: bool) -> Text:
+    if line.is_kept and full:
+        return Text(harmless(" ".join(text_of(line.value).split())))
     if line.is_kept:
         return styled(head(line.value, WIDEST_VALUE))
     if line.operation.startswith(("write", "supersede")):
