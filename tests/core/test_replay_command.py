@@ -127,12 +127,38 @@ def test_an_edit_of_another_form_is_refused_in_words(folder: Path, edit: object,
     assert "Traceback" not in done.stderr
 
 
+def test_a_name_to_run_live_that_nothing_can_have_is_refused(folder: Path) -> None:
+    done = replay(folder, "shop:shop", "--live", "prise")
+
+    assert done.returncode == 2
+    assert "no model or tool of the run is called 'prise'" in done.stderr
+
+
+def test_a_counterfactual_of_what_the_answer_does_not_hold_is_refused_in_words(folder: Path) -> None:
+    asked = ("-m", "becausal", "counterfactual", "last", "--store", "runs.db", "--app", "shop:shop")
+    done = run(folder, *asked, "--gone", "nothere")
+
+    assert done.returncode == 2
+    assert "the answer does not hold 'nothere'" in done.stderr
+
+
+def test_an_app_that_raises_in_an_edited_replay_is_a_failure(folder: Path) -> None:
+    (folder / "edit.json").write_text(json.dumps([{"step": "price", "to": {"item": "tea"}}]))
+
+    done = replay(folder, "shop:shop", "--edit", "edit.json")
+
+    assert done.returncode == 1
+    assert "the app raised KeyError" in done.stdout
+
+
 @pytest.mark.parametrize("command", ["replay", "counterfactual"])
 def test_a_name_to_run_live_that_the_run_does_not_know_is_told_with_those_there_are(
     command: str, folder: Path
 ) -> None:
     asked = ("-m", "becausal", command, "last", "--store", "runs.db", "--app", "shop:shop")
-    done = run(folder, *asked, "--live", "prise", "--live", "price")
+    edited = ("--edit", "edit.json") if command == "replay" else ()
+    (folder / "edit.json").write_text(json.dumps({"price": {"price": 2, "item": "tea"}}))
+    done = run(folder, *asked, *edited, "--live", "prise", "--live", "price")
 
     assert "no model or tool of the run is called 'prise'; those of the run are: price" in done.stderr
     assert "Traceback" not in done.stderr

@@ -10,7 +10,10 @@ import pytest
 
 import becausal
 from becausal import canonical, semconv
+from becausal.counterfactual import Counterfactual
+from becausal.errors import ReplayError, StoreError
 from becausal.instrument import active_recorder
+from becausal.replay.divergence import NEEDS_LIVE
 from becausal.run import Run
 
 TOKEN = "k-83ac51f09e7d4b62"
@@ -92,5 +95,28 @@ def test_a_replay_that_left_the_record_is_carried_off_and_replayed_and_nothing_o
     assert again.reproduced
 
 
+def test_a_replay_that_its_store_does_not_take_is_refused_and_nothing_is_said_of_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = active_recorder()
+    assert recorder is not None
+    becausal.flush()
+
+    def refuses(*_: object, **__: object) -> None:
+        raise StoreError("it is only to be read")
+
+    monkeypatch.setattr(type(recorder.store), "write", refuses)
+
+    with pytest.raises(ReplayError, match="did not take all of its steps"):
+        run.replay(shop)
+
+
 def test_content_that_is_not_there_is_said_in_words() -> None:
     assert repr(canonical.Missing(b"1" * 16)) == "<content that is not there>"
+
+
+def test_a_search_whose_replays_ask_models_anew_says_first_how_many_could_not_be_judged() -> None:
+    found = Counterfactual((), (), 18, 2, {f"model 'Fake': {NEEDS_LIVE}": 16})
+
+    assert str(found).startswith("16 of 18 replays could not be judged")
+    assert "--live models" in str(found).splitlines()[0]

@@ -21,6 +21,7 @@ from typing_extensions import TypedDict
 
 import becausal
 from becausal import canonical
+from becausal.errors import ReplayError
 from becausal.payload import Payload
 from becausal.replay import Asked
 from becausal.run import Run
@@ -393,3 +394,26 @@ def test_a_replay_with_a_changed_request_keeps_all_that_its_steps_received(tmp_p
         assert lacking_of(played.run) == []
     finally:
         becausal.uninstrument()
+
+
+@pytest.mark.parametrize(
+    "said", ["dear", {"content": "dear"}, AIMessage("dear")], ids=["text", "dict", "message"]
+)
+def test_a_text_or_a_message_in_a_models_place_is_its_answer(run: Run, said: Any) -> None:
+    request = next(step for step in run.steps if step.kind == "model")
+
+    played = run.replay(shop, edit={request: said}, live=True)
+
+    changed = next(step for step in played.run.steps if step.id in played.recalled and step.kind == "model")
+    assert changed.produced is not None
+    assert changed.produced.text().endswith("dear")
+    assert all(outcome.error is None for outcome in played.outcomes)
+
+
+def test_what_no_model_answers_or_receives_is_refused_in_words(run: Run) -> None:
+    request = next(step for step in run.steps if step.kind == "model")
+
+    with pytest.raises(ReplayError, match="a model answers with a message: write"):
+        run.replay(shop, edit=becausal.edit(request).produced.to(3))
+    with pytest.raises(ReplayError, match="it receives a list of messages"):
+        run.replay(shop, edit={request: 3})

@@ -15,6 +15,7 @@ from becausal.cli.command import FINE, FOUND, Answer, Commands, add_command, run
 from becausal.errors import ReplayError
 from becausal.harmless import harmless
 from becausal.replay.edit import Edit, edit
+from becausal.replay.outcome import Replay
 from becausal.run import Run
 from becausal.views import replay
 
@@ -28,7 +29,7 @@ def add_to(commands: Commands) -> None:
         "replay",
         _replay,
         "run an app again with the recorded answers, and say whether it does the same",
-        fails="it does not, or, with --edit, what it asked was not known",
+        fails="it does not, or, with --edit, what it asked was not known, or the app raised",
     )
     again.add_argument("--app", required=True, metavar="MODULE:NAME", help="a graph, a team or a function")
     again.add_argument(
@@ -50,7 +51,7 @@ def add_to(commands: Commands) -> None:
 def _replay(options: argparse.Namespace) -> Answer:
     live: bool | list[str] = True if options.live == ["models"] else options.live
     run = run_of(options)
-    tell_unknown(run, options.live)
+    tell_unknown(run, options.live, is_edited=bool(options.edit))
     with _recording_to(options.store), apps_output(options):
         found = run.replay(
             options.app,
@@ -59,24 +60,36 @@ def _replay(options: argparse.Namespace) -> Answer:
             network=options.network or None,
             timeout=options.timeout,
         )
-    is_fine = found.reproduced or (bool(options.edit) and found.divergence is None)
+    is_fine = found.reproduced or (bool(options.edit) and found.divergence is None and not _has_failed(found))
     return Answer(lambda: replay.text(found), lambda: replay.json(found), lambda: FINE if is_fine else FOUND)
 
 
-def tell_unknown(run: Run, live: Iterable[str]) -> None:
+def _has_failed(found: Replay[Run]) -> bool:
+    """Say whether the app raised, where it had not when it was recorded."""
+    is_raised = any(outcome.error is not None for outcome in found.outcomes)
+    return is_raised and all(step.status != "error" for step in found.of.graph.roots)
+
+
+def tell_unknown(run: Run, live: Iterable[str], *, is_edited: bool = True) -> None:
     """Say which names that are to be run live a run does not know.
 
-    No more than that: an edit may well lead an app to a tool that it did not call before.
+    Where something is changed no more than that: it may well lead an app to a tool that it did not call before.
+
+    Raises:
+        ReplayError: nothing is changed, so nothing of such a name can come.
     """
     known = {name for step in run.steps for name in (step.name, step.agent)} | {"models"}
     unknown = [repr(name) for name in live if name not in known]
-    if unknown:
-        names = sorted({step.name for step in run.steps if step.kind in ("model", "tool")})
-        said = (
-            f"no model or tool of the run is called {' or '.join(unknown)}; "
-            f"those of the run are: {', '.join(names) or 'none'}"
-        )
-        sys.stderr.write(f"becausal: --live: {harmless(said)}\n")  # an app gave them their names
+    if not unknown:
+        return
+    names = sorted({step.name for step in run.steps if step.kind in ("model", "tool")})
+    said = (
+        f"no model or tool of the run is called {' or '.join(unknown)}; "
+        f"those of the run are: {', '.join(names) or 'none'}"
+    )
+    if not is_edited:
+        raise ReplayError(f"--live: {said}")
+    sys.stderr.write(f"becausal: --live: {harmless(said)}\n")  # an app gave them their names
 
 
 def apps_output(options: argparse.Namespace) -> AbstractContextManager[object]:

@@ -11,6 +11,7 @@ from rich.text import Text
 from becausal.cli.command import Answer, Commands, add_command, count, run_of
 from becausal.cli.replaying import apps_output, tell_unknown
 from becausal.counterfactual import MOST_REPLAYS, Counterfactual, Piece
+from becausal.errors import ReplayError
 from becausal.run import Run
 
 __all__ = ["add_to"]
@@ -83,6 +84,10 @@ def add_to(commands: Commands) -> None:
 def _counterfactual(options: argparse.Namespace) -> Answer:
     live: list[str] = options.live or []
     run = run_of(options)
+    if options.gone is not None and _is_gone(options.gone)(run):
+        raise ReplayError(
+            f"the answer does not hold {options.gone!r}: say with --gone a part of what it says"
+        )
     tell_unknown(run, live)
     with apps_output(options):
         found = run.counterfactual(

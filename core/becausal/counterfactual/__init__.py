@@ -37,6 +37,7 @@ from becausal.errors import ReplayError
 from becausal.harmless import legible
 from becausal.replay import Replay
 from becausal.replay.answers import ANSWERED
+from becausal.replay.divergence import NEEDS_LIVE
 from becausal.replay.edit import Edit
 from becausal.step import Step
 
@@ -129,7 +130,7 @@ class Counterfactual:
         if not self.is_complete:
             lines.append("  the search ended early: allow more with most_replays")
         if not self.causes:
-            return "\n".join(["nothing that was changed gives another outcome", *lines])
+            return "\n".join([self._without_cause(), *lines])
         told = []
         for cause in self.causes:
             often = f" in {cause.share}" if cause.share.of > 1 else ""
@@ -139,6 +140,16 @@ class Counterfactual:
                 inner = "".join(f"\n    {piece}" for piece in cause.pieces)
                 told.append(f"only without all of these the outcome is another{often}:{inner}")
         return "\n".join([*told, *lines])
+
+    def _without_cause(self) -> str:
+        nothing = "nothing that was changed gives another outcome"
+        asking = sum(count for reason, count in self.reasons.items() if NEEDS_LIVE in reason)
+        if not asking:
+            return nothing
+        return (
+            f"{asking} of {self.replays} replays could not be judged, as models would have to be asked anew: allow it "
+            f"with live=True (`--live models`)\nin the {self.faithful} that count {nothing}"
+        )
 
 
 def blame_by_replay(

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Final, Literal
 
 from becausal.answers.comparison.counterparts import Counterparts
 from becausal.delta import Delta, delta
 from becausal.payload import Payload
 from becausal.step import Step, StepKind
 
-__all__ = ["Divergence", "DivergenceError", "Why"]
+__all__ = ["NEEDS_LIVE", "Divergence", "DivergenceError", "Why"]
 
 Why = Literal["unknown", "needs_live", "unmade", "network", "timeout", "ended"]
 """Why a replay stopped. `unknown`: the record knows no such call. `needs_live`: an edit changed what is asked, and
 nobody was allowed to answer. `unmade`: the recorded answer could not be made again. `network`: the app
 reached for it. `timeout`: it did not end in the time that it was given. `ended`: a thread asked that nobody had waited
 for."""
+
+
+NEEDS_LIVE: Final = "what it asks has changed, so it would need a live call"
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Divergence:
         who = f" of {self.agent}" if self.agent and self.agent != self.name else ""
         said = {
             "unknown": "the record knows no such call",
-            "needs_live": "what it asks has changed, so it would need a live call",
+            "needs_live": NEEDS_LIVE,
             "unmade": "the recorded answer cannot be made again",
             "network": "the app reached for the network",
             "timeout": "it had not ended when its time was up",

@@ -160,11 +160,12 @@ class Edits:
                         if side == "received"
                         else Recalled(step, session).produced()
                     )
-                    change(there)
+                    made = change(there)
                 except (LookupError, TypeError, AttributeError, ValueError) as missing:
                     raise ReplayError(
                         f"the edit of what {step.kind} {step.name!r} {side} addresses nothing: {missing}"
                     ) from missing
+                _refuse_unfit(step, side, there, made)
 
     def _add_value(self, key: object, value: Any) -> None:
         places: list[Place] = []
@@ -173,7 +174,17 @@ class Edits:
         for place in places:
             self._add(place.by(functools.partial(_with_content, value)) if place.path else place.to(value))
         if not places:
-            self._add(value if isinstance(value, Edit) else Place(key).to(value))
+            self._add(value if isinstance(value, Edit) else self._said_of(key, value))
+
+    def _said_of(self, key: object, value: Any) -> Edit:
+        """Return the edit that gives a step a value; of a model a text or a message is its answer."""
+        text = value.get("content") if isinstance(value, Mapping) else value
+        if step_named(self._recorded.graph, key).kind == "model":
+            if isinstance(text, str):
+                return Place(key, "produced").text(text)
+            if hasattr(value, "content"):
+                return Place(key, "produced").to(value)
+        return Place(key).to(value)
 
     def _add(self, edit: Edit) -> None:
         step = step_named(self._recorded.graph, edit.of)
@@ -211,6 +222,26 @@ class Edits:
                 return above
             above = graph.step(above.parent_id) if above.parent_id and above.parent_id in graph else None
         return None
+
+
+def _refuse_unfit(step: Step, side: str, there: Any, made: Any) -> None:
+    """Raise where a model is to be given, or to answer, what none ever is or does: it would fail for that."""
+    if step.kind != "model":
+        return
+    answers = isinstance(made, str | list) or hasattr(
+        made, "content"
+    )  # a text or calls: what a message holds
+    if side == "produced" and hasattr(there, "content") and not answers:
+        raise ReplayError(
+            f"the edit of what model {step.name!r} produced gives a {type(made).__name__}: a model answers with a "
+            f'message: write {{"{step.id[:8]}": "its text"}}, or a part of it (side `produced`, path ["content"])'
+        )
+    if side == "received" and isinstance(there, list) and not isinstance(made, list | tuple):
+        raise ReplayError(
+            f"the edit of what model {step.name!r} received gives a {type(made).__name__}: it receives a list of "
+            f'messages. To change its answer write {{"{step.id[:8]}": "its text"}}, to change a message say which '
+            '(path ["messages", 0])'
+        )
 
 
 def _out_of_reach(step: Step, side: str) -> str:

@@ -73,7 +73,7 @@ def replay(
     # Before anything is recorded: its module may say itself how that is to be done.
     named, app = app, imported(app) if isinstance(app, str) else app
     with _recording(_bodies_of(recorded)) as recorder:
-        adapters = replay_adapters()
+        lost, adapters = _lost(recorder), replay_adapters()
         # From the trial on: what that has left behind in a thread is held to the end.
         with _in_force(recorder, adapters):
             target = found_app(app, adapters, recorded.steps, tried)
@@ -94,11 +94,29 @@ def replay(
             )
             if session.threads.is_at_work:
                 _left_behind.setdefault(recorder, []).append(session.threads)
-        recorder.flush(30.0)
+        if not recorder.flush(30.0) or _lost(recorder) > lost:
+            raise _unwritten(recorder)
         store = _to_read(recorder)
         # A divergence shows what was asked, after the recorder's store is closed too.
         session.read_from(store)
         return _come_of(session, recorded, load(session.chain_id, store), edits, outcomes)
+
+
+NOT_TAKEN: Final = frozenset(("closed", "queue full", "not written in time", "store failed"))
+"""Why whole steps are not in a store, among a recorder's gaps."""
+
+
+def _lost(recorder: Recorder) -> int:
+    """Return how many steps its store has not taken."""
+    return sum(count for reason, count in recorder.gaps.items() if reason in NOT_TAKEN)
+
+
+def _unwritten(recorder: Recorder) -> ReplayError:
+    where = "the store" if recorder.store is None else shown_url(recorder.store.url)
+    return ReplayError(
+        f"the replay could not be recorded, so nothing can be said of it: {where} did not take all of its steps. Allow "
+        "writing there, or copy the store and name the copy (`--store`, BECAUSAL_STORE)"
+    )
 
 
 def _come_of(session: Session, recorded: R, run: R, edits: Edits, outcomes: Sequence[Outcome]) -> Replay[R]:
