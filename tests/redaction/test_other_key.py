@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,9 @@ class Login:
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Replayed]]:
     """Record one app here, and replay another from the cassette where there is another key."""
 
-    def play(recorded: Login, app: Login, key: str = "", there: str = "") -> Replayed:
+    def play(
+        recorded: Callable[[Any], object], app: Callable[[Any], object], key: str = "", there: str = ""
+    ) -> Replayed:
         monkeypatch.setenv("BECAUSAL_REDACTION_KEY", key)
         becausal.instrument("threads", store=tmp_path / "here" / "runs.db")
         recorded("log in")
@@ -263,6 +266,67 @@ def test_of_two_secrets_that_the_record_gives_the_other_one_is_another(
     elsewhere: Callable[..., Replayed],
 ) -> None:
     elsewhere(Hand(0), Hand(0)).reproduces()
+
+
+def heard(taken: str | None, by: str) -> Callable[[Any], str]:
+    """Return an app that gets a secret, with its request or from a tool, and sends that one, or one of its own."""
+
+    @becausal.tool(name="enter")
+    def enter(user: str, password: str) -> str:
+        return "in"
+
+    @becausal.tool(name="fetch")
+    def fetch(user: str) -> dict[str, str]:
+        return {"password": BOB}
+
+    def app(request: dict[str, str]) -> str:
+        given = {"password": BOB} if request == "log in" else request  # type: ignore[comparison-overlap]
+        asked = {"user": "bob"} if by == "a tool" else given
+        block = (
+            becausal.agent("clerk", received=asked)
+            if by == "an agent"
+            else becausal.chain("r", received=asked)
+        )
+        with block as step:
+            got = fetch("bob") if by == "a tool" else asked
+            answer = enter("bob", taken or got["password"])
+            step.returned(answer)
+            return answer
+
+    return app
+
+
+@pytest.mark.parametrize("by", ["a request", "an agent", "a tool"])
+def test_an_app_that_does_not_send_the_secret_that_it_was_given_fails(
+    elsewhere: Callable[..., Replayed], by: str
+) -> None:
+    played = elsewhere(heard(None, by), heard("hard-coded-77", by), key="one", there="another")
+
+    assert "it sends a secret of its own where the recorded one had been given to it" in str(
+        played.replay.divergence
+    )
+    assert not played.replay.reproduced
+
+
+@pytest.mark.parametrize("by", ["a request", "an agent", "a tool"])
+def test_an_app_that_sends_the_secret_that_it_was_given_passes(
+    elsewhere: Callable[..., Replayed], by: str
+) -> None:
+    elsewhere(heard(None, by), heard(None, by), key="one", there="another").reproduces()
+
+
+def test_an_app_that_is_told_its_own_secret_again_passes(elsewhere: Callable[..., Replayed]) -> None:
+    def app(request: str) -> str:
+        @becausal.tool(name="enter")
+        def enter(user: str, password: str) -> dict[str, str]:
+            return {"user": user, "password": password}
+
+        with becausal.chain(request) as chain:
+            enter("ann", ANN)
+            chain.returned(enter("again", ANN)["user"])
+            return "in"
+
+    elsewhere(app, app, key="one", there="another").reproduces()
 
 
 def test_of_two_secrets_that_the_record_gives_one_cannot_stand_for_the_other(

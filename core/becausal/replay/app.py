@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from becausal import semconv
+from becausal.answers.comparison.counterparts import entries_of
 from becausal.errors import ReplayError
 from becausal.redaction import shown
 from becausal.replay.adapter import Entry, ReplayAdapter
@@ -99,12 +100,7 @@ def tops(steps: Sequence[Step], app: App) -> list[Step]:
 
     For a framework's own app that was called in the course of an own request: the steps right below that.
     """
-    ids = {step.id for step in steps}
-    above = {step.id for step in steps if step.parent_id not in ids}
-    if app.adapter is not None:
-        while frames := {step.id for step in steps if step.id in above and _is_frame(step)}:
-            above = (above - frames) | {step.id for step in steps if step.parent_id in frames}
-    return [step for step in steps if step.id in above and step.kind != "handoff"]
+    return entries_of(steps, within_frames=app.adapter is not None)
 
 
 def _made(factory: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
@@ -118,10 +114,6 @@ def _made(factory: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 
 def _no_app(factory: Any, failure: BaseException) -> ReplayError:
     return ReplayError(f"{_named(factory)}, which is to make the app, {_raised(failure)}")
-
-
-def _is_frame(step: Step) -> bool:
-    return step.kind == "request" and semconv.ENTRY not in step.attributes
 
 
 def _driver(target: object, adapters: Sequence[ReplayAdapter]) -> ReplayAdapter | None:

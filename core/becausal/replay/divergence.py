@@ -19,6 +19,11 @@ nobody was allowed to answer. `unmade`: the recorded answer could not be made ag
 reached for it. `timeout`: it did not end in the time that it was given. `ended`: a thread asked that nobody had waited
 for."""
 
+OWN_SECRET: Final = (
+    "it sends a secret of its own where the recorded one had been given to it: take it from there, or replay with the "
+    "record's BECAUSAL_REDACTION_KEY if the two are one"
+)
+
 
 NEEDS_LIVE: Final = "what it asks has changed, so it would need a live call"
 
@@ -54,6 +59,16 @@ class Divergence:
         value, asked = recorded.value(), self.request.value()
         return delta(value, asked if self.secrets is None else self.secrets.led_back(value, asked)[0])
 
+    @property
+    def brings_its_own(self) -> str:
+        """What is said where the app sends a secret of its own, and the record gave it the one that was sent there."""
+        recorded = None if self.nearest is None else self.nearest.received
+        if self.secrets is None or self.why not in ("unknown", "needs_live"):
+            return ""
+        if recorded is None or self.request is None or not recorded.is_kept or not self.request.is_kept:
+            return ""
+        return OWN_SECRET if self.secrets.is_of_the_app(recorded.value(), self.request.value()) else ""
+
     def __str__(self) -> str:
         who = f" of {self.agent}" if self.agent and self.agent != self.name else ""
         said = {
@@ -65,7 +80,7 @@ class Divergence:
             "ended": "the replay had ended, and nobody waited for this thread",
         }[self.why]
         parts = [f"{self.kind} {self.name!r}{who} at {self.place}: {said}"]
-        parts += [text for text in (self.detail, self.allows) if text]
+        parts += [text for text in (self.detail, self.brings_its_own, self.allows) if text]
         return "; ".join(parts)
 
 

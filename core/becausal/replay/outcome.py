@@ -51,11 +51,13 @@ class Replay(Generic[R]):
     gives them what they receive by itself."""
     recalled: dict[str, str] = field(repr=False)
     """By the id of each step that was answered from the record: that of the recorded one."""
+    given: tuple[Step, ...] = field(repr=False)
+    """The recorded steps whose input was given to the app."""
 
     @cached_property
     def comparison(self) -> Comparison:
         """The recorded run and this one, step by step."""
-        return compare(self.of, self.run)
+        return compare(self.of, self.run, self.given)
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:

@@ -82,6 +82,7 @@ def replay(
             classes.know_as(script)
             session = _session(recorded, recorder, classes, edits, live, standin)
             entries = tops(recorded.steps, target)
+            session.secrets.entries = entries if target.takes_input else ()
             check(session, recorded.steps, target, entries)
             edits.check(session, {step.id for step in entries} if target.takes_input else ())
             session.kept_for[networking.OPEN] = bool(live) if network is None else network
@@ -129,6 +130,7 @@ def _come_of(session: Session, recorded: R, run: R, edits: Edits, outcomes: Sequ
         tuple(session.course.stood_in),
         tuple(id for id in {**edits.inputs, **edits.outputs} if id not in session.course.applied),
         session.course.recalled,
+        tuple(session.secrets.entries),
     )
 
 

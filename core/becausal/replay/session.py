@@ -116,7 +116,7 @@ class Session:
         self._places: OrderedDict[str, Place] = OrderedDict()
         self._memories: MemoryTwin | None = None
         self._sealed: list[tuple[bytes, bytes]] = []  # bodies that were handed out, and that no step has yet
-        self._secrets = Counterparts(steps, own_key)
+        self.secrets = Counterparts(steps, own_key)
         self.order = Order()  # in which calls of coroutines get their answers
         self.threads = Threads(len(steps))
         self._lock = threading.Lock()
@@ -293,7 +293,7 @@ class Session:
                 nearest,
                 detail,
                 allows,
-                self._secrets,
+                self.secrets,
             )
         )
 
@@ -344,7 +344,7 @@ class Session:
             if received is None or not received.is_kept or not markers_in(received.text()):
                 return False
             self._flush()
-            return means_the_same(received, request, self._secrets, learns=learns)
+            return means_the_same(received, request, self.secrets, learns=learns)
 
         found = answers.take_where(step, place, partial(asks, learns=False))
         return found or answers.take_where(step, place, partial(asks, learns=True))

@@ -14,10 +14,10 @@ parting; usually there is one, and of two independent faults there are two.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property
 
-from becausal.answers.comparison.counterparts import Counterparts, keys_of
+from becausal.answers.comparison.counterparts import Counterparts, entries_of, is_frame, keys_of
 from becausal.answers.comparison.meaning import means_alike
 from becausal.answers.comparison.pair import Pair, Side, State, difference
 from becausal.answers.comparison.pairing import paired
@@ -131,14 +131,22 @@ class Comparison:
         return finding.kind, finding.agent, finding.tool, finding.key, id(pair)
 
 
-def compare(before: Recorded, after: Recorded) -> Comparison:
+def compare(before: Recorded, after: Recorded, given: Collection[Step] | None = None) -> Comparison:
     """Return two runs side by side.
 
     The work grows with the number of steps and, where steps part, with the size of what they received and produced.
+
+    Args:
+        before: the one.
+        after: the other one.
+        given: of a replay, the steps of the record whose input it took; None: with which it was called.
     """
     if not is_replay(after.chain_id):
         return Comparison(before, after, paired(before, after))
-    secrets = Counterparts(before.steps, lambda: keys_of(after.steps))
+    if given is None:
+        is_own = any(map(is_frame, entries_of(after.steps, within_frames=False)))
+        given = entries_of(before.steps, within_frames=not is_own)
+    secrets = Counterparts(before.steps, lambda: keys_of(after.steps), given)
     pairs = paired(before, after, secrets)
     for pair in pairs:  # from the first on: which secret is which is learnt on the way
         _ = pair.state

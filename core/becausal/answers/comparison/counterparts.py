@@ -3,29 +3,30 @@
 What comes out of the record has the record's markers. What the app itself brings is marked under the key of the machine
 that replays, and may be another secret there: what stands for it in CI. So a marker is one of the record's if it stands
 in its place, one for one over the whole replay: two secrets stay two, and one stays one. Nothing of a key is needed.
+What the record gives to the app stays what it is: it stands for nothing else, and nothing else for it.
 
 Under one key the digits tell: of two other secrets each is another one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, Final
 
 from becausal import semconv
 from becausal.canonical.decoded import Record
+from becausal.payload import Payload
 from becausal.redaction import in_force, markers_in
 from becausal.redaction.keys import STRONG, WEAK
 from becausal.redaction.marker import MARKER
 from becausal.step import Step, StepKind
 
-__all__ = ["Counterparts", "keys_of", "own_key"]
+__all__ = ["Counterparts", "entries_of", "is_frame", "keys_of", "own_key"]
 
-GIVEN: Final[frozenset[StepKind]] = frozenset({"request", "workflow"})
-"""Kinds of steps whose input a replay takes from the record."""
 GIVING: Final[frozenset[StepKind]] = frozenset({"model", "tool", "memory_read"})
-"""Kinds of steps whose result it does."""
+"""Kinds of steps whose result a replay takes from the record."""
 
 BY_NAME: Final = frozenset((*STRONG.values(), *WEAK.values()))
 """Kinds that are told by the name that a secret stands under: what stands for a vendor's key in CI has no form."""
@@ -35,6 +36,27 @@ def keys_of(steps: Iterable[Step]) -> frozenset[str]:
     """Return what tells the keys apart under which secrets of a run were marked; none of an earlier release's."""
     said = (step.attributes.get(semconv.REDACTION_KEY) for step in steps)
     return frozenset(key for key in said if isinstance(key, str))
+
+
+def entries_of(steps: Iterable[Step], *, within_frames: bool) -> list[Step]:
+    """Return the steps with which a run was called from outside, in their order.
+
+    Args:
+        steps: of the run.
+        within_frames: whether the steps right below own requests are meant, rather than those.
+    """
+    steps = tuple(steps)
+    ids = {step.id for step in steps}
+    above = {step.id for step in steps if step.parent_id not in ids}
+    if within_frames:
+        while frames := {step.id for step in steps if step.id in above and is_frame(step)}:
+            above = (above - frames) | {step.id for step in steps if step.parent_id in frames}
+    return [step for step in steps if step.id in above and step.kind != "handoff"]
+
+
+def is_frame(step: Step) -> bool:
+    """Return whether a step is a request of own code, in which a framework's app may have been called."""
+    return step.kind == "request" and semconv.ENTRY not in step.attributes
 
 
 def own_key() -> frozenset[str]:
@@ -47,13 +69,20 @@ def own_key() -> frozenset[str]:
 class Counterparts:
     """The pairs of markers that are known so far."""
 
-    def __init__(self, recorded: Iterable[Step], key: Callable[[], frozenset[str]]) -> None:
+    def __init__(
+        self,
+        recorded: Iterable[Step],
+        key: Callable[[], frozenset[str]],
+        entries: Collection[Step] = (),
+    ) -> None:
         """Make it.
 
         Args:
             recorded: the steps of the record.
             key: tells the key of the replay's own markers, as `keys_of` does.
+            entries: those of them whose input the replay takes from the record.
         """
+        self.entries = entries
         self._steps = tuple(recorded)
         self._key = key
         self._recorded: dict[str, str] = {}
@@ -108,17 +137,37 @@ class Counterparts:
             return False
         if kind != its_kind and (kind in BY_NAME) == (its_kind in BY_NAME):
             return False
-        return self.are_apart and its_digits not in self._given
+        return self.are_apart and self._given.isdisjoint((digits, its_digits))
+
+    def is_of_the_app(self, recorded: Any, replayed: Any) -> bool:
+        """Return whether a replay's decoded value has a secret of the app's own where the record's was given to it."""
+        if not self.are_apart:
+            return False
+        for first, second in _opposite(recorded, replayed):
+            here = markers_in(second)
+            if any(
+                one not in here and _parts(one)[1] in self._given and _parts(other)[1] not in self._given
+                for one, other in zip(markers_in(first), here, strict=False)
+            ):
+                return True
+        return False
 
     @cached_property
     def _given(self) -> frozenset[str]:
-        """The digits of the markers that the record gave to the app: of those it is known which secret each is."""
-        sides = (
-            step.produced if step.kind in GIVING else step.received if step.kind in GIVEN else None
-            for step in self._steps
-        )
-        texts = (side.text() for side in sides if side is not None)
-        return frozenset(_parts(marker)[1] for text in texts for marker in markers_in(text))
+        """The digits of the markers that the record gave to the app before the app told them: which secret each is, it
+        knows from there."""
+        entries = {step.id for step in self.entries}
+        told: list[tuple[int, bool, Payload]] = []
+        for step in self._steps:
+            if step.received is not None and (step.id in entries or step.kind in GIVING):
+                told.append((step.started_ns, step.id not in entries, step.received))
+            if step.produced is not None and step.kind in GIVING:
+                told.append((step.ended_ns or step.started_ns, False, step.produced))
+        first: dict[str, bool] = {}
+        for _, is_apps, payload in sorted(told, key=itemgetter(0, 1)):
+            for marker in markers_in(payload.text()):
+                first.setdefault(_parts(marker)[1], is_apps)
+        return frozenset(digits for digits, is_apps in first.items() if not is_apps)
 
 
 def with_texts(value: Any, by: Callable[[str], str]) -> Any:
