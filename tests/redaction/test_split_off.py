@@ -164,6 +164,32 @@ def test_the_value_in_a_pair_is_found_however_long_it_is(name: str | bytes, kind
     assert not [body for body in all_kept(pair) if b"7Kqx" * 150 in body]
 
 
+SEVERAL: dict[str, Wrap] = {
+    "a list": lambda held: [held],
+    "a tuple": lambda held: (held, "x"),
+    "a set": lambda held: {held},
+    "lists": lambda held: [["x"], [held]],
+    "an array": lambda held: np.array([held]),
+}
+
+
+@pytest.mark.parametrize("name", ["authorization", "set-cookie", "password"])
+@pytest.mark.parametrize("several", SEVERAL)
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_several_values_in_a_pair_are_found_like_one(name: str, several: str, kind: type) -> None:
+    secret = "7Kqx-9Zt2"
+    value = {"headers": [kind([name, SEVERAL[several](secret)])]}
+
+    assert not [body for body in all_kept(value, times=1) if secret.encode() in body]
+
+
+def test_several_names_of_fields_in_a_pair_are_left() -> None:
+    (kept, *_) = all_kept(["password", ["user", "first name"]], times=1)
+
+    assert b"user" in kept
+    assert b"first name" in kept
+
+
 @pytest.mark.parametrize("depth", [1, 3, 200])
 @pytest.mark.parametrize("below", [40, 240, 250])
 def test_what_is_withheld_for_its_depth_leaves_no_part_behind(

@@ -210,14 +210,23 @@ class _Walk:
 
     def items(self, items: list[Any]) -> list[Any]:
         # ("password", …): headers, as ASGI and HTTP clients hold them, and forms.
-        if len(items) == 2 and type(items[1]) in (str, bytes):
-            name = self._secret_name(items[0])
-            # Not names of fields: ["password", "user"].
-            if name is not None and (
-                name.lower() in HEADERS or (is_one_word(items[1]) and not is_name(items[1]))
-            ):
-                return [items[0], self._by.under(name, items[1])]
+        if len(items) == 2 and (name := self._secret_name(items[0])) is not None:
+            return [self.value(items[0]), self.beside(name, items[1])]
         return [self.value(item) for item in items]
+
+    def beside(self, name: str, item: Any) -> Any:
+        """Return what may be kept of what stands behind a secret's name in a pair, or of each of several texts."""
+        kind = type(item)
+        # Not names of fields: ["password", "user"].
+        if kind in (str, bytes) and (name.lower() in HEADERS or (is_one_word(item) and not is_name(item))):
+            return self._by.under(name, item)
+        if kind is list:
+            return [self.beside(name, one) for one in item]
+        if kind is _Entry and item.code in (Code.TUPLE, Code.SET, Code.FROZENSET):
+            return _Entry(item.code, _written(self.beside(name, _read(item.data))))
+        if kind is _Entry and item.code == Code.ARRAY:
+            return self._array(item, lambda content: self.beside(name, content))
+        return self.value(item)
 
     def extension(self, ext: Any) -> Any:
         """Return an extension entry, its content rewritten where it is content of the app's."""
