@@ -8,7 +8,7 @@ from it counts; of anything else only a slip does, as work makes new figures of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -17,6 +17,7 @@ from becausal.drift.pairing import exchanged, is_reckoned, is_slip, may_slip, pl
 from becausal.drift.request import is_pinned
 from becausal.facts import Fact, changed, facts, missing
 from becausal.facts.compare import lacks
+from becausal.facts.remembered import Remembered
 from becausal.graph import Graph
 from becausal.payload import Payload, text_of
 from becausal.step import Step
@@ -31,6 +32,8 @@ Exchanges = dict[object, Exchange]
 
 MOST_LATER: Final = 500
 """So many turns after a step are looked at for what it was given."""
+MOST_READ: Final = 4_000_000
+"""Characters and facts up to which what turns heard and said is kept in mind."""
 
 
 class Became:
@@ -47,6 +50,7 @@ class Became:
         self._graph, self._given, self._maker = graph, given, maker
         self._exchanges: dict[str, tuple[Exchanges, Exchanges]] = {}
         self._told: dict[tuple[str, object], Exchange | None] = {}
+        self._read: Remembered[tuple[str, ...], Stated] = Remembered(MOST_READ)
 
     def told(self, step: Step, fact: Fact) -> Exchange | None:
         """Return in the place of what a step said a fact, and as what; None where it stands in the place of nothing."""
@@ -109,7 +113,7 @@ class Became:
     def _asked(self) -> tuple[Fact, ...]:
         """What the request means to be kept."""
         root = next(iter(self._graph.roots), None)
-        stated = _together([None if root is None else root.received])[0]
+        stated = self._together([None if root is None else root.received])[0]
         return tuple(fact for fact in stated if is_pinned(fact))
 
     def _is_gone(self, fact: Fact, step: Step) -> bool:
@@ -120,24 +124,38 @@ class Became:
     def _heard(self, step: Step) -> Stated:
         if step.kind == "agent":
             shown = [child.received for child in self._graph.children(step) if child.kind == "model"]
-            return _together(shown or [payload for _, _, payload in self._given.places(step)])
-        return _together([step.received])
+            return self._together(shown or [payload for _, _, payload in self._given.places(step)])
+        return self._together([step.received])
 
     def _said(self, step: Step) -> Stated:
         sent = [child.received for child in self._graph.children(step) if child.kind == "handoff"]
-        return _together([step.produced, *(sent if step.kind == "agent" else ())])
+        return self._together([step.produced, *(sent if step.kind == "agent" else ())])
+
+    def _together(self, payloads: Iterable[Payload | None]) -> Stated:
+        """Return what payloads state, and their text; nothing of one that was not kept, or is too large to be read."""
+        once = {payload.digest: payload for payload in payloads if payload is not None}
+        found = self._read.get(tuple(once))
+        if found is None:
+            kept = [payload for payload in once.values() if payload.is_kept and payload.size <= LARGEST]
+            values = [self._graph.values.of(payload) for payload in kept]
+            stated = tuple(fact for value in values for fact in self._stated(value))
+            lines = self._graph.kept.lines
+            found = stated, "\n".join(text_of(value, lines) for value in values)
+            self._read.put(tuple(once), found, len(found[0]) + len(found[1]))
+        return found
+
+    def _stated(self, value: object) -> Sequence[Fact]:
+        # Not as which of several messages it was said: that two things are contents makes them no more alike.
+        grown = self._graph.kept.grown
+        found: list[Fact] = grown.of("stated apart", tuple(apart(value, grown)), list, _put_facts)
+        return found
+
+
+def _put_facts(found: list[Fact], parts: Sequence[object], _: int) -> None:
+    found += (fact for part in parts for fact in facts(part))
 
 
 def _by_said(found: Iterable[Exchange]) -> Exchanges:
     """Return exchanges by what was said, the first of several for one."""
     rows = reversed(list(found))
     return {said: (before, after) for before, after in rows for said in (plain(after), after.text)}
-
-
-def _together(payloads: Iterable[Payload | None]) -> Stated:
-    """Return what payloads state, and their text; nothing of one that was not kept, or is too large to be read."""
-    once = {payload.digest: payload for payload in payloads if payload is not None}
-    values = [payload.value() for payload in once.values() if payload.is_kept and payload.size <= LARGEST]
-    # Not as which of several messages it was said: that two things are contents makes them no more alike.
-    stated = (fact for value in values for part in apart(value) for fact in facts(part))
-    return tuple(stated), "\n".join(map(text_of, values))

@@ -18,6 +18,7 @@ from becausal.blame.origins import Side
 from becausal.blame.shared import Words
 from becausal.facts import Fact, read
 from becausal.facts.derived import Given, figure_of
+from becausal.facts.growing import Growing
 from becausal.graph import Graph
 from becausal.graph.content import data_in, said_in
 from becausal.payload import Payload
@@ -112,7 +113,8 @@ class GivenTo:
         for other, side, payload in self.places(step):
             if payload.size > LARGEST or not payload.is_kept:
                 continue
-            for value in reversed(list(apart(self._graph.values.of(payload)))):
+            parts = apart(self._graph.values.of(payload), self._graph.kept.grown)
+            for value in reversed(list(parts)):
                 groups = self._stated(value)
                 together += groups[0][0] if groups else ()
                 if len(found) < MOST_SCOPES:
@@ -146,8 +148,13 @@ def _grouped(facts: tuple[Fact, ...]) -> Groups:
     return [(record, Given(record)) for record in list(apart)[:MOST_SCOPES]]
 
 
-def apart(value: object) -> Iterator[object]:
-    """Yield the messages' contents, and what else there is, each by itself."""
+def apart(value: object, lists: Growing[Any] | None = None) -> Iterator[object]:
+    """Yield the messages' contents, and what else there is, each by itself.
+
+    Args:
+        value: as `becausal.graph.values` gives it.
+        lists: the parts of conversations that were taken apart before, of which this value's may be longer ones.
+    """
     if isinstance(value, str):
         yield from _parts_of(value)
     elif isinstance(value, Mapping):
@@ -155,19 +162,31 @@ def apart(value: object) -> Iterator[object]:
         if said is None:
             return
         if said is not value:
-            yield from apart(said["content"])
+            yield from apart(said["content"], lists)
             return
         rest = {key: item for key, item in value.items() if not _holds_messages(item)}
         for item in value.values():
             if _holds_messages(item):
-                yield from apart(item)
+                yield from apart(item, lists)
         if rest:
             yield rest
     elif isinstance(value, Sequence) and not isinstance(value, bytes) and _holds_messages(value):
-        for item in value:
-            yield from apart(item)
+        if lists is None:
+            yield from _parts_of_all(value)
+        else:
+            # A copy: whoever asks for a longer list goes on in what is made of this one.
+            yield from tuple(lists.of("apart", value, list, _put_parts))
     else:
         yield value
+
+
+def _parts_of_all(items: Sequence[object]) -> Iterator[object]:
+    for item in items:
+        yield from apart(item)
+
+
+def _put_parts(parts: list[object], items: Sequence[object], _: int) -> None:
+    parts += _parts_of_all(items)
 
 
 def _parts_of(text: str) -> Iterator[object]:
