@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 import pytest
 from tests.core.builders import Draft, Record, message
 
-from becausal.blame import blame
+from becausal.blame import became, beginning, blame
 from becausal.blame.flow import Flow
 from becausal.blame.ways import Place, Ways
 from becausal.facts import Fact, facts, missing, remembering
@@ -22,7 +22,10 @@ from becausal.facts.compare import added, changed, lacks
 from becausal.facts.fact import Key
 from becausal.facts.likeness import AMOUNTS, likeness, place_of
 from becausal.facts.stated import Row, Stated
+from becausal.findings.contradictions import Bound, _bound
+from becausal.findings.scene import Scene
 from becausal.run import Run
+from becausal.step import Step
 
 WORDS = """
 harbour ledger invoice carrier quota cargo route audit supplier parcel weather policy vendor margin terminal customs
@@ -86,7 +89,8 @@ def run_of(turns: int) -> Run:
 ASKED: dict[str, tuple[Callable[[Run], object], float]] = {
     "drift": (lambda run: run.drift(), 3.05),
     "findings": (lambda run: run.findings, 2.75),
-    "why": (lambda run: (run.why(), run.blame(), run.root_cause()), 2.75),
+    "why": (lambda run: (run.why(), run.blame(), run.root_cause()), 2.6),
+    "the first of blame": (lambda run: beginning(run.graph, 21), 1.7),
     "handoffs": (lambda run: [handoff.delta for handoff in run.handoffs], 2.4),
 }
 """What is asked, and how much more it may cost of twice as many turns, which hear four times as much."""
@@ -122,6 +126,50 @@ def test_what_turns_heard_is_laid_out_once_for_all_of_them(
         counts.append(laid_out)
 
     assert counts[1] <= most * counts[0]
+
+
+def test_of_what_a_turn_heard_only_the_new_is_read_to_tell_what_it_exchanged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = 0
+
+    def counting(value: object) -> tuple[Fact, ...]:
+        nonlocal read
+        read += 1
+        return facts(value)
+
+    monkeypatch.setattr(became, "facts", counting)
+    counts = []
+    for turns in (24, 48):
+        read = 0
+        run_of(turns).blame()
+        counts.append(read)
+
+    assert 0 < counts[1] <= 2.1 * counts[0]
+
+
+def test_the_first_pieces_of_an_output_are_those_that_all_begin_with() -> None:
+    whole, first = run_of(12).blame().segments, beginning(run_of(12).graph, 21).segments
+
+    assert 21 <= len(first) < len(whole)
+    assert [(one.text, one.at, one.source) for one in first] == [
+        (one.text, one.at, one.source) for one in whole[: len(first)]
+    ]
+
+
+def test_a_list_that_goes_on_has_beside_its_words_what_it_has_alone() -> None:
+    def beside(run: Run, step: Step) -> dict[Bound, Fact]:
+        assert step.received is not None
+        return _bound(Scene(run.graph, run.handoffs), [step.received])
+
+    def turns(run: Run) -> list[Step]:
+        return [step for step in run.graph.nodes if step.kind == "agent"]
+
+    together = run_of(12)
+    for place in (*range(12), *range(0, 12, 3)):
+        alone = run_of(12)
+
+        assert beside(together, turns(together)[place]) == beside(alone, turns(alone)[place])
 
 
 def test_a_text_is_led_back_once_where_there_is_nothing_to_choose_whatever_stands_beside_it(

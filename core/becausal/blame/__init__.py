@@ -13,6 +13,8 @@ that nobody gave is the model's; where it can be reckoned from what the model wa
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from becausal.blame.asking import Asking
 from becausal.blame.changes import Rewording
 from becausal.blame.origins import Source
@@ -23,7 +25,7 @@ from becausal.graph import Graph
 from becausal.handoff import Handoff
 from becausal.step import Step
 
-__all__ = ["Blame", "Derived", "Rewording", "Segment", "Source", "blame"]
+__all__ = ["Blame", "Derived", "Rewording", "Segment", "Source", "beginning", "blame"]
 
 
 def blame(graph: Graph, text: str | None = None, *, of: Step | Handoff | str | None = None) -> Blame:
@@ -39,12 +41,39 @@ def blame(graph: Graph, text: str | None = None, *, of: Step | Handoff | str | N
     step = graph.step(of) if of is not None else graph.output_step
     if step is None:
         return Blame(None, [] if text is None else [unknown(text)])
-    asking = Asking(graph, step)
     if text is not None:
-        return Blame(step, list(asking.about_text(text)))
+        return Blame(step, list(Asking(graph, step).about_text(text)))
+    return Blame(step, _pieces(graph, step, None))
+
+
+def beginning(graph: Graph, most: int, *, of: Step | Handoff | str | None = None) -> Blame:
+    """Return the first pieces of an output with where each came in; the others are not asked about.
+
+    Args:
+        graph: the run's.
+        most: of so many the origin is known, and perhaps of some more that stand in the same place.
+        of: see `blame`.
+
+    Raises:
+        StepNotFoundError: there is no such step.
+    """
+    step = graph.step(of) if of is not None else graph.output_step
+    return Blame(step, [] if step is None else _pieces(graph, step, most))
+
+
+def _pieces(graph: Graph, step: Step, most: int | None) -> list[Segment]:
     payload = step.produced or step.received
     if payload is None or not payload.is_kept:
-        return Blame(step, [])
+        return []
+    asking, found, known = Asking(graph, step), dict[tuple[str, str], Segment](), 0
     with remembering(graph.kept):
-        found = [segment for piece in cut(payload.value()) for segment in asking.about(piece)]
-    return Blame(step, list({(segment.text, segment.at): segment for segment in found}.values()))
+        # What is said twice in one place is told once.
+        for _, pieces in groupby(cut(graph.values.of(payload)), key=lambda piece: piece.at):
+            if most is not None and known >= most:
+                break
+            there = {
+                (segment.text, segment.at): segment for piece in pieces for segment in asking.about(piece)
+            }
+            known += sum(segment.origin is not None for segment in there.values())
+            found |= there
+    return list(found.values())

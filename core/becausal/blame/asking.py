@@ -260,18 +260,13 @@ class Asking:
         return self._told(text, arrival, on_the_way(self._graph, flow, text, arrival, fact))
 
     def _told(self, text: str, arrival: Arrival, changes: list[Rewording]) -> Segment:
-        decisions = [
-            Decision(passed, choice)
-            for passed in {passed.id: passed for passed in arrival.path}.values()
-            for choice in passed.choices
-        ]
         return Segment(
             text,
             arrival.origin,
             arrival.source,
             list(arrival.path),
             arrival.grade,
-            decisions,
+            list(arrival.decisions),
             _asked_by(self._graph, arrival.origin),
             list(arrival.candidates),
             arrival.in_transit,

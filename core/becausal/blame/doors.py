@@ -39,6 +39,9 @@ class Doors:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._doors: dict[str, Door] = {}
+        self._passing: dict[str, tuple[Step, ...]] = {}
+        self.steps = {step.id: step for step in graph.nodes}
+        """The graph's steps by their ids."""
 
     def of(self, step: Step) -> Door:
         """Return a step's door."""
@@ -46,6 +49,15 @@ class Doors:
         if door is None:
             door = self._doors[step.id] = self._made(step)
         return door
+
+    def passing(self, step: Step) -> tuple[Step, ...]:
+        """Return what a way names that passes a step: of a handoff also its sender's turn, which carried the text."""
+        found = self._passing.get(step.id)
+        if found is None:
+            sender = self._graph.parent(step) if step.kind == "handoff" else None
+            found = (sender, step) if sender is not None and sender.kind == "agent" else (step,)
+            self._passing[step.id] = found
+        return found
 
     def _made(self, step: Step) -> Door:
         graph, parent = self._graph, self._graph.parent(step)

@@ -21,6 +21,7 @@ from becausal.blame.doors import Doors, Way
 from becausal.blame.likeness import Likeness
 from becausal.blame.origins import CARRY_OVER, Origins, Side, Source
 from becausal.blame.ways import Arrival, Place, Ways
+from becausal.decision import Decision
 from becausal.graph import Graph
 from becausal.graph.edge import worst
 from becausal.graph.index import Found
@@ -97,8 +98,11 @@ class Flow:
         by_words = self._likeness.hints and len(ways.ends) > 1
         end, grade = min(ways.ends, key=self._by_likeness if by_words else _by_order(self._step))
         candidates = self._candidates(end, [place for place, known in ways.ends if known != "inferred"])
-        told = self._told(end, "inferred" if candidates else grade, ways.came_from)
-        return replace(told, candidates=candidates)
+        begun = end, "inferred" if candidates else grade
+        told = ways.told.get(begun)
+        if told is None:
+            told = ways.told[begun] = self._told(*begun, ways.came_from)
+        return replace(told, candidates=candidates) if candidates else told
 
     def _ways_to(self, start: Place) -> Ways:
         for known in (None, self._likeness.hints):
@@ -168,7 +172,7 @@ class Flow:
         return self.grade(step.produced)
 
     def _step(self, place: Place) -> Step:
-        return self._graph.step(place.step_id)
+        return self._doors.steps[place.step_id]
 
     # Where it came from: most likely first, then latest first
 
@@ -373,21 +377,14 @@ class Flow:
         link: tuple[Place, Grade] | None = (end, grade)
         while link is not None:
             step = self._step(link[0])
-            sender = self._graph.parent(step)
-            if (
-                step.kind == "handoff"
-                and step is not origin
-                and sender is not None
-                and sender.kind == "agent"
-            ):
-                steps.append(sender)  # made inside its sender's turn, which is what carried the text into it
-            steps.append(step)
+            steps += (step,) if step is origin else self._doors.passing(step)
             link = came_from[link[0]]
         path = list({step.id: step for step in steps}.values())
+        decisions = tuple(Decision(passed, choice) for passed in path for choice in passed.choices)
         if path[-1].id != steps[-1].id:
             path.append(steps[-1])
         in_transit = origin.kind == "handoff" and source == UNKNOWN and not goes_on
-        return Arrival(origin, source, tuple(path), grade, in_transit, end.side, goes_on=goes_on)
+        return Arrival(origin, source, tuple(path), decisions, grade, in_transit, end.side, goes_on=goes_on)
 
 
 def _by_order(step: Callable[[Place], Step]) -> Callable[[tuple[Place, Grade]], tuple[bool, int, int]]:

@@ -7,7 +7,6 @@ answers perhaps do not.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,10 @@ from becausal.blame.origins import Side
 from becausal.blame.shared import Words
 from becausal.facts import Fact, read
 from becausal.facts.derived import Given, figure_of
+from becausal.facts.fact import Key
 from becausal.facts.growing import Growing
+from becausal.facts.kept import OVERHEAD
+from becausal.facts.remembered import Remembered
 from becausal.graph import Graph
 from becausal.graph.content import data_in, said_in
 from becausal.payload import Payload
@@ -29,7 +31,10 @@ __all__ = ["GivenTo", "Scope", "apart"]
 LARGEST = 200_000
 """Bytes of a payload whose facts are read; beside more figures nearly everything follows from some."""
 MOST_SCOPES = 40
-MOST_REMEMBERED = 512
+MOST_OF_WORDS = 4_000_000
+"""Characters of the texts that are kept in mind as their words."""
+MOST_OF_FACTS = 1_000_000
+"""Characters, and pairs of facts, of those that are kept in mind as what they state."""
 MOST_DATES = 12
 MOST_TOGETHER = 12
 """So many figures of several messages are looked at together."""
@@ -76,9 +81,9 @@ class GivenTo:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._words: OrderedDict[bytes, list[Words]] = OrderedDict()
+        self._words: Remembered[bytes, list[Words]] = Remembered(MOST_OF_WORDS)
         self._scopes: dict[str, list[Scope]] = {}
-        self._facts: OrderedDict[str, Groups] = OrderedDict()
+        self._facts: Remembered[str, Groups] = Remembered(MOST_OF_FACTS)
 
     def places(self, step: Step) -> Iterator[tuple[Step, Side, Payload]]:
         """Yield what a step had, the latest first."""
@@ -94,11 +99,11 @@ class GivenTo:
         found: list[Words] = []
         for _, _, payload in self.places(step):
             for digest, content in self._graph.contents.within(payload, said=True).items():
-                if digest not in self._words:
-                    self._words[digest] = [Words.of(leaf) for leaf in content.leaves if " " in leaf]
-                    if len(self._words) > MOST_REMEMBERED:
-                        self._words.popitem(last=False)
-                found += self._words.get(digest, ())
+                texts = self._words.get(digest)
+                if texts is None:
+                    texts = [Words.of(leaf) for leaf in content.leaves if " " in leaf]
+                    self._words.put(digest, texts, sum(len(text.joined) for text in texts) + OVERHEAD)
+                found += texts
         return found
 
     def scopes(self, step: Step) -> list[Scope]:
@@ -110,16 +115,21 @@ class GivenTo:
     def _read(self, step: Step) -> list[Scope]:
         found: list[Scope] = []
         together: list[Fact] = []
+        keys: set[Key] = set()
         for other, side, payload in self.places(step):
             if payload.size > LARGEST or not payload.is_kept:
                 continue
             parts = apart(self._graph.values.of(payload), self._graph.kept.grown)
             for value in reversed(list(parts)):
+                if len(found) >= MOST_SCOPES and len(keys) > MOST_TOGETHER:
+                    return found
                 groups = self._stated(value)
-                together += groups[0][0] if groups else ()
+                facts_here = groups[0][0] if groups else ()
+                together += facts_here
+                keys.update(fact.key for fact in facts_here)
                 if len(found) < MOST_SCOPES:
                     found += [Scope(other, side, facts, given) for facts, given in groups]
-        if len({fact.key for fact in together}) <= MOST_TOGETHER:
+        if len(keys) <= MOST_TOGETHER:
             found.append(Scope(step, "received", tuple(together), Given(together)))
         return found
 
@@ -127,11 +137,12 @@ class GivenTo:
         """Return the facts that stand in a value, and those of each record in it, with the largest first."""
         if not isinstance(value, str):
             return _grouped(read(value).facts)
-        if value not in self._facts:
-            self._facts[value] = _grouped(read(value).facts)
-            if len(self._facts) > MOST_REMEMBERED:
-                self._facts.popitem(last=False)
-        return self._facts[value]
+        found = self._facts.get(value)
+        if found is None:
+            found = _grouped(read(value).facts)
+            pairs = sum(len(facts) ** 2 for facts, _ in found)  # of which it is kept in mind what they make
+            self._facts.put(value, found, len(value) + OVERHEAD + pairs)
+        return found
 
 
 def _is_date_limit(fact: Fact) -> bool:

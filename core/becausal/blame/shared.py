@@ -68,13 +68,18 @@ def runs(text: str, given: Sequence[Words]) -> list[Run]:
 
 def _longest(words: Sequence[str], at: int, given: Sequence[Words]) -> tuple[int, Words | None]:
     best, holder = 0, None
-    for other in given:
-        least = best + 1 if best else FEWEST_WORDS - 1
-        if f" {' '.join(words[at : at + least])} " not in other.joined or at + least > len(words):
+    least = FEWEST_WORDS - 1
+    asked = f" {' '.join(words[at : at + least])} "
+    for other in given if at + least <= len(words) else ():
+        if asked not in other.joined:
             continue
         while at + least < len(words) and f" {' '.join(words[at : at + least + 1])} " in other.joined:
             least += 1
         best, holder = least, other
+        least += 1
+        if at + least > len(words):
+            break
+        asked = f" {' '.join(words[at : at + least])} "
     return best, holder
 
 

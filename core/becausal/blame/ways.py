@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from becausal.blame.origins import Side, Source
+from becausal.decision import Decision
 from becausal.step import Grade, Step
 
 __all__ = ["Arrival", "Place", "Ways"]
@@ -26,6 +27,8 @@ class Arrival:
     source: Source
     path: tuple[Step, ...]
     """From the origin to the step asked about; each step once, but for one that is both."""
+    decisions: tuple[Decision, ...]
+    """What the steps on the path decided, cause first."""
     grade: Grade
     in_transit: bool
     """Whether it entered between what was sent and what was received."""
@@ -45,3 +48,5 @@ class Ways:
     """Of each place on them: the next one towards the end, and how surely."""
     ends: list[tuple[Place, Grade]]
     """Where they begin, as the search goes backwards."""
+    told: dict[tuple[Place, Grade], Arrival] = field(default_factory=dict)
+    """Those of them that were told, by where they begin and how surely."""

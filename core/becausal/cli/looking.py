@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.text import Text
 
 from becausal.answers.writers import writers_of
-from becausal.blame import Blame
+from becausal.blame import Blame, beginning
 from becausal.cli.command import (
     FINE,
     FOUND,
@@ -155,9 +155,13 @@ def _why(options: argparse.Namespace) -> Answer:
     run = _run_before(options, None if options.step else "why last STEP")
     if options.impact:
         return _impact(run, options.step, full=options.full)
+    # What is not shown is not asked about; of a part of a run all is, as what led to a step has to be loaded for it.
+    is_whole = options.json or run.part is not None
     lineage, blamed, suspects = (
         run.why(options.step),
-        run.blame(of=options.step),
+        run.blame(of=options.step)
+        if is_whole
+        else beginning(run.graph, blames.MOST_SOURCES + 1, of=options.step),
         run.root_cause(options.step),
     )
     writers = writers_of(run.store, blamed)

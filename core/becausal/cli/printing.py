@@ -15,6 +15,7 @@ from typing import Final, Literal, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from becausal.cli.command import Answer
 from becausal.errors import BecausalError
@@ -113,9 +114,15 @@ class _Console(Console):
         """Leave it to whoever prints what a pipe means that nobody reads: to rich, that the program fails."""
         raise  # what is handled where this is called
 
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        for text, style, control in super().render(renderable, options):
-            yield Segment(text if control else harmless(text, keeping="\n\t"), style, control)
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        rendered = super().render(renderable, options)
+        # What holds texts is made of theirs; it is looked at once more when all of it is written.
+        return map(_harmless, rendered) if isinstance(renderable, str | Text | _Trimmed) else rendered
+
+
+def _harmless(said: Segment) -> Segment:
+    text, style, control = said
+    return said if control else Segment(harmless(text, keeping="\n\t"), style, control)
 
 
 def _poorer(failure: UnicodeError) -> tuple[str, int]:

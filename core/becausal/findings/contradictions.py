@@ -13,11 +13,12 @@ What changes by its nature (a status, a draft, a round) is not judged, nor a val
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 from becausal.facts import Fact, facts, missing
+from becausal.facts.growing import Growing
 from becausal.findings.grounding import follows_from
 from becausal.findings.labels import Labels, is_message
 from becausal.findings.odd import Odd
@@ -150,6 +151,8 @@ def exchanges(scene: Scene, turn: Turn) -> Iterator[Odd]:
 
 Bound = tuple[str, str]
 """A kind of value, and a word beside it."""
+Beside = dict[Bound, Fact | None]
+"""The one value that each word stands beside; None where it stands beside several."""
 
 
 def _bound(
@@ -163,14 +166,48 @@ def _bound(
         but: the only ones that are asked for; None for all.
     """
     found: dict[Bound, Fact | None] = {}
-    for clause in (clause for payload in payloads for clause in clauses(scene.value(payload))):
-        # Every turn of a conversation hears what the turns before it heard: each clause is read once.
-        beside = scene.clauses.get(clause)
-        if beside is None:
-            beside = scene.clauses[clause] = _beside(clause)
-        for key in beside if but is None else beside.keys() & but.keys():
-            found[key] = _one(found.get(key, beside[key]), beside[key])
+    for payload in payloads:
+        for beside in _beside_in(scene, scene.value(payload), scene.graph.kept.grown):
+            _put(found, beside, beside if but is None else [key for key in but if key in beside])
     return {key: fact for key, fact in found.items() if fact is not None}
+
+
+def _beside_in(scene: Scene, value: object, lists: Growing[Any] | None) -> Iterator[Beside]:
+    """Yield the values that words stand beside: of a list all of them, else clause by clause.
+
+    Args:
+        scene: the run.
+        value: where to look, as `Scene.value` gives it.
+        lists: those that were read before: a turn of a conversation hears what the turns before it heard.
+    """
+    waiting: list[Any] = [value]
+    while waiting:
+        item = waiting.pop()
+        if lists is not None and isinstance(item, list):
+            yield lists.of("beside", item, dict, lambda found, items, _: _put_items(scene, found, items))
+            continue
+        said, inner = _clauses_of(item)
+        for clause in said:
+            beside = scene.clauses.get(clause)
+            if beside is None:
+                beside = scene.clauses[clause] = _beside(clause)
+            yield beside
+        waiting += inner
+
+
+def _put_items(scene: Scene, found: Beside, items: Sequence[object]) -> None:
+    """Put what words stand beside in further items before what they stand beside in those that came first."""
+    for item in items:
+        own: Beside = {}
+        for beside in _beside_in(scene, item, None):
+            _put(own, beside, beside)
+        for key, fact in own.items():
+            found[key] = _one(fact, found.get(key, fact))
+
+
+def _put(found: Beside, beside: Beside, keys: Iterable[Bound]) -> None:
+    for key in keys:
+        found[key] = _one(found.get(key, beside[key]), beside[key])
 
 
 def _one(fact: Fact | None, other: Fact | None) -> Fact | None:
@@ -178,7 +215,7 @@ def _one(fact: Fact | None, other: Fact | None) -> Fact | None:
     return fact if fact is not None and other is not None and _size(fact) == _size(other) else None
 
 
-def _beside(clause: str) -> dict[Bound, Fact | None]:
+def _beside(clause: str) -> Beside:
     """Return the value that each word of a clause stands beside, by kind; None where it is several."""
     stated = [fact for fact in facts(clause) if fact.kind in KINDS]
     words = {word.casefold() for word in re.findall(r"[^\W\d_]{3,}", clause)} if stated else ()
@@ -205,17 +242,22 @@ def clauses(value: object) -> Iterator[str]:
     """Yield what belongs together: the short fields of a record, the lines and sentences of a text."""
     waiting: list[Any] = [value]
     while waiting:
-        item = waiting.pop()
-        if isinstance(item, str):
-            yield from _CLAUSES.split(item[:MOST_TEXT])
-        elif is_message(item):
-            waiting.append(item["content"])
-        elif isinstance(item, Mapping):
-            short = [key for key, inner in item.items() if _is_short(inner)]
-            yield ", ".join(f"{key}: {item[key]}" for key in short)
-            waiting += [inner for key, inner in item.items() if key not in short]
-        elif isinstance(item, list | tuple):
-            waiting.extend(item)
+        said, inner = _clauses_of(waiting.pop())
+        yield from said
+        waiting += inner
+
+
+def _clauses_of(item: Any) -> tuple[Sequence[str], Sequence[Any]]:
+    """Return the clauses of a value, and what it holds that has others; of that the last comes first."""
+    if isinstance(item, str):
+        return _CLAUSES.split(item[:MOST_TEXT]), ()
+    if is_message(item):
+        return (), (item["content"],)
+    if isinstance(item, Mapping):
+        short = [key for key, inner in item.items() if _is_short(inner)]
+        long = [inner for key, inner in item.items() if key not in short]
+        return (", ".join(f"{key}: {item[key]}" for key in short),), long
+    return (), item if isinstance(item, list | tuple) else ()
 
 
 def _is_short(value: object) -> bool:

@@ -131,6 +131,8 @@ def _too_late(scene: Scene) -> Iterator[Finding]:
             edge.target for edge in scene.graph.out_edges(step) if edge.kind not in ("call", "retry", "spawn")
         ]
         heard_by = [there for there in (*taken_by, *_receivers(scene, step)) if there.kind == "agent"]
+        if step.status != "ok" or any(there in spoke and there.id != step.id for there in heard_by):
+            continue
         before = {one.id for one in scene.graph.upstream(step)}
         # Whoever was sent it when he had spoken had not told it before, though the two may say much the same.
         came_late = {there.agent for there in _receivers(scene, step) if there not in spoke} - {
@@ -144,8 +146,6 @@ def _too_late(scene: Scene) -> Iterator[Finding]:
             if one.seq < scene.ends[step.id]
             and one.id not in (told_before if one.agent in came_late else before)
         ]
-        if step.status != "ok" or any(there in spoke and there.id != step.id for there in heard_by):
-            continue
         answering = [one for one in joins if _is_the_answer(scene, one) and one.id != step.id]
         if not answering or _is_the_answer(scene, step):
             continue

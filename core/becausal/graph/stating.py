@@ -7,8 +7,9 @@ the words which every form of the fact has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from functools import cached_property
 from itertools import islice, product
 from typing import Any, Final
 
@@ -67,9 +68,22 @@ class Statements:
         self._pieces = [(piece, words(normal(piece))) for piece in pieces(_without_data(text))]
         self._read: dict[str, Stated] = {}
 
+    @cached_property
+    def _having(self) -> dict[str, list[int]]:
+        """By word the places of the pieces that have it."""
+        having: dict[str, list[int]] = {}
+        for place, (_, has) in enumerate(self._pieces):
+            for word in has:
+                having.setdefault(word, []).append(place)
+        return having
+
     def hold(self, fact: Fact, needed: frozenset[str]) -> bool:
         """Return whether one of the first pieces that have some words, which are of `forms`, states a fact."""
-        having = (piece for piece, has in self._pieces if needed <= has)
+        if not needed:
+            places: Sequence[int] = range(len(self._pieces))
+        else:
+            places = min((self._having.get(word, ()) for word in needed), key=len)
+        having = (piece for piece, has in map(self._pieces.__getitem__, places) if needed <= has)
         return any(self._stated(piece).has(fact) for piece in islice(having, MOST_PIECES))
 
     def _stated(self, piece: str) -> Stated:

@@ -26,9 +26,10 @@ from becausal.views.json import (
 from becausal.views.layout import MANY, Way, ends_of, hanging
 from becausal.views.text import GRADE_STYLE, called, decision_line, edges
 
-__all__ = ["BlameJson", "LineageJson", "json", "text", "why", "why_json"]
+__all__ = ["MOST_SOURCES", "BlameJson", "LineageJson", "json", "text", "why", "why_json"]
 
 MOST_SOURCES: Final = 20
+"""Of so many pieces `why` shows where they came in: of an output, and so of a blame, the first ones are enough."""
 MOST_BEYOND: Final = 5
 MOST_OPERANDS: Final = 6
 MOST_WRITERS: Final = 5
@@ -194,8 +195,7 @@ def _sources(blamed: Blame, writers: Writers) -> Iterator[RenderableType]:
         yield hanging(said, indent)
         yield from (hanging(one, indent + 2) for one in _written(segment, writers))
     if len(known) > MOST_SOURCES:
-        more = f"  and {len(known) - MOST_SOURCES} more: becausal blame shows them, each with its way"
-        yield styled(more, "dim")
+        yield styled("  and more: becausal blame shows them, each with its way", "dim")
 
 
 def _lines(
