@@ -214,7 +214,7 @@ def _lines(
     for note in (*_written(segment, writers), *_notes(segment, writers, full=full)):
         yield hanging(note, indent + 2)
     if not is_asked:
-        yield hanging(Way([called(step) for step in segment.path], whole=full), indent + 2)
+        yield hanging(Way(segment.path, whole=full, said=called), indent + 2)
         return
     first, left_out, last = ends_of(len(segment.path), MANY, whole=full)
     for number in first:
@@ -308,7 +308,7 @@ def _notes(segment: Segment, writers: Writers, *, full: bool) -> Iterator[Text |
         for operand in segment.derived.operands[:MOST_OPERANDS]:
             if operand.origin is not None:
                 said = f'  "{cut(operand.text, 60)}" {operand.at}  '
-                yield Way([called(step) for step in operand.path], before=said, whole=full)
+                yield Way(operand.path, before=said, whole=full, said=called)
                 yield from _written(operand, writers)
     for change in segment.changes:
         before, after = cut(change.before, 80), cut(change.after, 80)

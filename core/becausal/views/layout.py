@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -38,7 +38,7 @@ UNDER: Final = 2
 
 def hanging(said: RenderableType, indent: int = 2) -> RenderableType:
     """Return a text whose lines all begin below each other."""
-    return Padding(said, (0, 0, 0, indent), expand=False)
+    return _Hanging(said, indent)
 
 
 def ends_of(length: int, most: tuple[int, int], *, whole: bool) -> tuple[range, int, range]:
@@ -124,10 +124,28 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
+class _Hanging:
+    """A text that begins below others further right; of one that takes a single line only that line is made."""
+
+    said: RenderableType
+    indent: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        said, room = self.said, options.max_width - self.indent
+        if isinstance(said, Text) and not _BREAKS & {*said.plain} and cell_len(said.plain) <= room:
+            yield Text.assemble(" " * self.indent, said)
+            return
+        yield Padding(said, (0, 0, 0, self.indent), expand=False)
+
+
+_BREAKS: Final = frozenset("\n\t")
+
+
+@dataclass(frozen=True, slots=True)
 class Way:
     """The names on a way, in as few lines as they take; no name is broken, and a long way is cut in the middle."""
 
-    names: Sequence[str]
+    names: Sequence[object]
     sign: str = "  >  "
     """Stands between two of them, and before those that go on in another line."""
     before: str = ""
@@ -135,6 +153,8 @@ class Way:
     style: str = "dim"
     whole: bool = False
     """Whether all are shown, however many."""
+    said: Callable[[Any], str] = str
+    """Says what each of them is called; asked of those alone that are shown."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         return (styled(line, self.style) for line in self._lines(options.max_width))
@@ -156,7 +176,7 @@ class Way:
 
     def _shown(self) -> Iterable[str]:
         first, left_out, last = ends_of(len(self.names), FEW, whole=self.whole)
-        yield from (self.names[place] for place in first)
+        yield from (self.said(self.names[place]) for place in first)
         if left_out:
             yield f"… {left_out:,} more (--full) …"
-        yield from (self.names[place] for place in last)
+        yield from (self.said(self.names[place]) for place in last)
