@@ -28,7 +28,7 @@ HANDED = str(Path(__file__).parent / "handed.py")
 """What an app hands to us (a tracer provider, checks …) fails in the same ways; it stands beside our functions."""
 
 GUARD = frozenset(
-    {"becausal.guard:guarded", "becausal.guard:guarded.<locals>.safe", "becausal.guard:note_failure"}
+    f"becausal.guard:{name}" for name in ("guarded", "guarded.<locals>.safe", "note_failure", "_place_of")
 )
 """The place where failures are swallowed: what is below it is what is tried."""
 
