@@ -69,6 +69,11 @@ def add_to(commands: Commands) -> None:
     )
     add_fail_on(show, None)
     add_part(show, usual=SHOWN)
+    _add_questions(commands)
+
+
+def _add_questions(commands: Commands) -> None:
+    """Add what is asked about one run, or a part of it."""
     why = add_command(commands, "why", _why, "show everything that led to the output, or to a step")
     why.add_argument(
         "step",

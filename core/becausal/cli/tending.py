@@ -34,6 +34,11 @@ MOST_NAMED = 10
 
 def add_to(commands: Commands) -> None:
     """Add these commands."""
+    _add_prune(commands)
+    _add_erase(commands)
+
+
+def _add_prune(commands: Commands) -> None:
     pruned = add_command(
         commands,
         "prune",
@@ -67,6 +72,9 @@ def add_to(commands: Commands) -> None:
         action="store_true",
         help="rewrite the whole file, too; those who write to it wait, and it takes as much room again",
     )
+
+
+def _add_erase(commands: Commands) -> None:
     erased = add_command(
         commands,
         "erase",
