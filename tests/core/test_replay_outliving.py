@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -220,9 +220,8 @@ def test_work_that_was_called_off_is_not_waited_for(monkeypatch: pytest.MonkeyPa
         assert time.monotonic() - ends[0] < 300
 
 
-def test_where_nothing_else_is_recorded_what_is_left_behind_is_refused_too(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def replayed_beside_a_thread(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
+    """Replay an app that leaves a thread behind, in a process that records nothing; return what does so again."""
     monkeypatch.setattr("becausal.replay.apart.GRACE", 0.0)
     shop("tea")
     run = becausal.last_run()
@@ -233,6 +232,13 @@ def test_where_nothing_else_is_recorded_what_is_left_behind_is_refused_too(
         return shop(item)
 
     run.replay(app)
+    return lambda: run.replay(app)
+
+
+def test_where_nothing_else_is_recorded_what_is_left_behind_is_refused_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    replayed_beside_a_thread(monkeypatch)
     calls.clear()
     asks.set()
     left[-1].join(30)
@@ -248,16 +254,7 @@ def test_where_nothing_else_is_recorded_what_is_left_behind_is_refused_too(
 def test_what_stays_for_a_thread_that_was_left_behind_records_nothing_else_and_leaves_with_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("becausal.replay.apart.GRACE", 0.0)
-    shop("tea")
-    run = becausal.last_run()
-    becausal.uninstrument()
-
-    def app(item: str) -> float:
-        late(item, has_begun=True)
-        return shop(item)
-
-    run.replay(app)
+    replayed_beside_a_thread(monkeypatch)
     before = run_ids(tmp_path)
     shop("live")
     assert active_recorder() is not None
@@ -272,18 +269,9 @@ def test_what_stays_for_a_thread_that_was_left_behind_records_nothing_else_and_l
 def test_whoever_instruments_takes_the_place_of_what_stays_for_a_thread(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("becausal.replay.apart.GRACE", 0.0)
-    shop("tea")
-    run = becausal.last_run()
-    becausal.uninstrument()
-
-    def app(item: str) -> float:
-        late(item, has_begun=True)
-        return shop(item)
-
-    run.replay(app)
+    again = replayed_beside_a_thread(monkeypatch)
     begun.clear()
-    run.replay(app)  # once more, beside what stays
+    again()  # beside what stays
     calls.clear()
     becausal.instrument("threads", store=tmp_path / "mine.db")
     shop("live")
